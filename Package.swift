@@ -1,0 +1,131 @@
+// swift-tools-version: 6.1
+// SPDX-License-Identifier: Apache-2.0
+//
+// One entry per layer of docs/ARCHITECTURE.md, lowest first. A target names every target it may import;
+// `RepositoryTests` holds the imports in the sources against the layer table.
+
+import PackageDescription
+
+let swift: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .unsafeFlags(["-warnings-as-errors"]),
+]
+let c: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-std=gnu17"])]
+
+func layer(_ name: String, _ uses: [String] = []) -> Target {
+    .target(name: name, dependencies: uses.map { .target(name: $0) }, swiftSettings: swift)
+}
+
+func tests(_ name: String, _ uses: [String]) -> Target {
+    .testTarget(name: name, dependencies: uses.map { .target(name: $0) }, swiftSettings: swift)
+}
+
+let package = Package(
+    name: "covey",
+    products: [.executable(name: "covey", targets: ["covey"])],
+    targets: [
+        // C: what Swift cannot say.
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .target(name: "CLinux", cSettings: c),
+        .target(name: "CLaunch", cSettings: c),
+        .target(name: "CLibraries", cSettings: c),
+
+        // Base: values every layer speaks, and the kernel's calls with types.
+        layer("Basics"),
+        layer("Kernel", ["Basics", "CLinux"]),
+
+        // Formats: bytes ↔ values, pure.
+        layer("YAMLTree", ["Basics", "CYAML"]),
+        layer("Archives", ["Basics", "Kernel", "CLinux", "CLibraries"]),
+        layer("OCIFormats", ["Basics"]),
+        layer("Netlink", ["Basics"]),
+        layer("DNSFormat", ["Basics"]),
+        layer("SeccompCompiler", ["Basics"]),
+        layer("DockerfileSyntax", ["Basics"]),
+
+        // Meaning: pure decisions.
+        layer("ComposeModel", ["Basics"]),
+        layer("ComposeLoader", ["Basics", "YAMLTree", "ComposeModel"]),
+        layer("ContainerModel", ["Basics"]),
+        layer("Planning", ["Basics", "ComposeModel", "ContainerModel"]),
+        layer("LaunchPlanning", ["Basics", "ContainerModel", "SeccompCompiler", "Netlink"]),
+
+        // Mechanisms: synchronous, on the kernel and the disk.
+        layer("Records", ["Basics", "Kernel", "CLinux"]),
+        layer(
+            "Images", ["Basics", "Kernel", "CLinux", "Archives", "OCIFormats", "ContainerModel", "Records"]),
+        layer("Cgroups", ["Basics", "Kernel", "CLinux", "ContainerModel"]),
+        layer(
+            "Networking", ["Basics", "Kernel", "CLinux", "Netlink", "DNSFormat", "ContainerModel", "Records"]),
+        layer("Volumes", ["Basics", "Kernel", "CLinux", "ContainerModel", "Records"]),
+        layer(
+            "ContainerRuntime",
+            [
+                "Basics", "Kernel", "CLinux", "CLaunch", "SeccompCompiler", "ContainerModel",
+                "LaunchPlanning",
+                "Cgroups", "Records",
+            ]),
+        layer(
+            "ImageBuild",
+            [
+                "Basics", "Kernel", "CLinux", "Archives", "OCIFormats", "DockerfileSyntax", "ContainerModel",
+                "Images",
+                "ContainerRuntime", "LaunchPlanning",
+            ]),
+
+        // Engine: observe, plan, execute, supervise.
+        layer(
+            "Controller",
+            [
+                "Basics", "Kernel", "CLinux", "CLaunch", "ContainerModel", "Planning", "LaunchPlanning",
+                "Records", "Cgroups",
+                "Networking", "Volumes", "ContainerRuntime",
+            ]),
+
+        // Faces.
+        layer(
+            "Commands",
+            [
+                "Basics", "Kernel", "CLinux", "YAMLTree", "ComposeModel", "ComposeLoader", "ContainerModel",
+                "Planning",
+                "OCIFormats", "DockerfileSyntax", "Images", "ImageBuild", "LaunchPlanning",
+                "ContainerRuntime",
+                "Records", "Volumes", "Networking", "Cgroups", "Controller",
+            ]),
+        .executableTarget(
+            name: "covey", dependencies: ["Commands", "CLaunch"], swiftSettings: swift,
+            // Not position-independent: no start-up relocation, so the pages of the keeper, of the
+            // controller it forks and of every client are the file's own and shared (docs/decisions).
+            linkerSettings: [.unsafeFlags(["-Xclang-linker", "-no-pie"], .when(configuration: .release))]),
+
+        tests("BasicsTests", ["Basics"]),
+        tests("KernelTests", ["Kernel", "Basics"]),
+        tests("YAMLTreeTests", ["YAMLTree", "Basics"]),
+        tests("ComposeLoaderTests", ["ComposeLoader", "ComposeModel", "YAMLTree", "Basics"]),
+        tests("ArchivesTests", ["Archives", "Basics", "Kernel"]),
+        tests(
+            "ImagesTests",
+            ["Images", "Archives", "OCIFormats", "ContainerModel", "Kernel", "Basics", "Records"]),
+        tests("NetlinkTests", ["Netlink", "Basics"]),
+        tests("DNSFormatTests", ["DNSFormat", "Basics"]),
+        tests(
+            "NetworkingTests",
+            ["Networking", "Netlink", "DNSFormat", "ContainerModel", "Kernel", "Basics", "Records"]),
+        tests("SeccompCompilerTests", ["SeccompCompiler", "Basics"]),
+        tests("DockerfileSyntaxTests", ["DockerfileSyntax", "Basics"]),
+        tests("CgroupsTests", ["Cgroups", "ContainerModel", "Kernel", "Basics"]),
+        tests("PlanningTests", ["Planning", "ComposeModel", "ContainerModel", "Basics"]),
+        tests(
+            "RuntimeTests",
+            [
+                "ContainerRuntime", "LaunchPlanning", "ContainerModel", "Kernel", "Basics", "Cgroups",
+                "CLaunch",
+                "SeccompCompiler",
+            ]),
+        tests("ImageBuildTests", ["ImageBuild", "Images", "DockerfileSyntax", "Kernel", "Basics"]),
+        tests("ControllerTests", ["Controller", "ContainerModel", "Planning", "Kernel", "Basics"]),
+        tests("CommandsTests", ["Commands", "Controller", "ComposeModel", "Basics", "Kernel"]),
+        tests("RepositoryTests", ["Basics"]),
+        tests("Scenarios", ["Basics", "Kernel"]),
+    ]
+)

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ComposeModel: what a Compose project is, after loading: every short form made long, every variable put in,
+// every relative path absolute. No file is read here and nothing is decided.
+//
+// Names follow the Compose Specification. Attributes the specification has and Covey refuses are not here;
+// ComposeLoader's ledger names them. `marks` remembers where an attribute was written, for later errors; it
+// takes no part in equality.
+
+public import Basics
+
+/// A loaded project: what `covey config` prints and `up` hands over.
+public struct Project: Sendable {
+    public var name: String
+    /// The directory relative paths were resolved from, absolute.
+    public var directory: String
+    /// The files it was loaded from, in merge order, absolute.
+    public var files: [String]
+    public var services: [String: Service]
+    public var networks: [String: Network]
+    public var volumes: [String: Volume]
+    public var configs: [String: FileSource]
+    public var secrets: [String: FileSource]
+    /// Services switched off by their profiles, by name, so that naming one can be answered well.
+    public var disabledServices: [String: Service]
+
+    public init(name: String, directory: String, files: [String] = []) {
+        self.name = name
+        self.directory = directory
+        self.files = files
+        services = [:]
+        networks = [:]
+        volumes = [:]
+        configs = [:]
+        secrets = [:]
+        disabledServices = [:]
+    }
+}
+
+/// Where the attributes of one element were written: attribute name (dotted below it) → place.
+public struct Marks: Sendable {
+    public var element: SourceLocation?
+    public var attributes: [String: SourceLocation]
+
+    public init(element: SourceLocation? = nil, attributes: [String: SourceLocation] = [:]) {
+        self.element = element
+        self.attributes = attributes
+    }
+
+    /// The attribute's place, or its element's.
+    public subscript(attribute: String) -> SourceLocation? { attributes[attribute] ?? element }
+}
+
+/// A top-level network (Compose spec, 06-networks.md).
+public struct Network: Sendable {
+    /// The real name: `<project>_<key>` unless `name` says otherwise.
+    public var name: String
+    public var external = false
+    public var driver: String?
+    public var driverOptions: [String: String] = [:]
+    public var isInternal = false
+    public var attachable = false
+    public var labels: [String: String] = [:]
+    public var ipam: [Subnet] = []
+    public var marks = Marks()
+
+    /// One entry of `ipam.config`, as written and checked by the loader (IPv4 only for now).
+    public struct Subnet: Sendable {
+        public var subnet: String?
+        public var gateway: String?
+        public var ipRange: String?
+        public var auxiliary: [String: String] = [:]
+        public init() {}
+    }
+
+    public init(name: String) { self.name = name }
+}
+
+/// A top-level volume (07-volumes.md).
+public struct Volume: Sendable {
+    /// The real name: `<project>_<key>` unless `name` says otherwise.
+    public var name: String
+    public var external = false
+    public var driver: String?
+    public var driverOptions: [String: String] = [:]
+    public var labels: [String: String] = [:]
+    public var marks = Marks()
+    public init(name: String) { self.name = name }
+}
+
+/// A top-level config or secret (08-configs.md, 09-secrets.md).
+public struct FileSource: Sendable {
+    public enum Content: Sendable, Equatable {
+        /// An absolute path on the host, read when the project is handed over.
+        case file(String)
+        /// Text given inline.
+        case content(String)
+        /// The variable's name; its value is read from the client's environment.
+        case environment(String)
+    }
+    public var name: String
+    public var content: Content
+    public var labels: [String: String] = [:]
+    public var marks = Marks()
+    public init(name: String, content: Content) {
+        self.name = name
+        self.content = content
+    }
+}

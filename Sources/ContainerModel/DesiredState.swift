@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Basics
+
+/// A whole project as it shall be: what the client hands to the controller and project.json keeps.
+public struct DesiredState: Hashable, Codable, Sendable {
+    public var project: String
+    /// Where the user's files are; for `covey ls`.
+    public var directory: String
+    public var files: [String]
+    /// By service name.
+    public var services: [String: ServiceRequest]
+    /// By real name.
+    public var networks: [String: NetworkRequest]
+    /// By real name.
+    public var volumes: [String: VolumeRequest]
+
+    public init(project: String, directory: String, files: [String] = []) {
+        self.project = project
+        self.directory = directory
+        self.files = files
+        services = [:]
+        networks = [:]
+        volumes = [:]
+    }
+}
+
+/// A service: one container request, how many of it, and how they live.
+public struct ServiceRequest: Hashable, Codable, Sendable {
+    public var name: String
+    public var container: ContainerRequest
+    /// Set by `container_name`; nil gives `<project>-<service>-<index>`.
+    public var containerName: String?
+    public var replicas: Int
+    public var dependencies: [String: DependencyRequest]
+    public var healthcheck: HealthcheckRequest?
+    public var restart: RestartPolicy
+    /// Digest of all that makes its containers the same; a container with another one is recreated.
+    public var configHash: Digest
+
+    public init(name: String, container: ContainerRequest, configHash: Digest) {
+        self.name = name
+        self.container = container
+        self.configHash = configHash
+        replicas = 1
+        dependencies = [:]
+        restart = .no
+    }
+}
+
+public struct DependencyRequest: Hashable, Codable, Sendable {
+    public enum Condition: String, Codable, Sendable {
+        case started = "service_started"
+        case healthy = "service_healthy"
+        case completed = "service_completed_successfully"
+    }
+    public var condition: Condition
+    /// Restart the dependant when the dependency was restarted or recreated.
+    public var restart: Bool
+    public var required: Bool
+    public init(condition: Condition, restart: Bool = false, required: Bool = true) {
+        self.condition = condition
+        self.restart = restart
+        self.required = required
+    }
+}
+
+public enum RestartPolicy: Hashable, Codable, Sendable {
+    case no
+    case always
+    case unlessStopped
+    case onFailure(maximumRetries: Int?)
+}
+
+public struct NetworkRequest: Hashable, Codable, Sendable {
+    /// The real name.
+    public var name: String
+    public var external: Bool
+    public var isInternal: Bool
+    /// `a.b.c.d/n`; nil lets Covey pick a free one.
+    public var subnet: String?
+    public var gateway: String?
+    /// Part of the subnet that addresses are given from.
+    public var ipRange: String?
+    public var labels: [String: String]
+
+    public init(name: String) {
+        self.name = name
+        external = false
+        isInternal = false
+        labels = [:]
+    }
+}
+
+public struct VolumeRequest: Hashable, Codable, Sendable {
+    /// The real name.
+    public var name: String
+    public var external: Bool
+    public var labels: [String: String]
+
+    public init(name: String) {
+        self.name = name
+        external = false
+        labels = [:]
+    }
+}

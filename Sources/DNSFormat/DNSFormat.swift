@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// DNSFormat: DNS messages ↔ values (RFC 1035). Opens no socket.

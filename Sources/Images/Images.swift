@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Images: content-addressed blobs, references, unpacked layers. Does not run anything.

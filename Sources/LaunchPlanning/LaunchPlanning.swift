@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// LaunchPlanning: a container request and host facts → launch program. Pure.
