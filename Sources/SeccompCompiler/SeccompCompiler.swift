@@ -31,28 +31,21 @@ public enum SeccompError: Error, Hashable, Sendable {
 }
 
 extension SeccompPolicy {
-    /// The program for one container: 0.1 ms for Docker's profile, so cache by capabilities only where many start.
+    /// The program for one container; 234 instructions for Docker's profile and default capabilities on x86-64.
     ///
-    /// On x86-64, i386 programs get the same policy with their own numbers and x32 calls ENOSYS (distributions build
-    /// kernels without x32). On arm64, 32-bit ARM programs get ENOSYS for every call unless the policy is permissive.
+    /// 32-bit programs (i386, ARM) get the same policy with their own numbers; x32 calls get ENOSYS, as on the
+    /// kernels distributions build, which are without x32. Programs of any other architecture are killed.
     /// - Throws: `tooLong` for policies with a great many conditions; never for Docker's.
     public func compile(
         capabilities: CapabilitySet, architecture: SeccompArchitecture = .current, kernel: KernelVersion
     ) throws(SeccompError) -> SeccompProgram {
-        let rules = rules.filter {
-            $0.applies(capabilities: capabilities, architecture: architecture, kernel: kernel)
-        }
+        let verdicts = verdicts(capabilities, architecture, kernel)
         var code = FilterAssembler()
         var entry = code.verdict(.killProcess)
         for abi in architecture.abis.reversed() {
-            var found: FilterAssembler.Label
-            if let numbers = abi.numbers {
-                found = code.tree(verdictRuns(rules, numbers)[...])
-                found = code.loadWord(at: SeccompData.number, then: found)
-            } else {
-                found = code.verdict(defaultAction.isPermissive ? defaultAction : .errno(Self.noSystemCall))
-            }
-            // The kill verdict or the next comparison is beyond this tree by now; `branch` jumps as far as it takes.
+            var found = code.tree(verdictRuns(abi, verdicts)[...])
+            found = code.loadWord(at: SeccompData.number, then: found)
+            // The next comparison is beyond this tree by now; `branch` goes as far as it takes.
             entry = code.branch(.equal, abi.audit, found, entry)
         }
         _ = code.loadWord(at: SeccompData.architecture, then: entry)
@@ -61,48 +54,67 @@ extension SeccompPolicy {
         return SeccompProgram(instructions: instructions)
     }
 
-    private static let noSystemCall: UInt16 = 38
+    /// What the rules decide, by system call; nil where none speaks.
+    private func verdicts(
+        _ capabilities: CapabilitySet, _ architecture: SeccompArchitecture, _ kernel: KernelVersion
+    ) -> [Verdict?] {
+        var verdicts = [Verdict?](repeating: nil, count: Syscall.allCases.count)
+        for rule in rules
+        where rule.applies(capabilities: capabilities, architecture: architecture, kernel: kernel) {
+            for call in rule.syscalls {
+                let place = Int(call.rawValue)
+                if verdicts[place]?.otherwise != nil { continue }
+                if rule.conditions.isEmpty {
+                    let conditional = verdicts[place]?.conditional ?? []
+                    verdicts[place] = Verdict(conditional: conditional, otherwise: rule.action)
+                } else {
+                    var verdict = verdicts[place] ?? Verdict(conditional: [], otherwise: nil)
+                    verdict.conditional.append(.init(conditions: rule.conditions, action: rule.action))
+                    verdicts[place] = verdict
+                }
+            }
+        }
+        for place in verdicts.indices where verdicts[place] != nil && verdicts[place]?.otherwise == nil {
+            verdicts[place]?.otherwise = defaultAction
+        }
+        return verdicts
+    }
 
     /// The whole range of numbers as runs with one verdict each, ascending, the first at 0.
-    private func verdictRuns(_ rules: [SeccompRule], _ numbers: SyscallABI.Numbers) -> [VerdictRun] {
-        let verdicts = verdictsByNumber(rules, numbers)
+    private func verdictRuns(_ abi: SyscallABI, _ verdicts: [Verdict?]) -> [VerdictRun] {
+        let otherwise = Verdict(defaultAction)
+        let noSystemCall = Verdict(.errno(38))
+        let beyond = defaultAction.isPermissive ? otherwise : noSystemCall
+        let newest = newestNumber(abi, verdicts)
         var runs: [VerdictRun] = []
+        var next: UInt32 = 0
         func append(_ first: UInt32, _ verdict: Verdict) {
             if runs.last?.verdict != verdict { runs.append(VerdictRun(first: first, verdict: verdict)) }
+            next = first + 1
         }
-        for number in verdicts.indices {
-            append(UInt32(number), verdicts[number] ?? Verdict(defaultAction))
+        for table in abi.tables {
+            for (call, number) in table where number <= newest || number >= SyscallABI.firstPrivate {
+                if number > next || runs.isEmpty {
+                    append(next, next > newest ? beyond : otherwise)
+                }
+                append(number, verdicts[Int(call.rawValue)] ?? otherwise)
+            }
         }
-        let beyond: SeccompAction = defaultAction.isPermissive ? defaultAction : .errno(Self.noSystemCall)
-        append(UInt32(verdicts.count), Verdict(beyond))
+        append(next, beyond)
         // x32 calls carry bit 30. A permissive policy must not let them step around its rules.
-        if numbers.hasX32 { append(0x4000_0000, Verdict(.errno(Self.noSystemCall))) }
+        if abi.hasX32 { append(0x4000_0000, noSystemCall) }
         return runs
     }
 
-    /// Indexed by number, up to the newest call the rules name; nil where none speaks.
-    private func verdictsByNumber(_ rules: [SeccompRule], _ numbers: SyscallABI.Numbers) -> [Verdict?] {
-        var verdicts: [Verdict?] = []
-        for rule in rules {
-            for name in rule.syscalls {
-                guard let number = numbers[name] else { continue }
-                if verdicts.count <= number {
-                    verdicts += repeatElement(nil, count: number + 1 - verdicts.count)
-                }
-                var verdict = verdicts[number] ?? Verdict(conditional: [], otherwise: nil)
-                if verdict.otherwise != nil { continue }
-                if rule.conditions.isEmpty {
-                    verdict.otherwise = rule.action
-                } else {
-                    verdict.conditional.append(.init(conditions: rule.conditions, action: rule.action))
-                }
-                verdicts[number] = verdict
+    /// The highest number of a call the rules speak of.
+    private func newestNumber(_ abi: SyscallABI, _ verdicts: [Verdict?]) -> UInt32 {
+        for table in abi.tables.reversed() {
+            for (call, number) in table.reversed()
+            where number < SyscallABI.firstPrivate && verdicts[Int(call.rawValue)] != nil {
+                return number
             }
         }
-        for number in verdicts.indices where verdicts[number]?.otherwise == nil {
-            verdicts[number]?.otherwise = defaultAction
-        }
-        return verdicts
+        return 0
     }
 }
 

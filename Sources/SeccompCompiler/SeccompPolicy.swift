@@ -2,7 +2,7 @@
 //
 // SeccompCompiler: seccomp policies → classic BPF programs. Pure: loads nothing, asks the kernel nothing.
 //
-// A policy is a value: what to do by default and a list of rules by system call name. Rules may be gated by the
+// A policy is a value: what to do by default and a list of rules on system calls. Rules may be gated by the
 // container's capabilities, the machine's architecture and the kernel's version (as in moby's profiles), so one
 // policy serves every container; `compile` turns it into the program for one of them.
 
@@ -59,8 +59,8 @@ public enum SeccompAction: Hashable, Sendable {
 
 /// An action for some system calls, under conditions.
 public struct SeccompRule: Hashable, Sendable {
-    /// Names; those the architecture doesn't have are passed over.
-    public var syscalls: [String]
+    /// Those an architecture doesn't have are passed over.
+    public var syscalls: [Syscall]
     public var action: SeccompAction
     /// All must hold.
     public var conditions: [ArgumentCondition]
@@ -70,7 +70,7 @@ public struct SeccompRule: Hashable, Sendable {
     public var unless: RuleGate?
 
     public init(
-        _ action: SeccompAction, _ syscalls: [String], when conditions: [ArgumentCondition] = [],
+        _ action: SeccompAction, _ syscalls: [Syscall], when conditions: [ArgumentCondition] = [],
         onlyIf: RuleGate? = nil, unless: RuleGate? = nil
     ) {
         self.syscalls = syscalls

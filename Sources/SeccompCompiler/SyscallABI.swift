@@ -6,17 +6,17 @@
 struct SyscallABI {
     /// AUDIT_ARCH_*, linux/audit.h.
     let audit: UInt32
-    /// nil: known, but not served.
-    let numbers: Numbers?
+    /// Numbers ascend through all of them.
+    let tables: [SyscallNumbers.Table]
+    let hasX32: Bool
 
-    struct Numbers {
-        fileprivate let own: [String: UInt16]
-        fileprivate let common: [String: UInt16]
-        let hasX32: Bool
+    /// From here on numbers are an architecture's own and say nothing about age; asm/unistd.h, __ARM_NR_BASE.
+    static let firstPrivate: UInt32 = 0x0f_0000
 
-        subscript(name: String) -> Int? {
-            (own[name] ?? common[name]).map(Int.init)
-        }
+    init(audit: UInt32, _ tables: [SyscallNumbers.Table], hasX32: Bool = false) {
+        self.audit = audit
+        self.tables = tables
+        self.hasX32 = hasX32
     }
 }
 
@@ -27,19 +27,13 @@ extension SeccompArchitecture {
         switch self {
         case .x86_64:
             return [
-                SyscallABI(
-                    audit: 0xc000_003e,
-                    numbers: .init(own: SyscallNumbers.x86_64, common: common, hasX32: true)),
-                SyscallABI(
-                    audit: 0x4000_0003,
-                    numbers: .init(own: SyscallNumbers.i386, common: common, hasX32: false)),
+                SyscallABI(audit: 0xc000_003e, [SyscallNumbers.x86_64, common], hasX32: true),
+                SyscallABI(audit: 0x4000_0003, [SyscallNumbers.i386, common]),
             ]
         case .aarch64:
             return [
-                SyscallABI(
-                    audit: 0xc000_00b7,
-                    numbers: .init(own: SyscallNumbers.aarch64, common: common, hasX32: false)),
-                SyscallABI(audit: 0x4000_0028, numbers: nil),
+                SyscallABI(audit: 0xc000_00b7, [SyscallNumbers.aarch64, common]),
+                SyscallABI(audit: 0x4000_0028, [SyscallNumbers.arm, common, SyscallNumbers.armPrivate]),
             ]
         }
     }

@@ -50,11 +50,11 @@ struct CompilerTests {
             defaultAction: .trap,
             rules: [
                 SeccompRule(
-                    .errno(5), ["write"],
+                    .errno(5), [.write],
                     when: [ArgumentCondition(0, .equal, 1), ArgumentCondition(1, .greater, 10)]),
-                SeccompRule(.trace(7), ["write"], when: [ArgumentCondition(0, .equal, 1)]),
-                SeccompRule(.log, ["write"]),
-                SeccompRule(.killProcess, ["write"]),
+                SeccompRule(.trace(7), [.write], when: [ArgumentCondition(0, .equal, 1)]),
+                SeccompRule(.log, [.write]),
+                SeccompRule(.killProcess, [.write]),
             ])
         let program = try policy.compile(capabilities: [], architecture: .x86_64, kernel: kernel)
         let arch = AuditArch.x86_64
@@ -73,14 +73,14 @@ struct CompilerTests {
             (.trace(1), 0x7ff0_0001),
         ])
     func actions(action: SeccompAction, value: UInt32) throws {
-        let policy = SeccompPolicy(defaultAction: .errno(1), rules: [SeccompRule(action, ["read"])])
+        let policy = SeccompPolicy(defaultAction: .errno(1), rules: [SeccompRule(action, [.read])])
         let program = try policy.compile(capabilities: [], architecture: .x86_64, kernel: kernel)
         #expect(try run(program, arch: AuditArch.x86_64, number: 0) == value)
     }
 
     @Test("a policy that denies by name lets the unknown through, but not by way of x32")
     func denyList() throws {
-        let policy = SeccompPolicy(defaultAction: .allow, rules: [SeccompRule(.errno(1), ["mount"])])
+        let policy = SeccompPolicy(defaultAction: .allow, rules: [SeccompRule(.errno(1), [.mount])])
         let program = try policy.compile(capabilities: [], architecture: .x86_64, kernel: kernel)
         let arch = AuditArch.x86_64
         #expect(try run(program, arch: arch, number: 165) == Verdicts.notPermitted)
@@ -92,7 +92,7 @@ struct CompilerTests {
     // Conditional jumps reach 255 instructions; here the tree's halves are far apart.
     @Test("jumps beyond 255 instructions arrive")
     func farJumps() throws {
-        let names = ["read", "write", "close", "fstat", "lseek", "munmap", "ioctl", "dup", "getpid", "exit"]
+        let names: [Syscall] = [.read, .write, .close, .fstat, .lseek, .munmap, .ioctl, .dup, .getpid, .exit]
         let numbers: [UInt32] = [0, 1, 3, 5, 8, 11, 16, 32, 39, 60]
         var rules: [SeccompRule] = []
         for (place, name) in names.enumerated() {
@@ -118,6 +118,12 @@ struct CompilerTests {
         }
     }
 
+    @Test("every call's name is the kernel's and every number stands once")
+    func names() {
+        #expect(Syscall.openat2.name == "openat2")
+        #expect(Set(Syscall.allCases.map(\.name)).count == Syscall.allCases.count)
+    }
+
     @Test("a policy beyond the kernel's limit is refused with its size")
     func tooLong() {
         let conditions = (0..<2000).map { ArgumentCondition(0, .notEqual, $0) }
@@ -134,7 +140,7 @@ struct CompilerTests {
 
     private func policy(when conditions: [ArgumentCondition]) throws(SeccompError) -> SeccompProgram {
         try SeccompPolicy(
-            defaultAction: .errno(1), rules: [SeccompRule(.allow, ["write"], when: conditions)]
+            defaultAction: .errno(1), rules: [SeccompRule(.allow, [.write], when: conditions)]
         ).compile(capabilities: [], architecture: .x86_64, kernel: kernel)
     }
 

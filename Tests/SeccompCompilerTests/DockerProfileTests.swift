@@ -108,7 +108,7 @@ struct DockerProfileTests {
     }
 
     @Test(
-        "arm64 has its own numbers; 32-bit ARM is not served",
+        "arm64 and 32-bit ARM have their own numbers",
         arguments: [
             Call(arch: AuditArch.aarch64, number: 63, verdict: Verdicts.allow, name: "read"),
             Call(arch: AuditArch.aarch64, number: 79, verdict: Verdicts.allow, name: "newfstatat"),
@@ -118,7 +118,17 @@ struct DockerProfileTests {
                 arch: AuditArch.aarch64, number: 198, arguments: [38], verdict: Verdicts.notPermitted,
                 name: "socket AF_ALG"),
             Call(arch: AuditArch.aarch64, number: 435, verdict: Verdicts.noSystemCall, name: "clone3"),
-            Call(arch: AuditArch.arm, number: 3, verdict: Verdicts.noSystemCall, name: "arm read"),
+            Call(arch: AuditArch.arm, number: 3, verdict: Verdicts.allow, name: "arm read"),
+            Call(arch: AuditArch.arm, number: 337, verdict: Verdicts.notPermitted, name: "arm unshare"),
+            Call(
+                arch: AuditArch.arm, number: 281, arguments: [38], verdict: Verdicts.notPermitted,
+                name: "arm socket AF_ALG"),
+            Call(arch: AuditArch.arm, number: 0xf_0000, verdict: Verdicts.noSystemCall, name: "arm gap"),
+            Call(arch: AuditArch.arm, number: 0xf_0002, verdict: Verdicts.allow, name: "arm cacheflush"),
+            Call(arch: AuditArch.arm, number: 0xf_0003, verdict: Verdicts.notPermitted, name: "arm usr26"),
+            Call(arch: AuditArch.arm, number: 0xf_0005, verdict: Verdicts.allow, name: "arm set_tls"),
+            Call(arch: AuditArch.arm, number: 0xf_0007, verdict: Verdicts.noSystemCall, name: "arm, newer"),
+            Call(arch: AuditArch.arm, number: 467, verdict: Verdicts.noSystemCall, name: "arm call 467"),
             Call(arch: AuditArch.x86_64, number: 0, verdict: Verdicts.killProcess, name: "x86"),
         ])
     func arm(call: Call) throws {
