@@ -179,7 +179,8 @@ extension LaunchProgram {
     ) -> Slot {
         let slot = newSlot()
         add(
-            L_FSMOUNT, "mounting \(type) at \(target)", slots: [slot], texts: [type], blob: options(settings),
+            L_FSMOUNT, "mounting \(type) at \(target)", slots: [slot], texts: [type],
+            blob: options([("source", target == "/dev/shm" ? "shm" : type)] + settings),
             numbers: [attributes])
         add(L_ATTACH, "mounting \(type) at \(target)", slots: [slot, root], texts: [target], flags: 1 | 4)
         return slot
@@ -206,7 +207,8 @@ extension LaunchProgram {
             case .tmpfs(let settings):
                 let attributes = MountAttribute.noSetUID | MountAttribute.noDevices | MountAttribute.noExec
                 add(
-                    L_FSMOUNT, doing, slots: [slot], texts: ["tmpfs"], blob: options(settings),
+                    L_FSMOUNT, doing, slots: [slot], texts: ["tmpfs"],
+                    blob: options([("source", "tmpfs")] + settings),
                     numbers: [attributes | (mount.readOnly ? MountAttribute.readOnly : 0)])
                 add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: 1)
             }
@@ -250,7 +252,7 @@ extension LaunchProgram {
         let null = newSlot()
         add(
             L_FSMOUNT, "preparing masks", slots: [empty], texts: ["tmpfs"],
-            blob: options([("size", "0"), ("mode", "755")]),
+            blob: options([("source", "tmpfs"), ("size", "0"), ("mode", "755")]),
             numbers: [
                 MountAttribute.readOnly | MountAttribute.noExec | MountAttribute.noDevices
                     | MountAttribute.noSetUID
