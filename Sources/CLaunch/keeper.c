@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -405,26 +406,27 @@ int covey_is_controller(int *launch_socket, int *listener, int *generation) {
     return controller_role;
 }
 
-int covey_start_keeper(char *const argv[], int listener, int log) {
-    // Descriptors first, so that the child has nothing to compute: it shares this process's memory (vfork(2)).
+int covey_start_keeper(char *const argv[], int listener, int log, int cgroup) {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0) return -errno;
+    // Above 10, so that no dup2 in the child overwrites another's source.
     int above = fcntl(listener, F_DUPFD_CLOEXEC, 10), output = fcntl(log, F_DUPFD_CLOEXEC, 10), input = fcntl(null, F_DUPFD_CLOEXEC, 10);
     char *const none[] = {NULL};
-    volatile int error = 0;
-    pid_t pid = vfork();
+    struct clone_args a = {.flags = cgroup >= 0 ? CLONE_INTO_CGROUP : 0, .exit_signal = SIGCHLD, .cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0};
+    long pid = syscall(SYS_clone3, &a, sizeof a);
     if (pid == 0) {
-        setsid();
-        if (dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 || dup2(above, 3) < 0) error = errno;
-        syscall(SYS_close_range, 4, ~0u, 0);
-        if (!error) execve("/proc/self/exe", argv, none);
-        error = errno;
-        _exit(127);
+        syscall(SYS_setsid);
+        if (syscall(SYS_dup3, input, 0, 0) < 0 || syscall(SYS_dup3, output, 1, 0) < 0 || syscall(SYS_dup3, output, 2, 0) < 0
+            || syscall(SYS_dup3, above, 3, 0) < 0 || syscall(SYS_close_range, 4, ~0u, 0) < 0)
+            syscall(SYS_exit_group, 126);
+        // A failure shows as a connection nobody accepts; the client says where the log is.
+        execve("/proc/self/exe", argv, none);
+        syscall(SYS_exit_group, 127);
     }
-    if (pid < 0) error = errno;
+    int error = pid < 0 ? errno : 0;
     close(null);
     if (above >= 0) close(above);
     if (output >= 0) close(output);
     if (input >= 0) close(input);
-    return error ? -error : pid;
+    return error ? -error : (int)pid;
 }
