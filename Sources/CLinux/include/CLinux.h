@@ -46,6 +46,7 @@
 #include <termios.h>
 #include <unistd.h>
 #include "CLinuxNetwork.h"
+#include "linux_bpf.h"
 
 static inline int linux_errno(void) { return errno; }
 
