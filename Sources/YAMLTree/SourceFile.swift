@@ -35,7 +35,7 @@ public final class SourceFile: Sendable {
     }
 
     /// The place of the byte at an offset; columns count characters.
-    func place(offset: Int) -> Place {
+    public func place(offset: Int) -> Place {
         var low = 0
         var high = lineStarts.count - 1
         while low < high {

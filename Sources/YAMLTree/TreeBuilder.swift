@@ -299,8 +299,9 @@ final class TreeBuilder {
         }
     }
 
-    private func readTag(_ tag: UnsafeMutablePointer<UInt8>?, at place: Place) -> (merge: MergeTag?, isText: Bool)
-    {
+    private func readTag(_ tag: UnsafeMutablePointer<UInt8>?, at place: Place) -> (
+        merge: MergeTag?, isText: Bool
+    ) {
         guard let tag else { return (nil, false) }
         let text = String(cString: tag)
         let core = "tag:yaml.org,2002:"
@@ -317,7 +318,8 @@ final class TreeBuilder {
         }
         problems.append(
             Failure(
-                "unknown tag `\(text)`", advice: "Compose knows `!reset` and `!override`", at: place.location))
+                "unknown tag `\(text)`", advice: "Compose knows `!reset` and `!override`", at: place.location)
+        )
         return (nil, false)
     }
 }
