@@ -6,7 +6,7 @@
 // the user's words turns them into a Failure, once. Text is made by `description`, at the edge.
 
 /// What went wrong in three parts: what we were doing, why it failed, what to do.
-public struct Failure: Error, Equatable, Sendable {
+public struct Failure: Error, Equatable, Codable, Sendable {
     /// What was being done, in the user's words: `cannot start service "db"`.
     public var doing: String
     /// Why it failed, with the errno's name where the kernel said no.

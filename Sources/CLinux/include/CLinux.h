@@ -185,3 +185,22 @@ static inline int linux_peer(int fd, int *pid, unsigned *uid) {
     *uid = u.uid;
     return 0;
 }
+// bind(2) and connect(2) of a unix socket to a path; ENAMETOOLONG when it does not fit sun_path.
+static inline int linux_unix_address(struct sockaddr_un *a, const char *path) {
+    memset(a, 0, sizeof *a);
+    a->sun_family = AF_UNIX;
+    if (strlen(path) >= sizeof a->sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    strcpy(a->sun_path, path);
+    return 0;
+}
+static inline int linux_unix_bind(int fd, const char *path) {
+    struct sockaddr_un a;
+    return linux_unix_address(&a, path) ? -1 : bind(fd, (struct sockaddr *)&a, sizeof a);
+}
+static inline int linux_unix_connect(int fd, const char *path) {
+    struct sockaddr_un a;
+    return linux_unix_address(&a, path) ? -1 : connect(fd, (struct sockaddr *)&a, sizeof a);
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The words of the control socket: what a client asks of a project's controller, and what it hears back.
+//
+// One connection carries one request. The client sends a request frame, after it the blobs the request speaks of,
+// descriptors beside the first byte. The controller answers with events; `done` or `failed` is the last one.
+// Both sides are the same binary most of the time, yet not always: `controlVersion` is checked first.
+
+public import Basics
+public import ContainerModel
+
+/// Raised when a message changes its meaning; a controller of another version is asked to leave first.
+public let controlVersion = 1
+
+/// What a client asks.
+public enum ControlRequest: Codable, Sendable {
+    /// Make what runs match. First blob: the DesiredState's JSON; further blobs: contents of configs and secrets.
+    case up(UpOptions)
+    /// What `up` with the same blobs and options would do; changes nothing.
+    case plan(UpOptions)
+    /// Stop and remove everything; the controller leaves afterwards.
+    case down(DownOptions)
+    case start(services: [String])
+    case stop(services: [String], timeout: Duration?)
+    case restart(services: [String], timeout: Duration?)
+    case kill(services: [String], signal: String)
+    /// One `status` event, then `done`.
+    case status
+    /// `status` at once and after every change until the client hangs up.
+    case watch
+    /// Descriptors: stdin, stdout, stderr, unless a terminal is asked for.
+    case exec(ExecOptions)
+    /// The launch program of a service's first container, as text in a `text` event.
+    case launchProgram(service: String)
+}
+
+public struct UpOptions: Codable, Sendable {
+    /// Only these and what they depend on; empty means all.
+    public var services: [String] = []
+    public var forceRecreate = false
+    public var removeOrphans = false
+    /// Answer only when every service runs and is healthy, or has completed well.
+    public var wait = false
+    public var waitTimeout: Duration?
+    public init() {}
+}
+
+public struct DownOptions: Codable, Sendable {
+    /// Remove named volumes too; external ones never.
+    public var volumes = false
+    public var timeout: Duration?
+    public init() {}
+}
+
+public struct ExecOptions: Codable, Sendable {
+    public var service: String
+    /// Which replica, from 1.
+    public var index = 1
+    public var arguments: [String]
+    /// `NAME=value`, over the container's own.
+    public var environment: [String] = []
+    public var user: String?
+    public var workingDirectory: String?
+    public var terminal = false
+    public init(service: String, arguments: [String]) {
+        self.service = service
+        self.arguments = arguments
+    }
+}
+
+/// What the controller says.
+public enum ControlEvent: Codable, Sendable {
+    /// The operations to come, in order; `operation` events refer to them by index.
+    case planned([PlannedOperation])
+    case operation(index: Int, OperationState)
+    /// Something the user should know that is no failure.
+    case notice(String)
+    case status([ContainerStatus])
+    /// A text asked for: a plan, a launch program.
+    case text(String)
+    /// The answer to `plan`: for people, for machines, and how many operations it has.
+    case plan(text: String, json: String, operations: Int)
+    /// The exec'ed process runs; with a terminal its master comes along as a descriptor.
+    case execStarted
+    /// The exec'ed process ended with this code (128 + signal when a signal ended it).
+    case exited(code: Int)
+    /// Last event of a request that failed.
+    case failed(Failure)
+    /// Last event of a request that went well; `changed` is false when there was nothing to do.
+    case done(changed: Bool)
+}
+
+public struct PlannedOperation: Codable, Sendable {
+    /// `Container`, `Network`, `Volume`, `Service`.
+    public var kind: String
+    /// The resource's name.
+    public var name: String
+    /// What is done, as a participle for the display: `Creating`/`Created`.
+    public var doing: String
+    public var done: String
+    public var reason: String
+    public init(kind: String, name: String, doing: String, done: String, reason: String) {
+        self.kind = kind
+        self.name = name
+        self.doing = doing
+        self.done = done
+        self.reason = reason
+    }
+}
+
+public enum OperationState: Codable, Sendable {
+    case started
+    case finished
+    case failed
+}
+
+/// One container as `ps` shows it.
+public struct ContainerStatus: Codable, Sendable {
+    public enum State: String, Codable, Sendable {
+        case created, starting, running, restarting, stopping, exited, dead
+    }
+    public enum Health: String, Codable, Sendable {
+        case starting, healthy, unhealthy
+    }
+    public var name: String
+    public var service: String
+    public var index: Int
+    public var image: String
+    public var command: [String]
+    public var state: State
+    /// nil when there is no check, or the container doesn't run.
+    public var health: Health?
+    /// nil while running; 128 + signal when a signal ended it.
+    public var exitCode: Int?
+    /// False when the code was lost with the keeper before Linux 6.15; counted as a failure.
+    public var exitCodeKnown = true
+    public var oomKilled = false
+    public var pid: Int?
+    public var restarts = 0
+    /// Nanoseconds since 1970.
+    public var createdAt: Int64 = 0
+    public var startedAt: Int64?
+    public var finishedAt: Int64?
+    public var ports: [PublishedPortStatus] = []
+    /// Network's real name → address.
+    public var addresses: [String: String] = [:]
+    /// Where its log segments are.
+    public var logDirectory: String
+    /// Output of the last health probe, when it failed.
+    public var healthOutput: String?
+
+    public init(
+        name: String, service: String, index: Int, image: String, command: [String], state: State,
+        logDirectory: String
+    ) {
+        self.name = name
+        self.service = service
+        self.index = index
+        self.image = image
+        self.command = command
+        self.state = state
+        self.logDirectory = logDirectory
+    }
+}
+
+public struct PublishedPortStatus: Codable, Sendable, Hashable {
+    /// `0.0.0.0` for every address.
+    public var hostAddress: String
+    public var hostPort: UInt16
+    public var containerPort: UInt16
+    public var proto: PortRequest.Proto
+    public init(hostAddress: String, hostPort: UInt16, containerPort: UInt16, proto: PortRequest.Proto) {
+        self.hostAddress = hostAddress
+        self.hostPort = hostPort
+        self.containerPort = containerPort
+        self.proto = proto
+    }
+}
