@@ -51,6 +51,11 @@ extension UpPlanner {
     }
 
     private mutating func note(_ decision: Decision) {
+        var decision = decision
+        // A network goes only when nobody is on it, whatever else a container is recreated for.
+        if decision.action == .recreate, let old = decision.old {
+            decision.early = decision.early || old.networks.contains { networks[$0]?.isChanged == true }
+        }
         decisionsOf[decision.target.service, default: []].append(decisions.count)
         decisions.append(decision)
     }

@@ -49,6 +49,8 @@ struct UpPlanner {
         case missing
         /// Its settings changed, how.
         case changed(String)
+
+        var isChanged: Bool { if case .changed = self { true } else { false } }
     }
 
     let desired: DesiredState
