@@ -33,7 +33,8 @@ public enum Operation: Hashable, Sendable {
     /// Removes a container that does not run, its anonymous volumes too.
     case removeContainer(ContainerReference)
     case killContainer(ContainerReference, signal: String)
-    /// Waits until every container of `service` is as `condition` says.
+    /// Waits until every wanted container of `service` is as `condition` says: those numbered 1 to its replicas;
+    /// one that is only on its way out does not count.
     ///
     /// When not `required` it waits for the operations before it to end in whatever way, and never fails itself.
     case awaitCondition(service: String, condition: DependencyRequest.Condition, required: Bool)

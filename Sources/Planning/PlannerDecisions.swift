@@ -51,6 +51,11 @@ extension UpPlanner {
     }
 
     private mutating func note(_ decision: Decision) {
+        var decision = decision
+        // A network goes only when nobody is on it, whatever else a container is recreated for.
+        if decision.action == .recreate, let old = decision.old {
+            decision.early = decision.early || old.networks.contains { networks[$0]?.isChanged == true }
+        }
         decisionsOf[decision.target.service, default: []].append(decisions.count)
         decisions.append(decision)
     }
@@ -107,7 +112,7 @@ extension UpPlanner {
         case .created: decision = Decision(.start, target, old: container, because: "not started yet")
         case .dead:
             return Decision(.recreate, target, old: container, because: "half made or half removed")
-        case .exited where container.hasCompleted(under: policy):
+        case .exited where options.leaveEnded || container.hasCompleted(under: policy):
             return Decision(.keep, target, old: container)
         case .exited:
             decision = Decision(.start, target, old: container, because: container.whyNotRunning)

@@ -79,7 +79,9 @@ struct World {
             where seen.containers[index].service == service && seen.containers[index].health == .starting {
                 seen.containers[index].health = .healthy
             }
-            for container in seen.containers where container.service == service && required {
+            let wanted = 1...max(1, desired.services[service]?.replicas ?? 1)
+            for container in seen.containers
+            where container.service == service && required && wanted.contains(container.index) {
                 switch condition {
                 case .started: check(container.state != .created, "\(service) is not started")
                 case .healthy: check(container.health == .healthy, "\(service) is not healthy")
