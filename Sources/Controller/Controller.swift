@@ -18,11 +18,14 @@ public func runController(arguments: [String]) -> Int32? {
     var launchSocket: Int32 = -1
     var listener: Int32 = -1
     var generation: Int32 = 0
-    guard covey_is_controller(&launchSocket, &listener, &generation) != 0, arguments.count >= 5 else { return nil }
+    guard covey_is_controller(&launchSocket, &listener, &generation) != 0, arguments.count >= 5 else {
+        return nil
+    }
     let place = ProjectPlace(project: arguments[2], root: arguments[3], run: arguments[4])
     do throws(Failure) {
         let controller = try ProjectController(
-            place: place, keeper: KeeperChannel(taking: launchSocket), listener: SharedFD(OwnedFD(taking: listener)),
+            place: place, keeper: KeeperChannel(taking: launchSocket),
+            listener: SharedFD(OwnedFD(taking: listener)),
             generation: Int(generation))
         try controller.run()
         return 0

@@ -32,7 +32,9 @@ final class LogPump {
         self.stream = stream
         self.isTerminal = isTerminal
         let names = try directoryEntries(directory)
-        number = names.compactMap { $0.hasPrefix(stream + ".") ? Int($0.dropFirst(stream.count + 1)) : nil }.max() ?? 0
+        number =
+            names.compactMap { $0.hasPrefix(stream + ".") ? Int($0.dropFirst(stream.count + 1)) : nil }.max()
+            ?? 0
     }
 
     var descriptor: Int32 { source.raw }
@@ -67,7 +69,9 @@ final class LogPump {
     private func copyOnce(to file: Int32) throws(SyscallError) -> Int {
         var buffer = [UInt8](repeating: 0, count: 16384)
         let source = source.raw
-        let count = try retrying("read", stream) { buffer.withUnsafeMutableBytes { read(source, $0.baseAddress, $0.count) } }
+        let count = try retrying("read", stream) {
+            buffer.withUnsafeMutableBytes { read(source, $0.baseAddress, $0.count) }
+        }
         var done = 0
         while done < count {
             done += try retrying("pwrite", stream) {
@@ -85,7 +89,8 @@ final class LogPump {
         // Not O_APPEND: splice(2) refuses such a file.
         let opened = SharedFD(try openFile(path, flags: O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o600))
         offset = try fileStatus(of: opened.raw).st_size
-        let entries = SharedFD(try openFile(path + ".idx", flags: O_RDWR | O_CREAT | O_NOFOLLOW | O_APPEND, mode: 0o600))
+        let entries = SharedFD(
+            try openFile(path + ".idx", flags: O_RDWR | O_CREAT | O_NOFOLLOW | O_APPEND, mode: 0o600))
         file = opened
         index = entries
         // Bytes whose moment a controller before us could not write down any more.
@@ -98,7 +103,9 @@ final class LogPump {
 
     private func readAt(_ fd: Int32, offset: Int64, count: Int) throws(SyscallError) -> [UInt8] {
         var buffer = [UInt8](repeating: 0, count: count)
-        let got = try retrying("pread") { buffer.withUnsafeMutableBytes { pread(fd, $0.baseAddress, $0.count, offset) } }
+        let got = try retrying("pread") {
+            buffer.withUnsafeMutableBytes { pread(fd, $0.baseAddress, $0.count, offset) }
+        }
         return Array(buffer[..<got])
     }
 
