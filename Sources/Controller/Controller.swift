@@ -7,7 +7,7 @@
 // plan is executed by a PlanRun, one at a time; a container is a `Container`, alive from its record's creation to its
 // removal. State that must outlive this process is in records and with the keeper, and is read again at the start.
 
-public import Basics
+internal import Basics
 internal import CLaunch
 internal import CLinux
 internal import ContainerRuntime
@@ -27,7 +27,7 @@ public func runController(arguments: [String]) -> Int32? {
             place: place, keeper: KeeperChannel(taking: launchSocket),
             listener: SharedFD(OwnedFD(taking: listener)),
             generation: Int(generation))
-        try controller.run()
+        try controller.serve()
         return 0
     } catch {
         log("the controller ends: \(error)")

@@ -82,7 +82,7 @@ final class ProjectController {
     }
 
     /// Serves until the project is down.
-    func run() throws(Failure) {
+    func serve() throws(Failure) {
         do throws(SyscallError) {
             try readReplay()
         } catch {

@@ -28,7 +28,9 @@ final class ProjectNetworking {
     }
 
     func ensure(_ request: NetworkRequest) throws(Failure) {
-        networks[request.name] = try host.ensureNetwork(request, project: project, group: group)
+        let state = try host.ensureNetwork(request, project: project, group: group)
+        networks[request.name] = state
+        try host.publish([], networks: [state], project: project)
     }
 
     /// Finds a network of an earlier controller.
@@ -53,9 +55,7 @@ final class ProjectNetworking {
         for (network, requests) in wanted {
             guard let state = networks[network] else { continue }
             let given = try host.assignAddresses(requests, network: state, project: project)
-            for (request, address) in zip(requests, given) {
-                addresses[request.container, default: [:]][network] = address
-            }
+            for (container, address) in given { addresses[container, default: [:]][network] = address }
         }
     }
 
@@ -107,9 +107,7 @@ final class ProjectNetworking {
     }
 
     func publish(_ ports: [PublishedPort]) throws(Failure) {
-        if !ports.isEmpty || !networks.isEmpty {
-            try host.firewall.publish(ports, networks: Array(networks.values), project: project)
-        }
+        if !ports.isEmpty { try host.publish(ports, networks: Array(networks.values), project: project) }
     }
 
     /// Holds a host port; the error names who has it.
@@ -122,7 +120,7 @@ final class ProjectNetworking {
     }
 
     func unpublish(_ container: String) throws(Failure) {
-        try host.firewall.unpublish(container: container, project: project)
+        try host.unpublish(container: container, project: project)
     }
 
     /// The address published ports go to: the first interface's that has a way out, or else the first's.

@@ -176,7 +176,8 @@ extension ProjectController {
         guard let bytes = connection.blobs.first else {
             throw Failure("cannot plan", cause: "no project was sent")
         }
-        let wanted = bytes == desiredBytes ? try desired ?? decodeDesired(bytes) : try decodeDesired(bytes)
+        let wanted: DesiredState
+        if bytes == desiredBytes, let desired { wanted = desired } else { wanted = try decodeDesired(bytes) }
         let plan = try planUp(wanted, observed: try observe(for: wanted), options: planning(options))
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
