@@ -47,6 +47,7 @@
 #include <unistd.h>
 #include "CLinuxNetwork.h"
 #include "linux_bpf.h"
+#include "threads.h"
 
 static inline int linux_errno(void) { return errno; }
 
