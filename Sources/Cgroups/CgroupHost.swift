@@ -144,19 +144,20 @@ private struct CgroupMount {
         guard fields.count >= 10, let dash = fields.dropFirst(6).firstIndex(of: [UInt8(ascii: "-")]),
             fields.count > dash + 3
         else { return nil }
-        let type = String(decoding: fields[dash + 1], as: UTF8.self)
-        guard type == "cgroup" || type == "cgroup2" else { return nil }
-        unified = type == "cgroup2"
+        unified = fields[dash + 1].elementsEqual("cgroup2".utf8)
+        guard unified || fields[dash + 1].elementsEqual("cgroup".utf8) else { return nil }
         root = unescaped(fields[3])
         point = unescaped(fields[4])
         let options = String(decoding: fields[5], as: UTF8.self).split(separator: ",")
         let superOptions = String(decoding: fields[dash + 3], as: UTF8.self).split(separator: ",")
         readOnly = options.contains("ro") || superOptions.contains("ro")
-        let notControllers: Set<String> = [
-            "rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "favordynmods",
-        ]
-        controllers = unified ? [] : Set(superOptions.map(String.init)).subtracting(notControllers)
-        controllers = controllers.filter { !$0.hasPrefix("release_agent=") }
+        let ignored = ["rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "favordynmods"]
+        controllers = []
+        if unified { return }
+        for option in superOptions
+        where !ignored.contains(String(option)) && !option.hasPrefix("release_agent=") {
+            controllers.insert(String(option))
+        }
     }
 }
 

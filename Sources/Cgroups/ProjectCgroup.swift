@@ -139,7 +139,7 @@ public struct ProjectCgroup: Sendable {
     public func containers() -> [String] {
         var names: Set<String> = []
         for directory in directories {
-            for child in (try? subdirectories(directory.fd.raw)) ?? []
+            for child in (try? directoryEntries(".", at: directory.fd.raw)) ?? []
             where child.hasPrefix(Self.containerPrefix) {
                 names.insert(String(child.dropFirst(Self.containerPrefix.count)))
             }
@@ -347,7 +347,7 @@ extension ProjectCgroup {
             throw error
         }
         var patience = RemovalPatience()
-        for child in try subdirectories(directory.fd.raw)
+        for child in try directoryEntries(".", at: directory.fd.raw)
         where child == Self.engine || child.hasPrefix(Self.containerPrefix) {
             try directory.remove(child, patience: &patience)
         }
