@@ -255,6 +255,43 @@ struct CgroupTests {
         }
     }
 
+    // The last project to go removes `covey` while another is making its own directory in it.
+    @Test("projects that come and go at once don't trip each other")
+    func concurrent() async throws {
+        let host = try CgroupHost.detect()
+        defer {
+            for worker in 0..<4 {
+                var rest = try? ProjectCgroup(host: host, project: "test-\(getpid())-w\(worker)")
+                try? rest?.remove()
+            }
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for worker in 0..<4 {
+                group.addTask {
+                    for _ in 0..<40 {
+                        var project = try ProjectCgroup(host: host, project: "test-\(getpid())-w\(worker)")
+                        try project.ensure()
+                        _ = try project.ensureContainer("x", limits: ResourceLimits(pids: 9))
+                        try project.remove()
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    // PID_MAX_LIMIT is 4,194,304: the kernel refuses more.
+    @Test("a limit the kernel refuses is an error that leaves nothing")
+    func refused() throws {
+        try withProject { project in
+            let failure = #expect(throws: Failure.self) {
+                try project.ensureContainer("x", limits: ResourceLimits(cpus: 1, pids: 5_000_000))
+            }
+            #expect(failure?.cause?.contains("EINVAL") == true)
+            #expect(project.containers() == [])
+        }
+    }
+
     @Test("a limit whose controller the host lacks is refused by name")
     func lacking() throws {
         try withProject(on: without("memory")) { project in
