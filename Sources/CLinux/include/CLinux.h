@@ -46,6 +46,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "fsmount.h"
+
 static inline int linux_errno(void) { return errno; }
 
 static inline int linux_openat(int dirfd, const char *path, int flags, unsigned mode) {
