@@ -49,6 +49,8 @@
 #include "linux_bpf.h"
 #include "threads.h"
 
+#include "fsmount.h"
+
 static inline int linux_errno(void) { return errno; }
 
 static inline int linux_openat(int dirfd, const char *path, int flags, unsigned mode) {
