@@ -14,6 +14,8 @@ public struct DesiredState: Hashable, Codable, Sendable {
     public var networks: [String: NetworkRequest]
     /// By real name.
     public var volumes: [String: VolumeRequest]
+    /// Services switched off by their profiles: their containers are no orphans.
+    public var disabledServices: [String]
 
     public init(project: String, directory: String, files: [String] = []) {
         self.project = project
@@ -22,6 +24,7 @@ public struct DesiredState: Hashable, Codable, Sendable {
         services = [:]
         networks = [:]
         volumes = [:]
+        disabledServices = []
     }
 }
 

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One service and its image → one service request. Where both say something, the service wins; what neither
+// says is the engine's default. Mounts and files are lowered in LoweringMounts.swift.
+
+import Basics
+import ComposeModel
+import ContainerModel
+
+/// Lowers one service.
+struct ServiceLowering {
+    let project: Project
+    let service: Service
+    let image: LoweredImage
+
+    mutating func request(files: inout GrantedFiles) throws(Failure) -> ServiceRequest {
+        var container = ContainerRequest(image: image.facts, arguments: try arguments())
+        container.environment = environment()
+        container.workingDirectory = cleanPath(service.workingDirectory ?? image.defaults.workingDirectory)
+        container.user = service.user ?? image.defaults.user
+        container.hostname = service.hostname
+        container.files = try files.requests(for: service)
+        container.mounts = try mounts(beside: container.files)
+        container.networks = try endpoints()
+        container.ports = ports()
+        container.extraHosts = service.extraHosts.map { HostEntry(name: $0.name, address: $0.address) }
+        container.dnsServers = service.dns
+        container.limits = ResourceLimits(
+            cpus: service.cpus, memory: service.memoryLimit, pids: service.pidsLimit)
+        container.capAdd = service.capAdd
+        container.capDrop = service.capDrop
+        try applySecurityOptions(to: &container)
+        container.readOnlyRoot = service.readOnly
+        container.initProcess = service.initProcess
+        container.tty = service.tty
+        container.stdinOpen = service.stdinOpen
+        container.ulimits = service.ulimits.mapValues { LimitPair(soft: $0.soft, hard: $0.hard) }
+        container.sysctls = service.sysctls
+        container.labels = labels()
+        container.stopSignal = try stopSignal()
+        container.stopGracePeriod = service.stopGracePeriod ?? .seconds(10)
+
+        var request = ServiceRequest(
+            name: service.name, container: container, configHash: image.facts.id)
+        request.containerName = try containerName()
+        request.replicas = service.replicas
+        request.dependencies = try dependencies()
+        request.healthcheck = try healthcheck()
+        request.restart = restartPolicy()
+        request.configHash = configHash(of: request)
+        return request
+    }
+
+    // MARK: What runs
+
+    /// `entrypoint` given, even empty, also drops the image's command (05-services.md, entrypoint).
+    private func arguments() throws(Failure) -> [String] {
+        let entrypoint = service.entrypoint ?? image.defaults.entrypoint
+        let command = service.command ?? (service.entrypoint == nil ? image.defaults.command : [])
+        let arguments = entrypoint + command
+        guard !arguments.isEmpty else {
+            throw Failure(
+                "service \(quoted(service.name)) has nothing to run",
+                cause: "neither the service nor image \(quoted(image.facts.reference)) gives a command "
+                    + "or an entrypoint",
+                advice: "add `command:` to the service", at: service.marks.place("image", "build"))
+        }
+        return arguments
+    }
+
+    /// The image's variables in their order, the service's put over them, its own after them by name.
+    private func environment() -> [String] {
+        var merged = image.defaults.environment
+        var own = service.environment
+        for (index, variable) in merged.enumerated() where !own.isEmpty {
+            let name = String(variable.prefix { $0 != "=" })
+            if let value = own.removeValue(forKey: name) { merged[index] = "\(name)=\(value)" }
+        }
+        return merged + own.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+    }
+
+    private func stopSignal() throws(Failure) -> String {
+        let text = service.stopSignal ?? image.defaults.stopSignal ?? "SIGTERM"
+        guard let name = signalName(text) else {
+            throw Failure(
+                "service \(quoted(service.name)) has an unknown stop signal \(quoted(text))",
+                cause: service.stopSignal == nil
+                    ? "image \(quoted(image.facts.reference)) says so" : nil,
+                advice: "write a name such as SIGTERM, or a number from signal(7)",
+                at: service.marks.place("stop_signal", "image"))
+        }
+        return name
+    }
+
+    /// Image labels, the service's over them, and the two by which tools made for Docker Compose find containers.
+    private func labels() -> [String: String] {
+        var labels = image.defaults.labels.merging(service.labels) { _, own in own }
+        labels["com.docker.compose.project"] = project.name
+        labels["com.docker.compose.service"] = service.name
+        return labels
+    }
+
+    private func applySecurityOptions(to container: inout ContainerRequest) throws(Failure) {
+        for option in service.securityOptions {
+            // Docker takes `key=value` and, from older days, `key:value`.
+            switch String(option.map { $0 == ":" ? "=" : $0 }) {
+            case "no-new-privileges", "no-new-privileges=true": container.noNewPrivileges = true
+            case "no-new-privileges=false": container.noNewPrivileges = false
+            case "seccomp=unconfined": container.seccomp = false
+            case "seccomp=builtin": container.seccomp = true
+            // No profile of these is ever applied, so what is asked is true already.
+            case "apparmor=unconfined", "label=disable": break
+            default:
+                throw Failure(
+                    "service \(quoted(service.name)): `security_opt: \(option)` is not supported",
+                    advice: "`no-new-privileges` and `seccomp=unconfined` are",
+                    at: service.marks.place("security_opt"))
+            }
+        }
+    }
+
+    // MARK: Network
+
+    /// The first endpoint gives the default route: highest priority, then by key.
+    private func endpoints() throws(Failure) -> [EndpointRequest] {
+        if let mode = service.networkMode, mode != "none", mode != "bridge" {
+            throw Failure(
+                "service \(quoted(service.name)): `network_mode: \(mode)` is not supported",
+                advice: "leave it out, or use `none`", at: service.marks["network_mode"])
+        }
+        let attachments = service.networks.sorted {
+            $0.value.priority != $1.value.priority
+                ? $0.value.priority > $1.value.priority : $0.key < $1.key
+        }
+        var endpoints: [EndpointRequest] = []
+        for (key, attachment) in attachments {
+            guard let network = project.networks[key] else {
+                throw Failure(
+                    "service \(quoted(service.name)) uses network \(quoted(key)), which is not declared",
+                    advice: nearest(to: key, among: project.networks.keys.sorted())
+                        .map { "did you mean \(quoted($0))?" }
+                        ?? "declare it under the top-level `networks`",
+                    at: service.marks.place("networks.\(key)", "networks"))
+            }
+            // The controller puts the container's own name beside these, once per replica.
+            var aliases = [service.name]
+            for alias in attachment.aliases where !aliases.contains(alias) { aliases.append(alias) }
+            if attachment.ipv4Address != nil, service.replicas > 1 {
+                throw Failure(
+                    "service \(quoted(service.name)) has \(service.replicas) replicas and a fixed address",
+                    cause: "only one container can have `ipv4_address` on network \(quoted(key))",
+                    advice: "remove `ipv4_address`, or run one replica",
+                    at: service.marks.place("networks.\(key).ipv4_address", "networks.\(key)", "networks"))
+            }
+            endpoints.append(
+                EndpointRequest(
+                    network: network.name, aliases: aliases, ipv4Address: attachment.ipv4Address))
+        }
+        return endpoints
+    }
+
+    private func ports() -> [PortRequest] {
+        service.ports.map { port in
+            PortRequest(
+                target: port.target, published: port.published, hostAddress: port.hostIP,
+                proto: port.proto == .tcp ? .tcp : .udp)
+        }
+    }
+
+    // MARK: How it lives
+
+    private func containerName() throws(Failure) -> String? {
+        guard let name = service.containerName else { return nil }
+        guard service.replicas <= 1 else {
+            throw Failure(
+                "service \(quoted(service.name)) has \(service.replicas) replicas and a fixed name",
+                cause: "only one container can be named \(quoted(name))",
+                advice: "remove `container_name`, or run one replica", at: service.marks["container_name"])
+        }
+        return name
+    }
+
+    private func dependencies() throws(Failure) -> [String: DependencyRequest] {
+        var requests: [String: DependencyRequest] = [:]
+        for (name, dependency) in service.dependsOn {
+            guard project.services[name] != nil else {
+                if !dependency.required { continue }
+                let disabled = project.disabledServices[name]
+                throw Failure(
+                    "service \(quoted(service.name)) depends on \(quoted(name)), which is "
+                        + (disabled == nil ? "not declared" : "switched off by its profiles"),
+                    advice: disabled == nil
+                        ? nearest(to: name, among: project.services.keys.sorted())
+                            .map { "did you mean \(quoted($0))?" }
+                        : "switch on profile \(quoted(disabled?.profiles.first ?? "")), "
+                            + "or write `required: false`",
+                    at: service.marks.place("depends_on.\(name)", "depends_on"))
+            }
+            let condition: DependencyRequest.Condition
+            switch dependency.condition {
+            case .started: condition = .started
+            case .healthy: condition = .healthy
+            case .completed: condition = .completed
+            }
+            requests[name] = DependencyRequest(
+                condition: condition, restart: dependency.restart, required: dependency.required)
+        }
+        return requests
+    }
+
+    /// Each field: the service's, else the image's, else the default; zero counts as unset, as in the engine.
+    private func healthcheck() throws(Failure) -> HealthcheckRequest? {
+        let inherited = image.defaults.healthcheckDisabled ? nil : image.defaults.healthcheck
+        guard let setting = service.healthcheck else { return inherited }
+        if setting.disabled || setting.test?.first == "NONE" { return nil }
+        let own = try setting.test.map { test throws(Failure) in try healthCommand(test) }
+        guard let command = own ?? inherited?.command else {
+            throw Failure(
+                "the health check of service \(quoted(service.name)) has no test",
+                cause: "image \(quoted(image.facts.reference)) has no health check to take it from",
+                advice: "add `test:`, or remove `healthcheck`", at: service.marks["healthcheck"])
+        }
+        var request = inherited ?? HealthcheckRequest(command: command)
+        request.command = command
+        if let interval = setting.interval, interval > .zero { request.interval = interval }
+        if let timeout = setting.timeout, timeout > .zero { request.timeout = timeout }
+        if let retries = setting.retries, retries > 0 { request.retries = retries }
+        if let startPeriod = setting.startPeriod { request.startPeriod = startPeriod }
+        if let startInterval = setting.startInterval, startInterval > .zero {
+            request.startInterval = startInterval
+        }
+        return request
+    }
+
+    private func healthCommand(_ test: [String]) throws(Failure) -> [String] {
+        switch test.first {
+        case "CMD" where test.count > 1: return Array(test.dropFirst())
+        case "CMD-SHELL" where test.count == 2: return ["/bin/sh", "-c", test[1]]
+        default:
+            throw Failure(
+                "the health check of service \(quoted(service.name)) has no program to run",
+                cause: test.isEmpty
+                    ? "`test` is empty" : "`test` begins with \(quoted(test[0])) and has \(test.count) items",
+                advice:
+                    "write a string, [\"CMD\", program, arguments…], [\"CMD-SHELL\", command] or [\"NONE\"]",
+                at: service.marks.place("healthcheck.test", "healthcheck"))
+        }
+    }
+
+    private func restartPolicy() -> RestartPolicy {
+        switch service.restart {
+        case .no: .no
+        case .always: .always
+        case .unlessStopped: .unlessStopped
+        case .onFailure(let maximumRetries): .onFailure(maximumRetries: maximumRetries)
+        }
+    }
+}

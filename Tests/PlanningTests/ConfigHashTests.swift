@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Basics
+import ContainerModel
+import FoundationEssentials
+import Planning
+import Testing
+
+private struct Anything: Decodable {}
+
+@Suite("the configuration hash says when a container must be another one")
+struct ConfigHashTests {
+    typealias Change = @Sendable (inout ServiceRequest) -> Void
+
+    static func full() -> ServiceRequest {
+        var container = ContainerRequest(
+            image: ImageFacts(reference: "demo:1", id: Digest(of: "i".utf8), layers: ["/l"]),
+            arguments: ["a"])
+        container.hostname = "h"
+        var service = ServiceRequest(name: "app", container: container, configHash: Digest(of: []))
+        service.containerName = "box"
+        service.healthcheck = HealthcheckRequest(command: ["/probe"])
+        return service
+    }
+
+    @Test(
+        "a change of anything inside the container changes it",
+        arguments: [
+            { $0.container.image.id = Digest(of: "j".utf8) },
+            { $0.container.arguments = ["a", ""] },
+            { $0.container.environment = ["A=1"] },
+            { $0.container.workingDirectory = "/w" },
+            { $0.container.user = "u" },
+            { $0.container.hostname = nil },
+            { $0.container.mounts = [MountRequest(source: .anonymous(index: 0), target: "/d")] },
+            {
+                $0.container.files = [
+                    FileRequest(title: "t", content: Digest(of: "x".utf8), target: "/f")
+                ]
+            },
+            { $0.container.networks = [EndpointRequest(network: "n", aliases: ["a"])] },
+            { $0.container.networks = [EndpointRequest(network: "n", ipv4Address: "a")] },
+            { $0.container.ports = [PortRequest(target: 80, published: nil)] },
+            { $0.container.ports = [PortRequest(target: 80, published: 80...80)] },
+            { $0.container.ports = [PortRequest(target: 80, published: 80...80, proto: .udp)] },
+            { $0.container.extraHosts = [HostEntry(name: "a", address: "b")] },
+            { $0.container.dnsServers = ["d"] },
+            { $0.container.limits.cpus = 1 },
+            { $0.container.limits.memory = ByteSize(bytes: 1) },
+            { $0.container.limits.pids = 1 },
+            { $0.container.capAdd = ["X"] },
+            { $0.container.capDrop = ["X"] },
+            { $0.container.noNewPrivileges = true },
+            { $0.container.seccomp = false },
+            { $0.container.readOnlyRoot = true },
+            { $0.container.initProcess = true },
+            { $0.container.tty = true },
+            { $0.container.stdinOpen = true },
+            { $0.container.ulimits = ["core": LimitPair(soft: 1, hard: 1)] },
+            { $0.container.sysctls = ["a": "b"] },
+            { $0.container.labels = ["a": "b"] },
+            { $0.container.stopSignal = "SIGINT" },
+            { $0.container.stopGracePeriod = .seconds(1) },
+            { $0.container.shmSize = ByteSize(bytes: 1) },
+            { $0.containerName = nil },
+            { $0.healthcheck = nil },
+            { $0.healthcheck?.retries = 9 },
+            { $0.healthcheck?.interval = .seconds(1) },
+        ] as [Change])
+    func changes(change: Change) {
+        var changed = Self.full()
+        change(&changed)
+        #expect(configHash(of: changed) != configHash(of: Self.full()))
+    }
+
+    @Test(
+        "how many there are, what they wait for, when they restart and where the image lies does not",
+        arguments: [
+            { $0.replicas = 5 },
+            { $0.dependencies = ["db": DependencyRequest(condition: .started)] },
+            { $0.restart = .always },
+            { $0.container.image.reference = "demo:2" },
+            { $0.container.image.layers = ["/elsewhere"] },
+            { $0.configHash = Digest(of: "other".utf8) },
+        ] as [Change])
+    func keeps(change: Change) {
+        var changed = Self.full()
+        change(&changed)
+        #expect(configHash(of: changed) == configHash(of: Self.full()))
+    }
+
+    @Test("texts that only together read the same differ")
+    func boundaries() {
+        var one = Self.full()
+        one.container.arguments = ["ab", "c"]
+        var other = Self.full()
+        other.container.arguments = ["a", "bc"]
+        #expect(configHash(of: one) != configHash(of: other))
+    }
+
+    @Test("the hash is the same on every machine and in every run")
+    func golden() {
+        #expect(
+            configHash(of: Self.full()).hex
+                == "65d453d867ae3e17cbf30afc9143f18d57ceb0ee884d9c202499099a8deba6de")
+    }
+
+    /// A new field must be put into ConfigHash.swift, or be left out there on purpose, and then listed here.
+    @Test("no field of a request is forgotten")
+    func fields() throws {
+        #expect(
+            try keys(of: Self.full().container) == [
+                "arguments", "capAdd", "capDrop", "dnsServers", "environment", "extraHosts", "files",
+                "hostname", "image", "initProcess", "labels", "limits", "mounts", "networks",
+                "noNewPrivileges", "ports", "readOnlyRoot", "seccomp", "shmSize", "stdinOpen",
+                "stopGracePeriod", "stopSignal", "sysctls", "tty", "ulimits", "user", "workingDirectory",
+            ])
+        #expect(
+            try keys(of: Self.full()) == [
+                "configHash", "container", "containerName", "dependencies", "healthcheck", "name",
+                "replicas", "restart",
+            ])
+        #expect(
+            try keys(of: HealthcheckRequest(command: [])) == [
+                "command", "interval", "retries", "startInterval", "startPeriod", "timeout",
+            ])
+        #expect(
+            try keys(
+                of: FileRequest(title: "", content: Digest(of: []), target: ""))
+                == ["content", "gid", "mode", "target", "title", "uid"])
+    }
+
+    private func keys(of value: some Encodable) throws -> [String] {
+        let data = try JSONEncoder().encode(value)
+        return try JSONDecoder().decode([String: Anything].self, from: data).keys.sorted()
+    }
+}

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Basics
+import ComposeModel
+import ContainerModel
+import Planning
+import Testing
+
+@Suite("a project and its images become requests")
+struct LoweringTests {
+    @Test(
+        "entrypoint and command replace, drop and clear as Docker Compose's do",
+        arguments: [
+            (nil, nil, ["/entry", "serve"]),
+            (nil, ["x"], ["/entry", "x"]),
+            (["/own"], nil, ["/own"]),
+            (["/own"], ["x"], ["/own", "x"]),
+            ([], ["x"], ["x"]),
+            (nil, [], ["/entry"]),
+        ] as [([String]?, [String]?, [String])])
+    func arguments(entrypoint: [String]?, command: [String]?, expected: [String]) throws {
+        let image = image {
+            $0.entrypoint = ["/entry"]
+            $0.command = ["serve"]
+        }
+        let request = try request(image: image) {
+            $0.entrypoint = entrypoint
+            $0.command = command
+        }
+        #expect(request.container.arguments == expected)
+    }
+
+    @Test("a service with nothing to run is an error at its image")
+    func nothingToRun() {
+        #expect {
+            try request { $0.entrypoint = [] }
+        } throws: {
+            "\($0)" == """
+                compose.yaml:3:12: error: service "app" has nothing to run
+                  cause: neither the service nor image "demo:1" gives a command or an entrypoint
+                  try:   add `command:` to the service
+                """
+        }
+    }
+
+    @Test("the service's variables replace the image's in place and follow them by name")
+    func environment() throws {
+        let image = image { $0.environment = ["PATH=/bin", "LANG=C", "EMPTY="] }
+        let request = try request(image: image) {
+            $0.environment = ["LANG": "de=DE", "B": "2", "A": "1", "EMPTY": "no"]
+        }
+        #expect(request.container.environment == ["PATH=/bin", "LANG=de=DE", "EMPTY=no", "A=1", "B=2"])
+    }
+
+    @Test("what the service leaves open is the image's, then the default")
+    func defaults() throws {
+        let plain = try request()
+        #expect(plain.container.workingDirectory == "/")
+        #expect(plain.container.user == "")
+        #expect(plain.container.stopSignal == "SIGTERM")
+        #expect(plain.container.stopGracePeriod == .seconds(10))
+        #expect(plain.restart == .no)
+        let image = image {
+            $0.workingDirectory = "srv//data/"
+            $0.user = "www"
+            $0.stopSignal = "3"
+            $0.labels = ["a": "image", "b": "image"]
+        }
+        let inherited = try request(image: image) { $0.labels = ["b": "own"] }
+        #expect(inherited.container.workingDirectory == "/srv/data")
+        #expect(inherited.container.user == "www")
+        #expect(inherited.container.stopSignal == "SIGQUIT")
+        #expect(
+            inherited.container.labels == [
+                "a": "image", "b": "own", "com.docker.compose.project": "demo",
+                "com.docker.compose.service": "app",
+            ])
+        let own = try request(image: image) {
+            $0.workingDirectory = "/own"
+            $0.user = "1:2"
+            $0.stopSignal = "usr1"
+            $0.stopGracePeriod = .seconds(3)
+            $0.restart = .onFailure(maximumRetries: 4)
+        }
+        #expect(own.container.workingDirectory == "/own")
+        #expect(own.container.user == "1:2")
+        #expect(own.container.stopSignal == "SIGUSR1")
+        #expect(own.container.stopGracePeriod == .seconds(3))
+        #expect(own.restart == .onFailure(maximumRetries: 4))
+    }
+
+    @Test(
+        "signals have many spellings and one name",
+        arguments: [
+            ("SIGTERM", "SIGTERM"), ("term", "SIGTERM"), ("9", "SIGKILL"), ("SIGRTMIN+3", "SIGRTMIN+3"),
+            ("RTMAX", "SIGRTMIN+30"), ("34", "SIGRTMIN"), ("31", "SIGSYS"), ("0", nil), ("33", nil),
+            ("65", nil), ("SIG", nil), ("", nil), ("SIGRTMIN+31", nil), ("SIGTERMS", nil),
+        ] as [(String, String?)])
+    func signals(text: String, name: String?) { #expect(signalName(text) == name) }
+
+    @Test("a health check takes each field from the service, the image, the default")
+    func healthcheck() throws {
+        #expect(try request().healthcheck == nil)
+        let image = image {
+            $0.healthcheck = HealthcheckRequest(command: ["/probe"], interval: .seconds(7), retries: 9)
+        }
+        #expect(try request(image: image).healthcheck?.command == ["/probe"])
+        let merged = try request(image: image) {
+            $0.healthcheck = .init()
+            $0.healthcheck?.timeout = .seconds(2)
+        }
+        #expect(
+            merged.healthcheck
+                == HealthcheckRequest(
+                    command: ["/probe"], interval: .seconds(7), timeout: .seconds(2), retries: 9))
+        let shell = try request(image: image) {
+            $0.healthcheck = .init()
+            $0.healthcheck?.test = ["CMD-SHELL", "test -e /ready"]
+            $0.healthcheck?.startPeriod = .seconds(1)
+        }
+        #expect(shell.healthcheck?.command == ["/bin/sh", "-c", "test -e /ready"])
+        #expect(shell.healthcheck?.startPeriod == .seconds(1))
+        for disable in [true, false] {
+            let none = try request(image: image) {
+                $0.healthcheck = .init()
+                $0.healthcheck?.disabled = disable
+                if !disable { $0.healthcheck?.test = ["NONE"] }
+            }
+            #expect(none.healthcheck == nil)
+        }
+    }
+
+    @Test(
+        "a health check that can never run is an error",
+        arguments: [[], ["CMD"], ["CMD-SHELL", "a", "b"], ["curl", "-f"], nil])
+    func badHealthcheck(test: [String]?) {
+        #expect(throws: Failure.self) {
+            try request {
+                $0.healthcheck = .init()
+                $0.healthcheck?.test = test
+            }
+        }
+    }
+
+    @Test("each VOLUME of the image becomes an anonymous volume unless something is mounted just there")
+    func imageVolumes() throws {
+        let image = image { $0.volumes = ["/data/", "/var/lib/db", "/cache"] }
+        let request = try request(image: image) {
+            $0.volumes = [
+                Service.Mount(source: .tmpfs(size: nil, mode: nil, uid: nil, gid: nil), target: "/cache"),
+                Service.Mount(source: .anonymous, target: "/var"),
+            ]
+        }
+        #expect(
+            request.container.mounts.map(\.target) == ["/cache", "/data", "/var", "/var/lib/db"])
+        #expect(
+            request.container.mounts.dropFirst().map(\.source) == [
+                .anonymous(index: 0), .anonymous(index: 1), .anonymous(index: 2),
+            ])
+    }
+
+    @Test("mounts come in the order they nest, whatever the order they are written in")
+    func mountOrder() throws {
+        let request = try request {
+            $0.volumes = ["/a/b/c", "/z", "/a/b", "/a"].map {
+                Service.Mount(source: .bind(path: "/h", createHostPath: true, propagation: nil), target: $0)
+            }
+        }
+        #expect(request.container.mounts.map(\.target) == ["/a", "/z", "/a/b", "/a/b/c"])
+    }
+
+    @Test(
+        "a place in the container is taken once, absolute, and not the root",
+        arguments: [["/a", "/a/"], ["a"], ["/"], ["/x/.."]])
+    func badMounts(targets: [String]) {
+        #expect(throws: Failure.self) {
+            try request {
+                $0.volumes = targets.map { Service.Mount(source: .anonymous, target: $0) }
+            }
+        }
+    }
+
+    @Test("configs and secrets travel as digests, each content once")
+    func files() throws {
+        var project = project {
+            $0.configs = [Service.FileGrant(source: "conf", target: "/etc/app.conf")]
+            var grant = Service.FileGrant(source: "key", target: "/run/secrets/key")
+            grant.uid = 7
+            grant.mode = 0o400
+            $0.secrets = [grant]
+        }
+        project.configs["conf"] = FileSource(name: "demo_conf", content: .content("x"))
+        project.secrets["key"] = FileSource(name: "demo_key", content: .file("/k"))
+        let contents = FileContents(configs: ["conf": [1, 2]], secrets: ["key": [1, 2]])
+        let lowered = try lowered(project, contents: contents)
+        let digest = Digest(of: [1, 2])
+        #expect(lowered.blobs == [digest: [1, 2]])
+        #expect(
+            lowered.desired.services["app"]?.container.files == [
+                FileRequest(title: "config \"conf\"", content: digest, target: "/etc/app.conf"),
+                FileRequest(
+                    title: "secret \"key\"", content: digest, target: "/run/secrets/key", uid: 7, mode: 0o400),
+            ])
+    }
+
+    @Test("real names are used, and what no service uses is left out")
+    func resources() throws {
+        var project = project {
+            $0.networks = ["back": .init(), "front": .init(), "default": .init()]
+            $0.networks["front"]?.priority = 5
+            $0.networks["back"]?.aliases = ["store", "app", "store"]
+            $0.volumes = [Service.Mount(source: .volume("data"), target: "/data")]
+        }
+        project.networks["back"] = Network(name: "demo_back")
+        project.networks["back"]?.isInternal = true
+        var subnet = Network.Subnet()
+        subnet.subnet = "10.9.0.0/24"
+        project.networks["back"]?.ipam = [subnet]
+        project.networks["front"] = Network(name: "shared")
+        project.networks["front"]?.external = true
+        project.networks["unused"] = Network(name: "demo_unused")
+        project.volumes["data"] = Volume(name: "demo_data")
+        project.volumes["unused"] = Volume(name: "demo_unused")
+        let desired = try lowered(project).desired
+        #expect(desired.networks.keys.sorted() == ["demo_back", "demo_default", "shared"])
+        #expect(desired.networks["demo_back"]?.subnet == "10.9.0.0/24")
+        #expect(desired.networks["demo_back"]?.isInternal == true)
+        #expect(desired.networks["shared"]?.external == true)
+        #expect(desired.volumes.keys.sorted() == ["demo_data"])
+        #expect(
+            desired.services["app"]?.container.networks == [
+                EndpointRequest(network: "shared", aliases: ["app"]),
+                EndpointRequest(network: "demo_back", aliases: ["app", "store"]),
+                EndpointRequest(network: "demo_default", aliases: ["app"]),
+            ])
+        #expect(desired.services["app"]?.container.mounts.map(\.source) == [.volume(name: "demo_data")])
+    }
+
+    @Test("attributes with one meaning go through as they are")
+    func passedThrough() throws {
+        let request = try request {
+            var port = Service.Port(target: 53, published: 5300...5310, proto: .udp)
+            port.hostIP = "127.0.0.1"
+            $0.ports = [port]
+            $0.hostname = "box"
+            $0.extraHosts = [.init(name: "up", address: "host-gateway")]
+            $0.dns = ["1.1.1.1"]
+            $0.ulimits = ["nofile": .init(soft: 1, hard: -1)]
+            $0.sysctls = ["net.core.somaxconn": "9"]
+            $0.cpus = 0.5
+            $0.memoryLimit = ByteSize(bytes: 1 << 20)
+            $0.pidsLimit = 10
+            $0.capAdd = ["NET_ADMIN"]
+            $0.capDrop = ["ALL"]
+            $0.securityOptions = ["no-new-privileges:true", "seccomp=unconfined"]
+            $0.readOnly = true
+            $0.initProcess = true
+            $0.tty = true
+            $0.stdinOpen = true
+        }
+        let container = request.container
+        #expect(
+            container.ports == [
+                PortRequest(target: 53, published: 5300...5310, hostAddress: "127.0.0.1", proto: .udp)
+            ])
+        #expect(container.hostname == "box")
+        #expect(container.extraHosts == [HostEntry(name: "up", address: "host-gateway")])
+        #expect(container.dnsServers == ["1.1.1.1"])
+        #expect(container.ulimits == ["nofile": LimitPair(soft: 1, hard: -1)])
+        #expect(container.sysctls == ["net.core.somaxconn": "9"])
+        #expect(
+            container.limits == ResourceLimits(cpus: 0.5, memory: ByteSize(bytes: 1 << 20), pids: 10))
+        #expect(container.capAdd == ["NET_ADMIN"])
+        #expect(container.capDrop == ["ALL"])
+        #expect(container.noNewPrivileges)
+        #expect(!container.seccomp)
+        #expect(container.readOnlyRoot && container.initProcess && container.tty && container.stdinOpen)
+    }
+
+    @Test("a fixed name and several replicas exclude each other")
+    func nameAndReplicas() {
+        #expect {
+            try request {
+                $0.containerName = "box"
+                $0.replicas = 2
+            }
+        } throws: {
+            "\($0)".hasPrefix(
+                "compose.yaml:4:21: error: service \"app\" has 2 replicas and a fixed name\n")
+        }
+    }
+
+    @Test("two services never share a container's name")
+    func nameTaken() {
+        var project = project { $0.containerName = "demo-web-1" }
+        var web = Service(name: "web")
+        web.image = "demo:1"
+        project.services["web"] = web
+        #expect(throws: Failure.self) { try lowered(project) }
+    }
+
+    struct Refused: Sendable {
+        var message: String
+        var change: @Sendable (inout Service) -> Void
+        init(_ message: String, _ change: @escaping @Sendable (inout Service) -> Void) {
+            self.message = message
+            self.change = change
+        }
+    }
+
+    @Test(
+        "what cannot be done is refused by name",
+        arguments: [
+            Refused("security_opt: apparmor:mine") { $0.securityOptions = ["apparmor:mine"] },
+            Refused("network_mode: host") { $0.networkMode = "host" },
+            Refused("unknown stop signal \"HOP\"") { $0.stopSignal = "HOP" },
+            Refused("network \"nope\", which is not declared") { $0.networks = ["nope": .init()] },
+            Refused("volume \"nope\", which is not declared") {
+                $0.volumes = [Service.Mount(source: .volume("nope"), target: "/x")]
+            },
+            Refused("secret \"nope\", which is not declared") {
+                $0.secrets = [.init(source: "nope", target: "/x")]
+            },
+            Refused("depends on \"nope\", which is not declared") {
+                $0.dependsOn = ["nope": .init(condition: .started)]
+            },
+            Refused("depend on each other in a circle") {
+                $0.dependsOn = ["app": .init(condition: .started)]
+            },
+            Refused("2 replicas and a fixed address") {
+                $0.replicas = 2
+                $0.networks["default"]?.ipv4Address = "10.0.0.2"
+            },
+        ])
+    func refused(refused: Refused) {
+        #expect {
+            try request(refused.change)
+        } throws: {
+            "\($0)".contains(refused.message) && "\($0)".hasPrefix("compose.yaml:")
+        }
+    }
+
+    @Test("waiting for the health of a service that has no health check is an error")
+    func healthOfNothing() {
+        var project = project { $0.dependsOn = ["db": .init(condition: .healthy)] }
+        var db = Service(name: "db")
+        db.image = "demo:1"
+        project.services["db"] = db
+        #expect {
+            try lowered(project)
+        } throws: {
+            "\($0)".contains("service \"app\" waits for \"db\" to be healthy")
+        }
+    }
+
+    @Test(
+        "an optional dependency that is switched off is dropped, a required one is an error naming the profile"
+    )
+    func disabledDependency() throws {
+        var project = project { $0.dependsOn = ["db": .init(condition: .started)] }
+        var db = Service(name: "db")
+        db.profiles = ["full"]
+        project.disabledServices["db"] = db
+        #expect {
+            try lowered(project)
+        } throws: {
+            "\($0)".contains("switched off by its profiles") && "\($0)".contains("profile \"full\"")
+        }
+        project.services["app"]?.dependsOn["db"]?.required = false
+        let desired = try lowered(project).desired
+        #expect(desired.services["app"]?.dependencies == [:])
+        #expect(desired.disabledServices == ["db"])
+    }
+
+    @Test("all mistakes of a project are reported together")
+    func together() {
+        var project = project { $0.stopSignal = "HOP" }
+        project.services["other"] = Service(name: "other")
+        project.services["other"]?.networkMode = "host"
+        #expect {
+            try lowered(project)
+        } throws: {
+            ($0 as? Failure)?.flattened.count == 2
+        }
+    }
+}
