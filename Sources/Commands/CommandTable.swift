@@ -101,16 +101,19 @@ let commandTable: [CommandDefinition] = [
         "build", "Build the services' images", operands: .services,
         flags: [Flag(.noCache, nil, "run every step again")], run: runBuild),
     CommandDefinition("start", "Start stopped services", operands: .services, run: runStart),
-    CommandDefinition("stop", "Stop services, keep their containers", operands: .services, flags: [timeout], run: runStop),
+    CommandDefinition(
+        "stop", "Stop services, keep their containers", operands: .services, flags: [timeout], run: runStop),
     CommandDefinition("restart", "Restart services", operands: .services, flags: [timeout], run: runRestart),
     CommandDefinition(
         "kill", "Send a signal to services", operands: .services,
-        flags: [Flag(.signal, "s", .one("SIGNAL"), "the signal, SIGKILL unless said otherwise")], run: runKill),
+        flags: [Flag(.signal, "s", .one("SIGNAL"), "the signal, SIGKILL unless said otherwise")], run: runKill
+    ),
     CommandDefinition(
         "image ls", "List the images of the store", flags: [tableOrJSON, Flag(.quiet, "q", "ids only")],
         run: runImageList),
     CommandDefinition(
-        "image import", "Take an image into the store", operands: Operands(usage: "SOURCE [NAME]", least: 1, most: 2),
+        "image import", "Take an image into the store",
+        operands: Operands(usage: "SOURCE [NAME]", least: 1, most: 2),
         details: "SOURCE is oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:REF] or dir:ROOTFS.",
         run: runImageImport),
     CommandDefinition(
@@ -123,6 +126,7 @@ let commandTable: [CommandDefinition] = [
         "debug launch", "Print the launch program of a service's first container",
         operands: .exactly("SERVICE", 1), run: runDebugLaunch),
     CommandDefinition(
-        "debug doctor", "Say what this host lacks and what falls back", flags: [Flag(.format, nil, .choice(["text", "json"]), "how it is written")],
+        "debug doctor", "Say what this host lacks and what falls back",
+        flags: [Flag(.format, nil, .choice(["text", "json"]), "how it is written")],
         needsRoot: false, run: runDoctor),
 ]

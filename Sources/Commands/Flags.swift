@@ -7,9 +7,10 @@ internal import Basics
 
 /// Every flag by its long name.
 enum FlagName: String {
-    case ansi, build, detach, env, file, follow, format, help, index, interactive, profile, progress, project
-        = "project-name"
-    case quiet, root, run, scale, services, signal, tail, timeout, timestamps, tty, user, version, volumes, wait,
+    case ansi, build, detach, env, file, follow, format, help, index, interactive, profile, progress,
+        project = "project-name"
+    case quiet, root, run, scale, services, signal, tail, timeout, timestamps, tty, user, version, volumes,
+        wait,
         workdir, all
     case envFile = "env-file"
     case forceRecreate = "force-recreate"
@@ -23,8 +24,8 @@ enum FlagName: String {
 }
 
 /// One flag as it is written and described.
-struct Flag {
-    enum Value {
+struct Flag: Sendable {
+    enum Value: Sendable {
         /// On or off.
         case none
         /// One value; the last one counts. The text is its placeholder in help.
@@ -41,9 +42,11 @@ struct Flag {
     /// Taken for the habit's sake and not shown.
     let hidden: Bool
 
-    init(
-        _ name: FlagName, _ short: Character? = nil, _ value: Value = .none, _ help: String, hidden: Bool = false
-    ) {
+    init(_ name: FlagName, _ short: Character?, _ value: Value, _ help: String) {
+        self.init(name, short, help, hidden: false, value: value)
+    }
+
+    init(_ name: FlagName, _ short: Character?, _ help: String, hidden: Bool = false, value: Value = .none) {
         self.name = name
         self.short = short
         self.value = value
@@ -68,7 +71,7 @@ struct Flag {
 }
 
 /// How many arguments beside its flags a command takes.
-struct Operands {
+struct Operands: Sendable {
     let usage: String
     let least: Int
     let most: Int?
@@ -84,7 +87,7 @@ struct Operands {
 }
 
 /// One command: its name (two words for `image ls`), its flags and what runs it.
-struct CommandDefinition {
+struct CommandDefinition: Sendable {
     let name: String
     let summary: String
     let operands: Operands
@@ -95,11 +98,13 @@ struct CommandDefinition {
     let needsRoot: Bool
     /// Flags end at the first operand: what follows is another program's.
     let passesRest: Bool
-    let run: (Session) throws(Failure) -> Int32
+    let run: @Sendable (Session) throws(Failure) -> Int32
 
     init(
-        _ name: String, _ summary: String, operands: Operands = .none, details: String = "", flags: [Flag] = [],
-        needsRoot: Bool = true, passesRest: Bool = false, run: @escaping (Session) throws(Failure) -> Int32
+        _ name: String, _ summary: String, operands: Operands = .none, details: String = "",
+        flags: [Flag] = [],
+        needsRoot: Bool = true, passesRest: Bool = false,
+        run: @escaping @Sendable (Session) throws(Failure) -> Int32
     ) {
         self.name = name
         self.summary = summary
@@ -130,7 +135,8 @@ struct Arguments {
         guard let text = last(name) else { return nil }
         guard let number = Int(text), number >= least else {
             throw Failure(
-                "cannot understand --\(name.rawValue) \(text)", cause: "it is no whole number from \(least) on")
+                "cannot understand --\(name.rawValue) \(text)",
+                cause: "it is no whole number from \(least) on")
         }
         return number
     }

@@ -30,7 +30,8 @@ struct Invocation {
     /// A path the user wrote, absolute, with `.` and `..` taken out by their letters alone.
     func absolute(_ path: String) -> String {
         var parts: [Substring] = []
-        for part in (path.hasPrefix("/") ? path : "\(directory)/\(path)").split(separator: "/") where part != "." {
+        for part in (path.hasPrefix("/") ? path : "\(directory)/\(path)").split(separator: "/")
+        where part != "." {
             if part == ".." { _ = parts.popLast() } else { parts.append(part) }
         }
         return "/" + parts.joined(separator: "/")

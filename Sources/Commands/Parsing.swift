@@ -35,7 +35,8 @@ func parse(_ words: [String], commands: [CommandDefinition], globals: [Flag]) th
     while let word = words.take() {
         if word == "--" {
             guard let command else {
-                throw Failure("cannot understand the command line", cause: "`--` stands where a command belongs")
+                throw Failure(
+                    "cannot understand the command line", cause: "`--` stands where a command belongs")
             }
             // `exec web -- cmd`: the border is ours, not the program's.
             _ = command
@@ -62,7 +63,9 @@ func parse(_ words: [String], commands: [CommandDefinition], globals: [Flag]) th
                 command = try find(word, commands)
                 continue
             }
-            guard let second = words.take(), second != "--help", second != "-h" else { return .groupHelp(word) }
+            guard let second = words.take(), second != "--help", second != "-h" else {
+                return .groupHelp(word)
+            }
             command = try find("\(word) \(second)", commands)
         }
     }
@@ -84,7 +87,8 @@ private func check(_ operands: [String], _ command: CommandDefinition) throws(Fa
     let wanted = command.operands
     let usage = "covey \(command.name) --help says more"
     if operands.count < wanted.least {
-        throw Failure("cannot run `covey \(command.name)`", cause: "\(wanted.usage) is missing", advice: usage)
+        throw Failure(
+            "cannot run `covey \(command.name)`", cause: "\(wanted.usage) is missing", advice: usage)
     }
     if let most = wanted.most, operands.count > most {
         throw Failure(

@@ -4,7 +4,7 @@ internal import CLinux
 
 /// Signals as a descriptor to poll (signalfd(2)); they stay blocked for the process's life, so that none is lost
 /// between two reads.
-public struct SignalStream: ~Copyable {
+public final class SignalStream {
     private let fd: OwnedFD
 
     /// Blocks the signals and delivers them here from now on.
@@ -20,7 +20,7 @@ public struct SignalStream: ~Copyable {
     public var raw: Int32 { fd.raw }
 
     /// The next signal that waits; nil when none does.
-    public borrowing func next() -> Int32? {
+    public func next() -> Int32? {
         var info = signalfd_siginfo()
         let raw = fd.raw
         let count = read(raw, &info, MemoryLayout<signalfd_siginfo>.size)

@@ -39,11 +39,15 @@ public struct RawMode: ~Copyable {
     public init(_ fd: Int32) throws(SyscallError) {
         var mode = termios()
         try retrying("tcgetattr") { tcgetattr(fd, &mode) }
-        self.fd = fd
-        saved = mode
+        let former = mode
         cfmakeraw(&mode)
         try retrying("tcsetattr") { tcsetattr(fd, TCSADRAIN, &mode) }
+        self.fd = fd
+        saved = former
     }
+
+    /// Gives the former mode back; as good as letting the value go, for a place that can be named.
+    public consuming func end() {}
 
     deinit {
         var mode = saved
