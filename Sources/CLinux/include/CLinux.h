@@ -45,7 +45,7 @@
 #include <sched.h>
 #include <termios.h>
 #include <unistd.h>
-#include "environment.h"
+#include "process.h"
 
 static inline int linux_errno(void) { return errno; }
 
