@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The other intents: start, stop, restart, kill, down. They look at what exists and at the requests it was made
+// from; what the files say now does not matter to them.
+
+public import Basics
+import ContainerModel
+
+public struct DownOptions: Hashable, Codable, Sendable {
+    /// Services named by the user; empty is the whole project with its networks.
+    public var services: [String] = []
+    /// Remove the project's volumes too; external ones never.
+    public var removeVolumes = false
+    /// How long containers may take to stop; nil is each service's own grace period.
+    public var timeout: Duration?
+
+    public init() {}
+}
+
+/// Takes the project away, orphans included: dependants stop before those they depend on.
+///
+/// - Throws: when a named service is unknown.
+public func planDown(
+    _ observed: Observation, options: DownOptions = DownOptions()
+) throws(Failure) -> Plan {
+    var life = LifePlanner(observed)
+    let targets = try life.targets(options.services)
+    var leaving: [String: [Int]] = [:]
+    var unmounting: [String: [Int]] = [:]
+    for service in life.stopOrder where targets.contains(service) {
+        for container in (life.containers[service] ?? []).reversed() {
+            let stop = life.stop(container, because: "down", timeout: options.timeout)
+            let node = life.builder.add(
+                .removeContainer(container.reference), because: "down", after: stop.map { [$0] } ?? [])
+            for network in container.networks { leaving[network, default: []].append(node) }
+            for volume in life.mayMount(container) { unmounting[volume, default: []].append(node) }
+        }
+    }
+    guard options.services.isEmpty else { return life.builder.plan }
+    for (name, network) in observed.networks.sorted(by: { $0.key < $1.key })
+    where network.project == observed.project {
+        guard network.foreignContainers.isEmpty else {
+            life.builder.notice(
+                "network \(name) stays: containers of other projects are on it: "
+                    + network.foreignContainers.sorted().joined(separator: ", "))
+            continue
+        }
+        _ = life.builder.add(.removeNetwork(name: name), because: "down", after: leaving[name] ?? [])
+    }
+    if options.removeVolumes {
+        for (name, volume) in observed.volumes.sorted(by: { $0.key < $1.key })
+        where volume.project == observed.project && volume.request?.external != true {
+            _ = life.builder.add(
+                .removeVolume(name: name), because: "down --volumes", after: unmounting[name] ?? [])
+        }
+    }
+    return life.builder.plan
+}
+
+/// Stops the services' containers, dependants first; who depends on a named one is left running.
+public func planStop(
+    _ observed: Observation, services: [String] = [], timeout: Duration? = nil
+) throws(Failure) -> Plan {
+    var life = LifePlanner(observed)
+    let targets = try life.targets(services)
+    for service in life.stopOrder where targets.contains(service) {
+        for container in (life.containers[service] ?? []).reversed() {
+            _ = life.stop(container, because: "stop", timeout: timeout)
+        }
+    }
+    return life.builder.plan
+}
+
+/// Starts what does not run of the services and of all they depend on.
+///
+/// What has completed by itself is run again only when it is named.
+public func planStart(_ observed: Observation, services: [String] = []) throws(Failure) -> Plan {
+    var life = LifePlanner(observed)
+    let named = Set(services)
+    let targets =
+        services.isEmpty
+        ? try life.targets([])
+        : try selection(of: services, among: observed.requests, withDependencies: true)
+    for service in life.startOrder where targets.contains(service) {
+        let found = life.containers[service] ?? []
+        if found.isEmpty, observed.requests[service].map({ $0.replicas > 0 }) ?? false {
+            life.builder.notice("service \(quoted(service)) has no container; `covey up` makes one")
+        }
+        life.start(
+            found.filter { !$0.state.isLive && !life.isDone($0, named: named) }, of: service,
+            waitingFor: { targets.contains($0) }
+        ) { $0.whyNotRunning }
+    }
+    return life.builder.plan
+}
+
+/// Stops and starts the services, and those that asked to be restarted with them.
+public func planRestart(
+    _ observed: Observation, services: [String] = [], noDependencies: Bool = false, timeout: Duration? = nil
+) throws(Failure) -> Plan {
+    var life = LifePlanner(observed)
+    let named = Set(services)
+    var reasons: [String: String] = [:]
+    for service in try life.targets(services) { reasons[service] = "restart" }
+    if !noDependencies {
+        for service in life.startOrder where reasons[service] == nil {
+            let cause = observed.requests[service]?.dependencies
+                .filter { $0.value.restart && reasons[$0.key] != nil }.keys.min()
+            if let cause { reasons[service] = "dependency \(quoted(cause)) is restarted" }
+        }
+    }
+    var stops: [String: [Int]] = [:]
+    for service in life.stopOrder {
+        guard let reason = reasons[service] else { continue }
+        for container in (life.containers[service] ?? []).reversed() {
+            if let stop = life.stop(container, because: reason, timeout: timeout) {
+                stops[container.name] = [stop]
+            }
+        }
+    }
+    for service in life.startOrder {
+        guard let reason = reasons[service] else { continue }
+        // A dependant that does not run was not asked for: it stays as it is.
+        let isAsked = reason == "restart"
+        life.start(
+            (life.containers[service] ?? []).filter {
+                $0.state.isLive || isAsked && !life.isDone($0, named: named)
+            }, of: service, waitingFor: { reasons[$0] != nil }, after: stops
+        ) { _ in reason }
+    }
+    return life.builder.plan
+}
+
+/// Sends a signal to everything of the services that runs.
+///
+/// - Throws: when the signal or a named service is unknown.
+public func planKill(
+    _ observed: Observation, services: [String] = [], signal: String = "SIGKILL"
+) throws(Failure) -> Plan {
+    guard let name = signalName(signal) else {
+        throw Failure(
+            "there is no signal \(quoted(signal))",
+            advice: "write a name such as SIGTERM, or a number from signal(7)")
+    }
+    var life = LifePlanner(observed)
+    let targets = try life.targets(services)
+    for service in life.stopOrder where targets.contains(service) {
+        for container in life.containers[service] ?? [] where container.state == .running {
+            _ = life.builder.add(.killContainer(container.reference, signal: name), because: "kill")
+        }
+    }
+    return life.builder.plan
+}
+
+private struct LifePlanner {
+    let observed: Observation
+    let containers: [String: [ObservedContainer]]
+    /// Dependencies first; services nothing is known of come last.
+    let startOrder: [String]
+    let dependants: [String: [String]]
+    var builder: PlanBuilder
+    private var readiness: Readiness
+    private var stops: [String: [Int]] = [:]
+
+    init(_ observed: Observation) {
+        self.observed = observed
+        containers = observed.containersByService()
+        let order = DependencyOrder(of: observed.requests)
+        startOrder = order.names + containers.keys.filter { observed.requests[$0] == nil }.sorted()
+        dependants = order.dependants
+        builder = PlanBuilder(project: observed.project)
+        readiness = Readiness(services: observed.requests, observed: containers)
+    }
+
+    var stopOrder: ReversedCollection<[String]> { startOrder.reversed() }
+
+    func targets(_ named: [String]) throws(Failure) -> Set<String> {
+        if named.isEmpty { return Set(startOrder) }
+        for name in named where observed.requests[name] == nil && containers[name] == nil {
+            throw Failure(
+                "there is no service \(quoted(name))",
+                advice: nearest(to: name, among: startOrder).map { "did you mean \(quoted($0))?" })
+        }
+        return Set(named)
+    }
+
+    /// Completed by itself, and not named: running it again was not asked for.
+    func isDone(_ container: ObservedContainer, named: Set<String>) -> Bool {
+        !named.contains(container.service)
+            && container.hasCompleted(under: observed.requests[container.service]?.restart ?? .no)
+    }
+
+    /// Names of volumes; a container whose own request is not known may mount any of them.
+    func mayMount(_ container: ObservedContainer) -> [String] {
+        guard let request = observed.requests[container.service],
+            request.configHash == container.configHash
+        else { return Array(observed.volumes.keys) }
+        return request.container.mounts.compactMap { mount in
+            if case .volume(let name) = mount.source { name } else { nil }
+        }
+    }
+
+    mutating func stop(_ container: ObservedContainer, because reason: String, timeout: Duration?) -> Int? {
+        guard container.state.isLive else { return nil }
+        let before = (dependants[container.service] ?? []).flatMap { stops[$0] ?? [] }
+        let node = builder.add(
+            .stopContainer(
+                container.reference, timeout: observed.stopTimeout(of: container.service, asked: timeout)),
+            because: reason, after: before)
+        stops[container.service, default: []].append(node)
+        return node
+    }
+
+    mutating func start(
+        _ startable: [ObservedContainer], of service: String, waitingFor counts: (String) -> Bool,
+        after own: [String: [Int]] = [:], because reason: (ObservedContainer) -> String
+    ) {
+        let startable = startable.filter { container in
+            if container.state == .dead {
+                builder.notice(
+                    "container \(container.name) is half made or half removed; `covey up` repairs it")
+            }
+            return container.state != .dead
+        }
+        if startable.isEmpty { return }
+        var ready: [Int] = []
+        if let request = observed.requests[service] {
+            ready = readiness.before(request, in: &builder, where: counts)
+        }
+        for container in startable {
+            let node = builder.add(
+                .startContainer(container.reference), because: reason(container),
+                after: ready + (own[container.name] ?? []))
+            readiness.note(start: node, of: service)
+        }
+    }
+}
