@@ -10,7 +10,7 @@
 public import Basics
 
 /// A loaded project: what `covey config` prints and `up` hands over.
-public struct Project: Sendable {
+public struct Project: Sendable, Equatable {
     public var name: String
     /// The directory relative paths were resolved from, absolute.
     public var directory: String
@@ -52,7 +52,7 @@ public struct Marks: Sendable {
 }
 
 /// A top-level network (Compose spec, 06-networks.md).
-public struct Network: Sendable {
+public struct Network: Sendable, Equatable {
     /// The real name: `<project>_<key>` unless `name` says otherwise.
     public var name: String
     public var external = false
@@ -62,10 +62,10 @@ public struct Network: Sendable {
     public var attachable = false
     public var labels: [String: String] = [:]
     public var ipam: [Subnet] = []
-    public var marks = Marks()
+    @NotCompared public var marks = Marks()
 
     /// One entry of `ipam.config`, as written and checked by the loader (IPv4 only for now).
-    public struct Subnet: Sendable {
+    public struct Subnet: Sendable, Equatable {
         public var subnet: String?
         public var gateway: String?
         public var ipRange: String?
@@ -77,19 +77,19 @@ public struct Network: Sendable {
 }
 
 /// A top-level volume (07-volumes.md).
-public struct Volume: Sendable {
+public struct Volume: Sendable, Equatable {
     /// The real name: `<project>_<key>` unless `name` says otherwise.
     public var name: String
     public var external = false
     public var driver: String?
     public var driverOptions: [String: String] = [:]
     public var labels: [String: String] = [:]
-    public var marks = Marks()
+    @NotCompared public var marks = Marks()
     public init(name: String) { self.name = name }
 }
 
 /// A top-level config or secret (08-configs.md, 09-secrets.md).
-public struct FileSource: Sendable {
+public struct FileSource: Sendable, Equatable {
     public enum Content: Sendable, Equatable {
         /// An absolute path on the host, read when the project is handed over.
         case file(String)
@@ -101,7 +101,7 @@ public struct FileSource: Sendable {
     public var name: String
     public var content: Content
     public var labels: [String: String] = [:]
-    public var marks = Marks()
+    @NotCompared public var marks = Marks()
     public init(name: String, content: Content) {
         self.name = name
         self.content = content

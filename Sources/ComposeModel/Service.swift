@@ -3,9 +3,9 @@
 public import Basics
 
 /// A service (05-services.md), with every attribute Covey honours in its long form.
-public struct Service: Sendable {
+public struct Service: Sendable, Equatable {
     public var name: String
-    /// The image reference as written; nil when only `build` is given.
+    /// The image reference; a transport's path (`oci:PATH`) is absolute. nil when only `build` is given.
     public var image: String?
     public var build: Build?
     public var pullPolicy: String?
@@ -31,6 +31,8 @@ public struct Service: Sendable {
     public var replicas = 1
     public var cpus: Double?
     public var memoryLimit: ByteSize?
+    /// Size of /dev/shm, nil for the default.
+    public var shmSize: ByteSize?
     /// nil: none; -1 is loaded as nil.
     public var pidsLimit: Int?
     public var stopSignal: String?
@@ -51,7 +53,7 @@ public struct Service: Sendable {
     public var profiles: [String] = []
     public var configs: [FileGrant] = []
     public var secrets: [FileGrant] = []
-    public var marks = Marks()
+    @NotCompared public var marks = Marks()
 
     public init(name: String) { self.name = name }
 }
@@ -84,7 +86,7 @@ extension Service {
         public var name: String?
         public var appProtocol: String?
         public var mode: String
-        public var location: SourceLocation?
+        @NotCompared public var location: SourceLocation?
         public enum Proto: String, Sendable, Codable { case tcp, udp }
         public init(target: UInt16, published: ClosedRange<UInt16>?, proto: Proto = .tcp) {
             self.target = target
@@ -112,7 +114,7 @@ extension Service {
         public var noCopy = false
         /// `volume.subpath`.
         public var subpath: String?
-        public var location: SourceLocation?
+        @NotCompared public var location: SourceLocation?
         public init(source: Source, target: String) {
             self.source = source
             self.target = target
@@ -188,7 +190,7 @@ extension Service {
         public var uid: UInt32 = 0
         public var gid: UInt32 = 0
         public var mode: UInt32 = 0o444
-        public var location: SourceLocation?
+        @NotCompared public var location: SourceLocation?
         public init(source: String, target: String) {
             self.source = source
             self.target = target

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Interpolation of a whole file: values only, never keys; before files are merged. A subtree without a dollar
+// sign is kept as it is, so a file without variables costs one look.
+
+internal import Basics
+internal import YAMLTree
+
+struct Interpolation {
+    let variables: [String: String]
+    let log: Diagnostics
+    private let warned = Warned()
+
+    /// Variables that were already warned about, in all files of a load.
+    private final class Warned { var names: Set<String> = [] }
+
+    init(variables: [String: String], log: Diagnostics) {
+        self.variables = variables
+        self.log = log
+    }
+
+    func apply(_ root: Node) -> Node {
+        guard root.place.file.contains(UInt8(ascii: "$")) else { return root }
+        return apply(root, Path(""))
+    }
+
+    private func apply(_ node: Node, _ path: Path) -> Node {
+        switch node.content {
+        case .scalar(let text, let style):
+            guard text.utf8.contains(UInt8(ascii: "$")) else { return node }
+            return Node(
+                .scalar(expand(text, style, node, path), .interpolated), tag: node.tag, at: node.place)
+        case .sequence(let items):
+            var changed: [Node]?
+            for (index, item) in items.enumerated() {
+                let new = apply(item, Path(index: index, in: path))
+                if new !== item {
+                    if changed == nil { changed = items }
+                    changed?[index] = new
+                }
+            }
+            return changed.map { Node(.sequence($0), tag: node.tag, at: node.place) } ?? node
+        case .mapping(let mapping):
+            var changed: [Mapping.Pair]?
+            for (index, pair) in mapping.pairs.enumerated() where !pair.key.hasPrefix("x-") {
+                let new = apply(pair.value, Path(pair.key, in: path))
+                if new !== pair.value {
+                    if changed == nil { changed = mapping.pairs }
+                    changed?[index] = Mapping.Pair(key: pair.key, keyPlace: pair.keyPlace, value: new)
+                }
+            }
+            return changed.map { Node(.mapping(Mapping($0)), tag: node.tag, at: node.place) } ?? node
+        }
+    }
+
+    private func expand(_ text: String, _ style: ScalarStyle, _ node: Node, _ path: Path) -> String {
+        let template = Template(
+            lookup: { variables[$0] },
+            onMissing: { name, offset in
+                guard warned.names.insert(name).inserted else { return }
+                log.warn(
+                    "the variable \"\(name)\" is not set: it is taken as empty",
+                    advice: "set it, or give a default: ${\(name):-}",
+                    at: place(of: offset, in: text, style, node))
+            })
+        do throws(TemplateError) {
+            return try template.expand(text)
+        } catch {
+            let place = place(of: error.offset, in: text, style, node)
+            switch error.reason {
+            case .invalid:
+                log.error(
+                    "`\(path.text)` has an invalid variable in \"\(shortened(text))\"",
+                    advice: "write $$ for a dollar sign itself", at: place)
+            case .required(let variable, let message):
+                log.error(
+                    "the variable \"\(variable)\" is required for `\(path.text)`",
+                    cause: message.isEmpty ? nil : message, at: place)
+            }
+            return text
+        }
+    }
+
+    /// The place of the dollar sign itself, where the scalar stands in the file as it is.
+    private func place(of offset: Int, in text: String, _ style: ScalarStyle, _ node: Node) -> Place {
+        guard style == .plain || style == .quoted else { return node.place }
+        let before = text.utf8.prefix(offset).reduce(0) { $1 & 0xc0 == 0x80 ? $0 : $0 + 1 }
+        let column = node.place.column + before + (style == .quoted ? 1 : 0)
+        let line = node.place.file.text(ofLine: node.place.line) ?? ""
+        guard line.unicodeScalars.dropFirst(column - 1).first == "$" else { return node.place }
+        return Place(file: node.place.file, line: node.place.line, column: column)
+    }
+}
+
+/// At most 60 characters of a text for a message, on one line.
+func shortened(_ text: String) -> String {
+    let line = text.split(separator: "\n", omittingEmptySubsequences: false).first.map(String.init) ?? ""
+    if line.count <= 60 { return line.utf8.count == text.utf8.count ? line : line + "…" }
+    return line.prefix(60) + "…"
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ledger: every attribute of the Compose schema, and what Covey does with it, as data. The check below refuses
+// what the tables refuse; merging finds its rules here; docs/compose-support.md is printed from here. So an
+// attribute cannot be dropped in silence: what is in no table is unknown, what is in one has a standing.
+
+internal import Basics
+internal import YAMLTree
+
+/// One attribute of the Compose schema.
+public struct Attribute: Sendable {
+    public enum Standing: Sendable, Equatable {
+        case works
+        /// Accepted, and rightly without effect.
+        case noEffect
+        /// Refused by name until it is honoured.
+        case refused
+        /// Refused: it belongs to a cluster, to Windows or to another engine.
+        case notHere
+    }
+
+    public let name: String
+    public let standing: Standing
+    /// What a reader should know: limits of what works, or why it is refused.
+    public let note: String
+    /// Values of a refused attribute that ask for nothing, and so are accepted.
+    public let harmless: [String]
+    let shape: Shape
+}
+
+/// What may stand inside an attribute, and how it merges.
+final class Shape: Sendable {
+    let merge: MergeRule
+    /// Known fields of a mapping.
+    let fields: Fields?
+    /// What stands under names the user chose, or in a list's elements.
+    let each: Shape?
+
+    init(_ merge: MergeRule = .ordinary, fields: Fields? = nil, each: Shape? = nil) {
+        self.merge = merge
+        self.fields = fields
+        self.each = each
+    }
+
+    static let plain = Shape()
+    static let replaced = Shape(.replace)
+    static let keyed = Shape(.keyed)
+    static let list = Shape(.list)
+
+    func inside(_ key: String) -> Shape { fields?[key]?.shape ?? each ?? .plain }
+}
+
+/// The attributes of one element.
+public final class Fields: Sendable {
+    public let attributes: [Attribute]
+    private let index: [String: Int]
+
+    init(_ attributes: [Attribute]) {
+        self.attributes = attributes
+        var index: [String: Int] = [:]
+        for (position, attribute) in attributes.enumerated() { index[attribute.name] = position }
+        self.index = index
+    }
+
+    public subscript(name: String) -> Attribute? { index[name].map { attributes[$0] } }
+}
+
+// MARK: Writing the tables
+
+extension Attribute {
+    static func works(_ name: String, _ note: String = "", _ shape: Shape = .plain) -> Attribute {
+        Attribute(name: name, standing: .works, note: note, harmless: [], shape: shape)
+    }
+
+    static func noEffect(_ name: String, _ note: String, _ shape: Shape = .plain) -> Attribute {
+        Attribute(name: name, standing: .noEffect, note: note, harmless: [], shape: shape)
+    }
+
+    static func refused(
+        _ name: String, _ note: String = "not supported yet", unless harmless: [String] = [],
+        _ shape: Shape = .plain
+    ) -> Attribute {
+        Attribute(name: name, standing: .refused, note: note, harmless: harmless, shape: shape)
+    }
+
+    static func notHere(
+        _ name: String, _ note: String, unless harmless: [String] = [], _ shape: Shape = .plain
+    ) -> Attribute {
+        Attribute(name: name, standing: .notHere, note: note, harmless: harmless, shape: shape)
+    }
+}
+
+// MARK: Holding a tree against them
+
+extension Field {
+    /// Reports every attribute beneath this node that is unknown or refused.
+    func check(_ shape: Shape) {
+        switch node.content {
+        case .scalar: return
+        case .sequence:
+            guard let each = shape.each else { return }
+            for element in elements() { element.check(each) }
+        case .mapping(let mapping):
+            if let fields = shape.fields {
+                for pair in mapping.pairs { check(pair, fields) }
+            } else if let each = shape.each {
+                for pair in mapping.pairs { child(pair).check(each) }
+            }
+        }
+    }
+
+    private func check(_ pair: Mapping.Pair, _ fields: Fields) {
+        if pair.key.hasPrefix("x-") { return }
+        guard let attribute = fields[pair.key] else {
+            let names = fields.attributes.map(\.name)
+            let near = nearest(to: pair.key, among: names)
+            let name = Path(pair.key, in: path).text
+            log.error(
+                "unknown attribute `\(name)`",
+                advice: near.map { "did you mean `\($0)`?" }
+                    ?? (names.count <= 12 ? "known here: \(names.joined(separator: ", "))" : nil),
+                at: pair.keyPlace)
+            return
+        }
+        let field = child(pair)
+        switch attribute.standing {
+        case .works, .noEffect: field.check(attribute.shape)
+        case .refused, .notHere:
+            if field.asksNothing(attribute) { return }
+            log.error(
+                "`\(field.path.text)` is not supported",
+                cause: attribute.note == "not supported yet" ? nil : attribute.note,
+                advice: attribute.harmless.isEmpty
+                    ? nil
+                    : "only \(attribute.harmless.map { "`\($0)`" }.joined(separator: ", ")) is accepted",
+                at: pair.keyPlace)
+        }
+    }
+
+    private func asksNothing(_ attribute: Attribute) -> Bool {
+        if node.isNull { return true }
+        switch node.content {
+        case .scalar(let text, _): return attribute.harmless.contains(text.lowercased())
+        case .sequence(let items): return items.isEmpty
+        case .mapping(let mapping): return mapping.pairs.isEmpty
+        }
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// MountReader: `volumes`, short and long, and `tmpfs` of a service (05-services.md).
+
+internal import Basics
+internal import ComposeModel
+
+extension Field {
+    /// `volumes` of a service, one per target.
+    func mounts(_ around: Surroundings) -> [Service.Mount] {
+        elements().compactMap { element in
+            var mount = element.node.mapping == nil ? element.shortMount(around) : element.longMount(around)
+            mount?.location = element.place.location
+            return mount
+        }
+    }
+
+    /// `[SOURCE:]TARGET[:OPTIONS]`
+    private func shortMount(_ around: Surroundings) -> Service.Mount? {
+        guard let text = string() else { return nil }
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count <= 3, !parts.contains("") else {
+            error("is \"\(text)\"; expected \"[SOURCE:]TARGET[:OPTIONS]\"")
+            return nil
+        }
+        guard parts.count > 1 else {
+            return target(text).map { Service.Mount(source: .anonymous, target: $0) }
+        }
+        guard let target = target(parts[1]) else { return nil }
+        let isPath = [".", "/", "~"].contains { parts[0].hasPrefix($0) }
+        if !isPath, !isResourceName(parts[0]) {
+            error(
+                "names the volume \"\(parts[0])\"; a name has letters, digits, \".\", \"_\" and \"-\"",
+                advice: "write \"./\(parts[0])\" for a directory")
+            return nil
+        }
+        var mount = Service.Mount(source: .volume(parts[0]), target: target)
+        var propagation: String?
+        for option in parts.count == 3 ? parts[2].split(separator: ",").map(String.init) : [] {
+            switch option {
+            case "ro": mount.readOnly = true
+            case "nocopy" where !isPath: mount.noCopy = true
+            // Hints for other systems, and relabelling, which Covey does not do.
+            case "rw", "z", "Z", "cached", "delegated", "consistent": continue
+            case _ where isPath && propagations.contains(option): propagation = option
+            default:
+                let known = ["ro", "rw", "z", "Z"] + (isPath ? propagations : ["nocopy"])
+                error(
+                    "has the unknown option \"\(option)\"",
+                    advice: nearest(to: option, among: known).map { "did you mean \"\($0)\"?" }
+                        ?? "known: \(known.joined(separator: ", "))")
+            }
+        }
+        if isPath {
+            mount.source = .bind(
+                path: around.absolute(parts[0]), createHostPath: true, propagation: propagation)
+        }
+        return mount
+    }
+
+    private var propagations: [String] {
+        ["private", "rprivate", "shared", "rshared", "slave", "rslave"]
+    }
+
+    /// An absolute path in the container.
+    func target(_ text: String) -> String? {
+        guard text.hasPrefix("/") else {
+            error("mounts at \"\(text)\"; a path in the container must be absolute")
+            return nil
+        }
+        let path = normalized(text)
+        if path == "/" {
+            error("mounts over the whole container", advice: "choose a directory below /")
+            return nil
+        }
+        return path
+    }
+
+    private func longMount(_ around: Surroundings) -> Service.Mount? {
+        guard let mapping = node.mapping else { return nil }
+        guard let type = mapping["type"]?.text else {
+            error("has no `type`", advice: "volume, bind or tmpfs")
+            return nil
+        }
+        guard ["volume", "bind", "tmpfs"].contains(type) else {
+            let isKnown = ["image", "npipe", "cluster"].contains(type)
+            error(
+                isKnown ? "has the type \(type), which is not supported" : "has the unknown type \"\(type)\"",
+                advice: "volume, bind and tmpfs are supported", at: mapping["type"]?.place)
+            return nil
+        }
+        var mount = Service.Mount(source: .anonymous, target: "")
+        var source: String?
+        var (create, propagation): (Bool, String?) = (true, nil)
+        var (size, mode): (ByteSize?, UInt32?) = (nil, nil)
+        for (key, keyPlace, field) in fields() {
+            switch key {
+            case "source": source = field.nonEmptyString()
+            case "target": mount.target = field.string().flatMap(field.target) ?? "?"
+            case "read_only": mount.readOnly = field.bool() ?? false
+            case "bind", "volume", "tmpfs":
+                guard key == type else {
+                    if field.node.mapping?.pairs.isEmpty == false {
+                        error("has options for \(key), but its type is \(type)", at: keyPlace)
+                    }
+                    continue
+                }
+                for (option, _, field) in field.fields() {
+                    switch option {
+                    case "propagation":
+                        propagation = field.string()
+                        if let propagation, !propagations.contains(propagation) {
+                            field.wrongForm(expected: "one of \(propagations.joined(separator: ", "))")
+                        }
+                    case "create_host_path": create = field.bool() ?? true
+                    case "nocopy": mount.noCopy = field.bool() ?? false
+                    case "subpath": mount.subpath = field.nonEmptyString()
+                    case "size": size = field.bytes()
+                    case "mode": mode = field.mode()
+                    default: continue
+                    }
+                }
+            default: continue
+            }
+        }
+        if mapping["target"] == nil {
+            error("has no `target`", advice: "`target` is a path in the container")
+            return nil
+        }
+        if mount.target == "?" { return nil }
+        switch type {
+        case "bind":
+            guard let source else {
+                error("has no `source`", advice: "`source` is a path on the host")
+                return nil
+            }
+            mount.source = .bind(
+                path: around.absolute(source), createHostPath: create, propagation: propagation)
+        case "tmpfs":
+            if source != nil { error("is a tmpfs and has no `source`", at: mapping["source"]?.place) }
+            mount.source = .tmpfs(size: size, mode: mode, uid: nil, gid: nil)
+        default:
+            if let source {
+                guard isResourceName(source) else {
+                    error(
+                        "names the volume \"\(source)\"", advice: "use `type: bind` for a path",
+                        at: mapping["source"]?.place)
+                    return nil
+                }
+                mount.source = .volume(source)
+            } else if mount.subpath != nil {
+                error("has a `subpath`, which needs a named volume")
+            }
+        }
+        return mount
+    }
+
+    /// `tmpfs`: `PATH[:size=64m,mode=1770,uid=1,gid=1]`, one or several.
+    func temporaries() -> [Service.Mount] {
+        let elements = node.text != nil ? [self] : self.elements()
+        return elements.compactMap { $0.temporary() }
+    }
+
+    private func temporary() -> Service.Mount? {
+        guard let text = string() else { return nil }
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(
+            String.init)
+        guard let target = target(parts[0]) else { return nil }
+        var mount = Service.Mount(source: .anonymous, target: target)
+        var (size, mode): (ByteSize?, UInt32?) = (nil, nil)
+        var (uid, gid): (UInt32?, UInt32?) = (nil, nil)
+        for option in parts.count == 2 ? parts[1].split(separator: ",").map(String.init) : [] {
+            let pair = option.split(separator: "=", maxSplits: 1).map(String.init)
+            let value = pair.count == 2 ? pair[1] : ""
+            var isGood = true
+            switch pair[0] {
+            case "size":
+                size = ByteSize(value)
+                isGood = size != nil
+            case "mode":
+                mode = UInt32(value, radix: 8)
+                isGood = mode.map { $0 <= 0o7777 } ?? false
+            case "uid":
+                uid = UInt32(value)
+                isGood = uid != nil
+            case "gid":
+                gid = UInt32(value)
+                isGood = gid != nil
+            case "ro": mount.readOnly = true
+            // What a tmpfs has anyway.
+            case "rw", "nosuid", "nodev", "noexec": continue
+            default: isGood = false
+            }
+            if !isGood {
+                error(
+                    "has the option \"\(option)\"",
+                    advice: "size=64m, mode=1777, uid=0, gid=0 and ro are supported")
+            }
+        }
+        mount.source = .tmpfs(size: size, mode: mode, uid: uid, gid: gid)
+        mount.location = place.location
+        return mount
+    }
+}

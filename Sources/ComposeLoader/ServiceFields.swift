@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The attributes of a service that have a form of their own, in the order of 05-services.md.
+
+internal import Basics
+internal import ComposeModel
+
+extension Field {
+    /// Of two names for one limit: the one that is given, and a complaint when both are and differ.
+    func agreed<Value: Equatable>(_ own: Value?, _ other: Value?, _ otherName: String) -> Value? {
+        if let own, let other, own != other {
+            error("differs from `\(otherName)`", advice: "give one of them")
+        }
+        return own ?? other
+    }
+
+    func pullPolicy() -> String? {
+        guard let policy = string() else { return nil }
+        switch policy {
+        case "missing", "if_not_present", "never", "build": return policy
+        case _ where ["always", "refresh", "daily", "weekly"].contains(policy) || policy.hasPrefix("every_"):
+            error(
+                "is \(policy), which is not supported", cause: "nothing is pulled yet",
+                advice: "use missing or never")
+        default: wrongForm(expected: "missing, never or build")
+        }
+        return nil
+    }
+
+    /// The host's own platform is the only one.
+    func platform() {
+        guard let text = string()?.lowercased() else { return }
+        let host = Surroundings.platform
+        let architecture = String(host.split(separator: "/")[1])
+        let synonyms = architecture == "amd64" ? ["x86_64"] : ["aarch64", "arm64/v8"]
+        let accepted = [host, architecture] + synonyms.flatMap { [$0, "linux/\($0)"] } + ["linux"]
+        if !accepted.contains(text) {
+            error("is \(text), which is not supported", cause: "this host is \(host)")
+        }
+    }
+
+    func envFiles(_ around: Surroundings) -> [ServiceDraft.EnvFile] {
+        func file(_ field: Field) -> ServiceDraft.EnvFile? {
+            guard field.node.mapping != nil else {
+                return field.nonEmptyString().map {
+                    ServiceDraft.EnvFile(path: around.absolute($0), place: field.place)
+                }
+            }
+            var file = ServiceDraft.EnvFile(path: "", place: field.place)
+            for (key, _, field) in field.fields() {
+                switch key {
+                case "path": file.path = field.nonEmptyString().map(around.absolute) ?? ""
+                case "required": file.required = field.bool() ?? true
+                case "format":
+                    file.raw = field.node.text == "raw"
+                    if !file.raw { field.wrongForm(expected: "raw") }
+                default: continue
+                }
+            }
+            if file.path.isEmpty {
+                if field.node.mapping?["path"] == nil { field.error("has no `path`") }
+                return nil
+            }
+            return file
+        }
+        let files = node.text != nil ? [file(self)] : elements().map(file)
+        return unique(files.compactMap { $0 }) { $0.path }
+    }
+
+    func exposed() -> [String] {
+        var ports: [String] = []
+        for element in elements() {
+            guard let text = element.string() else { continue }
+            let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+            let ends = parts[0].split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) }
+            let isGood =
+                (1...2).contains(ends.count) && !ends.contains(nil) && parts.count <= 2
+                && (parts.count == 1 || ["tcp", "udp", "sctp"].contains(parts[1]))
+            if isGood {
+                ports.append(text)
+            } else {
+                element.wrongForm(expected: "\"PORT[-PORT][/PROTOCOL]\"")
+            }
+        }
+        return unique(ports) { $0 }
+    }
+
+    func attachments() -> [String: Service.Attachment] {
+        var found: [String: Service.Attachment] = [:]
+        if node.items != nil {
+            for name in strings() { found[name] = Service.Attachment() }
+            return found
+        }
+        for (name, _, field) in fields() {
+            var attachment = Service.Attachment()
+            for (key, _, field) in field.fields() {
+                switch key {
+                case "aliases":
+                    attachment.aliases = unique(field.strings()) { $0 }
+                    for alias in attachment.aliases where !isHostName(alias) {
+                        field.error("has \"\(alias)\", which is not a host's name (RFC 1123)")
+                    }
+                case "ipv4_address":
+                    attachment.ipv4Address = field.string()
+                    if let text = attachment.ipv4Address, ipv4(text) == nil {
+                        field.wrongForm(expected: "an IPv4 address")
+                    }
+                case "priority": attachment.priority = field.integer() ?? 0
+                default: continue
+                }
+            }
+            found[name] = attachment
+        }
+        return found
+    }
+
+    func networkMode() -> String? {
+        guard let mode = string() else { return nil }
+        if mode == "none" { return mode }
+        error("is \(mode), which is not supported", advice: "`none` is; for anything else use `networks`")
+        return nil
+    }
+
+    func dependencies() -> [String: Service.Dependency] {
+        var found: [String: Service.Dependency] = [:]
+        if node.items != nil {
+            for name in strings() { found[name] = Service.Dependency(condition: .started) }
+            return found
+        }
+        for (name, _, field) in fields() {
+            var dependency = Service.Dependency(condition: .started)
+            for (key, _, field) in field.fields() {
+                switch key {
+                case "condition":
+                    if let condition = field.node.text.flatMap(Service.Dependency.Condition.init) {
+                        dependency.condition = condition
+                    } else {
+                        field.wrongForm(
+                            expected: "service_started, service_healthy or service_completed_successfully")
+                    }
+                case "restart": dependency.restart = field.bool() ?? false
+                case "required": dependency.required = field.bool() ?? true
+                default: continue
+                }
+            }
+            found[name] = dependency
+        }
+        return found
+    }
+
+    func healthcheck() -> Service.HealthcheckSetting? {
+        if node.isNull { return nil }
+        var setting = Service.HealthcheckSetting()
+        for (key, _, field) in fields() {
+            switch key {
+            case "disable": setting.disabled = field.bool() ?? false
+            case "interval": setting.interval = field.duration()
+            case "timeout": setting.timeout = field.duration()
+            case "start_period": setting.startPeriod = field.duration()
+            case "start_interval": setting.startInterval = field.duration()
+            case "retries": setting.retries = field.integer(0...Int.max, what: "a number of tries")
+            case "test":
+                if let text = field.node.text {
+                    setting.test = ["CMD-SHELL", text]
+                } else {
+                    let words = field.strings()
+                    switch words.first {
+                    case "NONE", nil: break
+                    case "CMD-SHELL" where words.count == 2, "CMD" where words.count > 1: break
+                    case "CMD", "CMD-SHELL": field.error("begins with \(words[0]) and has no command for it")
+                    default:
+                        field.error(
+                            "begins with \"\(words[0])\"", advice: "a list begins with CMD, CMD-SHELL or NONE"
+                        )
+                    }
+                    if !words.isEmpty { setting.test = words }
+                }
+            default: continue
+            }
+        }
+        if setting.test == ["NONE"] {
+            setting.disabled = true
+            setting.test = nil
+        } else if setting.disabled, setting.test != nil {
+            error("is disabled and has a `test`", advice: "give one of them")
+        }
+        return setting
+    }
+
+    func restart() -> Service.Restart? {
+        guard let text = string() else { return nil }
+        switch text {
+        case "no", "false", "": return .no
+        case "always": return .always
+        case "unless-stopped": return .unlessStopped
+        case "on-failure": return .onFailure(maximumRetries: nil)
+        default:
+            if text.hasPrefix("on-failure:"), let count = Int(text.dropFirst(11)), count >= 0 {
+                return .onFailure(maximumRetries: count)
+            }
+            wrongForm(expected: "no, always, on-failure[:N] or unless-stopped")
+            return nil
+        }
+    }
+
+    func cpus() -> Double? {
+        guard let cpus = number(what: "a number of processors such as 0.5") else { return nil }
+        if cpus < 0 { wrongForm(expected: "a number of processors such as 0.5") }
+        return cpus > 0 ? cpus : nil
+    }
+
+    func pids() -> Int? {
+        guard let pids = integer(-1...4_194_304, what: "a number of processes, or -1") else { return nil }
+        return pids > 0 ? pids : nil
+    }
+
+    func signal() -> String? {
+        guard let text = string() else { return nil }
+        if let name = signalName(text) { return name }
+        let near = nearest(to: text.uppercased(), among: signalNames)
+        error(
+            "is \"\(text)\", which is no signal",
+            advice: near.map { "did you mean \($0)?" } ?? "such as SIGTERM or 15")
+        return nil
+    }
+
+    func capabilities() -> [String] {
+        var names: [String] = []
+        for element in elements() {
+            guard let text = element.string() else { continue }
+            var name = text.uppercased()
+            if name.hasPrefix("CAP_") { name.removeFirst(4) }
+            if capabilityNames.contains(name) {
+                names.append(name)
+            } else {
+                element.error(
+                    "is \"\(text)\", which is no capability of Linux",
+                    advice: nearest(to: name, among: capabilityNames).map { "did you mean \($0)?" })
+            }
+        }
+        return unique(names) { $0 }
+    }
+
+    func securityOptions() -> [String] {
+        var options: [String] = []
+        for element in elements() {
+            guard let text = element.string() else { continue }
+            switch text {
+            case "no-new-privileges", "no-new-privileges:true", "no-new-privileges=true":
+                options.append("no-new-privileges:true")
+            case "no-new-privileges:false", "no-new-privileges=false": continue
+            case "seccomp:unconfined", "seccomp=unconfined": options.append("seccomp:unconfined")
+            default:
+                element.error(
+                    "is \"\(text)\", which is not supported",
+                    advice: "no-new-privileges:true and seccomp:unconfined are")
+            }
+        }
+        return unique(options) { $0 }
+    }
+
+    /// `NAME=ADDRESS`, `NAME:ADDRESS`, `[v6]` in brackets or not; a mapping may have several addresses for a name.
+    func extraHosts() -> [Service.ExtraHost] {
+        var hosts: [Service.ExtraHost] = []
+        func add(_ name: String, _ address: String, _ field: Field) {
+            var address = address[...]
+            if address.first == "[", address.last == "]" { address = address.dropFirst().dropLast() }
+            if address == "host-gateway" {
+                field.error("asks for host-gateway, which is not supported", advice: "give an address")
+            } else if !isHostName(name) || ipv4(address) == nil && !isIPv6(address) {
+                field.error("is not a name and an address", advice: "such as \"db.local=10.0.0.5\"")
+            } else {
+                hosts.append(Service.ExtraHost(name: name, address: String(address)))
+            }
+        }
+        if let mapping = node.mapping {
+            for pair in mapping.pairs {
+                for address in child(pair).stringOrList() { add(pair.key, address, child(pair)) }
+            }
+        } else {
+            for element in elements() {
+                guard let text = element.string() else { continue }
+                guard let cut = text.firstIndex(of: "=") ?? text.firstIndex(of: ":") else {
+                    element.wrongForm(expected: "\"NAME=ADDRESS\"")
+                    continue
+                }
+                add(String(text[..<cut]), String(text[text.index(after: cut)...]), element)
+            }
+        }
+        return unique(hosts) { "\($0.name) \($0.address)" }
+    }
+
+    func ulimits() -> [String: Service.Ulimit] {
+        var limits: [String: Service.Ulimit] = [:]
+        for (name, keyPlace, field) in fields() {
+            guard limitNames.contains(name) else {
+                log.error(
+                    "unknown limit `\(field.path.text)`",
+                    advice: nearest(to: name, among: limitNames).map { "did you mean `\($0)`?" }
+                        ?? "known: \(limitNames.joined(separator: ", "))", at: keyPlace)
+                continue
+            }
+            let (soft, hard): (Int?, Int?)
+            if let mapping = field.node.mapping {
+                for pair in mapping.pairs
+                where pair.key != "soft" && pair.key != "hard" && !pair.key.hasPrefix("x-") {
+                    log.error(
+                        "unknown attribute `\(field.child(pair).path.text)`",
+                        advice: "known here: soft, hard",
+                        at: pair.keyPlace)
+                }
+                guard let low = mapping.pair("soft"), let high = mapping.pair("hard") else {
+                    field.error("needs both `soft` and `hard`")
+                    continue
+                }
+                soft = field.child(low).integer(-1...Int.max, what: "a number, or -1 for no limit")
+                hard = field.child(high).integer(-1...Int.max, what: "a number, or -1 for no limit")
+            } else {
+                soft = field.integer(-1...Int.max, what: "a number, or -1 for no limit")
+                hard = soft
+            }
+            guard let soft, let hard else { continue }
+            if hard >= 0, soft < 0 || soft > hard { field.error("has a soft limit above its hard one") }
+            limits[name] = Service.Ulimit(soft: Int64(soft), hard: Int64(hard))
+        }
+        return limits
+    }
+
+    func sysctls() -> [String: String] {
+        var values: [String: String] = [:]
+        for (key, value, field) in keyValues() {
+            if let value, !value.isEmpty { values[key] = value } else { field.error("has no value") }
+        }
+        return values
+    }
+
+    /// `configs` and `secrets` of a service.
+    func grants(defaultDirectory: String) -> [Service.FileGrant] {
+        var grants: [Service.FileGrant] = []
+        for element in elements() {
+            var grant = Service.FileGrant(source: "", target: "")
+            if element.node.mapping != nil {
+                for (key, _, field) in element.fields() {
+                    switch key {
+                    case "source": grant.source = field.nonEmptyString() ?? ""
+                    case "target": grant.target = field.nonEmptyString() ?? ""
+                    case "uid": grant.uid = field.owner()
+                    case "gid": grant.gid = field.owner()
+                    case "mode": grant.mode = field.mode() ?? grant.mode
+                    default: continue
+                    }
+                }
+                if element.node.mapping?["source"] == nil { element.error("has no `source`") }
+            } else {
+                grant.source = element.nonEmptyString() ?? ""
+            }
+            if grant.source.isEmpty { continue }
+            if grant.target.isEmpty { grant.target = grant.source }
+            grant.target = joined(defaultDirectory, grant.target)
+            grant.location = element.place.location
+            grants.append(grant)
+        }
+        return unique(grants) { $0.target }
+    }
+
+    private func owner() -> UInt32 {
+        UInt32(integer(0...Int(UInt32.max) - 1, what: "a number") ?? 0)
+    }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The ledger of a file's top level and of its networks, volumes, configs and secrets.
+
+extension Ledger {
+    /// The top level of a file.
+    public static let topLevel = Fields([
+        .noEffect("version", "obsolete, warned about"),
+        .works("name"),
+        .refused("include"),
+        .works("services", "", Shape(each: Shape(fields: service))),
+        .notHere("models", "needs a model runner"),
+        .works("networks", "", Shape(each: Shape(fields: network))),
+        .works("volumes", "", Shape(each: Shape(fields: volume))),
+        .works("secrets", "", Shape(each: Shape(fields: secret))),
+        .works("configs", "", Shape(each: Shape(fields: config))),
+    ])
+
+    /// `networks.<name>`.
+    public static let network = Fields([
+        .works("name"),
+        .works("driver", "`bridge`"),
+        .refused("driver_opts"),
+        .works(
+            "ipam", "",
+            Shape(
+                fields: Fields([
+                    .refused("driver", unless: ["default"]),
+                    .works("config", "one IPv4 subnet", Shape(.subnets, each: Shape(fields: subnet))),
+                    .refused("options"),
+                ]))),
+        .works("external"),
+        .works("internal"),
+        .refused("enable_ipv4", unless: ["true"]),
+        .refused("enable_ipv6", unless: ["false"]),
+        .noEffect("attachable", "every container of the host's user may be attached"),
+        .works("labels", "", .keyed),
+    ])
+
+    /// An element of `networks.<name>.ipam.config`.
+    public static let subnet = Fields([
+        .works("subnet"), .works("ip_range"), .works("gateway"), .refused("aux_addresses"),
+    ])
+
+    /// `volumes.<name>`.
+    public static let volume = Fields([
+        .works("name"),
+        .works("driver", "`local`"),
+        .refused("driver_opts"),
+        .works("external"),
+        .works("labels", "", .keyed),
+    ])
+
+    /// `secrets.<name>`.
+    public static let secret = Fields([
+        .works("name"),
+        .works("environment"),
+        .works("file"),
+        .notHere("external", "there is no store of secrets on one host", unless: ["false"]),
+        .works("labels", "", .keyed),
+        .notHere("driver", "belongs to a cluster"),
+        .notHere("driver_opts", "belongs to a cluster"),
+        .notHere("template_driver", "belongs to a cluster"),
+    ])
+
+    /// `configs.<name>`.
+    public static let config = Fields([
+        .works("name"),
+        .works("content"),
+        .works("environment"),
+        .works("file"),
+        .notHere("external", "there is no store of configs on one host", unless: ["false"]),
+        .works("labels", "", .keyed),
+        .notHere("template_driver", "belongs to a cluster"),
+    ])
+
+    static let root = Shape(fields: topLevel)
+}

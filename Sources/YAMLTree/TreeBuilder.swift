@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// TreeBuilder: libyaml's events → nodes, without recursion, so that depth is a number we check and not a stack
+// we lose. libyaml's own words for syntax errors are turned into a sentence with advice in SyntaxErrors.swift.
+
+internal import Basics
+internal import CYAML
+
+/// One container that is being read.
+private struct Frame {
+    let isMapping: Bool
+    let place: Place
+    let tag: MergeTag?
+    let anchor: Anchor?
+    var items: [Node] = []
+    var pairs: [Mapping.Pair] = []
+    /// Key → place, once there are too many pairs to look through.
+    var seen: [String: Place] = [:]
+    var key: Key?
+    /// What `<<` named, in order.
+    var merged: [Mapping] = []
+
+    struct Key {
+        let text: String
+        let place: Place
+        let isMerge: Bool
+    }
+}
+
+/// An anchor's name and which of its definitions this is: a name may be given again, the latest wins.
+private struct Anchor {
+    let name: String
+    let serial: Int
+}
+
+private enum Anchored {
+    case open(serial: Int)
+    case node(Node)
+}
+
+/// Reads one file; used once.
+final class TreeBuilder {
+    private let file: SourceFile
+    private let limits: YAMLLimits
+    private let bomLength: Int
+    private var stack: [Frame] = []
+    private var anchors: [String: Anchored] = [:]
+    private var anchorCount = 0
+    private var aliasVisits = 0
+    private var documents: [Node] = []
+    private var problems: [Failure] = []
+
+    init(file: SourceFile, limits: YAMLLimits) {
+        self.file = file
+        self.limits = limits
+        bomLength = file.bytes.starts(with: [0xef, 0xbb, 0xbf]) ? 3 : 0
+    }
+
+    func read() throws(Failure) -> [Node] {
+        // libyaml keeps a pointer to the parser inside the parser: it must not move.
+        let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
+        defer { parser.deallocate() }
+        guard yaml_parser_initialize(parser) == 1 else { throw Failure("out of memory reading \(file.name)") }
+        defer { yaml_parser_delete(parser) }
+        // With the encoding fixed libyaml no longer skips a byte order mark, so it never sees one.
+        yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
+        let failure: Failure? = file.bytes.withUnsafeBufferPointer { bytes in
+            let text = UnsafeBufferPointer(rebasing: bytes[bomLength...])
+            yaml_parser_set_input_string(parser, text.baseAddress, text.count)
+            do throws(Failure) {
+                try readEvents(parser)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let failure { problems.append(failure) }
+        if let all = Failure.collect(problems) { throw all }
+        return documents
+    }
+
+    private func readEvents(_ parser: UnsafeMutablePointer<yaml_parser_t>) throws(Failure) {
+        var event = yaml_event_t()
+        while true {
+            guard yaml_parser_parse(parser, &event) == 1 else {
+                throw syntaxFailure(parser.pointee, in: file, bomLength: bomLength)
+            }
+            defer { yaml_event_delete(&event) }
+            switch event.type {
+            case YAML_STREAM_END_EVENT: return
+            case YAML_DOCUMENT_START_EVENT: anchors.removeAll(keepingCapacity: true)
+            case YAML_SCALAR_EVENT: try scalar(event)
+            case YAML_SEQUENCE_START_EVENT:
+                try open(
+                    event, isMapping: false, anchor: event.data.sequence_start.anchor,
+                    tag: event.data.sequence_start.tag)
+            case YAML_MAPPING_START_EVENT:
+                try open(
+                    event, isMapping: true, anchor: event.data.mapping_start.anchor,
+                    tag: event.data.mapping_start.tag)
+            case YAML_SEQUENCE_END_EVENT, YAML_MAPPING_END_EVENT: try close()
+            case YAML_ALIAS_EVENT: try alias(event)
+            default: break
+            }
+        }
+    }
+
+    private func place(_ mark: yaml_mark_t) -> Place {
+        Place(file: file, line: Int(mark.line) + 1, column: Int(mark.column) + 1)
+    }
+
+    // MARK: Nodes
+
+    private func scalar(_ event: yaml_event_t) throws(Failure) {
+        let place = place(event.start_mark)
+        let length = Int(event.data.scalar.length)
+        guard length <= limits.scalarBytes else {
+            throw Failure(
+                "a value of \(ByteSize(bytes: Int64(length))) is too long; at most \(ByteSize(bytes: Int64(limits.scalarBytes))) are read",
+                at: place.location)
+        }
+        let text = String(
+            decoding: UnsafeBufferPointer(start: event.data.scalar.value, count: length), as: UTF8.self)
+        var style: ScalarStyle
+        switch event.data.scalar.style {
+        case YAML_PLAIN_SCALAR_STYLE: style = .plain
+        case YAML_LITERAL_SCALAR_STYLE, YAML_FOLDED_SCALAR_STYLE: style = .block
+        default: style = .quoted
+        }
+        let tag = readTag(event.data.scalar.tag, at: place)
+        if tag.isText, style == .plain { style = .quoted }
+        let anchor = define(event.data.scalar.anchor)
+        // A merge key is a plain `<<` alone; in quotes it is an ordinary key.
+        if let top = stack.last, top.isMapping, top.key == nil {
+            stack[stack.count - 1].key = Frame.Key(
+                text: text, place: place, isMerge: style == .plain && text == "<<")
+            if let anchor { finish(anchor, Node(.scalar(text, style), tag: tag.merge, at: place)) }
+            checkDuplicate()
+            return
+        }
+        let node = Node(.scalar(text, style), tag: tag.merge, at: place)
+        if let anchor { finish(anchor, node) }
+        try add(node)
+    }
+
+    private func open(
+        _ event: yaml_event_t, isMapping: Bool, anchor: UnsafeMutablePointer<UInt8>?,
+        tag: UnsafeMutablePointer<UInt8>?
+    ) throws(Failure) {
+        let place = place(event.start_mark)
+        guard stack.count < limits.depth else {
+            throw Failure(
+                "nesting deeper than \(limits.depth) levels is refused", at: place.location)
+        }
+        if let top = stack.last, top.isMapping, top.key == nil {
+            throw Failure(
+                "a key must be plain text, not a \(isMapping ? "mapping" : "list")",
+                advice: "put the key in quotes when it begins with a bracket or brace", at: place.location)
+        }
+        let merge = readTag(tag, at: place).merge
+        stack.append(Frame(isMapping: isMapping, place: place, tag: merge, anchor: define(anchor)))
+    }
+
+    private func close() throws(Failure) {
+        guard let frame = stack.popLast() else { return }
+        let node: Node
+        if frame.isMapping {
+            node = Node(.mapping(Mapping(withMerged(frame))), tag: frame.tag, at: frame.place)
+        } else {
+            node = Node(.sequence(frame.items), tag: frame.tag, at: frame.place)
+        }
+        if let anchor = frame.anchor { finish(anchor, node) }
+        try add(node)
+    }
+
+    private func alias(_ event: yaml_event_t) throws(Failure) {
+        let place = place(event.start_mark)
+        let name = event.data.alias.anchor.map { String(cString: $0) } ?? ""
+        switch anchors[name] {
+        case .node(let node):
+            aliasVisits += node.weight
+            guard aliasVisits <= limits.aliasVisits else {
+                throw Failure(
+                    "aliases expand to more than \(limits.aliasVisits) nodes",
+                    advice: "name fewer things by alias; a file that grows like this is usually an attack",
+                    at: place.location)
+            }
+            if let top = stack.last, top.isMapping, top.key == nil {
+                guard let text = node.text else {
+                    throw Failure("a key must be plain text; `*\(name)` is not", at: place.location)
+                }
+                stack[stack.count - 1].key = Frame.Key(text: text, place: place, isMerge: false)
+                checkDuplicate()
+                return
+            }
+            try add(node)
+        case .open:
+            throw Failure("`*\(name)` stands inside what `&\(name)` names: a cycle", at: place.location)
+        case nil:
+            let known = anchors.keys.sorted()
+            throw Failure(
+                "`*\(name)` names no anchor; none `&\(name)` stands before it",
+                advice: nearest(to: name, among: known).map { "did you mean `*\($0)`?" }, at: place.location)
+        }
+    }
+
+    private func add(_ node: Node) throws(Failure) {
+        guard let top = stack.indices.last else {
+            documents.append(node)
+            return
+        }
+        guard stack[top].isMapping else {
+            stack[top].items.append(node)
+            return
+        }
+        guard let key = stack[top].key else { return }
+        stack[top].key = nil
+        if key.isMerge {
+            try merge(node, into: top)
+        } else {
+            stack[top].pairs.append(Mapping.Pair(key: key.text, keyPlace: key.place, value: node))
+        }
+    }
+
+    // MARK: Mappings
+
+    /// Reports the key just read when its mapping has it already; both are read, the first counts.
+    private func checkDuplicate() {
+        guard let key = stack[stack.count - 1].key else { return }
+        if key.isMerge, stack[stack.count - 1].merged.isEmpty { return }
+        let pairs = stack[stack.count - 1].pairs
+        var first: Place?
+        if pairs.count <= Mapping.linearLimit {
+            first = pairs.first { $0.key == key.text }?.keyPlace
+        } else {
+            if stack[stack.count - 1].seen.count < pairs.count {
+                for pair in pairs[stack[stack.count - 1].seen.count...] {
+                    stack[stack.count - 1].seen[pair.key] = pair.keyPlace
+                }
+            }
+            first = stack[stack.count - 1].seen[key.text]
+        }
+        if key.isMerge {
+            problems.append(
+                Failure(
+                    "`<<` is given twice in one mapping", advice: "give a list: `<<: [*a, *b]`",
+                    at: key.place.location))
+        } else if let first {
+            problems.append(
+                Failure(
+                    "`\(key.text)` is given twice", cause: "first given at line \(first.line)",
+                    at: key.place.location))
+            // Keeps the keys unique for whoever reads on; the tree is not handed out.
+            stack[stack.count - 1].key = Frame.Key(
+                text: "\(key.text)\u{0}\(pairs.count)", place: key.place, isMerge: false)
+        }
+    }
+
+    private func merge(_ node: Node, into top: Int) throws(Failure) {
+        switch node.content {
+        case .mapping(let mapping): stack[top].merged.append(mapping)
+        case .sequence(let items):
+            for item in items {
+                guard let mapping = item.mapping else {
+                    throw Failure("`<<` takes a mapping or a list of mappings", at: item.place.location)
+                }
+                stack[top].merged.append(mapping)
+            }
+        case .scalar:
+            if node.isNull { return }
+            throw Failure("`<<` takes a mapping or a list of mappings", at: node.place.location)
+        }
+    }
+
+    /// A mapping's own pairs, then those of `<<` it has not; earlier ones win (yaml.org/type/merge.html).
+    private func withMerged(_ frame: Frame) -> [Mapping.Pair] {
+        guard !frame.merged.isEmpty else { return frame.pairs }
+        var pairs = frame.pairs
+        var keys = Set(pairs.map(\.key))
+        for mapping in frame.merged {
+            for pair in mapping.pairs where keys.insert(pair.key).inserted { pairs.append(pair) }
+        }
+        return pairs
+    }
+
+    // MARK: Anchors and tags
+
+    private func define(_ name: UnsafeMutablePointer<UInt8>?) -> Anchor? {
+        guard let name else { return nil }
+        let anchor = Anchor(name: String(cString: name), serial: anchorCount)
+        anchorCount += 1
+        anchors[anchor.name] = .open(serial: anchor.serial)
+        return anchor
+    }
+
+    private func finish(_ anchor: Anchor, _ node: Node) {
+        if case .open(let serial) = anchors[anchor.name], serial == anchor.serial {
+            anchors[anchor.name] = .node(node)
+        }
+    }
+
+    private func readTag(_ tag: UnsafeMutablePointer<UInt8>?, at place: Place) -> (
+        merge: MergeTag?, isText: Bool
+    ) {
+        guard let tag else { return (nil, false) }
+        let text = String(cString: tag)
+        let core = "tag:yaml.org,2002:"
+        if text.hasPrefix(core) {
+            switch text.dropFirst(core.count) {
+            case "str": return (nil, true)
+            case "int", "float", "bool", "null", "map", "seq", "timestamp", "merge": return (nil, false)
+            default: break
+            }
+        } else if text == "!" {
+            return (nil, true)
+        } else if let merge = MergeTag(rawValue: text) {
+            return (merge, false)
+        }
+        problems.append(
+            Failure(
+                "unknown tag `\(text)`", advice: "Compose knows `!reset` and `!override`", at: place.location)
+        )
+        return (nil, false)
+    }
+}
