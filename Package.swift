@@ -8,7 +8,9 @@ import PackageDescription
 
 let swift: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
-    .unsafeFlags(["-warnings-as-errors"]),
+    // glibc's headers as CLinux sees them: with FoundationEssentials in sight the compiler reads them twice, and
+    // refuses two different answers.
+    .unsafeFlags(["-warnings-as-errors", "-Xcc", "-D_GNU_SOURCE"]),
 ]
 let c: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-std=gnu17"])]
 

@@ -1,2 +1,150 @@
 // SPDX-License-Identifier: Apache-2.0
-int clibraries_placeholder;
+#include "CLibraries.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <string.h>
+
+// The first name that can't be found, or NULL. `into` receives one pointer for each symbol.
+static const char *open_table(const char *file, const char *const *symbols, void **into, int count) {
+    void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    if (!library) return file;
+    for (int i = 0; i < count; i++) {
+        into[i] = dlsym(library, symbols[i]);
+        if (!into[i]) return symbols[i];
+    }
+    return NULL;
+}
+
+#define COUNT(list) ((int)(sizeof(list) / sizeof((list)[0])))
+
+// ---- zlib
+
+static struct {
+    int (*inflate_init)(struct library_z_stream *, int, const char *, int);
+    int (*inflate)(struct library_z_stream *, int);
+    int (*inflate_reset)(struct library_z_stream *);
+    int (*inflate_end)(struct library_z_stream *);
+    int (*deflate_init)(struct library_z_stream *, int, int, int, int, int, const char *, int);
+    int (*deflate)(struct library_z_stream *, int);
+    int (*deflate_end)(struct library_z_stream *);
+} zlib;
+static const char *zlib_missing;
+static pthread_once_t zlib_once = PTHREAD_ONCE_INIT;
+
+static void zlib_load(void) {
+    static const char *const symbols[] = {
+        "inflateInit2_", "inflate", "inflateReset", "inflateEnd", "deflateInit2_", "deflate", "deflateEnd",
+    };
+    _Static_assert(sizeof zlib == sizeof symbols, "one symbol for each call");
+    void *found[COUNT(symbols)];
+    zlib_missing = open_table("libz.so.1", symbols, found, COUNT(symbols));
+    if (!zlib_missing) memcpy(&zlib, found, sizeof zlib);
+}
+
+const char *library_zlib_open(void) {
+    pthread_once(&zlib_once, zlib_load);
+    return zlib_missing;
+}
+// zlib compares only the first digit of the version with its own (zlib.h, "inflateInit2").
+static const char zlib_version[] = "1.2.11";
+int library_inflate_begin(struct library_z_stream *stream) {
+    return zlib.inflate_init(stream, 15 + 16, zlib_version, (int)sizeof *stream);
+}
+int library_inflate(struct library_z_stream *stream) { return zlib.inflate(stream, 0); }
+int library_inflate_reset(struct library_z_stream *stream) { return zlib.inflate_reset(stream); }
+void library_inflate_end(struct library_z_stream *stream) { zlib.inflate_end(stream); }
+int library_deflate_begin(struct library_z_stream *stream, int level) {
+    return zlib.deflate_init(stream, level, 8, 15 + 16, 8, 0, zlib_version, (int)sizeof *stream);
+}
+int library_deflate(struct library_z_stream *stream, int finish) { return zlib.deflate(stream, finish ? 4 : 0); }
+void library_deflate_end(struct library_z_stream *stream) { zlib.deflate_end(stream); }
+
+// ---- zstd
+
+struct zstd_in { const void *bytes; size_t size, position; };
+struct zstd_out { void *bytes; size_t size, position; };
+static struct {
+    void *(*create)(void);
+    size_t (*free)(void *);
+    size_t (*decompress)(void *, struct zstd_out *, struct zstd_in *);
+    unsigned (*is_error)(size_t);
+    const char *(*error_name)(size_t);
+} zstd;
+static const char *zstd_missing;
+static pthread_once_t zstd_once = PTHREAD_ONCE_INIT;
+
+static void zstd_load(void) {
+    static const char *const symbols[] = {
+        "ZSTD_createDStream", "ZSTD_freeDStream", "ZSTD_decompressStream", "ZSTD_isError", "ZSTD_getErrorName",
+    };
+    _Static_assert(sizeof zstd == sizeof symbols, "one symbol for each call");
+    void *found[COUNT(symbols)];
+    zstd_missing = open_table("libzstd.so.1", symbols, found, COUNT(symbols));
+    if (!zstd_missing) memcpy(&zstd, found, sizeof zstd);
+}
+
+const char *library_zstd_open(void) {
+    pthread_once(&zstd_once, zstd_load);
+    return zstd_missing;
+}
+// A stream's window is limited to 128 MiB by default (zstd.h, ZSTD_WINDOWLOG_LIMIT_DEFAULT), which bounds memory.
+void *library_zstd_begin(void) { return zstd.create(); }
+void library_zstd_end(void *context) { zstd.free(context); }
+const char *library_zstd_step(
+    void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
+    size_t *in_position, size_t *hint) {
+    struct zstd_out o = {out, out_size, *out_position};
+    struct zstd_in i = {in, in_size, *in_position};
+    size_t result = zstd.decompress(context, &o, &i);
+    if (zstd.is_error(result)) return zstd.error_name(result);
+    *out_position = o.position;
+    *in_position = i.position;
+    *hint = result;
+    return NULL;
+}
+
+// ---- libcrypto
+
+static struct {
+    void *(*create)(void);
+    void (*free)(void *);
+    const void *(*sha256)(void);
+    int (*begin)(void *, const void *, void *);
+    int (*update)(void *, const void *, size_t);
+    int (*finish)(void *, uint8_t *, unsigned *);
+} crypto;
+static const char *crypto_missing;
+static pthread_once_t crypto_once = PTHREAD_ONCE_INIT;
+
+static void crypto_load(void) {
+    static const char *const symbols[] = {
+        "EVP_MD_CTX_new", "EVP_MD_CTX_free", "EVP_sha256", "EVP_DigestInit_ex", "EVP_DigestUpdate",
+        "EVP_DigestFinal_ex",
+    };
+    _Static_assert(sizeof crypto == sizeof symbols, "one symbol for each call");
+    void *found[COUNT(symbols)];
+    crypto_missing = open_table("libcrypto.so.3", symbols, found, COUNT(symbols));
+    if (!crypto_missing) memcpy(&crypto, found, sizeof crypto);
+}
+
+const char *library_crypto_open(void) {
+    pthread_once(&crypto_once, crypto_load);
+    return crypto_missing;
+}
+void *library_sha256_begin(void) {
+    void *context = crypto.create();
+    if (context && crypto.begin(context, crypto.sha256(), NULL) != 1) {
+        crypto.free(context);
+        return NULL;
+    }
+    return context;
+}
+int library_sha256_update(void *context, const void *bytes, size_t count) {
+    return crypto.update(context, bytes, count) == 1;
+}
+int library_sha256_finish(void *context, uint8_t *digest) {
+    int ok = !digest || crypto.finish(context, digest, NULL) == 1;
+    crypto.free(context);
+    return ok;
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Archives: tar, gzip, zstd and OCI whiteouts as streams, and a layer's files on the disk. It knows bytes, paths and
+// descriptors; what an image is, and the user's words for it, belong to `Images`. Input is hostile: every number
+// of a header is checked, memory is bounded whatever the archive says, and no path leaves the directory unpacked into.
+
+public import Basics
+public import Kernel
+
+/// Why an archive could not be read, unpacked or written.
+public enum ArchiveError: Error, Hashable, Sendable {
+    /// The bytes are not what they claim to be; the text says where and how.
+    case damaged(String)
+    /// A well-formed entry that is not let in: its path, and why.
+    case refused(path: String, why: String)
+    /// The disk is full: the entry being written, and its size in bytes.
+    case noSpace(path: String, bytes: Int64)
+    /// A library opened at run time is missing: the file or symbol, and the Debian package it comes with.
+    case missingLibrary(name: String, package: String)
+    /// A system call failed, outside of what the archive said.
+    case system(SyscallError)
+}
+
+extension ArchiveError {
+    /// The cause in one line, for the second part of a `Failure`.
+    public var cause: String {
+        switch self {
+        case .damaged(let text): text
+        case .refused(let path, let why): "the archive's entry \"\(path)\" \(why)"
+        case .noSpace(let path, let bytes):
+            "ENOSPC while writing \"\(path)\" (\(bytes) bytes): no space left on the disk"
+        case .missingLibrary(let name, _): "\(name) could not be opened"
+        case .system(let error): error.description
+        }
+    }
+
+    /// What to do, where the error itself tells.
+    public var advice: String? {
+        switch self {
+        case .damaged: "fetch or write the archive again; it is incomplete or was changed"
+        case .refused: "the archive is not a file system layer to trust; look into it with `tar -tvf`"
+        case .noSpace:
+            "free space, or put the state directory elsewhere with --root; nothing was kept of this layer"
+        case .missingLibrary(_, let package): "apt-get install \(package)"
+        case .system: nil
+        }
+    }
+}
+
+extension Failure {
+    /// An archive's error in the user's words.
+    public init(_ doing: String, _ error: ArchiveError, advice: String? = nil) {
+        self.init(doing, cause: error.cause, advice: advice ?? error.advice)
+    }
+}
+
+/// Runs a kernel call in a function that throws archive errors.
+func system<Result: ~Copyable>(_ body: () throws(SyscallError) -> Result) throws(ArchiveError) -> Result {
+    do throws(SyscallError) { return try body() } catch { throw .system(error) }
+}

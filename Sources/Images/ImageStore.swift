@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+//   <root>/images/     an OCI image layout: oci-layout, index.json, blobs/sha256/…; beside it resolved/ (derived,
+//                      one small file per name), .tmp/ and lock
+//   <root>/layers/     <diff id>/{fs/, layer.json}; <chain id>.chain/… for a layer corrected for one chain; .tmp/
+//
+// Readers take no lock: files and layers appear whole, by rename. Writers hold images/lock; what a dead one left in
+// a .tmp is removed by the next. A layer counts once it is in place, which is after one syncfs(2).
+
+public import Basics
+internal import ContainerModel
+internal import CLinux
+internal import Kernel
+public import OCIFormats
+internal import Records
+
+/// The images of one state directory.
+public struct ImageStore: Sendable {
+    /// The state directory, absolute.
+    public let root: String
+    var images: String { "\(root)/images" }
+    var layers: String { "\(root)/layers" }
+    var index: String { "\(images)/index.json" }
+
+    /// Names that begin so are a builder's cache: kept like others, not listed.
+    public static let cachePrefix = "covey-build/"
+
+    public init(root: String) { self.root = root }
+
+    /// The image of that reference, nil when it is not here (or its transport's source has changed since).
+    ///
+    /// One file is read and each layer's directory looked at: good for every `up`.
+    /// - directory: what a transport's relative path is relative to.
+    public func lookUp(_ reference: String, relativeTo directory: String = "/") throws(Failure)
+        -> StoredImage?
+    {
+        if let transport = Transport(reference, relativeTo: directory) {
+            if case .directory(let path) = transport { return try inPlace(path, reference) }
+            guard let record = record(ReferenceName(transport)) else { return nil }
+            guard let stamp = try? transport.stamp(), stamp == record.stamp else { return nil }
+            return image(record, reference)
+        }
+        if let digest = Digest(reference) { return try lookUp(digest, reference) }
+        let name = try ReferenceName(reference)
+        guard let record = record(name) else {
+            return try rebuild(name, reference)
+        }
+        if let digest = name.digest, digest != record.manifest { return nil }
+        return image(record, reference)
+    }
+
+    /// The image of that reference; a transport is imported when it is not here yet.
+    /// - Throws: a name that is not in the store, with how to get it there.
+    public func resolve(_ reference: String, relativeTo directory: String = "/") throws(Failure)
+        -> StoredImage
+    {
+        if let image = try lookUp(reference, relativeTo: directory) { return image }
+        if let transport = Transport(reference, relativeTo: directory) {
+            var image = try importImage(transport, ReferenceName(transport))
+            image.facts.reference = reference
+            return image
+        }
+        let names = try list().map(\.name)
+        let short = names.map { $0.hasSuffix(":latest") ? String($0.dropLast(7)) : $0 }
+        let near = nearest(to: reference, among: names + short)
+        throw Failure(
+            "image \"\(reference)\" is not in the store",
+            cause: near.map { "nothing of that name was imported or built; did you mean \"\($0)\"?" }
+                ?? "nothing of that name was imported or built",
+            advice:
+                "covey image import docker-archive:FILE --as \(reference), or give the service a `build:`; "
+                + "pulling from registries is not there yet")
+    }
+
+    /// An image by its id.
+    private func lookUp(_ id: Digest, _ reference: String) throws(Failure) -> StoredImage? {
+        for entry in try readIndex().manifests {
+            guard let name = entry.annotations?[referenceNameAnnotation] else { continue }
+            let record = record(ReferenceName(stored: name))
+            if let record, record.id == id || record.manifest == id { return image(record, reference) }
+        }
+        return nil
+    }
+
+    private func record(_ name: ReferenceName) -> ResolvedRecord? {
+        (try? readFile("\(images)/resolved/\(name.fileName)")).flatMap { ResolvedRecord($0) }
+    }
+
+    /// Nil when a layer is gone: then the image must be made anew from its blobs.
+    private func image(_ record: ResolvedRecord, _ reference: String) -> StoredImage? {
+        let paths = record.layers.map { "\(layers)/\($0)" }
+        for path in paths where access(path, F_OK) != 0 { return nil }
+        return StoredImage(
+            facts: ImageFacts(reference: reference, id: record.id, layers: paths), defaults: record.defaults,
+            diffIDs: record.diffIDs, manifest: record.manifest)
+    }
+
+    /// A root file system used where it is: its identity is the place, not the content, which is nobody's to hash.
+    func inPlace(_ path: String, _ reference: String) throws(Failure) -> StoredImage {
+        let status: stat
+        do throws(SyscallError) { status = try fileStatus(path, follow: true) } catch {
+            throw Failure("cannot use \(reference) as an image", error)
+        }
+        guard status.isDirectory else {
+            throw Failure(
+                "cannot use \(reference) as an image", cause: "\(path) is not a directory",
+                advice: "a tar of a root file system is tar:\(path)")
+        }
+        let identity =
+            "dir\n\(path)\n\(status.st_dev) \(status.st_ino) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
+        return StoredImage(
+            facts: ImageFacts(reference: reference, id: Digest(of: identity.utf8), layers: [path]),
+            defaults: ImageDefaults())
+    }
+
+    /// A name that index.json has but resolved/ has not: skopeo put it there, or the derived file was lost.
+    private func rebuild(_ name: ReferenceName, _ reference: String) throws(Failure) -> StoredImage? {
+        guard let entry = try entry(name, try readIndex()) else { return nil }
+        let writer = try StoreWriter(self)
+        let source = LayoutSource(try LayoutFiles(directory: images), title: "the store")
+        let pending = try source.image(entry)
+        var image = try writer.store(pending, as: name, stamp: nil)
+        image.facts.reference = reference
+        return image
+    }
+
+    func entry(_ name: ReferenceName, _ index: ImageIndex) throws(Failure) -> Descriptor? {
+        index.manifests.first { entry in
+            guard let stored = entry.annotations?[referenceNameAnnotation] else { return false }
+            let same = ReferenceName(stored: stored).text == name.text
+            return same && (name.digest == nil || name.digest == entry.digest)
+        }
+    }
+
+    func readIndex() throws(Failure) -> ImageIndex {
+        let bytes: [UInt8]
+        do throws(SyscallError) { bytes = try readFile(index, limit: documentLimit) } catch {
+            if error.errno == .noEntry { return ImageIndex() }
+            throw Failure("cannot read \(index)", error)
+        }
+        return try decodeDocument(ImageIndex.self, bytes, title: index)
+    }
+
+    /// One image as `image ls` shows it.
+    public struct Listing: Hashable, Sendable {
+        public var name: String
+        /// The config's digest.
+        public var id: Digest
+        public var manifest: Digest
+        /// Sum of the layers' blobs.
+        public var size: ByteSize
+        /// RFC 3339, as the config says.
+        public var created: String?
+    }
+
+    /// All images, sorted by name, a builder's cache left out.
+    public func list() throws(Failure) -> [Listing] {
+        var result: [Listing] = []
+        for entry in try readIndex().manifests {
+            guard let stored = entry.annotations?[referenceNameAnnotation],
+                !stored.hasPrefix(ImageStore.cachePrefix)
+            else { continue }
+            let source = LayoutSource(try LayoutFiles(directory: images), title: "the store")
+            let image = try source.image(entry)
+            let config = try decodeDocument(ImageConfig.self, image.config, title: "an image's config")
+            result.append(
+                Listing(
+                    name: ReferenceName(stored: stored).text, id: Digest(of: image.config),
+                    manifest: entry.digest,
+                    size: ByteSize(bytes: image.layers.reduce(0) { $0 + $1.size }), created: config.created))
+        }
+        return result.sorted { $0.name < $1.name }
+    }
+
+    /// An image's whole config, for those who build on it.
+    public func config(of image: StoredImage) throws(Failure) -> ImageConfig {
+        let path = "\(images)/blobs/sha256/\(image.facts.id.hex)"
+        let bytes: [UInt8]
+        do throws(SyscallError) { bytes = try readFile(path, limit: documentLimit) } catch {
+            throw Failure("cannot read the config of image \"\(image.facts.reference)\"", error)
+        }
+        return try decodeDocument(ImageConfig.self, bytes, title: path)
+    }
+}
+
+extension ReferenceName {
+    /// A name as index.json has it: ours, or one that skopeo wrote in another spelling.
+    init(stored name: String) {
+        if let own = try? ReferenceName(name) {
+            self = own
+        } else {
+            self.init(verbatim: name)
+        }
+    }
+}

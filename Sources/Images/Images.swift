@@ -1,3 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-//
-// Images: content-addressed blobs, references, unpacked layers. Does not run anything.

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Basics
+internal import CLinux
+internal import Kernel
+internal import OCIFormats
+internal import Records
+
+extension ImageStore {
+    /// Takes a name away and, with it, every blob and layer that nothing else needs.
+    /// - keeping: paths of layers that containers stand on, as `ImageFacts.layers` has them; a later removal takes them.
+    /// - Throws: a name that is not there.
+    public func remove(
+        _ reference: String, relativeTo directory: String = "/", keeping inUse: Set<String> = []
+    )
+        throws(Failure)
+    {
+        let name: ReferenceName
+        if let transport = Transport(reference, relativeTo: directory) {
+            name = ReferenceName(transport)
+        } else {
+            name = try ReferenceName(reference)
+        }
+        let writer = try StoreWriter(self)
+        var index = try readIndex()
+        let before = index.manifests.count
+        let gone = try entry(name, index)
+        index.manifests.removeAll { $0 == gone }
+        guard index.manifests.count < before else {
+            let names = index.manifests.compactMap { $0.annotations?[referenceNameAnnotation] }
+            let near = nearest(to: name.text, among: names)
+            throw Failure(
+                "image \"\(reference)\" is not in the store", cause: near.map { "did you mean \"\($0)\"?" },
+                advice: "covey image ls")
+        }
+        try kernel("cannot remove image \"\(reference)\"") { () throws(SyscallError) in
+            try removeFile("\(images)/resolved/\(name.fileName)")
+        }
+        try writer.write(index)
+        try writer.sweep(index, keeping: inUse)
+    }
+
+    /// Removes a builder's cached images and all that nothing needs.
+    public func removeCache(keeping inUse: Set<String> = []) throws(Failure) {
+        let writer = try StoreWriter(self)
+        var index = try readIndex()
+        let cached = index.manifests.filter {
+            $0.annotations?[referenceNameAnnotation]?.hasPrefix(ImageStore.cachePrefix) ?? false
+        }
+        for name in cached.compactMap({ $0.annotations?[referenceNameAnnotation] }) {
+            try kernel("cannot remove image \"\(name)\"") { () throws(SyscallError) in
+                try removeFile("\(images)/resolved/\(ReferenceName(stored: name).fileName)")
+            }
+        }
+        index.manifests.removeAll { cached.contains($0) }
+        try writer.write(index)
+        try writer.sweep(index, keeping: inUse)
+    }
+}
+
+extension StoreWriter {
+    /// Deletes blobs and layers that neither the index nor a container leads to.
+    func sweep(_ index: ImageIndex, keeping inUse: Set<String>) throws(Failure) {
+        var blobs: Set<String> = []
+        var kept: Set<String> = [".tmp"]
+        for path in inUse where path.hasPrefix("\(store.layers)/") {
+            kept.insert(String(path.dropFirst(store.layers.utf8.count + 1).prefix { $0 != "/" }))
+        }
+        for entry in index.manifests {
+            try reach(entry, &blobs, &kept)
+            guard let name = entry.annotations?[referenceNameAnnotation] else { continue }
+            let file = "\(store.images)/resolved/\(ReferenceName(stored: name).fileName)"
+            if let record = (try? readFile(file)).flatMap({ ResolvedRecord($0) }) {
+                for layer in record.layers { kept.insert(String(layer.prefix { $0 != "/" })) }
+            }
+        }
+        try kernel("cannot remove what no image needs") { () throws(SyscallError) in
+            for name in try directoryEntries("\(store.images)/blobs/sha256") where !blobs.contains(name) {
+                try removeFile("\(store.images)/blobs/sha256/\(name)")
+            }
+            for name in try directoryEntries(store.layers) where !kept.contains(name) {
+                // Out of sight in one step, so that a crash leaves no half layer.
+                try retrying("rename", name) {
+                    rename("\(store.layers)/\(name)", "\(store.layers)/.tmp/gone")
+                }
+                try removeTreeByName("\(store.layers)/.tmp/gone")
+            }
+        }
+    }
+
+    /// All that a descriptor of the index leads to; a missing blob leads nowhere.
+    private func reach(
+        _ entry: Descriptor, _ blobs: inout Set<String>, _ layers: inout Set<String>, depth: Int = 0
+    )
+        throws(Failure)
+    {
+        guard blobs.insert(entry.digest.hex).inserted, depth < 5 else { return }
+        guard let bytes = try? readFile(blobPath(entry.digest), limit: documentLimit) else { return }
+        if MediaType.isIndex(entry.mediaType) {
+            for child in try decodeDocument(ImageIndex.self, bytes, title: "an index").manifests {
+                try reach(child, &blobs, &layers, depth: depth + 1)
+            }
+        } else if MediaType.isManifest(entry.mediaType) {
+            let manifest = try decodeDocument(ImageManifest.self, bytes, title: "a manifest")
+            blobs.formUnion((manifest.layers + [manifest.config]).map(\.digest.hex))
+            guard let config = try? readFile(blobPath(manifest.config.digest), limit: documentLimit) else {
+                return
+            }
+            let image = try decodeDocument(ImageConfig.self, config, title: "a config")
+            layers.formUnion(image.rootfs.diffIDs.map(\.hex))
+        }
+    }
+}

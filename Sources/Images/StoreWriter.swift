@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Changes the store, one writer at a time: the lock is held as long as the value lives. Order on the way in: layers
+// and blobs, then index.json, then the derived record; on the way out the reverse. A crash anywhere leaves at most
+// what nothing names, which the next removal sweeps.
+
+internal import Archives
+internal import Basics
+internal import CLinux
+internal import ContainerModel
+internal import Kernel
+internal import OCIFormats
+internal import Records
+
+struct StoreWriter: ~Copyable {
+    let store: ImageStore
+    private let lock: FileLock
+
+    /// Waits for the lock, makes what is missing, removes what a dead writer left.
+    init(_ store: ImageStore) throws(Failure) {
+        lock = try StoreWriter.open(store)
+        self.store = store
+    }
+
+    private static func open(_ store: ImageStore) throws(Failure) -> FileLock {
+        let (images, layers) = (store.images, store.layers)
+        let layout = try encodeDocument(ImageLayout())
+        return try kernel("cannot open the image store in \(store.root)") { () throws(SyscallError) in
+            try ensureDirectory("\(images)/blobs/sha256", mode: 0o700)
+            try ensureDirectory("\(images)/resolved", mode: 0o700)
+            try ensureDirectory(layers, mode: 0o700)
+            let lock = try FileLock("\(images)/lock")
+            for scratch in ["\(images)/.tmp", "\(layers)/.tmp"] {
+                if exists(scratch) { try removeTreeByName(scratch) }
+                try makeDirectory(scratch, mode: 0o700)
+            }
+            if !exists("\(images)/oci-layout") { try replaceFile("\(images)/oci-layout", layout) }
+            return lock
+        }
+    }
+
+    var scratch: String { "\(store.images)/.tmp" }
+
+    // MARK: - blobs
+
+    /// Writes a blob unless it is there.
+    func put(_ bytes: [UInt8]) throws(Failure) -> Digest {
+        let digest = Digest(hashing: bytes)
+        let path = blobPath(digest)
+        if !exists(path) {
+            try kernel("cannot write \(path)") { () throws(SyscallError) in
+                try replaceFile("\(scratch)/document", bytes, durable: true)
+                try retrying("rename", path) { rename("\(scratch)/document", path) }
+            }
+        }
+        return digest
+    }
+
+    func blobPath(_ digest: Digest) -> String { "\(store.images)/blobs/sha256/\(digest.hex)" }
+
+    // MARK: - images
+
+    /// Stores an image's layers, blobs and name.
+    /// - name: nil takes what the source calls it.
+    func store(_ image: PendingImage, as name: ReferenceName, stamp: String?) throws(Failure) -> StoredImage {
+        let title = name.text
+        let config = try decodeDocument(ImageConfig.self, image.config, title: "the config of \(title)")
+        let diffIDs = config.rootfs.diffIDs
+        guard config.os == "linux" || config.os.isEmpty else {
+            throw Failure("cannot import \(title)", cause: "it is an image for \(config.os), not for linux")
+        }
+        guard config.architecture == hostArchitecture || config.architecture.isEmpty else {
+            throw Failure(
+                "cannot import \(title)",
+                cause: "it is an image for \(config.architecture); this host is \(hostArchitecture)")
+        }
+        guard diffIDs.count == image.layers.count else {
+            throw Failure(
+                "cannot import \(title)",
+                cause: "its config names \(diffIDs.count) layers, its manifest \(image.layers.count)")
+        }
+        var descriptors: [Descriptor] = []
+        for (layer, diffID) in zip(image.layers, diffIDs) {
+            descriptors.append(try storeLayer(layer, diffID, of: image.files, title: title))
+        }
+        let manifest: Digest
+        if let bytes = image.manifest {
+            _ = try put(image.config)
+            manifest = try put(bytes)
+        } else {
+            manifest = try putManifest(config: image.config, descriptors)
+        }
+        return try setName(name, config, image.config, manifest, stamp: stamp)
+    }
+
+    func putManifest(config: [UInt8], _ layers: [Descriptor]) throws(Failure) -> Digest {
+        let digest = try put(config)
+        return try put(
+            encodeDocument(
+                ImageManifest(
+                    config: Descriptor(
+                        mediaType: MediaType.config, digest: digest, size: Int64(config.count)),
+                    layers: layers)))
+    }
+
+    /// Gives a stored manifest its name: corrects layers for this chain, then index.json, then the derived record.
+    func setName(
+        _ name: ReferenceName, _ config: ImageConfig, _ configBytes: [UInt8], _ manifest: Digest,
+        stamp: String?
+    ) throws(Failure) -> StoredImage {
+        let manifestSize = try kernel("cannot read \(blobPath(manifest))") { () throws(SyscallError) in
+            Int64(try fileStatus(blobPath(manifest)).st_size)
+        }
+        var record = ResolvedRecord(id: Digest(hashing: configBytes), manifest: manifest)
+        record.diffIDs = config.rootfs.diffIDs
+        record.layers = try layerDirectories(config.rootfs.diffIDs)
+        record.defaults = ImageDefaults(config.config)
+        record.stamp = stamp
+        var descriptor = Descriptor(mediaType: MediaType.manifest, digest: manifest, size: manifestSize)
+        descriptor.annotations = [referenceNameAnnotation: name.text]
+        var index = try store.readIndex()
+        index.manifests.removeAll { entry in
+            entry.annotations?[referenceNameAnnotation].map { ReferenceName(stored: $0).text == name.text }
+                ?? false
+        }
+        index.manifests.append(descriptor)
+        try write(index)
+        try kernel("cannot write the record of image \"\(name.text)\"") { () throws(SyscallError) in
+            try replaceFile("\(store.images)/resolved/\(name.fileName)", record.encoded(), mode: 0o600)
+        }
+        return StoredImage(
+            facts: ImageFacts(
+                reference: name.text, id: record.id, layers: record.layers.map { "\(store.layers)/\($0)" }),
+            defaults: record.defaults, diffIDs: record.diffIDs, manifest: manifest)
+    }
+
+    func write(_ index: ImageIndex) throws(Failure) {
+        let bytes = try encodeDocument(index)
+        try kernel("cannot write \(store.index)") { () throws(SyscallError) in
+            try replaceFile(store.index, bytes, durable: true)
+        }
+    }
+}
+
+/// removeTree for names of any bytes.
+func removeTreeByName(_ path: String) throws(SyscallError) {
+    guard let slash = path.lastIndex(of: "/") else { return }
+    let parent = try openFile(String(path[..<slash]), flags: O_RDONLY | O_DIRECTORY)
+    try removeEntry(String(path[path.index(after: slash)...]).cName, at: parent.raw)
+}
