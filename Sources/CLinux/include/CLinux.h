@@ -47,6 +47,8 @@
 #include <unistd.h>
 #include "process.h"
 
+#include "fsmount.h"
+
 static inline int linux_errno(void) { return errno; }
 
 static inline int linux_openat(int dirfd, const char *path, int flags, unsigned mode) {

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The file as stages and instructions. Which instruction may stand where is decided here; how each reads its
+// arguments is in InstructionParser.
+
+public import Basics
+
+extension Dockerfile {
+    /// The instructions' names, for suggestions.
+    static let instructionNames = [
+        "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
+        "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+    ]
+
+    /// Parses a Dockerfile; `path` is what messages call it.
+    ///
+    /// Fails with the place and a caret for whatever is not the language, and by name for what is not supported.
+    public static func parse(_ bytes: [UInt8], path: String) throws(Failure) -> Dockerfile {
+        let source = SourceText(bytes, path: path)
+        try refuseForeignBytes(source)
+        var reader = LineReader(source)
+        var parser = InstructionParser(source: source)
+        var file = Dockerfile(escape: "\\", globalArguments: [], stages: [], warnings: [])
+        while let line = try reader.nextInstruction() {
+            switch try parser.parse(line, &reader) {
+            case .stage(var stage):
+                stage.index = file.stages.count
+                if let name = stage.name, file.stages.contains(where: { $0.name == name }) {
+                    file.warnings.append(
+                        Warning(
+                            "stage `\(name)` is defined twice; the later one is meant", at: stage.location))
+                }
+                file.stages.append(stage)
+            case .instruction(let instruction):
+                if file.stages.isEmpty {
+                    guard case .arg = instruction.action else {
+                        throw Failure(
+                            "`\(instruction.text.prefix { $0 != " " })` stands before the first `FROM`",
+                            cause: "only `ARG` may come before a stage begins",
+                            advice: "begin with `FROM image` or `FROM scratch`", at: instruction.location)
+                    }
+                    file.globalArguments.append(instruction)
+                } else {
+                    file.stages[file.stages.count - 1].instructions.append(instruction)
+                }
+            }
+        }
+        guard !file.stages.isEmpty else {
+            throw Failure(
+                "\(path) has no `FROM`", cause: "the file holds no stage",
+                advice: "begin with `FROM image` or `FROM scratch`")
+        }
+        file.escape = Unicode.Scalar(reader.escape)
+        file.warnings = (file.warnings + reader.warnings + parser.warnings)
+            .sorted { ($0.location.line, $0.location.column) < ($1.location.line, $1.location.column) }
+        return file
+    }
+
+    private static func refuseForeignBytes(_ source: SourceText) throws(Failure) {
+        if !source.bytes.contains(0), String(validating: source.bytes, as: UTF8.self) != nil { return }
+        for (number, range) in source.lines.enumerated() {
+            let line = source.bytes[range]
+            if line.contains(0) || String(validating: line, as: UTF8.self) == nil {
+                throw Failure(
+                    "\(source.path) is not a text file", cause: "line \(number + 1) is not UTF-8",
+                    at: source.location(line: number, offset: 0))
+            }
+        }
+    }
+}

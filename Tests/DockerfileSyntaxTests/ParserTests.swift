@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Basics
+import DockerfileSyntax
+import Testing
+
+struct Golden: Sendable, CustomTestStringConvertible {
+    var text: String
+    var expected: String
+    init(_ text: String, _ expected: String) {
+        self.text = text
+        self.expected = expected
+    }
+    var testDescription: String { text.split(separator: "\n").joined(separator: " ⏎ ") }
+}
+
+private func parse(_ text: String) throws -> Dockerfile {
+    try Dockerfile.parse(Array(text.utf8), path: "Dockerfile")
+}
+
+@Test(
+    "a Dockerfile parses to its instructions",
+    arguments: [
+        Golden("FROM scratch", "stage 0 scratch"),
+        Golden("from alpine:3.20 as Build", "stage 0 alpine:3.20 as build"),
+        Golden("FROM --platform=linux/amd64 alpine AS b", "stage 0 alpine as b on linux/amd64"),
+        Golden("FROM a AS x\nFROM x\n", "stage 0 a as x\nstage 1 x"),
+        Golden("ARG V=3\nFROM alpine:$V", "global 1:1 arg V=<3>\nstage 0 alpine:$V"),
+        Golden("\u{FEFF}FROM scratch", "stage 0 scratch"),
+        Golden("FROM scratch\r\nUSER me\r\n", "stage 0 scratch\n2:1 user <me>"),
+        Golden("# a comment\n\n  # another\nFROM scratch\n#end", "stage 0 scratch"),
+        Golden("# syntax=docker/dockerfile:1\nFROM scratch", "stage 0 scratch"),
+        Golden("# check=skip=all\nFROM scratch", "stage 0 scratch"),
+        Golden(
+            "# escape=`\nFROM scratch\nRUN a `\n  b\\c", "stage 0 scratch\n3:1 run sh <a   b\\c>"),
+        // After the first other line a directive is a comment.
+        Golden(
+            "FROM scratch\n# escape=`\nRUN a \\\nb", "stage 0 scratch\n3:1 run sh <a b>"),
+        Golden("# note\n# escape=`\nFROM a\nRUN x \\\ny", "stage 0 a\n4:1 run sh <x y>"),
+        Golden("FROM a\nRUN x && \\  \n  y", "stage 0 a\n2:1 run sh <x &&   y>"),
+        Golden("FROM a\nRUN x \\\n# between\n  y", "stage 0 a\n2:1 run sh <x   y>"),
+        Golden(
+            "FROM a\nRUN x \\\n\n  y",
+            "stage 0 a\n2:1 run sh <x   y>\nwarning 3:1 an empty line within a continued instruction"),
+        Golden("FROM a\nRUN echo a\\\\\nUSER u", "stage 0 a\n2:1 run sh <echo a\\\\>\n3:1 user <u>"),
+        Golden("FROM a\nRUN x \\", "stage 0 a\n2:1 run sh <x>"),
+        Golden("FROM a\n  RUN echo '#' # no comment", "stage 0 a\n2:3 run sh <echo '#' # no comment>"),
+        Golden("FROM a\nRUN [\"a\", \"b c\"]", "stage 0 a\n2:1 run exec [\"a\", \"b c\"]"),
+        Golden("FROM a\nRUN [ -f /x ] && y", "stage 0 a\n2:1 run sh <[ -f /x ] && y>"),
+        Golden(
+            "FROM a\nRUN [\"\\u0041\\n\", \"\\ud83d\\ude00\"]", "stage 0 a\n2:1 run exec [\"A\\n\", \"😀\"]"),
+        Golden(
+            "FROM a\nCMD ['a']",
+            "stage 0 a\n2:1 cmd sh <['a']>\n"
+                + "warning 2:5 this looks like a JSON list but is none, and is given to the shell"),
+        Golden("FROM a\nRUN --network=none x", "stage 0 a\n2:1 run sh <x> offline"),
+        Golden("FROM a\nRUN --network=default x", "stage 0 a\n2:1 run sh <x>"),
+        Golden(
+            "FROM a\nRUN <<EOF\necho $a\n  b\nEOF\nUSER u",
+            "stage 0 a\n2:1 run sh <<<EOF> heredoc EOF <echo $a⏎  b⏎>\n6:1 user <u>"),
+        Golden(
+            "FROM a\nRUN cat <<-'E' > /x\n\t\tone\n\tE\n",
+            "stage 0 a\n2:1 run sh <cat <<-'E' > /x> heredoc E quoted <one⏎>"),
+        Golden(
+            "FROM a\nCOPY <<one <<\"two\" /d/\n1\none\n# 2\ntwo",
+            "stage 0 a\n2:1 copy [] -> </d/> heredoc one <1⏎> heredoc two quoted <# 2⏎>"),
+        Golden("FROM a\nRUN echo $((1<<2))", "stage 0 a\n2:1 run sh <echo $((1<<2))>"),
+        Golden("FROM a\nCOPY a b /c/", "stage 0 a\n2:1 copy [\"a\", \"b\"] -> </c/>"),
+        Golden("FROM a\nCOPY [\"a b\", \"c\"]", "stage 0 a\n2:1 copy [\"a b\"] -> <c>"),
+        Golden(
+            "FROM a\nCOPY --from=x --chown=1:2 --chmod=755 --link a b",
+            "stage 0 a\n2:1 copy [\"a\"] -> <b> from=x chown=1:2 chmod=755"),
+        Golden("FROM a\nADD x.tar.gz /", "stage 0 a\n2:1 add [\"x.tar.gz\"] -> </>"),
+        Golden("FROM a\nADD --chown=u [\"a\", \"/\"]", "stage 0 a\n2:1 add [\"a\"] -> </> chown=u"),
+        Golden("FROM a\nENV A=1 B=\"x y\" C=a\\ b", "stage 0 a\n2:1 env <A>=<1> <B>=<\"x y\"> <C>=<a\\ b>"),
+        Golden("FROM a\nENV A one  two=3", "stage 0 a\n2:1 env <A>=<one  two=3>"),
+        Golden("FROM a\nENV A=", "stage 0 a\n2:1 env <A>=<>"),
+        Golden("FROM a\nENV A=1 \\\n  B=2", "stage 0 a\n2:1 env <A>=<1> <B>=<2>"),
+        Golden("FROM a\nARG a b=$c d=\"1 2\"", "stage 0 a\n2:1 arg a b=<$c> d=<\"1 2\">"),
+        Golden("FROM a\nLABEL \"x.y\"=\"1\" z=2", "stage 0 a\n2:1 label <\"x.y\">=<\"1\"> <z>=<2>"),
+        Golden("FROM a\nLABEL k v w", "stage 0 a\n2:1 label <k>=<v w>"),
+        Golden("FROM a\nWORKDIR /a b", "stage 0 a\n2:1 workdir </a b>"),
+        Golden("FROM a\nUSER 1000:1000", "stage 0 a\n2:1 user <1000:1000>"),
+        Golden("FROM a\nEXPOSE 80 443/tcp $P", "stage 0 a\n2:1 expose [\"80\", \"443/tcp\", \"$P\"]"),
+        Golden("FROM a\nVOLUME /a /b", "stage 0 a\n2:1 volume [\"/a\", \"/b\"]"),
+        Golden("FROM a\nVOLUME [\"/a b\"]", "stage 0 a\n2:1 volume [\"/a b\"]"),
+        Golden("FROM a\nCMD echo hi", "stage 0 a\n2:1 cmd sh <echo hi>"),
+        Golden("FROM a\nCMD []", "stage 0 a\n2:1 cmd exec []"),
+        Golden("FROM a\nENTRYPOINT [\"/e\"]", "stage 0 a\n2:1 entrypoint exec [\"/e\"]"),
+        Golden("FROM a\nSHELL [\"/bin/ash\", \"-c\"]", "stage 0 a\n2:1 shell [\"/bin/ash\", \"-c\"]"),
+        Golden("FROM a\nSTOPSIGNAL SIGINT", "stage 0 a\n2:1 stopsignal <SIGINT>"),
+        Golden("FROM a\nHEALTHCHECK NONE", "stage 0 a\n2:1 healthcheck none"),
+        Golden(
+            "FROM a\nHEALTHCHECK --interval=5s --timeout=3s --start-period=1m --start-interval=1s \\\n"
+                + " --retries=4 CMD wget -q x",
+            "stage 0 a\n2:1 healthcheck sh <wget -q x> interval=5s timeout=3s start-period=1m "
+                + "start-interval=1s retries=4"),
+        Golden("FROM a\nHEALTHCHECK CMD [\"/t\"]", "stage 0 a\n2:1 healthcheck exec [\"/t\"]"),
+        Golden(
+            "FROM a\nMAINTAINER Me",
+            "stage 0 a\n2:1 maintainer <Me>\nwarning 2:1 `MAINTAINER` is deprecated; "
+                + "write LABEL org.opencontainers.image.authors=…"),
+        Golden(
+            "FROM a AS x\nFROM b AS x",
+            "stage 0 a as x\nstage 1 b as x\nwarning 2:1 stage `x` is defined twice; the later one is meant"),
+    ])
+func parses(_ golden: Golden) throws {
+    #expect(outline(try parse(golden.text)) == golden.expected)
+}
+
+@Test(
+    "what is not the language is an error with its place",
+    arguments: [
+        Golden("", "Dockerfile has no `FROM`"),
+        Golden("# only a comment", "Dockerfile has no `FROM`"),
+        Golden("RUN x\nFROM a", "1:1 `RUN` stands before the first `FROM`"),
+        Golden("FROM a\nCOPPY a b", "2:1 `COPPY` is not a Dockerfile instruction; did you mean `COPY`?"),
+        Golden("FROM a\nxyzzy", "2:1 `xyzzy` is not a Dockerfile instruction"),
+        Golden("FROM", "1:1 `FROM` takes one image, or an image, `AS` and a name"),
+        Golden("FROM a b", "1:8 `FROM` takes one image, or an image, `AS` and a name"),
+        Golden("FROM a is b", "1:8 `is` stands where `AS` is expected"),
+        Golden("FROM a AS 1x", "1:11 `1x` cannot name a stage"),
+        Golden("FROM a AS scratch", "1:11 `scratch` cannot name a stage"),
+        Golden("FROM --platfrom=x a", "1:6 `FROM` has no flag `--platfrom`; did you mean `--platform`?"),
+        Golden("FROM a\nRUN", "2:1 `RUN` needs at least one argument"),
+        Golden("FROM a\nRUN --mount=type=cache,target=/x y", "2:5 `RUN --mount` is not supported"),
+        Golden("FROM a\nRUN --security=insecure y", "2:5 `RUN --security` is not supported"),
+        Golden("FROM a\nRUN --network=host y", "2:15 `--network=host` is not supported"),
+        Golden("FROM a\nCOPY --parents a b", "2:6 `COPY --parents` is not supported"),
+        Golden("FROM a\nCOPY --exclude=x a b", "2:6 `COPY --exclude` is not supported"),
+        Golden("FROM a\nADD --checksum=x a b", "2:5 `ADD --checksum` is not supported"),
+        Golden("FROM a\nADD --from=x a b", "2:5 `ADD` has no flag `--from`"),
+        Golden("FROM a\nCOPY --form=x a b", "2:6 `COPY` has no flag `--form`; did you mean `--from`?"),
+        Golden("FROM a\nCOPY --from=$x a b", "2:13 `--from` takes no variable"),
+        Golden("FROM a\nCOPY --from a b", "2:6 `--from` needs a value"),
+        Golden("FROM a\nCOPY --chown=a --chown=b a b", "2:16 `--chown` is given twice"),
+        Golden("FROM a\nCOPY a", "2:1 `COPY` needs at least a source and a destination"),
+        Golden("FROM a\nRUN <<EOF\nx", "2:5 the heredoc `EOF` never ends"),
+        Golden("FROM a\nCOPY x <<EOF\nx\nEOF", "2:8 `COPY` needs a destination after the heredoc"),
+        Golden("FROM a\nONBUILD RUN x", "2:1 `ONBUILD` is not supported"),
+        Golden("FROM a\nENV A=1 B", "2:9 `B` has no `=`"),
+        Golden("FROM a\nENV A", "2:5 `A` has no `=`"),
+        Golden("FROM a\nENV =1", "2:5 `ENV` has no name before `=`"),
+        Golden("FROM a\nSHELL bash -c", "2:7 `SHELL` takes a JSON list"),
+        Golden("FROM a\nCMD [\"a\", 1]", "2:11 a list may only hold strings in double quotes"),
+        Golden("FROM a\nHEALTHCHECK CDM x", "2:13 `CDM` is no health check"),
+        Golden("FROM a\nHEALTHCHECK NONE x", "2:13 `HEALTHCHECK NONE` takes nothing else"),
+        Golden("FROM a\nHEALTHCHECK --interval=5 CMD x", "2:24 `--interval` is `5`"),
+        Golden("FROM a\nHEALTHCHECK --retries=x CMD x", "2:23 `--retries` is `x`; it takes a whole number"),
+        Golden("FROM a\nVOLUME []", "2:1 `VOLUME` names an empty path"),
+        Golden("# escape=x\nFROM a", "1:1 the escape directive is `x`"),
+        Golden("# escape=`\n# escape=`\nFROM a", "2:1 the directive `escape` is given twice"),
+        Golden(
+            "FROM a\nRUN x \\\n  y \\\n  z\nRNU q",
+            "5:1 `RNU` is not a Dockerfile instruction; did you mean `RUN`?"),
+        Golden("FROM a\nENV A=1 \\\n  B", "3:3 `B` has no `=`"),
+    ])
+func refuses(_ golden: Golden) throws {
+    let failure = #expect(throws: Failure.self) { try parse(golden.text) }
+    guard let failure else { return }
+    var text = failure.location.map { "\($0.line):\($0.column) " } ?? ""
+    text += failure.doing
+    if let advice = failure.advice, advice.hasPrefix("did you mean") { text += "; \(advice)" }
+    #expect(text == golden.expected)
+}
+
+@Test("an error shows the line with a caret")
+func caret() throws {
+    let failure = #expect(throws: Failure.self) { try parse("FROM a\n  COPPY x y\n") }
+    #expect(
+        failure?.description == """
+            Dockerfile:2:3: error: `COPPY` is not a Dockerfile instruction
+              2 |   COPPY x y
+                |   ^
+              try:   did you mean `COPY`?
+            """)
+}
+
+@Test("bytes that are no text are refused with their line", arguments: [[0xFF, 0xFE], [0x00]] as [[UInt8]])
+func foreignBytes(_ bytes: [UInt8]) throws {
+    let failure = #expect(throws: Failure.self) {
+        try Dockerfile.parse(Array("FROM a\nRUN ".utf8) + bytes + Array("\n".utf8), path: "D")
+    }
+    #expect(failure?.location?.line == 2)
+}
+
+@Test(
+    "words expand as the shell would",
+    arguments: [
+        Golden("plain", "plain"), Golden("$A", "one"), Golden("${A}x", "onex"), Golden("$Ax", ""),
+        Golden("\"$A b\"", "one b"), Golden("'$A'", "$A"), Golden("\\$A", "$A"), Golden("a\\ b", "a b"),
+        Golden("$", "$"), Golden("a$.b", "a$.b"), Golden("${NO:-x}", "x"), Golden("${E:-x}", "x"),
+        Golden("${E-x}", ""), Golden("${A:+y}", "y"), Golden("${E:+y}", ""), Golden("${E+y}", "y"),
+        Golden("${NO+y}", ""), Golden("${NO:-${A}/$B}", "one/two words"), Golden("${A:?no}", "one"),
+        Golden("\"a\\\"b\\c\"", "a\"b\\c"), Golden("$1", ""), Golden("${F#*.}", "tar.gz"),
+        Golden("${F##*.}", "gz"), Golden("${F%.*}", "x.tar"), Golden("${F%%.*}", "x"),
+        Golden("${F/tar/zip}", "x.zip.gz"), Golden("${F//./_}", "x_tar_gz"), Golden("'a'\"b\"c", "abc"),
+    ])
+func expands(_ golden: Golden) throws {
+    let values = ["A": "one", "B": "two words", "E": "", "F": "x.tar.gz"]
+    let place = SourceLocation(file: "D", line: 1, column: 1)
+    let result = try Substitution(escape: "\\") { values[$0] }.expand(Word(golden.text, at: place))
+    #expect(result == golden.expected)
+}
+
+@Test(
+    "a malformed substitution is an error",
+    arguments: [
+        Golden("${A", "1:5 `}` is missing after this"),
+        Golden("${}", "1:5 bad substitution: a name must follow `${`"),
+        Golden("x'a", "1:6 this single quote is never closed"),
+        Golden("\"a", "1:5 this double quote is never closed"),
+        Golden("${A!x}", "1:5 `!` is no substitution"), Golden("${N:?gone}", "1:5 `N` has no value"),
+        Golden("${N:-a", "1:5 `}` is missing after this"),
+    ])
+func refusesSubstitution(_ golden: Golden) throws {
+    let place = SourceLocation(file: "D", line: 1, column: 5)
+    let failure = #expect(throws: Failure.self) {
+        try Substitution(escape: "\\") { $0 == "A" ? "1" : nil }.expand(Word(golden.text, at: place))
+    }
+    #expect(
+        failure.map { "\($0.location?.line ?? 0):\($0.location?.column ?? 0) \($0.doing)" } == golden.expected
+    )
+}
+
+@Test("a word may expand to several")
+func splits() throws {
+    let place = SourceLocation(file: "D", line: 1, column: 1)
+    let substitution = Substitution(escape: "\\") { $0 == "P" ? "80 443" : nil }
+    #expect(try substitution.expandAndSplit(Word("$P/tcp", at: place)) == ["80", "443/tcp"])
+    #expect(try substitution.expandAndSplit(Word("\"$P\"", at: place)) == ["80 443"])
+    #expect(try substitution.expandAndSplit(Word("$NONE", at: place)) == [])
+}
