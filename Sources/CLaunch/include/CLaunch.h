@@ -1,1 +1,136 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// CLaunch: what runs between clone3(2) and execve(2), and the keeper loop. Nothing else.
+//
+// A launch program is a flat buffer: head, operations, data. Operations refer to data by offset and to descriptors
+// by slot. Swift writes it (LaunchPlanning), `covey_launch_verify` checks it before the clone, the interpreter runs it
+// in the child with raw system calls only: no libc, no allocation, no decision.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#define LAUNCH_MAGIC 0x314c5643u  // "CVL1"
+#define LAUNCH_VERSION 1u
+#define LAUNCH_SLOTS 64
+#define LAUNCH_LARGEST (4u << 20)
+
+// Offsets count from the start of the buffer; 0 is "none".
+struct launch_head {
+    uint32_t magic, version, size, operation_count;
+    uint32_t operations;   // offset of the first operation
+    int32_t sync_slot;     // socket to the one who launches: reports go up, permissions come down
+    int32_t cgroup_slot;   // directory for CLONE_INTO_CGROUP, or -1
+    uint32_t given_slots;  // slots 0..given_slots-1 come filled with descriptors
+    uint64_t clone_flags;
+};
+
+struct launch_operation {
+    uint32_t code;
+    int32_t slot, slot2, slot3;  // -1: none
+    uint32_t text[3];            // NUL-terminated, offset or 0
+    uint32_t blob, blob_size;
+    uint32_t flags;
+    uint64_t n[3];
+};
+
+enum launch_code {
+    L_PROPAGATION = 1,  // mount(NULL, text0, NULL, n0): change propagation of the whole tree
+    L_FSMOUNT,          // slot = fsopen(text0) + options in blob ("key\0value\0"…, empty value: flag), attributes n0
+    L_OPEN_TREE,        // slot = clone of the mount at text0 (from slot2 or the host's root); flags 1: recursive, 2: no link followed
+    L_MOUNT_ATTR,       // mount_setattr(slot, set n0, clear n1, propagation n2); flags 1: recursive
+    L_ATTACH,           // move_mount(slot → text0 in root slot2); flags 1: make a missing directory, 2: make a missing file, 4: refuse links
+    L_ATTACH_HOST,      // move_mount(slot → text0 on the host), before the pivot
+    L_LEGACY_MOUNT,     // mount(text0, text1, text2, n0, blob) on the host, then slot = O_PATH of text1
+    L_READONLY_PATH,    // text0 in root slot2 becomes a read-only mount of itself; missing is fine
+    L_MASK_PATH,        // text0 in root slot2 is hidden by the empty directory slot or the null device slot3; missing is fine
+    L_MKNOD,            // mknodat(slot, text0, n0, n1), then chmod n0 against the umask
+    L_MKDIR,            // mkdirat(slot, text0, n0), existing is fine
+    L_SYMLINK,          // symlinkat(text0, slot, text1), existing is fine
+    L_ENSURE_DIRECTORY, // text0 in root slot2 and its parents, made where missing; mode n0
+    L_OPEN,             // slot = openat2(slot2, text0, flags n0, mode n1, resolve n2)
+    L_WRITE,            // blob into text0 below slot2 (or the host's root); flags 1: missing is fine, 2: no error counts
+    L_PIVOT,            // the root of slot becomes /, the old one is detached
+    L_HOSTNAME,         // sethostname(text0)
+    L_NETLINK,          // blob is netlink messages for protocol n0; text0: link whose index replaces 0xffffffff
+    L_SOCKET,           // slot = socket bound to 127.0.0.11-like address n1 (network order), port n2; n0: SOCK_STREAM or SOCK_DGRAM
+    L_SEND,             // sends the descriptors of the slots listed in blob (int32 each) up, with tag n0
+    L_TELL,             // sends tag n0 up
+    L_AWAIT,            // waits for tag n0 from above; anything else ends the child
+    L_JOIN,             // setns(slot, n0)
+    L_CLONE,            // the rest runs in a new child of the same parent; this process reports it and ends
+    L_RLIMIT,           // resource n0, soft n1, hard n2; flags 1: lowered to what is allowed when refused
+    L_UMASK,            // n0
+    L_GROUPS,           // blob is uint32 gids
+    L_IDENTITY,         // setresgid(n1), setresuid(n0)
+    L_BOUNDING,         // drops every capability not in n0 from the bounding set
+    L_CAPABILITIES,     // effective n0, permitted n1, inheritable n2; ambient cleared
+    L_KEEP_CAPABILITIES,// PR_SET_KEEPCAPS n0
+    L_SETSID,           //
+    L_PTY,              // in root slot2: slot = master, slot3 = slave; n0 rows, n1 columns
+    L_CONTROLLING_TTY,  // slot
+    L_RESET_SIGNALS,    // all dispositions default, mask empty
+    L_NO_NEW_PRIVILEGES,
+    L_SECCOMP,          // blob is struct sock_filter[]
+    L_DUMPABLE,         // PR_SET_DUMPABLE n0
+    L_PARENT_DEATH,     // PR_SET_PDEATHSIG n0
+    L_CHDIR,            // text0, then getcwd must give an absolute path
+    L_DUPLICATE,        // dup2(slot → descriptor n0); flags 1: slot -1 means /dev/null of root slot2
+    L_CLOSE_OTHERS,     // closes every descriptor that is in no slot and above 2
+    L_CLOSE_ON_EXEC,    // close_range(n0, ~0, CLOEXEC)
+    L_INIT,             // becomes a tiny init: the rest runs in its only child
+    L_EXEC,             // blob: n0 candidate paths, n1 arguments, n2 environment strings, each NUL-terminated
+    L_EXIT,             // n0
+    L_CODES
+};
+
+// What the child says, one packet each.
+struct launch_report {
+    enum { REPORT_FAILED = 1, REPORT_BORN, REPORT_TAG } kind;
+    int32_t operation;  // index of the operation
+    int32_t error;      // errno of REPORT_FAILED
+    int32_t value;      // pid of REPORT_BORN, tag of REPORT_TAG
+};
+
+// 0, or EINVAL with the operation that is wrong (-1: the head).
+int covey_launch_verify(const void *program, size_t size, int *bad_operation);
+
+// Clones a child that runs a verified program with these slots (given_slots descriptors).
+// Returns the pid and its pidfd, or -errno. The caller keeps its descriptors.
+int covey_launch(const void *program, const int *given, int *pidfd);
+
+// ---- the keeper
+
+#define KEEPER_NAME 80
+#define KEEPER_FDS 60
+#define KEEPER_PACKET (160u << 10)
+
+enum keeper_kind {
+    // controller → keeper
+    K_LAUNCH = 1,  // program in the bytes; descriptors: its slots, then (flags & 1) the record directory, then `held` more kept until K_RELEASE
+    K_HOLD,        // keep the descriptor under `name`
+    K_DROP,        // forget `name`
+    K_RELEASE,     // the exit of child `id` is dealt with: forget it
+    K_QUIT,        // leave; the controller leaves too
+    // keeper → controller
+    K_LAUNCHED = 101,  // pid, its pidfd beside
+    K_REFUSED,         // value: errno, status: operation
+    K_EXITED,          // status as waitid gives it: value = CLD_*, status = code or signal
+    K_CHILD,           // replay: a child that runs, pidfd and its held descriptors beside
+    K_HELD,            // replay: a descriptor kept under `name`
+    K_READY            // end of the replay
+};
+
+struct keeper_message {
+    uint32_t kind, id;
+    int32_t pid, value, status;
+    uint32_t flags, held;
+    int64_t time;  // realtime nanoseconds of an exit
+    char name[KEEPER_NAME];
+};
+
+// Starts a keeper that runs this binary: argv[0] is "covey-keeper". `listener` and `log` become its 3 and 1, 2; it is
+// born in the v2 cgroup whose directory is `cgroup` (-1: where the caller is). Returns its pid or -errno.
+int covey_start_keeper(char *const argv[], int listener, int log, int cgroup);
+
+// In the controller: the descriptors it was born with, and how often it was started before. False in any other process.
+int covey_is_controller(int *launch_socket, int *listener, int *generation);

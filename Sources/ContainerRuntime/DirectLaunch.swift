@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Launching without a keeper: a process of ours clones the child itself and waits for it. Build steps run so; the
+// child asks to end with its parent, so nothing stays when the builder dies.
+
+public import Basics
+internal import CLaunch
+internal import CLinux
+public import Kernel
+public import LaunchPlanning
+
+/// A child that runs a launch program, with the one who launched it as parent.
+public final class DirectChild {
+    public let pid: Int32
+    public let pidfd: SharedFD
+    private let sync: SharedFD
+    private let program: LaunchProgram
+
+    /// Clones and lets the program run. Slot 0 is made here; `descriptors` fill the slots after it.
+    public init(_ program: LaunchProgram, descriptors: [Int32]) throws(Failure) {
+        let bytes = program.encoded()
+        var bad: Int32 = 0
+        let verdict = bytes.withUnsafeBytes { covey_launch_verify($0.baseAddress, $0.count, &bad) }
+        guard verdict == 0 else {
+            throw Failure(
+                "cannot start a process",
+                cause: "the launch program is wrong at operation \(bad): \(program.doing(at: Int(bad)))")
+        }
+        do throws(SyscallError) {
+            let pair = try packetSocketPair()
+            var raw: Int32 = -1
+            let given = [pair.second.raw] + descriptors
+            let pid = bytes.withUnsafeBytes { covey_launch($0.baseAddress, given, &raw) }
+            if pid < 0 { throw SyscallError("clone3", Errno(-pid)) }
+            self.pid = pid
+            pidfd = SharedFD(OwnedFD(taking: raw))
+            sync = SharedFD(try pair.first.duplicate())
+        } catch {
+            throw Failure("cannot start a process", error)
+        }
+        self.program = program
+    }
+
+    /// Waits until the child runs its program proper, or says what failed on the way there.
+    public func waitForExec() throws(Failure) {
+        do throws(SyscallError) {
+            while let report = try LaunchReport.receive(sync.raw) {
+                if case .failed(let operation, let errno) = report {
+                    _ = try? wait()
+                    throw SyscallError(program.doing(at: operation), errno)
+                }
+            }
+        } catch {
+            if let step = program.steps.first(where: { $0.doing == error.call }) {
+                throw Failure(step.doing + " failed", cause: "\(error.errno) (\(error.errno.sentence))")
+            }
+            throw Failure("cannot start a process", error)
+        }
+    }
+
+    /// Waits for its end.
+    public func wait() throws(SyscallError) -> ProcessEnd {
+        var status: Int32 = 0
+        let pid = pid
+        try retrying("waitpid") { waitpid(pid, &status, 0) }
+        return linux_wifexited(status) != 0
+            ? .exited(linux_wexitstatus(status)) : .signalled(linux_wtermsig(status))
+    }
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Everything of a container that is made before its first process: directories, streams, generated files, and the
+// values its launch program is planned from. All of it is idempotent: a container that is started again finds its
+// upper directory as it left it.
+
+public import Basics
+internal import CLinux
+public import ContainerModel
+internal import Kernel
+public import LaunchPlanning
+internal import SeccompCompiler
+
+/// What the engine knows of a container beside its request.
+public struct ContainerSetup: Sendable {
+    public var name: String
+    public var request: ContainerRequest
+    public var directories: ContainerDirectories
+    /// Data directory of each named volume.
+    public var volumes: [String: String]
+    /// Contents of configs and secrets.
+    public var contents: [Digest: [UInt8]]
+    public var hostsText: String
+    public var resolvText: String
+
+    public init(name: String, request: ContainerRequest, directories: ContainerDirectories) {
+        self.name = name
+        self.request = request
+        self.directories = directories
+        volumes = [:]
+        contents = [:]
+        hostsText = ""
+        resolvText = ""
+    }
+}
+
+/// Makes directories and files and gathers what the launch program needs; network and cgroup are filled in by the caller.
+public func prepareContainer(
+    _ setup: ContainerSetup, host: HostFacts, filters: inout SeccompFilters
+) throws(Failure) -> PreparedContainer {
+    let doing = "cannot prepare container \"\(setup.name)\""
+    let request = setup.request
+    let directories = setup.directories
+    let roots = [directories.upper] + request.image.layers
+    do throws(SyscallError) {
+        try makeDirectories(directories, topLayer: request.image.layers.first)
+    } catch {
+        throw Failure(doing, error)
+    }
+    let identity: ProcessIdentity
+    do throws(Failure) {
+        identity = try resolveIdentity(request.user, roots: roots)
+    } catch {
+        throw Failure(
+            doing, cause: [error.doing, error.cause].compactMap { $0 }.joined(separator: ": "),
+            advice: error.advice)
+    }
+    do throws(SyscallError) {
+        try makeStreams(directories, owner: identity.uid, standardInput: request.stdinOpen && !request.tty)
+    } catch {
+        throw Failure(doing, error)
+    }
+    var prepared = PreparedContainer(
+        lowers: request.image.layers, upper: directories.upper, work: directories.work,
+        mountPoint: directories.mountPoint)
+    prepared.identity = identity
+    prepared.hostname = request.hostname ?? String(setup.name.prefix(63))
+    prepared.environment = completeEnvironment(
+        request.environment, hostname: prepared.hostname, home: identity.home, terminal: request.tty)
+    prepared.capabilities = try resolveCapabilities(
+        add: request.capAdd, drop: request.capDrop,
+        bounding: CapabilitySet(rawValue: host.boundingCapabilities)
+    ).rawValue
+    prepared.seccomp = request.seccomp ? try filters.filter(capabilities: prepared.capabilities) : []
+    prepared.mounts = try resolveMounts(setup, doing: doing)
+    return prepared
+}
+
+private func makeDirectories(_ directories: ContainerDirectories, topLayer: String?) throws(SyscallError) {
+    try ensureDirectory(directories.state, mode: 0o700)
+    try ensureDirectory(directories.run, mode: 0o700)
+    for path in [directories.work, directories.mountPoint, directories.log] {
+        try ensureDirectory(path, mode: 0o700)
+    }
+    if exists(directories.upper) { return }
+    // The upper's own owner and mode become those of the container's `/`.
+    try makeDirectory(directories.upper)
+    if let topLayer {
+        let status = try fileStatus(topLayer, follow: true)
+        try retrying("chown", directories.upper) { chown(directories.upper, status.st_uid, status.st_gid) }
+        try retrying("chmod", directories.upper) { chmod(directories.upper, status.st_mode & 0o7777) }
+    }
+}
+
+/// FIFOs: nobody's death closes them, and whoever comes next opens them by path again (docs/ARCHITECTURE.md).
+private func makeStreams(_ directories: ContainerDirectories, owner: UInt32, standardInput: Bool)
+    throws(SyscallError)
+{
+    let paths =
+        [directories.standardOutput, directories.standardError]
+        + (standardInput ? [directories.standardInput] : [])
+    for path in paths {
+        do throws(SyscallError) {
+            try retrying("mkfifo", path) { mkfifo(path, 0o600) }
+        } catch {
+            if error.errno != .exists { throw error }
+        }
+        // A program that is not root may open /dev/stdout anew.
+        if owner != 0 { try retrying("chown", path) { chown(path, owner, 0) } }
+    }
+}
+
+private func completeEnvironment(_ given: [String], hostname: String, home: String, terminal: Bool)
+    -> [String]
+{
+    let names = Set(given.map { $0.prefix { $0 != "=" } })
+    var defaults = ["PATH=\(defaultPath)", "HOSTNAME=\(hostname)", "HOME=\(home)"]
+    if terminal { defaults.append("TERM=xterm") }
+    return defaults.filter { !names.contains($0.prefix { $0 != "=" }) } + given
+}
+
+private func resolveMounts(_ setup: ContainerSetup, doing: String) throws(Failure) -> [ResolvedMount] {
+    var mounts: [ResolvedMount] = []
+    let directories = setup.directories
+    do throws(SyscallError) {
+        for (path, text, target) in [
+            (directories.hosts, setup.hostsText, "/etc/hosts"),
+            (
+                directories.hostname, "\(setup.request.hostname ?? String(setup.name.prefix(63)))\n",
+                "/etc/hostname"
+            ),
+            (directories.resolvConf, setup.resolvText, "/etc/resolv.conf"),
+        ] where !text.isEmpty {
+            try writeFile(path, text.utf8)
+            mounts.append(file(path, at: target, title: target, readOnly: false))
+        }
+        for (index, grant) in setup.request.files.enumerated() {
+            try ensureDirectory(directories.files, mode: 0o700)
+            let path = "\(directories.files)/\(index)"
+            try removeFile(path)
+            try writeFile(path, setup.contents[grant.content] ?? [], mode: 0o600)
+            try retrying("chown", path) { chown(path, grant.uid, grant.gid) }
+            try retrying("chmod", path) { chmod(path, grant.mode & 0o7777) }
+            mounts.append(file(path, at: grant.target, title: grant.title, readOnly: true))
+        }
+    } catch {
+        throw Failure(doing, error)
+    }
+    for mount in setup.request.mounts { mounts.append(try resolve(mount, setup: setup, doing: doing)) }
+    return mounts
+}
+
+private func file(_ path: String, at target: String, title: String, readOnly: Bool) -> ResolvedMount {
+    ResolvedMount(
+        source: .path(path, isDirectory: false, recursive: false, propagation: 0), target: target,
+        readOnly: readOnly,
+        title: title)
+}
+
+private func resolve(_ mount: MountRequest, setup: ContainerSetup, doing: String) throws(Failure)
+    -> ResolvedMount
+{
+    switch mount.source {
+    case .tmpfs(let size, let mode, let uid, let gid):
+        var settings: [(key: String, value: String)] = [("mode", String(mode ?? 0o1777, radix: 8))]
+        if let size { settings.append(("size", "\(size.bytes)")) }
+        if let uid { settings.append(("uid", "\(uid)")) }
+        if let gid { settings.append(("gid", "\(gid)")) }
+        return ResolvedMount(
+            source: .tmpfs(settings), target: mount.target, readOnly: mount.readOnly, title: "tmpfs")
+    case .volume(let name):
+        guard let data = setup.volumes[name] else {
+            throw Failure(doing, cause: "volume \"\(name)\" was not made")
+        }
+        return try directoryMount(data, mount, title: "volume \"\(name)\"", doing: doing)
+    case .anonymous(let index):
+        return try directoryMount(
+            "\(setup.directories.anonymousVolumes)/\(index)", mount, title: "anonymous volume", doing: doing)
+    case .bind(let path, let createHostPath, let propagation):
+        if let propagation, propagation != "rprivate", propagation != "private" {
+            throw Failure(
+                doing, cause: "bind propagation \"\(propagation)\" is not supported", advice: "leave it out")
+        }
+        return try bindMount(path, createHostPath: createHostPath, mount, doing: doing)
+    }
+}
+
+private func directoryMount(_ path: String, _ mount: MountRequest, title: String, doing: String)
+    throws(Failure)
+    -> ResolvedMount
+{
+    var path = path
+    if let subpath = mount.subpath {
+        do throws(SyscallError) {
+            let root = try openFile(path, flags: O_PATH | O_DIRECTORY)
+            _ = try openat2(root.raw, subpath, flags: O_PATH | O_DIRECTORY, resolve: [.beneath, .noSymlinks])
+        } catch {
+            throw Failure(
+                "\(doing): subpath \"\(subpath)\" of \(title)", error,
+                advice: "make the directory in the volume first")
+        }
+        path += "/" + subpath
+    }
+    return ResolvedMount(
+        source: .path(path, isDirectory: true, recursive: false, propagation: 0), target: mount.target,
+        readOnly: mount.readOnly, title: title)
+}
+
+private func bindMount(_ path: String, createHostPath: Bool, _ mount: MountRequest, doing: String)
+    throws(Failure)
+    -> ResolvedMount
+{
+    do throws(SyscallError) {
+        let status: stat
+        do throws(SyscallError) {
+            status = try fileStatus(path, follow: true)
+        } catch {
+            guard error.errno == .noEntry, createHostPath else { throw error }
+            try ensureDirectory(path)
+            status = try fileStatus(path, follow: true)
+        }
+        return ResolvedMount(
+            source: .path(path, isDirectory: status.isDirectory, recursive: true, propagation: 0),
+            target: mount.target,
+            readOnly: mount.readOnly, title: "bind mount of \(path)")
+    } catch {
+        throw Failure(
+            "\(doing): bind mount of \(path) at \(mount.target)", error, advice: "create \(path) on the host")
+    }
+}

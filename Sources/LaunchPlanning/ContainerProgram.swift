@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The program that makes a container out of a fresh clone, and the parts it shares with `exec`.
+//
+// Orders that matter:
+// - the cgroup first, so that all the child does is accounted to it;
+// - the root is attached before anything is mounted in it, and every path in it is walked from its descriptor;
+// - sysctls through a private proc mount before /proc/sys becomes read-only (CVE-2025-52881);
+// - what needs nothing from outside before the wait for links, so that many children work side by side;
+// - masks after the last mount of ours, the pivot after them;
+// - seccomp before the capabilities go when no_new_privs is unset (it needs CAP_SYS_ADMIN), last when it is set.
+
+internal import CLaunch
+public import ContainerModel
+
+/// Slots every container's program is given, in order.
+public enum ContainerSlots {
+    public static let sync = Slot(0)
+    public static let standardInput = Slot(1)
+    public static let standardOutput = Slot(2)
+    public static let standardError = Slot(3)
+    /// Only when the container is cloned into a v2 cgroup.
+    public static let cgroup = Slot(4)
+}
+
+/// The program for a container's first process.
+public func containerProgram(
+    for request: ContainerRequest, prepared: PreparedContainer, host: HostFacts, intoCgroup: Bool,
+    ownNetwork: Bool = true, endsWithParent: Bool = false
+) -> LaunchProgram {
+    var flags: UInt64 = 0x2_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x2000_0000
+    if ownNetwork { flags |= 0x4000_0000 }
+    var program = LaunchProgram(
+        cloneFlags: flags,
+        given: ["sync", "stdin", "stdout", "stderr"] + (intoCgroup ? ["cgroup"] : []),
+        cgroup: intoCgroup ? ContainerSlots.cgroup : nil)
+    program.beginProcess(taskFiles: prepared.cgroupTaskFiles, endsWithParent: endsWithParent)
+    let root = program.addRoot(prepared, host: host)
+    let proc = program.addKernelFileSystems(
+        in: root, request: request, host: host, sysfs: ownNetwork)
+    program.addMounts(prepared.mounts, in: root)
+    for (key, value) in request.sysctls.merging(
+        ownNetwork ? networkSysctls : [:], uniquingKeysWith: { own, _ in own }
+    )
+    .sorted(by: { $0.key < $1.key }) {
+        let path = "sys/" + key.split(separator: ".").joined(separator: "/")
+        program.add(
+            L_WRITE, "setting sysctl \(key) to \(value)", slots: [nil, proc], texts: [path],
+            blob: Array(value.utf8),
+            flags: networkSysctls[key] == value ? 2 : 0)
+    }
+    program.add(L_HOSTNAME, "setting the hostname \"\(prepared.hostname)\"", texts: [prepared.hostname])
+    program.add(
+        L_ENSURE_DIRECTORY, "making the working directory \(request.workingDirectory)", slots: [nil, root],
+        texts: [request.workingDirectory], numbers: [0o755])
+    program.addNetwork(prepared)
+    program.addHiding(in: root, host: host)
+    if request.readOnlyRoot {
+        program.add(L_MOUNT_ATTR, "making the root file system read-only", slots: [root], numbers: [1, 0, 0])
+    }
+    if request.tty { program.addTerminal(in: root) } else { program.addStandardStreams(nullRoot: root) }
+    program.add(L_PIVOT, "entering the root file system", slots: [root])
+    program.addProcess(
+        arguments: request.arguments, environment: prepared.environment,
+        workingDirectory: request.workingDirectory,
+        identity: prepared.identity, capabilities: prepared.capabilities, seccomp: prepared.seccomp,
+        noNewPrivileges: request.noNewPrivileges, ulimits: request.ulimits, initProcess: request.initProcess)
+    return program
+}
+
+/// Docker's, set where the network namespace is the container's own.
+private let networkSysctls = [
+    "net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647",
+]
+
+/// MOUNT_ATTR_* of mount_setattr(2).
+enum MountAttribute {
+    static let readOnly: UInt64 = 1
+    static let noSetUID: UInt64 = 2
+    static let noDevices: UInt64 = 4
+    static let noExec: UInt64 = 8
+    static let strictAccessTime: UInt64 = 0x20
+}
+
+extension LaunchProgram {
+    mutating func beginProcess(taskFiles: [String], endsWithParent: Bool) {
+        if endsWithParent { add(L_PARENT_DEATH, "asking to end with the parent", numbers: [9]) }
+        add(L_RESET_SIGNALS, "resetting signals")
+        add(L_SETSID, "starting a session")
+        for path in taskFiles {
+            add(L_WRITE, "entering the cgroup", texts: [path], blob: [UInt8(ascii: "0")])
+        }
+        // Docker's default is 0; the keeper's own may be low and is inherited.
+        add(
+            L_WRITE, "resetting the out-of-memory score", texts: ["/proc/self/oom_score_adj"],
+            blob: [UInt8(ascii: "0")], flags: 3)
+    }
+
+    fileprivate mutating func addRoot(_ prepared: PreparedContainer, host: HostFacts) -> Slot {
+        let root = newSlot()
+        let recursivePrivate: UInt64 = 1 << 18 | 1 << 14
+        add(L_PROPAGATION, "making mounts private", texts: ["/"], numbers: [recursivePrivate])
+        if host.overlayLowerdirPlus, prepared.lowers.allSatisfy({ $0.utf8.count < 256 }) {
+            let layers = prepared.lowers.map { ("lowerdir+", $0) }
+            add(
+                L_FSMOUNT, "mounting the root file system", slots: [root], texts: ["overlay"],
+                blob: options(
+                    [("source", "overlay")] + layers + [
+                        ("upperdir", prepared.upper), ("workdir", prepared.work),
+                    ]),
+                numbers: [0])
+            add(L_ATTACH_HOST, "mounting the root file system", slots: [root], texts: [prepared.mountPoint])
+        } else {
+            let text =
+                "lowerdir=\(prepared.lowers.map(escapeOverlay).joined(separator: ":")),upperdir="
+                + "\(escapeOverlay(prepared.upper)),workdir=\(escapeOverlay(prepared.work))"
+            add(
+                L_LEGACY_MOUNT, "mounting the root file system", slots: [root],
+                texts: ["overlay", prepared.mountPoint, "overlay"], blob: Array(text.utf8) + [0], numbers: [0]
+            )
+        }
+        return root
+    }
+
+    /// The OCI runtime-spec's Linux defaults with Docker's options; gives the slot of /proc.
+    fileprivate mutating func addKernelFileSystems(
+        in root: Slot, request: ContainerRequest, host: HostFacts, sysfs: Bool
+    ) -> Slot {
+        typealias A = MountAttribute
+        let proc = addFileSystem("proc", [], A.noSetUID | A.noDevices | A.noExec, at: "/proc", in: root)
+        let dev = addFileSystem(
+            "tmpfs", [("mode", "755"), ("size", "65536k")], A.noSetUID | A.strictAccessTime, at: "/dev",
+            in: root)
+        let devices: [(String, UInt32, UInt32)] = [
+            ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9),
+            ("tty", 5, 0),
+        ]
+        for (name, major, minor) in devices {
+            add(
+                L_MKNOD, "making /dev/\(name)", slots: [dev], texts: [name],
+                numbers: [0o020666, UInt64(major << 8 | minor)])
+        }
+        for name in ["pts", "shm", "mqueue"] {
+            add(L_MKDIR, "making /dev/\(name)", slots: [dev], texts: [name], numbers: [0o755])
+        }
+        let links = [
+            ("/proc/self/fd", "fd"), ("/proc/self/fd/0", "stdin"), ("/proc/self/fd/1", "stdout"),
+            ("/proc/self/fd/2", "stderr"), ("pts/ptmx", "ptmx"), ("/proc/kcore", "core"),
+        ]
+        for (target, name) in links {
+            add(L_SYMLINK, "making /dev/\(name)", slots: [dev], texts: [target, name])
+        }
+        _ = addFileSystem(
+            "devpts", [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")],
+            A.noSetUID | A.noExec,
+            at: "/dev/pts", in: root)
+        _ = addFileSystem(
+            "tmpfs", [("mode", "1777"), ("size", "\(request.shmSize.bytes)")],
+            A.noSetUID | A.noDevices | A.noExec,
+            at: "/dev/shm", in: root)
+        _ = addFileSystem("mqueue", [], A.noSetUID | A.noDevices | A.noExec, at: "/dev/mqueue", in: root)
+        // sysfs shows the network namespace it was mounted in, so it may only be mounted in one's own.
+        if sysfs {
+            _ = addFileSystem(
+                "sysfs", [], A.readOnly | A.noSetUID | A.noDevices | A.noExec, at: "/sys", in: root)
+            if host.cgroupV2 {
+                _ = addFileSystem(
+                    "cgroup2", [], A.readOnly | A.noSetUID | A.noDevices | A.noExec, at: "/sys/fs/cgroup",
+                    in: root)
+            }
+        }
+        return proc
+    }
+
+    /// Makes a file system and mounts it at a real directory of the root: a link there is refused (CVE-2023-27561).
+    fileprivate mutating func addFileSystem(
+        _ type: String, _ settings: [(key: String, value: String)], _ attributes: UInt64, at target: String,
+        in root: Slot
+    ) -> Slot {
+        let slot = newSlot()
+        add(
+            L_FSMOUNT, "mounting \(type) at \(target)", slots: [slot], texts: [type],
+            blob: options([("source", target == "/dev/shm" ? "shm" : type)] + settings),
+            numbers: [attributes])
+        add(L_ATTACH, "mounting \(type) at \(target)", slots: [slot, root], texts: [target], flags: 1 | 4)
+        return slot
+    }
+
+    fileprivate mutating func addMounts(_ mounts: [ResolvedMount], in root: Slot) {
+        // A mount's parent comes first, whatever order they were written in.
+        let depth = { (path: String) in path.split(separator: "/").count }
+        for (_, mount) in mounts.enumerated().sorted(by: {
+            (depth($0.element.target), $0.offset) < (depth($1.element.target), $1.offset)
+        }) {
+            let doing = "mounting \(mount.title) at \(mount.target)"
+            let slot = newSlot()
+            switch mount.source {
+            case .path(let path, let isDirectory, let recursive, let propagation):
+                add(L_OPEN_TREE, doing, slots: [slot], texts: [path], flags: recursive ? 1 : 0)
+                let attributes = mount.readOnly ? MountAttribute.readOnly : 0
+                if attributes != 0 || propagation != 0 {
+                    add(
+                        L_MOUNT_ATTR, doing, slots: [slot], flags: recursive ? 1 : 0,
+                        numbers: [attributes, 0, propagation])
+                }
+                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: isDirectory ? 1 : 2)
+            case .tmpfs(let settings):
+                let attributes = MountAttribute.noSetUID | MountAttribute.noDevices | MountAttribute.noExec
+                add(
+                    L_FSMOUNT, doing, slots: [slot], texts: ["tmpfs"],
+                    blob: options([("source", "tmpfs")] + settings),
+                    numbers: [attributes | (mount.readOnly ? MountAttribute.readOnly : 0)])
+                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: 1)
+            }
+        }
+    }
+
+    fileprivate mutating func addNetwork(_ prepared: PreparedContainer) {
+        if !prepared.nameServiceRules.isEmpty || prepared.awaitsLinks {
+            let address: UInt64 = 0x0b00_007f  // 127.0.0.11 in network order
+            // lo first: the sockets need its address to be reachable, and it needs nothing from outside.
+            for (link, messages) in prepared.routes where link == "lo" {
+                add(L_NETLINK, "bringing up lo", texts: [link], blob: messages, numbers: [0])
+            }
+            if !prepared.nameServiceRules.isEmpty {
+                add(L_NETLINK, "redirecting name queries", blob: prepared.nameServiceRules, numbers: [12])
+                let udp = newSlot()
+                let tcp = newSlot()
+                let port = UInt64(prepared.nameServicePort)
+                add(L_SOCKET, "opening the name service", slots: [udp], numbers: [2, address, port])
+                add(L_SOCKET, "opening the name service", slots: [tcp], numbers: [1, address, port])
+                add(
+                    L_SEND, "handing over the name service",
+                    blob: nativeBytes(udp.number) + nativeBytes(tcp.number),
+                    numbers: [UInt64(LaunchTag.nameServiceSockets)])
+            }
+            if prepared.awaitsLinks {
+                add(L_AWAIT, "waiting for network interfaces", numbers: [UInt64(LaunchTag.linksReady)])
+            }
+            for (link, messages) in prepared.routes where link != "lo" {
+                add(L_NETLINK, "configuring \(link)", texts: [link], blob: messages, numbers: [0])
+            }
+        } else {
+            for (link, messages) in prepared.routes {
+                add(L_NETLINK, "configuring \(link)", texts: [link], blob: messages, numbers: [0])
+            }
+        }
+    }
+
+    fileprivate mutating func addHiding(in root: Slot, host: HostFacts) {
+        let empty = newSlot()
+        let null = newSlot()
+        add(
+            L_FSMOUNT, "preparing masks", slots: [empty], texts: ["tmpfs"],
+            blob: options([("source", "tmpfs"), ("size", "0"), ("mode", "755")]),
+            numbers: [
+                MountAttribute.readOnly | MountAttribute.noExec | MountAttribute.noDevices
+                    | MountAttribute.noSetUID
+            ])
+        let opath: UInt64 = 0o1000_0000
+        let noSymlinks: UInt64 = 0x04 | 0x10
+        add(
+            L_OPEN, "preparing masks", slots: [null, root], texts: ["dev/null"],
+            numbers: [opath, 0, noSymlinks])
+        for path in readOnlyPaths {
+            add(L_READONLY_PATH, "protecting \(path)", slots: [nil, root], texts: [path])
+        }
+        let throttles = host.thermalThrottleCPUs.map { "/sys/devices/system/cpu/cpu\($0)/thermal_throttle" }
+        for path in maskedPaths + throttles {
+            add(L_MASK_PATH, "hiding \(path)", slots: [empty, root, null], texts: [path])
+        }
+    }
+
+    fileprivate mutating func addStandardStreams(nullRoot root: Slot) {
+        for (number, slot) in [
+            ContainerSlots.standardInput, ContainerSlots.standardOutput, ContainerSlots.standardError,
+        ]
+        .enumerated() {
+            add(
+                L_DUPLICATE, "connecting the standard streams", slots: [slot, root], numbers: [UInt64(number)]
+            )
+        }
+    }
+
+    /// A terminal of the container's own /dev/pts as streams, controlling terminal and console; its master goes up.
+    mutating func addTerminal(in root: Slot, console: Bool = true) {
+        let master = newSlot()
+        let slave = newSlot()
+        add(L_PTY, "opening a terminal", slots: [master, root, slave], numbers: [24, 80])
+        if console {
+            let tree = newSlot()
+            add(L_OPEN_TREE, "mounting /dev/console", slots: [tree, slave])
+            add(
+                L_ATTACH, "mounting /dev/console", slots: [tree, root], texts: ["/dev/console"], flags: 2 | 4)
+        }
+        add(
+            L_SEND, "handing over the terminal", blob: nativeBytes(master.number),
+            numbers: [UInt64(LaunchTag.terminal)])
+        add(L_CONTROLLING_TTY, "taking the terminal", slots: [slave])
+        for number in 0..<3 {
+            add(L_DUPLICATE, "connecting the terminal", slots: [slave], numbers: [UInt64(number)])
+        }
+    }
+
+    /// From inside the root to execve(2).
+    mutating func addProcess(
+        arguments: [String], environment: [String], workingDirectory: String, identity: ProcessIdentity,
+        capabilities: UInt64, seccomp: [UInt8], noNewPrivileges: Bool, ulimits: [String: LimitPair],
+        initProcess: Bool
+    ) {
+        add(L_CHDIR, "entering the working directory \(workingDirectory)", texts: [workingDirectory])
+        for (name, limit) in ulimits.sorted(by: { $0.key < $1.key }) {
+            guard let number = resourceLimits[name] else { continue }
+            add(
+                L_RLIMIT, "setting ulimit \(name) to \(limit.soft):\(limit.hard)",
+                numbers: [number, UInt64(bitPattern: limit.soft), UInt64(bitPattern: limit.hard)])
+        }
+        add(L_UMASK, "setting the umask", numbers: [0o022])
+        if !noNewPrivileges { addSeccomp(seccomp) }
+        add(L_BOUNDING, "limiting capabilities", numbers: [capabilities])
+        add(
+            L_GROUPS, "setting groups",
+            blob: identity.groups.flatMap(nativeBytes))
+        add(
+            L_IDENTITY, "becoming user \(identity.uid):\(identity.gid)",
+            numbers: [UInt64(identity.uid), UInt64(identity.gid)])
+        // Another user than root keeps none: no ambient set, as Docker does. Inheritable stays empty (CVE-2022-24769).
+        let own = identity.uid == 0 ? capabilities : 0
+        add(L_CAPABILITIES, "limiting capabilities", numbers: [own, own, 0])
+        if initProcess { add(L_INIT, "starting the init process") }
+        if noNewPrivileges {
+            add(L_NO_NEW_PRIVILEGES, "setting no_new_privs")
+            add(L_CLOSE_ON_EXEC, "closing descriptors", numbers: [3])
+            addSeccomp(seccomp)
+        } else {
+            add(L_CLOSE_ON_EXEC, "closing descriptors", numbers: [3])
+        }
+        let candidates = executables(arguments[0], environment: environment)
+        let strings = nulTerminated(candidates + arguments + environment)
+        add(
+            L_EXEC, "running \"\(arguments[0])\"", blob: strings,
+            numbers: [UInt64(candidates.count), UInt64(arguments.count), UInt64(environment.count)])
+    }
+
+    fileprivate mutating func addSeccomp(_ filter: [UInt8]) {
+        if !filter.isEmpty { add(L_SECCOMP, "loading the seccomp filter", blob: filter) }
+    }
+}
+
+/// `key\0value\0`… for fsconfig(2); an empty value is a flag.
+func options(_ settings: [(key: String, value: String)]) -> [UInt8] {
+    nulTerminated(settings.flatMap { [$0.key, $0.value] })
+}
+
+/// Each string with a NUL after it, in one buffer.
+private func nulTerminated(_ strings: [String]) -> [UInt8] {
+    var bytes: [UInt8] = []
+    for string in strings {
+        bytes += string.utf8
+        bytes.append(0)
+    }
+    return bytes
+}
+
+/// overlayfs's own escapes in mount(2) data: a colon separates layers, a comma options, a backslash escapes.
+func escapeOverlay(_ path: String) -> String {
+    path.reduce(into: "") { text, character in
+        if ":,\\".contains(character) { text.append("\\") }
+        text.append(character)
+    }
+}
+
+/// A number as the kernel reads it.
+private func nativeBytes(_ number: some FixedWidthInteger) -> [UInt8] {
+    withUnsafeBytes(of: number) { [UInt8]($0) }
+}
+
+/// execvp(3)'s candidates: the name itself when it has a slash, else one for each directory of PATH.
+func executables(_ name: String, environment: [String]) -> [String] {
+    if name.contains("/") { return [name] }
+    let path = environment.last { $0.hasPrefix("PATH=") }.map { String($0.dropFirst(5)) } ?? defaultPath
+    return path.split(separator: ":").map { "\($0)/\(name)" } + (path.isEmpty ? ["/\(name)"] : [])
+}
+
+/// Docker's.
+public let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+private let readOnlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+
+private let maskedPaths = [
+    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+]
+
+/// RLIMIT_* by Compose's names; getrlimit(2).
+public let resourceLimits: [String: UInt64] = [
+    "cpu": 0, "fsize": 1, "data": 2, "stack": 3, "core": 4, "rss": 5, "nproc": 6, "nofile": 7, "memlock": 8,
+    "as": 9,
+    "locks": 10, "sigpending": 11, "msgqueue": 12, "nice": 13, "rtprio": 14, "rttime": 15,
+]

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a launch program depends on beside the request: the host's abilities, and what the mechanisms prepared.
+
+/// What the host's kernel can do, probed once.
+public struct HostFacts: Sendable {
+    /// overlayfs takes `lowerdir+` (Linux 6.5); else one mount(2) with a page of options.
+    public var overlayLowerdirPlus: Bool
+    /// cgroup2 is the whole hierarchy, so a container sees it at /sys/fs/cgroup.
+    public var cgroupV2: Bool
+    /// Capabilities of our own bounding set, by bit.
+    public var boundingCapabilities: UInt64
+    /// Processors whose thermal_throttle is masked.
+    public var thermalThrottleCPUs: [Int]
+
+    public init(
+        overlayLowerdirPlus: Bool, cgroupV2: Bool, boundingCapabilities: UInt64,
+        thermalThrottleCPUs: [Int] = []
+    ) {
+        self.overlayLowerdirPlus = overlayLowerdirPlus
+        self.cgroupV2 = cgroupV2
+        self.boundingCapabilities = boundingCapabilities
+        self.thermalThrottleCPUs = thermalThrottleCPUs
+    }
+}
+
+/// A user as numbers, looked up in the image's passwd and group.
+public struct ProcessIdentity: Hashable, Sendable {
+    public var uid: UInt32
+    public var gid: UInt32
+    /// Supplementary groups, the primary one among them (CVE-2022-36109).
+    public var groups: [UInt32]
+    public var home: String
+
+    public init(uid: UInt32, gid: UInt32, groups: [UInt32], home: String) {
+        self.uid = uid
+        self.gid = gid
+        self.groups = groups
+        self.home = home
+    }
+
+    public static let root = ProcessIdentity(uid: 0, gid: 0, groups: [0], home: "/root")
+}
+
+/// A mount whose source is at hand on the host.
+public struct ResolvedMount: Sendable {
+    public enum Source: Sendable {
+        /// A path on the host; a directory or a file.
+        case path(String, isDirectory: Bool, recursive: Bool, propagation: UInt64)
+        /// Options for a new tmpfs.
+        case tmpfs([(key: String, value: String)])
+    }
+    public var source: Source
+    /// Absolute path in the container.
+    public var target: String
+    public var readOnly: Bool
+    /// For messages: `volume "data"`.
+    public var title: String
+
+    public init(source: Source, target: String, readOnly: Bool, title: String) {
+        self.source = source
+        self.target = target
+        self.readOnly = readOnly
+        self.title = title
+    }
+}
+
+/// All that a container's launch needs beside its request.
+public struct PreparedContainer: Sendable {
+    /// Overlay directories on the host; `lowers` topmost first.
+    public var lowers: [String]
+    public var upper: String
+    public var work: String
+    /// An empty directory on the host the root is mounted at, in the container's mount namespace only.
+    public var mountPoint: String
+    public var mounts: [ResolvedMount]
+    public var identity: ProcessIdentity
+    public var hostname: String
+    /// Complete, in order.
+    public var environment: [String]
+    /// BPF of the seccomp policy, 8 bytes each instruction; empty for none.
+    public var seccomp: [UInt8]
+    /// The capability set by bit: bounding, permitted, effective.
+    public var capabilities: UInt64
+    /// v1 `tasks` files the child writes itself into.
+    public var cgroupTaskFiles: [String]
+    /// Messages the child sends in its network namespace, after its links are there: link name and rtnetlink bytes.
+    public var routes: [(link: String, messages: [UInt8])]
+    /// nf_tables batch for the name service; empty for none.
+    public var nameServiceRules: [UInt8]
+    /// Port of the name service on 127.0.0.11.
+    public var nameServicePort: UInt16
+    /// True when links come from outside and must be waited for.
+    public var awaitsLinks: Bool
+
+    public init(lowers: [String], upper: String, work: String, mountPoint: String) {
+        self.lowers = lowers
+        self.upper = upper
+        self.work = work
+        self.mountPoint = mountPoint
+        mounts = []
+        identity = .root
+        hostname = ""
+        environment = []
+        seccomp = []
+        capabilities = 0
+        cgroupTaskFiles = []
+        routes = []
+        nameServiceRules = []
+        nameServicePort = 0
+        awaitsLinks = false
+    }
+}
+
+/// Tags on a launch's sync socket.
+public enum LaunchTag {
+    /// Down: the links are there.
+    public static let linksReady: Int32 = 1
+    /// Up: the name service's sockets, udp then tcp.
+    public static let nameServiceSockets: Int32 = 2
+    /// Up: the terminal's master.
+    public static let terminal: Int32 = 3
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Addresses of containers: leased per network by container name, lowest free first, so that the same containers get
+// the same addresses again. A lease outlives the container and goes with `releaseAddress` or the network.
+
+public import Basics
+internal import Kernel
+public import Netlink
+
+/// A container that needs an address on a network.
+public struct AddressRequest: Sendable {
+    public var container: String
+    /// The address the user named, nil for any.
+    public var fixed: String?
+    public init(container: String, fixed: String? = nil) {
+        self.container = container
+        self.fixed = fixed
+    }
+}
+
+extension HostNetworks {
+    /// Gives each container an address, or the one it has; one write for all. Fixed ones are given out first.
+    public func assignAddresses(_ requests: [AddressRequest], network: NetworkState, project: String)
+        throws(Failure) -> [String: IPv4Address]
+    {
+        try locked("cannot give addresses on network \"\(network.name)\"") { () throws(Failure) in
+            var leases = try records.addresses(network.name)
+            let result = try AddressLeases.assign(
+                requests, network: network, project: project, leases: &leases)
+            if result.changed { try records.save(leases, network: network.name) }
+            return result.addresses
+        }
+    }
+
+    /// Gives one container an address, or the one it has.
+    public func assignAddress(network: NetworkState, project: String, container: String, fixed: String? = nil)
+        throws(Failure) -> IPv4Address
+    {
+        let found = try assignAddresses(
+            [AddressRequest(container: container, fixed: fixed)], network: network, project: project)
+        guard let address = found[container] else {
+            preconditionFailure("every request is answered or throws")
+        }
+        return address
+    }
+
+    /// Frees a container's address on a network, or on all.
+    public func releaseAddresses(project: String, container: String, network: String? = nil) throws(Failure) {
+        try locked("cannot release the addresses of container \"\(container)\"") { () throws(Failure) in
+            let names = if let network { [network] } else { try records.networks().map(\.name) }
+            for name in names {
+                var leases = try records.addresses(name)
+                let before = leases.count
+                leases = leases.filter { $0.value != AddressLease(project: project, container: container) }
+                if leases.count != before { try records.save(leases, network: name) }
+            }
+        }
+    }
+}
+
+enum AddressLeases {
+    /// Pure: answers all requests out of what is leased.
+    static func assign(
+        _ requests: [AddressRequest], network: NetworkState, project: String,
+        leases: inout [String: AddressLease]
+    ) throws(Failure) -> (addresses: [String: IPv4Address], changed: Bool) {
+        var result: [String: IPv4Address] = [:]
+        var changed = false
+        var held: [AddressLease: IPv4Address] = [:]
+        var taken: Set<UInt32> = []
+        for (text, lease) in leases {
+            guard let address = IPv4Address(text), network.subnet.contains(address) else { continue }
+            held[lease] = address
+            taken.insert(address.value)
+        }
+        func give(_ address: IPv4Address, _ lease: AddressLease) {
+            if let old = held[lease], old != address {
+                leases[old.description] = nil
+                taken.remove(old.value)
+            }
+            if held[lease] != address { changed = true }
+            leases[address.description] = lease
+            held[lease] = address
+            taken.insert(address.value)
+            result[lease.container] = address
+        }
+        for request in requests {
+            guard let fixed = request.fixed else { continue }
+            let lease = AddressLease(project: project, container: request.container)
+            give(try check(fixed, for: lease, network, leases), lease)
+        }
+        var next = max(network.range.base.value, network.subnet.base.value + 1)
+        let last = min(network.range.last.value, network.subnet.last.value - 1)
+        for request in requests where request.fixed == nil {
+            let lease = AddressLease(project: project, container: request.container)
+            if let address = held[lease], network.range.contains(address) {
+                result[request.container] = address
+                continue
+            }
+            while next <= last, taken.contains(next) || next == network.gateway.value { next += 1 }
+            guard next <= last else {
+                throw Failure(
+                    "cannot give container \"\(request.container)\" an address on network \"\(network.name)\"",
+                    cause: "all addresses of \(network.range) are in use",
+                    advice: "give the network a larger `subnet` or `ip_range`")
+            }
+            give(IPv4Address(next), lease)
+        }
+        return (result, changed)
+    }
+
+    private static func check(
+        _ text: String, for lease: AddressLease, _ network: NetworkState, _ leases: [String: AddressLease]
+    ) throws(Failure) -> IPv4Address {
+        let doing =
+            "cannot give container \"\(lease.container)\" the address \(text) on network \"\(network.name)\""
+        guard let address = IPv4Address(text) else {
+            throw Failure(doing, cause: "it is not an IPv4 address")
+        }
+        let subnet = network.subnet
+        guard subnet.contains(address), address != subnet.base, address != subnet.last else {
+            throw Failure(
+                doing, cause: "it is not a host address of the network's subnet \(subnet)",
+                advice: "use an address inside \(subnet), or set the network's `subnet`")
+        }
+        if address == network.gateway { throw Failure(doing, cause: "it is the network's gateway") }
+        if let other = leases[text], other != lease {
+            throw Failure(
+                doing, cause: "container \"\(other.container)\" of project \"\(other.project)\" has it",
+                advice: "choose another `ipv4_address`")
+        }
+        return address
+    }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The records of networks, addresses, link groups and host ports, as JSON files under <root>/networks and
+// <root>/leases. All are read and written under one host lock, each file replaced whole. They are not synced to
+// disk: what they speak of does not survive a reboot either.
+
+internal import Basics
+internal import FoundationEssentials
+internal import Kernel
+public import Netlink
+
+/// A network as it was made.
+public struct NetworkState: Hashable, Codable, Sendable {
+    /// The real name.
+    public var name: String
+    public var project: String
+    /// The bridge's link name.
+    public var bridge: String
+    /// The bridge's index; 0 in a record, filled from the kernel.
+    public var index: UInt32
+    public var subnet: Subnet
+    public var gateway: IPv4Address
+    /// The part of the subnet that addresses are given from.
+    public var range: Subnet
+    public var isInternal: Bool
+    public var group: UInt32
+}
+
+/// The files; every method expects the host lock to be held.
+struct NetworkRecords {
+    let root: String
+
+    var lockPath: String { "\(root)/leases/lock" }
+    private var networksPath: String { "\(root)/networks" }
+    private func networkPath(_ name: String) -> String { "\(networksPath)/\(fileName(name)).json" }
+    private func addressPath(_ name: String) -> String { "\(root)/leases/addresses-\(fileName(name)).json" }
+    private var groupsPath: String { "\(root)/leases/groups.json" }
+    private var portsPath: String { "\(root)/leases/ports.json" }
+
+    func ensureDirectories() throws(SyscallError) {
+        try ensureDirectory(networksPath, mode: 0o700)
+        try ensureDirectory("\(root)/leases", mode: 0o700)
+    }
+
+    func networks() throws(Failure) -> [NetworkState] {
+        let names: [String]
+        do throws(SyscallError) {
+            names = try directoryEntries(networksPath)
+        } catch {
+            if error.errno == .noEntry { return [] }
+            throw Failure("cannot list networks", error)
+        }
+        var result: [NetworkState] = []
+        for name in names where name.hasSuffix(".json") {
+            if let state = try read(NetworkState.self, "\(networksPath)/\(name)") { result.append(state) }
+        }
+        return result
+    }
+
+    func network(_ name: String) throws(Failure) -> NetworkState? {
+        try read(NetworkState.self, networkPath(name))
+    }
+    func save(_ state: NetworkState) throws(Failure) {
+        var record = state
+        record.index = 0
+        try write(record, networkPath(state.name))
+    }
+    func removeNetwork(_ name: String) throws(Failure) {
+        try remove(networkPath(name))
+        try remove(addressPath(name))
+    }
+
+    /// Address → the container that has it.
+    func addresses(_ network: String) throws(Failure) -> [String: AddressLease] {
+        try read([String: AddressLease].self, addressPath(network)) ?? [:]
+    }
+    func save(_ addresses: [String: AddressLease], network: String) throws(Failure) {
+        if addresses.isEmpty { return try remove(addressPath(network)) }
+        try write(addresses, addressPath(network))
+    }
+
+    /// Project → link group.
+    func groups() throws(Failure) -> [String: UInt32] { try read([String: UInt32].self, groupsPath) ?? [:] }
+    func save(groups: [String: UInt32]) throws(Failure) {
+        if groups.isEmpty { return try remove(groupsPath) }
+        try write(groups, groupsPath)
+    }
+
+    func ports() throws(Failure) -> [PortLease] { try read([PortLease].self, portsPath) ?? [] }
+    func save(ports: [PortLease]) throws(Failure) {
+        if ports.isEmpty { return try remove(portsPath) }
+        try write(ports, portsPath)
+    }
+
+    private func read<Value: Decodable>(_ type: Value.Type, _ path: String) throws(Failure) -> Value? {
+        let bytes: [UInt8]
+        do throws(SyscallError) {
+            bytes = try readFile(path)
+        } catch {
+            if error.errno == .noEntry { return nil }
+            throw Failure("cannot read \(path)", error)
+        }
+        do {
+            return try JSONDecoder().decode(type, from: Data(bytes))
+        } catch {
+            throw Failure(
+                "cannot read \(path)", cause: "it is not a record of this version of Covey",
+                advice:
+                    "if no project is up, remove \(path); otherwise run `covey down` with the version that wrote it"
+            )
+        }
+    }
+
+    private func write(_ value: some Encodable, _ path: String) throws(Failure) {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let bytes: Data
+        do { bytes = try encoder.encode(value) } catch {
+            preconditionFailure("a record always encodes")
+        }
+        do throws(SyscallError) {
+            try replaceFile(path, Array(bytes) + [10], mode: 0o600)
+        } catch {
+            throw Failure("cannot write \(path)", error)
+        }
+    }
+
+    private func remove(_ path: String) throws(Failure) {
+        do throws(SyscallError) {
+            try removeFile(path)
+        } catch {
+            throw Failure("cannot remove \(path)", error)
+        }
+    }
+
+    /// A name as a file name: anything but letters, digits, `_`, `-` and an inner `.` becomes %XX.
+    private func fileName(_ name: String) -> String {
+        var result: [UInt8] = []
+        for byte in name.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                result.append(byte)
+            case UInt8(ascii: ".") where !result.isEmpty: result.append(byte)
+            default:
+                let hex = Array("0123456789ABCDEF".utf8)
+                result += [UInt8(ascii: "%"), hex[Int(byte >> 4)], hex[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+}
+
+/// Who has an address.
+struct AddressLease: Hashable, Codable, Sendable {
+    var project: String
+    var container: String
+}
+
+/// Who published a host port.
+struct PortLease: Hashable, Codable, Sendable {
+    var address: IPv4Address
+    var port: UInt16
+    var proto: String
+    var project: String
+    var service: String
+}

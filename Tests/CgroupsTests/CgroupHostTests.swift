@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import Cgroups
+
+@Suite("what cgroups a host has")
+struct CgroupHostTests {
+    private func host(_ mounts: String, _ own: String, namespaced: Bool = false) -> CgroupHost {
+        CgroupHost(mountInfo: Array(mounts.utf8), own: own, namespaced: namespaced) { _ in
+            "cpu io memory pids\n"
+        }
+    }
+
+    @Test("a pure v2 host has its controllers in one hierarchy")
+    func unified() {
+        let host = host(
+            """
+            22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+            30 22 0:26 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate
+
+            """, "0::/user.slice/user-0.slice/session-1.scope\n")
+        #expect(host.mode == .v2)
+        #expect(!host.isEnclosed)
+        #expect(host.hierarchy(of: "memory")?.mountPoint == "/sys/fs/cgroup")
+        #expect(host.hierarchies.first?.ownPath == "/user.slice/user-0.slice/session-1.scope")
+        #expect(host.hierarchy(of: "devices") == nil)
+    }
+
+    @Test("on a hybrid host controllers are v1's, where they are mounted")
+    func hybrid() {
+        let host = host(
+            """
+            31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+            41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+            32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct
+            35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+            40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,release_agent=/x,name=systemd
+            """, "4:memory:/process/x\n3:name=systemd:/user.slice\n2:cpu,cpuacct:/\n0::/\n")
+        #expect(host.mode == .hybrid)
+        #expect(host.hierarchy(of: "cpu")?.mountPoint == "/sys/fs/cgroup/cpu,cpuacct")
+        #expect(host.hierarchy(of: "memory")?.unified == false)
+        #expect(host.hierarchy(of: "memory")?.ownPath == "/process/x")
+        #expect(host.hierarchy(of: "name=systemd")?.ownPath == "/user.slice")
+        #expect(host.hierarchy(of: "pids")?.unified == true)
+        #expect(host.hierarchies.last?.unified == true)
+    }
+
+    @Test("inside a container that shows a part of the host's cgroups, the enclosing one can't be left")
+    func partial() {
+        let host = host(
+            "35 31 0:32 /docker/abc /sys/fs/cgroup/memory ro,relatime - cgroup cgroup rw,memory\n"
+                + "36 31 0:33 /docker/abc /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids",
+            "2:memory:/docker/abc/x\n1:pids:/docker/abc\n")
+        #expect(host.mode == .v1)
+        #expect(host.isEnclosed)
+        #expect(host.writable.map(\.mountPoint) == ["/sys/fs/cgroup/pids"])
+        #expect(host.hierarchies.map(\.ownPath) == ["/x", "/"])
+    }
+
+    @Test("a cgroup namespace and read-only mounts enclose too")
+    func namespaced() {
+        let mount = "30 22 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup rw"
+        #expect(host(mount, "0::/", namespaced: true).isEnclosed)
+        #expect(!host(mount, "0::/").isEnclosed)
+        #expect(host("30 22 0:26 / /sys/fs/cgroup ro - cgroup2 cgroup rw", "0::/").isEnclosed)
+    }
+
+    @Test("mount points are unescaped; what is no mount line is passed over")
+    func odd() {
+        let host = host(
+            "x\n\n30 22 0:26 / /my\\040cgroups rw - cgroup2 cgroup rw\n1 2 - cgroup", "nonsense\n")
+        #expect(host.hierarchies.map(\.mountPoint) == ["/my cgroups"])
+        #expect(self.host("", "").mode == .none)
+    }
+}
