@@ -114,7 +114,9 @@ let commandTable: [CommandDefinition] = [
     CommandDefinition(
         "image import", "Take an image into the store",
         operands: Operands(usage: "SOURCE [NAME]", least: 1, most: 2),
-        details: "SOURCE is oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:REF] or dir:ROOTFS.",
+        details:
+            "SOURCE is oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:REF], dir:ROOTFS or tar:FILE.",
+        flags: [Flag(.alias, nil, .one("NAME"), "the name it gets; the source's own unless said otherwise")],
         run: runImageImport),
     CommandDefinition(
         "image rm", "Remove images from the store", operands: .atLeast("IMAGE…", 1), run: runImageRemove),

@@ -48,7 +48,7 @@ private func bytes(of source: FileSource, _ title: String, _ session: Session) t
     switch source.content {
     case .content(let text): return Array(text.utf8)
     case .environment(let name):
-        guard let value = session.invocation.environment[name] else {
+        guard let value = try session.variables()[name] else {
             throw Failure(
                 "cannot read \(title)", cause: "the variable \(name) is not set",
                 advice: "set it before running covey", at: source.marks["environment"])

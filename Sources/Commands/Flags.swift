@@ -7,7 +7,8 @@ internal import Basics
 
 /// Every flag by its long name.
 enum FlagName: String {
-    case ansi, build, detach, env, file, follow, format, help, index, interactive, profile, progress,
+    case alias = "as", ansi, build, detach, env, file, follow, format, help, index, interactive, profile,
+        progress,
         project = "project-name"
     case quiet, root, run, scale, services, signal, tail, timeout, timestamps, tty, user, version, volumes,
         wait,
@@ -99,6 +100,9 @@ struct CommandDefinition: Sendable {
     /// Flags end at the first operand: what follows is another program's.
     let passesRest: Bool
     let run: @Sendable (Session) throws(Failure) -> Int32
+
+    /// Its operands are services of the project.
+    var namesServices: Bool { operands.usage == Operands.services.usage }
 
     init(
         _ name: String, _ summary: String, operands: Operands = .none, details: String = "",

@@ -5,6 +5,7 @@
 
 internal import Basics
 internal import CLinux
+internal import ComposeLoader
 internal import ComposeModel
 internal import Controller
 internal import Kernel
@@ -14,7 +15,7 @@ final class Session {
     let command: CommandDefinition
     let arguments: Arguments
     private let ansi: AnsiChoice
-    private var loadedProject: Project?
+    private var loaded: LoadedProject?
 
     init(_ invocation: Invocation, _ command: CommandDefinition, _ arguments: Arguments) {
         self.invocation = invocation
@@ -49,11 +50,16 @@ final class Session {
     }
 
     /// The project of the Compose files, loaded once.
-    func project() throws(Failure) -> Project {
-        if let loadedProject { return loadedProject }
-        let project = try loadProject(self)
-        loadedProject = project
-        return project
+    func project() throws(Failure) -> Project { try load().project }
+
+    /// The environment with the environment files, where `environment:` of configs and secrets looks.
+    func variables() throws(Failure) -> [String: String] { try load().environment }
+
+    private func load() throws(Failure) -> LoadedProject {
+        if let loaded { return loaded }
+        let new = try loadProject(self)
+        loaded = new
+        return new
     }
 
     /// Where the project's state is. With `--project-name` no Compose file is needed.

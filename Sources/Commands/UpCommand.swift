@@ -33,10 +33,12 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     options.waitTimeout = try arguments.duration(.waitTimeout)
     let grace = try arguments.duration(.timeout)
 
+    let wanted = withDependencies(arguments.operands, project)
     let progress = try session.progress("up")
     let images: [String: LoweredImage]
     do throws(Failure) {
-        images = try resolveImages(session, project, ImageWish(build: arguments.has(.build)), progress)
+        images = try resolveImages(
+            session, &project, wanted: wanted, build: arguments.has(.build), progress)
     } catch {
         progress.end()
         throw error
@@ -51,7 +53,7 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
         return interruptedCode
     }
     if !answer.changed {
-        let count = withDependencies(arguments.operands, project).count
+        let count = wanted.count
         progress.notice(
             "project \"\(project.name)\" unchanged, \(count) service\(count == 1 ? "" : "s") running")
     }
@@ -69,7 +71,8 @@ func runPlan(_ session: Session) throws(Failure) -> Int32 {
     options.forceRecreate = session.arguments.has(.forceRecreate)
     options.removeOrphans = session.arguments.has(.removeOrphans)
     let progress = Progress("plan", mode: .quiet, output: session.errors)
-    let images = try resolveImages(session, project, ImageWish(), progress)
+    let wanted = withDependencies(session.arguments.operands, project)
+    let images = try resolveImages(session, &project, wanted: wanted, build: false, progress)
     let blobs = try desiredBlobs(session, project, images: images)
     let client = try connectOrStart(place)
     try client.send(.plan(options), blobs: blobs)
