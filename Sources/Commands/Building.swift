@@ -24,10 +24,13 @@ struct StepRunning {
         request.tags = tags
         request.noCache = noCache
         for (name, text) in build.additionalContexts {
-            request.namedContexts[name] =
-                try serviceContexts[name].map { .image($0) } ?? NamedContext(name: name, text: text)
+            if let reference = serviceContexts[name] {
+                request.namedContexts[name] = .image(reference)
+            } else {
+                request.namedContexts[name] = try NamedContext(name: name, text: text)
+            }
         }
-        _ = try ImageBuild.build(request, store: store, runner: runner) { event in
+        _ = try Commands.build(request, store: store, runner: runner) { event in
             show(event, of: serviceName, progress)
         }
     }

@@ -6,7 +6,7 @@ internal import Basics
 internal import ComposeModel
 internal import Controller
 internal import Kernel
-internal import Planning
+internal import struct Planning.LoweredImage
 
 func runUp(_ session: Session) throws(Failure) -> Int32 {
     let arguments = session.arguments
