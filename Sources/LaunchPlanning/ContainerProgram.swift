@@ -100,7 +100,10 @@ extension LaunchProgram {
         let root = newSlot()
         let recursivePrivate: UInt64 = 1 << 18 | 1 << 14
         add(L_PROPAGATION, "making mounts private", texts: ["/"], numbers: [recursivePrivate])
-        if host.overlayLowerdirPlus, prepared.lowers.allSatisfy({ $0.utf8.count < 256 }) {
+        if prepared.lowers.isEmpty {
+            add(L_OPEN_TREE, "mounting the root file system", slots: [root], texts: [prepared.upper])
+            add(L_ATTACH_HOST, "mounting the root file system", slots: [root], texts: [prepared.mountPoint])
+        } else if host.overlayLowerdirPlus, prepared.lowers.allSatisfy({ $0.utf8.count < 256 }) {
             let layers = prepared.lowers.map { ("lowerdir+", $0) }
             add(
                 L_FSMOUNT, "mounting the root file system", slots: [root], texts: ["overlay"],
