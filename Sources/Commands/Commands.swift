@@ -1,3 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Commands: flags, help, progress, tables: the command line's face.
+// Commands: the command line's face: flags, help, progress, tables, and the client's half of every command.
+// It decides nothing about containers: it loads the project, asks the controller, and shows what it hears.
+
+internal import Basics
+
+/// The exit code of a process ended by Ctrl-C, as shells count it: 128 + SIGINT.
+let interruptedCode: Int32 = 130
+
+/// Runs what the command line asks for; returns the process's exit code.
+public func runCommandLine() -> Int32 {
+    do throws(Failure) {
+        return try run(try Invocation.current())
+    } catch {
+        Output(fd: 2, colours: false, isTerminal: false).line(error.description)
+        return 1
+    }
+}
+
+func run(_ invocation: Invocation) throws(Failure) -> Int32 {
+    let plain = Output(fd: invocation.output, colours: false, isTerminal: false)
+    do throws(Failure) {
+        switch try parse(invocation.arguments, commands: commandTable, globals: globalFlags) {
+        case .help(nil): plain.write(helpText(commands: commandTable, globals: globalFlags))
+        case .help(let command?): plain.write(helpText(command))
+        case .groupHelp(let group): plain.write(helpText(group: group, commands: commandTable))
+        case .version: plain.line("covey \(coveyVersion)")
+        case .run(let command, let arguments):
+            if command.needsRoot { try requireRoot(command.name) }
+            return try command.run(Session(invocation, command, arguments))
+        }
+        return 0
+    } catch {
+        Output(fd: invocation.errors, colours: false, isTerminal: false).line(error.description)
+        return 1
+    }
+}

@@ -26,6 +26,9 @@ public struct Attribute: Sendable {
     /// Values of a refused attribute that ask for nothing, and so are accepted.
     public let harmless: [String]
     let shape: Shape
+
+    /// The attributes of what stands inside: of a mapping, of each element, or of each name's value.
+    public var inside: Fields? { shape.fields ?? shape.each?.fields }
 }
 
 /// What may stand inside an attribute, and how it merges.
@@ -128,7 +131,7 @@ extension Field {
         case .refused, .notHere:
             if field.asksNothing(attribute) { return }
             log.error(
-                "`\(field.path.text)` is not supported",
+                "`\(field.path.text)` is not supported\(attribute.standing == .refused ? " yet" : "")",
                 cause: attribute.note == "not supported yet" ? nil : attribute.note,
                 advice: attribute.harmless.isEmpty
                     ? nil

@@ -139,7 +139,7 @@ struct ServiceReader {
         case "sysctls": service.sysctls = field.sysctls()
         case "profiles":
             service.profiles = unique(field.strings()) { $0 }
-            for profile in service.profiles where !isContainerName(profile) {
+            for profile in service.profiles where !isResourceName(profile) {
                 field.error("has the profile \"\(profile)\"", advice: "letters, digits, \"_\", \".\", \"-\"")
             }
         case "configs": service.configs = field.grants(defaultDirectory: "/")

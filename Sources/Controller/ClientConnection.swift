@@ -60,7 +60,9 @@ final class ClientConnection {
                 let head = try ControlChannel.decode(RequestHead.self, from: frame)
                 guard head.version == controlVersion else {
                     throw Failure(
-                        "cannot serve the command", cause: "it speaks version \(head.version), this project's controller \(controlVersion)",
+                        "cannot serve the command",
+                        cause:
+                            "it speaks version \(head.version), this project's controller \(controlVersion)",
                         advice: "take the project down with the covey that brought it up")
                 }
                 self.head = head

@@ -56,7 +56,10 @@ final class Container {
     /// What the kernel's out-of-memory counter said at the start.
     var memoryKillsBefore = 0
 
-    init(reference: ContainerReference, service: ServiceRequest, createdAt: Int64, directories: ContainerDirectories, bootID: String) {
+    init(
+        reference: ContainerReference, service: ServiceRequest, createdAt: Int64,
+        directories: ContainerDirectories, bootID: String
+    ) {
         self.reference = reference
         self.service = service
         self.createdAt = createdAt
@@ -80,11 +83,13 @@ final class Container {
             case .exited where restartTimer != nil: .restarting
             case .exited:
                 .exited(
-                    code: status.endKnown ? Int32(clamping: status.end?.code ?? 0) : nil, onRequest: status.stopRequested)
+                    code: status.endKnown ? Int32(clamping: status.end?.code ?? 0) : nil,
+                    onRequest: status.stopRequested)
             }
         return ObservedContainer(
             name: name, service: reference.service, index: reference.index, configHash: service.configHash,
-            image: request.image.id, state: state, health: observedHealth, networks: request.networks.map(\.network))
+            image: request.image.id, state: state, health: observedHealth,
+            networks: request.networks.map(\.network))
     }
 
     private var observedHealth: Planning.Health {
@@ -124,6 +129,8 @@ final class Container {
 }
 
 /// Written at each start and end.
-private func writeStatus(_ status: ContainerStatusRecord, at directories: ContainerDirectories) throws(Failure) {
+private func writeStatus(_ status: ContainerStatusRecord, at directories: ContainerDirectories)
+    throws(Failure)
+{
     try writeRecord(status, directories.run + "/status.json")
 }

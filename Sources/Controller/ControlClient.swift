@@ -57,6 +57,22 @@ public final class ControlClient {
         guard let frame = try channel.next() else { return nil }
         return (try ControlChannel.decode(ControlEvent.self, from: frame), frame.descriptors)
     }
+
+    /// The next event of those that were read already; nil when more must be read first.
+    public func nextBuffered() throws(Failure) -> (event: ControlEvent, descriptors: [SharedFD])? {
+        guard let frame = try channel.nextBuffered() else { return nil }
+        return (try ControlChannel.decode(ControlEvent.self, from: frame), frame.descriptors)
+    }
+
+    /// Reads what is there, once; for a `descriptor` poll(2) found readable. False when the controller hung up.
+    public func fill() throws(Failure) -> Bool {
+        do throws(SyscallError) {
+            return try channel.fill()
+        } catch {
+            if error.errno == .connectionReset { return false }
+            throw Failure("cannot read from the control socket", error)
+        }
+    }
 }
 
 /// The first frame of a connection.

@@ -7,7 +7,7 @@
 // plan is executed by a PlanRun, one at a time; a container is a `Container`, alive from its record's creation to its
 // removal. State that must outlive this process is in records and with the keeper, and is read again at the start.
 
-public import Basics
+internal import Basics
 internal import CLaunch
 internal import CLinux
 internal import ContainerRuntime
@@ -18,13 +18,16 @@ public func runController(arguments: [String]) -> Int32? {
     var launchSocket: Int32 = -1
     var listener: Int32 = -1
     var generation: Int32 = 0
-    guard covey_is_controller(&launchSocket, &listener, &generation) != 0, arguments.count >= 5 else { return nil }
+    guard covey_is_controller(&launchSocket, &listener, &generation) != 0, arguments.count >= 5 else {
+        return nil
+    }
     let place = ProjectPlace(project: arguments[2], root: arguments[3], run: arguments[4])
     do throws(Failure) {
         let controller = try ProjectController(
-            place: place, keeper: KeeperChannel(taking: launchSocket), listener: SharedFD(OwnedFD(taking: listener)),
+            place: place, keeper: KeeperChannel(taking: launchSocket),
+            listener: SharedFD(OwnedFD(taking: listener)),
             generation: Int(generation))
-        try controller.run()
+        try controller.serve()
         return 0
     } catch {
         log("the controller ends: \(error)")

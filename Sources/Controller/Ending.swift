@@ -26,7 +26,7 @@ extension ProjectController {
             return
         }
         container.onExited.append { told(nil) }
-        let signal = signalNumber(named: container.request.stopSignal) ?? SIGTERM
+        let signal = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
         _ = linux_pidfd_send_signal(pidfd.raw, timeout == .zero ? SIGKILL : signal)
         changed()
         guard timeout > .zero else { return }
@@ -44,7 +44,11 @@ extension ProjectController {
     /// The keeper reaped a child.
     func exited(_ id: UInt32, _ pid: Int32, _ end: ProcessEnd, _ at: Int64) {
         if id == 0 {
-            if let session = sessionsByPID.removeValue(forKey: pid) { session.ended(end) } else { strayExits[pid] = end }
+            if let session = sessionsByPID.removeValue(forKey: pid) {
+                session.ended(end)
+            } else {
+                strayExits[pid] = end
+            }
             if strayExits.count > 256 { strayExits.removeAll() }
             return
         }
@@ -57,11 +61,10 @@ extension ProjectController {
     }
 
     private func drainSync(of container: Container) {
-        guard container.sync != nil else { return }
-        while container.sync != nil {
-            let before = container.onStarted == nil
-            childSpokeAtEnd(container)
-            if container.sync != nil && before == (container.onStarted == nil) { break }
+        while let sync = container.sync {
+            var entry = pollfd(fd: sync.raw, events: Int16(POLLIN), revents: 0)
+            guard poll(&entry, 1, 0) > 0 else { break }
+            childSpoke(container)
         }
         closeSync(of: container)
     }
@@ -80,7 +83,8 @@ extension ProjectController {
         }
         if container.standardInput != nil { container.standardInput = nil }
         let own = cgroup.container(container.name)
-        container.status.oomKilled = (own.memoryKills ?? 0) > container.memoryKillsBefore && end == .signalled(SIGKILL)
+        container.status.oomKilled =
+            (own.memoryKills ?? 0) > container.memoryKillsBefore && end == .signalled(SIGKILL)
         container.pid = nil
         container.pidfd = nil
         container.phase = .exited
@@ -97,7 +101,10 @@ extension ProjectController {
         }
         if let told = container.onStarted {
             container.onStarted = nil
-            told(Failure("cannot start container \"\(container.name)\"", cause: "its first process ended before it ran its program"))
+            told(
+                Failure(
+                    "cannot start container \"\(container.name)\"",
+                    cause: "its first process ended before it ran its program"))
         }
         let waiting = container.onExited
         container.onExited = []

@@ -45,7 +45,8 @@ final class ExecSession {
                 self.pid = pid
                 born(self, pid)
             case .failed(let operation, let errno):
-                failed(Failure("\(program.doing(at: operation)) failed", cause: "\(errno) (\(errno.sentence))"))
+                failed(
+                    Failure("\(program.doing(at: operation)) failed", cause: "\(errno) (\(errno.sentence))"))
             case .tag(_, let descriptors): terminal = descriptors.first
             case nil:
                 unwatch(sync.raw)
@@ -70,7 +71,9 @@ final class ExecSession {
     /// The child that joined is gone; when it gave birth the real one lives on.
     func intermediateEnded(_ end: ProcessEnd) {
         while onStarted != nil, pid == nil, hasWord { spoke() }
-        if pid == nil, onStarted != nil { failed(Failure("the process ended before it ran its program", cause: "\(end)")) }
+        if pid == nil, onStarted != nil {
+            failed(Failure("the process ended before it ran its program", cause: "\(end)"))
+        }
     }
 
     func ended(_ end: ProcessEnd) {
@@ -89,18 +92,24 @@ final class ExecSession {
 extension ProjectController {
     /// Starts a process in a running container. Without a terminal `streams` are its 0, 1 and 2.
     func startProcess(
-        in container: Container, _ options: ExecOptions, streams: [Int32], onStarted: @escaping (Failure?, SharedFD?) -> Void,
+        in container: Container, _ options: ExecOptions, streams: [Int32],
+        onStarted: @escaping (Failure?, SharedFD?) -> Void,
         onEnded: @escaping (ProcessEnd) -> Void
     ) throws(Failure) -> ExecSession {
         let doing = "cannot run \"\(options.arguments.first ?? "")\" in container \"\(container.name)\""
         guard container.phase == .running, let pidfd = container.pidfd else {
-            throw Failure(doing, cause: "the container does not run", advice: "see `covey ps -a`; `covey start \(container.reference.service)` starts it")
+            throw Failure(
+                doing, cause: "the container does not run",
+                advice: "see `covey ps -a`; `covey start \(container.reference.service)` starts it")
         }
         guard !options.arguments.isEmpty else { throw Failure(doing, cause: "no command was given") }
         let request = container.request
-        let context = try processContext(of: container, user: options.user, terminal: options.terminal, host: host, filters: &filters)
+        let context = try processContext(
+            named: container.name, request, user: options.user, terminal: options.terminal,
+            roots: [container.directories.upper] + request.image.layers, host: host, filters: &filters)
         var exec = ExecRequest(
-            arguments: options.arguments, environment: overlaying(context.environment, with: options.environment),
+            arguments: options.arguments,
+            environment: overlaying(context.environment, with: options.environment),
             workingDirectory: options.workingDirectory ?? request.workingDirectory)
         exec.identity = context.identity
         exec.capabilities = context.capabilities
@@ -121,11 +130,16 @@ extension ProjectController {
             let session = ExecSession(
                 sync: sync, program: program,
                 born: { [unowned self] session, pid in
-                    if let end = strayExits.removeValue(forKey: pid) { session.ended(end) } else { sessionsByPID[pid] = session }
+                    if let end = strayExits.removeValue(forKey: pid) {
+                        session.ended(end)
+                    } else {
+                        sessionsByPID[pid] = session
+                    }
                 }, unwatch: { [unowned self] in loop.unwatch($0) }, onStarted: onStarted, onEnded: onEnded)
             try keeper.launch(
                 id: id, name: "x:\(id)", program: program.encoded(),
-                descriptors: [pair.second.raw] + given + [pidfd.raw] + (own.cloneInto == nil ? [] : [place.raw]), record: nil)
+                descriptors: [pair.second.raw] + given + [pidfd.raw]
+                    + (own.cloneInto == nil ? [] : [place.raw]), record: nil)
             sessions[id] = session
             _ = consume pair
             try loop.watch(sync.raw) { [unowned session] _ in session.spoke() }
@@ -147,7 +161,9 @@ extension ProjectController {
             let container = try self.container(of: options.service, index: options.index)
             let streams = connection.descriptors.map(\.raw)
             guard options.terminal || streams.count == 3 else {
-                throw Failure("cannot run a command in \"\(options.service)\"", cause: "its standard streams were not sent")
+                throw Failure(
+                    "cannot run a command in \"\(options.service)\"",
+                    cause: "its standard streams were not sent")
             }
             _ = try startProcess(
                 in: container, options, streams: streams,
@@ -170,10 +186,12 @@ extension ProjectController {
         if own.isEmpty {
             let near = nearest(to: service, among: Set(containers.values.map(\.reference.service)))
             throw Failure(
-                "service \"\(service)\" has no container", advice: near.map { "did you mean \"\($0)\"?" } ?? "bring it up with `covey up`")
+                "service \"\(service)\" has no container",
+                advice: near.map { "did you mean \"\($0)\"?" } ?? "bring it up with `covey up`")
         }
         guard let container = own.first(where: { $0.reference.index == index }) else {
-            throw Failure("service \"\(service)\" has no container number \(index)", cause: "it has \(own.count)")
+            throw Failure(
+                "service \"\(service)\" has no container number \(index)", cause: "it has \(own.count)")
         }
         return container
     }
@@ -181,7 +199,7 @@ extension ProjectController {
     func showProgram(of service: String, _ connection: ClientConnection) {
         do throws(Failure) {
             let container = try self.container(of: service, index: 1)
-            connection.send(.text(try describeLaunch(of: container)))
+            connection.send(.text(try planLaunch(of: container).program.description))
             connection.finish(.done(changed: false))
         } catch {
             connection.finish(.failed(error))
@@ -198,7 +216,9 @@ extension ProjectController {
             changed: { [unowned self] in changed() })
     }
 
-    private func probe(_ container: Container, _ check: HealthcheckRequest, _ told: @escaping (Bool, String) -> Void) {
+    private func probe(
+        _ container: Container, _ check: HealthcheckRequest, _ told: @escaping (Bool, String) -> Void
+    ) {
         let outcome = ProbeOutcome(told)
         do {
             let pipe = try makePipe()
@@ -257,7 +277,9 @@ private final class ProbeOutcome {
 
     private func receive(_ fd: Int32) throws(SyscallError) -> [UInt8] {
         var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = try retrying("read") { buffer.withUnsafeMutableBytes { CLinux.read(fd, $0.baseAddress, $0.count) } }
+        let count = try retrying("read") {
+            buffer.withUnsafeMutableBytes { CLinux.read(fd, $0.baseAddress, $0.count) }
+        }
         return Array(buffer[..<count])
     }
 

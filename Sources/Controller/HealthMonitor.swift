@@ -45,7 +45,8 @@ final class HealthMonitor {
     }
 
     private func schedule() {
-        timer = loop.after(inStartPeriod ? check.startInterval : check.interval) { [weak self] in self?.run() }
+        timer = loop.after(inStartPeriod ? check.startInterval : check.interval) { [weak self] in self?.run()
+        }
     }
 
     private func run() {

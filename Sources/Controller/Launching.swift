@@ -31,15 +31,33 @@ extension ProjectController {
     private func inService(_ container: Container, _ failure: Failure) -> Failure {
         if failure.doing.contains("\"\(container.name)\"") { return failure }
         return Failure(
-            "cannot start container \"\(container.name)\": \(failure.doing)", cause: failure.cause, advice: failure.advice,
+            "cannot start container \"\(container.name)\": \(failure.doing)", cause: failure.cause,
+            advice: failure.advice,
             at: failure.location, others: failure.others)
     }
 
     private func launch(_ container: Container) throws(Failure) {
-        let doing = "cannot start container \"\(container.name)\""
+        let networking = try ensureNetworking()
+        try networking.assignAddresses([(container.name, container.request)])
+        try reservePorts(of: container, networking)
+        let (program, own) = try planLaunch(of: container)
+        container.memoryKillsBefore = own.memoryKills ?? 0
+        do throws(SyscallError) {
+            try send(program, of: container, cloneInto: own.cloneInto)
+        } catch {
+            throw Failure("cannot start container \"\(container.name)\"", error)
+        }
+        container.program = program
+        container.phase = .launching
+        changed()
+    }
+
+    /// Prepares directories, files and cgroup, and plans what the child shall do.
+    func planLaunch(of container: Container) throws(Failure) -> (
+        program: LaunchProgram, cgroup: ContainerCgroup
+    ) {
         let request = container.request
         let networking = try ensureNetworking()
-        try networking.assignAddresses([(container.name, request)])
         var setup = ContainerSetup(name: container.name, request: request, directories: container.directories)
         setup.contents = contents
         for mount in request.mounts {
@@ -49,7 +67,6 @@ extension ProjectController {
         setup.resolvText = resolvFile(of: container)
         var prepared = try prepareContainer(setup, host: host, filters: &filters)
         let own = try cgroup.ensureContainer(container.name, limits: request.limits)
-        container.memoryKillsBefore = own.memoryKills ?? 0
         prepared.cgroupTaskFiles = own.taskFiles
         prepared.routes = networking.routes(of: container.name, request)
         prepared.awaitsLinks = !request.networks.isEmpty
@@ -57,20 +74,15 @@ extension ProjectController {
             prepared.nameServiceRules = containerNameServiceRules(port: nameServicePort)
             prepared.nameServicePort = nameServicePort
         }
-        try reservePorts(of: container, networking)
-        let program = containerProgram(
-            for: request, prepared: prepared, host: host, intoCgroup: own.cloneInto != nil)
-        do throws(SyscallError) {
-            try send(program, of: container, cloneInto: own.cloneInto)
-        } catch {
-            throw Failure(doing, error)
-        }
-        container.program = program
-        container.phase = .launching
-        changed()
+        return (
+            containerProgram(for: request, prepared: prepared, host: host, intoCgroup: own.cloneInto != nil),
+            own
+        )
     }
 
-    private func send(_ program: LaunchProgram, of container: Container, cloneInto: String?) throws(SyscallError) {
+    private func send(_ program: LaunchProgram, of container: Container, cloneInto: String?)
+        throws(SyscallError)
+    {
         let directories = container.directories
         let pair = try packetSocketPair()
         let null = try openFile("/dev/null", flags: O_RDWR)
@@ -83,12 +95,14 @@ extension ProjectController {
         let record = try openFile(directories.run, flags: O_RDONLY | O_DIRECTORY)
         try removeFile("exit.json", at: record.raw)
         let place = try openFile(cloneInto ?? "/", flags: O_RDONLY | O_DIRECTORY)
-        let streams = container.request.tty ? [null.raw, null.raw, null.raw] : [input.raw, output.raw, errors.raw]
+        let streams =
+            container.request.tty ? [null.raw, null.raw, null.raw] : [input.raw, output.raw, errors.raw]
         container.childID = nextChild
         nextChild += 1
         try keeper.launch(
             id: container.childID, name: "c:" + container.name, program: program.encoded(),
-            descriptors: [pair.second.raw] + streams + (cloneInto == nil ? [] : [place.raw]), record: record.raw,
+            descriptors: [pair.second.raw] + streams + (cloneInto == nil ? [] : [place.raw]),
+            record: record.raw,
             held: [output.raw, errors.raw])
         launching[container.childID] = container
         let sync = SharedFD(try pair.first.duplicate())
@@ -149,12 +163,14 @@ extension ProjectController {
         guard let container = launching.removeValue(forKey: id) else { return }
         let what = operation >= 0 ? container.program?.doing(at: operation) : nil
         abandonLaunch(of: container)
-        failStart(of: container, Failure("cannot start container \"\(container.name)\"", SyscallError("clone3", errno, what)))
+        failStart(
+            of: container,
+            Failure("cannot start container \"\(container.name)\"", SyscallError("clone3", errno, what)))
     }
 
     // MARK: What the child says
 
-    private func childSpoke(_ container: Container) {
+    func childSpoke(_ container: Container) {
         guard let sync = container.sync else { return }
         do throws(SyscallError) {
             switch try LaunchReport.receive(sync.raw) {
@@ -163,11 +179,14 @@ extension ProjectController {
                 failStart(
                     of: container,
                     Failure(
-                        "cannot start container \"\(container.name)\": \(doing) failed", cause: "\(errno) (\(errno.sentence))",
+                        "cannot start container \"\(container.name)\": \(doing) failed",
+                        cause: "\(errno) (\(errno.sentence))",
                         advice: advice(doing, errno)))
             case .tag(LaunchTag.nameServiceSockets, let sockets):
                 container.nameSockets = sockets
-                for (kind, socket) in zip(["dns-udp:", "dns-tcp:"], sockets) { try keeper.hold(socket.raw, as: kind + container.name) }
+                for (kind, socket) in zip(["dns-udp:", "dns-tcp:"], sockets) {
+                    try keeper.hold(socket.raw, as: kind + container.name)
+                }
                 serveNames(of: container)
             case .tag(LaunchTag.terminal, let descriptors):
                 container.terminal = descriptors.first
@@ -185,7 +204,9 @@ extension ProjectController {
     }
 
     private func advice(_ doing: String, _ errno: Errno) -> String? {
-        if doing.hasPrefix("running"), errno == .noEntry { return "see which programs the image has; set `command` or `entrypoint`" }
+        if doing.hasPrefix("running"), errno == .noEntry {
+            return "see which programs the image has; set `command` or `entrypoint`"
+        }
         if doing.hasPrefix("running"), errno == .access { return "make the program executable in the image" }
         if doing.contains("root file system"), errno == .invalid {
             return "the state directory must not lie on overlayfs: give it a volume or tmpfs with --root"
@@ -256,13 +277,18 @@ extension ProjectController {
             if let terminal = container.terminal {
                 try setNonBlocking(terminal.raw)
                 try addPump(
-                    LogPump(source: terminal, directory: container.directories.log, stream: "stdout", isTerminal: true), container)
+                    LogPump(
+                        source: terminal, directory: container.directories.log, stream: "stdout",
+                        isTerminal: true), container)
             } else if !container.request.tty {
                 for (stream, path) in [
-                    ("stdout", container.directories.standardOutput), ("stderr", container.directories.standardError),
+                    ("stdout", container.directories.standardOutput),
+                    ("stderr", container.directories.standardError),
                 ] {
                     let source = SharedFD(try openFile(path, flags: O_RDONLY | O_NONBLOCK))
-                    try addPump(LogPump(source: source, directory: container.directories.log, stream: stream), container)
+                    try addPump(
+                        LogPump(source: source, directory: container.directories.log, stream: stream),
+                        container)
                 }
             }
         } catch {
@@ -306,25 +332,27 @@ extension ProjectController {
         let gateway = networking.gateway(of: container.name, request).flatMap { IPv4Address($0) }
         let own = request.networks.compactMap { networking.addresses[container.name]?[$0.network] }
         return hostsText(
-            hostname: request.hostname ?? String(container.name.prefix(63)), addresses: own, extraHosts: request.extraHosts,
-            gateway: gateway)
+            hostname: request.hostname ?? String(container.name.prefix(63)), addresses: own,
+            extraHosts: request.extraHosts,
+            hostGateway: gateway)
     }
 
     private func resolvFile(of container: Container) -> String {
         let own = (try? readText("/etc/resolv.conf")) ?? ""
-        return container.request.networks.isEmpty ? own : resolvConfText(host: own)
+        return container.request.networks.isEmpty ? own : resolvConfText(host: ResolvConf(parsing: own))
     }
 
     private func reservePorts(of container: Container, _ networking: ProjectNetworking) throws(Failure) {
         releasePorts(of: container)
         var shown: [PublishedPortStatus] = []
         for port in container.request.ports {
-            let reserved = try networking.reserve(port, container: container.name, service: container.reference.service)
+            let reserved = try networking.reserve(port, service: container.reference.service)
             container.reservations.append(reserved.socket)
             try? keeper.hold(reserved.socket.raw, as: "port:\(container.name):\(reserved.port)")
             shown.append(
                 PublishedPortStatus(
-                    hostAddress: port.hostAddress ?? "0.0.0.0", hostPort: reserved.port, containerPort: port.target, proto: port.proto))
+                    hostAddress: port.hostAddress ?? "0.0.0.0", hostPort: reserved.port,
+                    containerPort: port.target, proto: port.proto))
         }
         container.status.ports = shown
     }
@@ -340,7 +368,8 @@ extension ProjectController {
         try networking.publish(
             container.status.ports.map { port in
                 PublishedPort(
-                    proto: port.proto, hostAddress: IPv4Address(port.hostAddress) ?? .any, hostPort: port.hostPort,
+                    proto: port.proto, hostAddress: IPv4Address(port.hostAddress) ?? .any,
+                    hostPort: port.hostPort,
                     container: container.name, address: address, port: port.containerPort)
             })
     }
@@ -348,7 +377,9 @@ extension ProjectController {
 
 /// Field 22 of /proc/PID/stat: ticks since boot; proc_pid_stat(5).
 func processStartTime(_ pid: Int32) -> UInt64? {
-    guard let text = try? readText("/proc/\(pid)/stat"), let close = text.lastIndex(of: ")") else { return nil }
+    guard let text = try? readText("/proc/\(pid)/stat"), let close = text.lastIndex(of: ")") else {
+        return nil
+    }
     let fields = text[close...].split(separator: " ")
     return fields.count > 20 ? UInt64(fields[20]) : nil
 }

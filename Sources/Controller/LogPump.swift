@@ -32,7 +32,9 @@ final class LogPump {
         self.stream = stream
         self.isTerminal = isTerminal
         let names = try directoryEntries(directory)
-        number = names.compactMap { $0.hasPrefix(stream + ".") ? Int($0.dropFirst(stream.count + 1)) : nil }.max() ?? 0
+        number =
+            names.compactMap { $0.hasPrefix(stream + ".") ? Int($0.dropFirst(stream.count + 1)) : nil }.max()
+            ?? 0
     }
 
     var descriptor: Int32 { source.raw }
@@ -59,7 +61,7 @@ final class LogPump {
     }
 
     private func spliceOnce(to file: Int32) throws(SyscallError) -> Int {
-        var at = offset
+        var at = Int64(offset)
         let source = source.raw
         return try retrying("splice", stream) { linux_splice(source, nil, file, &at, 1 << 20, 0x02) }
     }
@@ -67,12 +69,14 @@ final class LogPump {
     private func copyOnce(to file: Int32) throws(SyscallError) -> Int {
         var buffer = [UInt8](repeating: 0, count: 16384)
         let source = source.raw
-        let count = try retrying("read", stream) { buffer.withUnsafeMutableBytes { read(source, $0.baseAddress, $0.count) } }
+        let count = try retrying("read", stream) {
+            buffer.withUnsafeMutableBytes { read(source, $0.baseAddress, $0.count) }
+        }
         var done = 0
         while done < count {
             done += try retrying("pwrite", stream) {
                 buffer.withUnsafeBytes {
-                    pwrite(file, $0.baseAddress?.advanced(by: done), count - done, offset + Int64(done))
+                    pwrite(file, $0.baseAddress?.advanced(by: done), count - done, off_t(offset) + done)
                 }
             }
         }
@@ -84,21 +88,24 @@ final class LogPump {
         let path = "\(directory)/\(stream).\(number)"
         // Not O_APPEND: splice(2) refuses such a file.
         let opened = SharedFD(try openFile(path, flags: O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o600))
-        offset = try fileStatus(of: opened.raw).st_size
-        let entries = SharedFD(try openFile(path + ".idx", flags: O_RDWR | O_CREAT | O_NOFOLLOW | O_APPEND, mode: 0o600))
+        offset = Int64(try fileStatus(of: opened.raw).st_size)
+        let entries = SharedFD(
+            try openFile(path + ".idx", flags: O_RDWR | O_CREAT | O_NOFOLLOW | O_APPEND, mode: 0o600))
         file = opened
         index = entries
         // Bytes whose moment a controller before us could not write down any more.
-        let size = try fileStatus(of: entries.raw).st_size
+        let size = Int64(try fileStatus(of: entries.raw).st_size)
         var last: [UInt8] = []
         if size >= 16 { last = try readAt(entries.raw, offset: size / 16 * 16 - 16, count: 16) }
-        if size % 16 != 0 { try retrying("ftruncate") { ftruncate(entries.raw, size / 16 * 16) } }
+        if size % 16 != 0 { try retrying("ftruncate") { ftruncate(entries.raw, off_t(size / 16 * 16)) } }
         if offset > 0, last.isEmpty { try note(at: 0) }
     }
 
     private func readAt(_ fd: Int32, offset: Int64, count: Int) throws(SyscallError) -> [UInt8] {
         var buffer = [UInt8](repeating: 0, count: count)
-        let got = try retrying("pread") { buffer.withUnsafeMutableBytes { pread(fd, $0.baseAddress, $0.count, offset) } }
+        let got = try retrying("pread") {
+            buffer.withUnsafeMutableBytes { pread(fd, $0.baseAddress, $0.count, off_t(offset)) }
+        }
         return Array(buffer[..<got])
     }
 

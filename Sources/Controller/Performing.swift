@@ -31,7 +31,9 @@ extension ProjectController {
             finish(index, run) { () throws(Failure) in try create(reference, run) }
         case .startContainer(let reference):
             guard let container = containers[reference.name] else {
-                return run.finish(index, Failure("cannot start container \"\(reference.name)\"", cause: "it does not exist"))
+                return run.finish(
+                    index, Failure("cannot start container \"\(reference.name)\"", cause: "it does not exist")
+                )
             }
             container.status.stopRequested = false
             container.restartStreak = 0
@@ -62,12 +64,14 @@ extension ProjectController {
 
     private func create(_ reference: ContainerReference, _ run: PlanRun) throws(Failure) {
         guard let service = desired?.services[reference.service] else {
-            throw Failure("cannot create container \"\(reference.name)\"", cause: "its service is not declared")
+            throw Failure(
+                "cannot create container \"\(reference.name)\"", cause: "its service is not declared")
         }
         let directories = directories(of: reference.name)
         try removeLeftovers(of: reference.name)
         let container = Container(
-            reference: reference, service: service, createdAt: realtimeNanoseconds(), directories: directories, bootID: bootID)
+            reference: reference, service: service, createdAt: realtimeNanoseconds(),
+            directories: directories, bootID: bootID)
         do throws(SyscallError) {
             try ensureDirectory(directories.state, mode: 0o700)
             try ensureDirectory(directories.run, mode: 0o700)
@@ -83,7 +87,9 @@ extension ProjectController {
         try fillVolumes(of: container)
         try assignAddresses(run)
         try writeRecord(
-            ContainerRecord(name: reference.name, index: reference.index, service: service, createdAt: container.createdAt),
+            ContainerRecord(
+                name: reference.name, index: reference.index, service: service, createdAt: container.createdAt
+            ),
             directories.record)
         containers[reference.name] = container
     }
@@ -104,7 +110,9 @@ extension ProjectController {
         for mount in container.request.mounts where mount.copyFromImage && mount.subpath == nil {
             switch mount.source {
             case .volume(let name):
-                try copyUp(from: container.request.image.layers, path: mount.target, into: volumes.dataDirectory(name))
+                try copyUp(
+                    from: container.request.image.layers, path: mount.target,
+                    into: volumes.dataDirectory(name))
             case .anonymous(let number):
                 try copyUp(
                     from: container.request.image.layers, path: mount.target,
@@ -148,13 +156,17 @@ extension ProjectController {
 
     private func kill(_ name: String, _ signal: String) throws(Failure) {
         guard let container = containers[name], let pidfd = container.pidfd, container.isLive else { return }
-        guard let number = signalNumber(named: signal) else { throw Failure("there is no signal \"\(signal)\"") }
+        guard let number = signalNumber(signal).map(Int32.init) else {
+            throw Failure("there is no signal \"\(signal)\"")
+        }
         // As Docker: a container killed by hand is not started again by its policy.
         if number == SIGKILL { container.status.stopRequested = true }
         do throws(SyscallError) {
             try retrying("pidfd_send_signal", name) { linux_pidfd_send_signal(pidfd.raw, number) }
         } catch {
-            if error.errno != .noProcess { throw Failure("cannot send \(signal) to container \"\(name)\"", error) }
+            if error.errno != .noProcess {
+                throw Failure("cannot send \(signal) to container \"\(name)\"", error)
+            }
         }
     }
 
@@ -190,14 +202,17 @@ extension ProjectController {
                 if container.phase != .running && container.status.startedAt == nil { all = false }
             case .healthy:
                 if container.phase == .exited, container.restartTimer == nil {
-                    return .never(withLogs(Failure("\(doing) \(endText(container)) before it was healthy"), container))
+                    return .never(
+                        withLogs(Failure("\(doing) \(endText(container)) before it was healthy"), container))
                 }
                 guard container.phase == .running, let health = container.health else {
                     all = false
                     continue
                 }
                 if health.state == .unhealthy {
-                    let output = health.lastOutput.map { $0.isEmpty ? "its check said nothing" : "its check said: \($0)" }
+                    let output = health.lastOutput.map {
+                        $0.isEmpty ? "its check said nothing" : "its check said: \($0)"
+                    }
                     return .never(withLogs(Failure("\(doing) is unhealthy", cause: output), container))
                 }
                 if health.state != .healthy { all = false }
@@ -215,7 +230,9 @@ extension ProjectController {
     }
 
     func endText(_ container: Container) -> String {
-        guard container.status.endKnown, let end = container.status.end else { return "ended, nobody knows how" }
+        guard container.status.endKnown, let end = container.status.end else {
+            return "ended, nobody knows how"
+        }
         if container.status.oomKilled { return "was killed: out of memory" }
         return switch end {
         case .exited(let code): "exited (\(code))"
@@ -227,7 +244,9 @@ extension ProjectController {
     private func withLogs(_ failure: Failure, _ container: Container) -> Failure {
         var lines: [Substring] = []
         for stream in ["stderr", "stdout"] {
-            guard let text = lastOutput(in: container.directories.log, stream: stream), !text.isEmpty else { continue }
+            guard let text = lastOutput(in: container.directories.log, stream: stream), !text.isEmpty else {
+                continue
+            }
             lines += text.split(separator: "\n").suffix(5)
         }
         guard !lines.isEmpty else { return failure }
@@ -239,7 +258,8 @@ extension ProjectController {
 
     private func lastOutput(in directory: String, stream: String) -> String? {
         let names = (try? directoryEntries(directory)) ?? []
-        let last = names.compactMap { $0.hasPrefix(stream + ".") ? Int($0.dropFirst(stream.count + 1)) : nil }.max()
+        let last = names.compactMap { $0.hasPrefix(stream + ".") ? Int($0.dropFirst(stream.count + 1)) : nil }
+            .max()
         guard let last, let fd = try? openFile("\(directory)/\(stream).\(last)") else { return nil }
         let size = (try? fileStatus(of: fd.raw).st_size) ?? 0
         if size > 4096 { lseek(fd.raw, size - 4096, SEEK_SET) }
@@ -262,7 +282,8 @@ extension ProjectController {
                 if container.phase != .running { return nil }
                 guard let health = container.health else { continue }
                 if health.state == .unhealthy {
-                    return .some(Failure("container \"\(container.name)\" is unhealthy", cause: health.lastOutput))
+                    return .some(
+                        Failure("container \"\(container.name)\" is unhealthy", cause: health.lastOutput))
                 }
                 if health.state != .healthy { return nil }
             }
@@ -278,7 +299,10 @@ extension ProjectController {
         readyEnd = end
         if let limit = options.waitTimeout {
             timer = loop.after(limit) {
-                end(Failure("the project is not ready after \(limit.composeText)", advice: "see `covey ps` and `covey logs`"))
+                end(
+                    Failure(
+                        "the project is not ready after \(limit.composeText)",
+                        advice: "see `covey ps` and `covey logs`"))
             }
         }
         checkReady()

@@ -124,7 +124,8 @@ final class PlanRun {
     /// The conditions that are being waited for.
     var awaited: [(index: Int, service: String, condition: DependencyRequest.Condition, required: Bool)] {
         plan.nodes.enumerated().compactMap { index, node in
-            guard states[index] == .running, case .awaitCondition(let service, let condition, let required) = node.operation
+            guard states[index] == .running,
+                case .awaitCondition(let service, let condition, let required) = node.operation
             else { return nil }
             return (index, service, condition, required)
         }

@@ -11,6 +11,7 @@ internal import ContainerRuntime
 internal import FoundationEssentials
 internal import Kernel
 internal import LaunchPlanning
+internal import Networking
 internal import Planning
 internal import Records
 internal import Volumes
@@ -26,6 +27,7 @@ final class ProjectController {
     var cgroup: ProjectCgroup
     var filters = SeccompFilters()
     var networking: ProjectNetworking?
+    let names: NameService
 
     /// The last desired state that was accepted, and its bytes as the client sent them.
     var desired: DesiredState?
@@ -73,13 +75,14 @@ final class ProjectController {
         } catch {
             throw Failure(doing, error)
         }
+        names = NameService(loop: loop)
         bootID = try currentBootID()
         cgroup = try ProjectCgroup(host: try CgroupHost.detect(), project: place.project)
         try cgroup.ensure()
     }
 
     /// Serves until the project is down.
-    func run() throws(Failure) {
+    func serve() throws(Failure) {
         do throws(SyscallError) {
             try readReplay()
         } catch {
@@ -145,10 +148,13 @@ final class ProjectController {
         }
         let reference = ContainerReference(name: name, service: record.service.name, index: record.index)
         let container = Container(
-            reference: reference, service: record.service, createdAt: record.createdAt, directories: directories,
+            reference: reference, service: record.service, createdAt: record.createdAt,
+            directories: directories,
             bootID: bootID)
         containers[name] = container
-        if let status = try readRecord(ContainerStatusRecord.self, directories.run + "/status.json"), status.bootID == bootID {
+        if let status = try readRecord(ContainerStatusRecord.self, directories.run + "/status.json"),
+            status.bootID == bootID
+        {
             container.status = status
             if status.startedAt != nil { container.phase = .exited }
         }
@@ -181,7 +187,9 @@ final class ProjectController {
         container.phase = .running
         container.runningSince = monotonicNanoseconds()
         for (name, fd) in heldBefore.sorted(by: { $0.key < $1.key }) {
-            if name == "dns-udp:" + container.name || name == "dns-tcp:" + container.name { container.nameSockets.append(fd) }
+            if name == "dns-udp:" + container.name || name == "dns-tcp:" + container.name {
+                container.nameSockets.append(fd)
+            }
             if name == "tty:" + container.name { container.terminal = fd }
             if name.hasPrefix("port:\(container.name):") { container.reservations.append(fd) }
         }
@@ -225,7 +233,8 @@ final class ProjectController {
 
     private func loadContents() {
         for name in (try? directoryEntries(contentsDirectory)) ?? [] {
-            guard let digest = Digest(hex: name), let bytes = try? readFile("\(contentsDirectory)/\(name)") else { continue }
+            guard let digest = Digest(hex: name), let bytes = try? readFile("\(contentsDirectory)/\(name)")
+            else { continue }
             contents[digest] = bytes
         }
     }
@@ -235,14 +244,17 @@ final class ProjectController {
     func observe() -> Observation {
         var observation = Observation(project: place.project)
         observation.containers = containers.values.map(\.observed).sorted { $0.name < $1.name }
-        for container in containers.values { observation.requests[container.reference.service] = container.service }
+        for container in containers.values {
+            observation.requests[container.reference.service] = container.service
+        }
         for (name, service) in desired?.services ?? [:] where observation.requests[name] == nil {
             observation.requests[name] = service
         }
         if let networking {
             for name in networking.networks.keys {
                 observation.networks[name] = ObservedNetwork(
-                    name: name, project: networking.owner(of: name) ?? place.project, request: desired?.networks[name])
+                    name: name, project: networking.owner(of: name) ?? place.project,
+                    request: desired?.networks[name])
             }
         }
         return observation

@@ -28,7 +28,9 @@ final class ProjectNetworking {
     }
 
     func ensure(_ request: NetworkRequest) throws(Failure) {
-        networks[request.name] = try host.ensureNetwork(request, project: project, group: group)
+        let state = try host.ensureNetwork(request, project: project, group: group)
+        networks[request.name] = state
+        try host.publish([], networks: [state], project: project)
     }
 
     /// Finds a network of an earlier controller.
@@ -46,13 +48,14 @@ final class ProjectNetworking {
         var wanted: [String: [AddressRequest]] = [:]
         for (name, request) in containers {
             for endpoint in request.networks where addresses[name]?[endpoint.network] == nil {
-                wanted[endpoint.network, default: []].append(AddressRequest(container: name, fixed: endpoint.ipv4Address))
+                wanted[endpoint.network, default: []].append(
+                    AddressRequest(container: name, fixed: endpoint.ipv4Address))
             }
         }
         for (network, requests) in wanted {
             guard let state = networks[network] else { continue }
             let given = try host.assignAddresses(requests, network: state, project: project)
-            for (request, address) in zip(requests, given) { addresses[request.container, default: [:]][network] = address }
+            for (container, address) in given { addresses[container, default: [:]][network] = address }
         }
     }
 
@@ -74,7 +77,9 @@ final class ProjectNetworking {
     {
         var result: [(EndpointRequest, NetworkState, IPv4Address, String)] = []
         for endpoint in request.networks {
-            guard let state = networks[endpoint.network], let address = addresses[container]?[endpoint.network] else { continue }
+            guard let state = networks[endpoint.network],
+                let address = addresses[container]?[endpoint.network]
+            else { continue }
             result.append((endpoint, state, address, "eth\(result.count)"))
         }
         return result
@@ -84,7 +89,8 @@ final class ProjectNetworking {
     func routes(of container: String, _ request: ContainerRequest) -> [(link: String, messages: [UInt8])] {
         let links = interfaces(of: container, request).map { _, state, address, link in
             ContainerLink(
-                name: link, address: address, prefix: state.subnet.prefix, gateway: state.isInternal ? nil : state.gateway)
+                name: link, address: address, prefix: state.subnet.prefix,
+                gateway: state.isInternal ? nil : state.gateway)
         }
         return containerRouteMessages(links: links).map { ($0.linkName, $0.bytes) }
     }
@@ -93,19 +99,28 @@ final class ProjectNetworking {
     func attach(_ container: String, _ request: ContainerRequest, pid: Int32) throws(Failure) {
         for (_, state, address, link) in interfaces(of: container, request) {
             try host.attach(
-                EndpointAttachment(container: container, network: state, address: address, namespace: .pid(pid), linkName: link),
+                EndpointAttachment(
+                    container: container, network: state, address: address, namespace: .pid(pid),
+                    linkName: link),
                 project: project, group: group)
         }
     }
 
     func publish(_ ports: [PublishedPort]) throws(Failure) {
-        if !ports.isEmpty || !networks.isEmpty {
-            try host.firewall.publish(ports, networks: Array(networks.values), project: project)
-        }
+        if !ports.isEmpty { try host.publish(ports, networks: Array(networks.values), project: project) }
+    }
+
+    /// Holds a host port; the error names who has it.
+    func reserve(_ port: PortRequest, service: String) throws(Failure) -> ReservedPort {
+        try host.reservePort(
+            PortReservation(
+                proto: port.proto, address: port.hostAddress.flatMap { IPv4Address($0) } ?? .any,
+                ports: port.published,
+                service: service), project: project)
     }
 
     func unpublish(_ container: String) throws(Failure) {
-        try host.firewall.unpublish(container: container, project: project)
+        try host.unpublish(container: container, project: project)
     }
 
     /// The address published ports go to: the first interface's that has a way out, or else the first's.

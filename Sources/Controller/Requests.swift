@@ -59,7 +59,8 @@ extension ProjectController {
             connection.send(.status(shownContainers()))
         case .exec(let options): exec(options, connection)
         case .launchProgram(let service): showProgram(of: service, connection)
-        case .plan(let options): answer(connection) { () throws(Failure) in try showPlan(options, connection) }
+        case .plan(let options):
+            answer(connection) { () throws(Failure) in try showPlan(options, connection) }
         case .up(let options):
             enqueue(connection, supersedes: false) { [self] in beginUp(options, connection) }
         case .down(let options):
@@ -115,12 +116,15 @@ extension ProjectController {
     private func enqueue(_ connection: ClientConnection, supersedes: Bool, _ begin: @escaping () -> Void) {
         guard !leaving else {
             return connection.finish(
-                .failed(Failure("the project is being taken down", advice: "run the command again in a moment")))
+                .failed(
+                    Failure("the project is being taken down", advice: "run the command again in a moment")))
         }
         guard let run else { return begin() }
         waitingRequests.append(PendingRequest(connection: connection, begin: begin))
         if supersedes {
-            run.cancel(Failure("the command was ended by another", cause: "the project is being stopped or taken down"))
+            run.cancel(
+                Failure(
+                    "the command was ended by another", cause: "the project is being stopped or taken down"))
         } else if runOwner?.isClosed ?? true {
             run.cancel(Failure("the command's client is gone"))
         }
@@ -134,7 +138,9 @@ extension ProjectController {
 
     // MARK: Plans
 
-    private func begin(_ connection: ClientConnection, goesOn: Bool = false, _ make: () throws(Failure) -> Plan) {
+    private func begin(
+        _ connection: ClientConnection, goesOn: Bool = false, _ make: () throws(Failure) -> Plan
+    ) {
         do throws(Failure) {
             let plan = try make()
             execute(plan, for: connection, goesOn: goesOn) { [self] failure in
@@ -151,26 +157,35 @@ extension ProjectController {
         runEnded()
     }
 
-    func execute(_ plan: Plan, for connection: ClientConnection, goesOn: Bool, completion: @escaping (Failure?) -> Void) {
+    func execute(
+        _ plan: Plan, for connection: ClientConnection, goesOn: Bool, completion: @escaping (Failure?) -> Void
+    ) {
         connection.send(.planned(plan.nodes.map { plannedOperation($0) }))
         for notice in plan.notices { connection.send(.notice(notice)) }
         let run = PlanRun(
             plan, goesOn: goesOn, loop: loop,
             execute: { [unowned self] run, index in perform(plan.nodes[index].operation, index, of: run) },
-            progress: { index, state in connection.send(.operation(index: index, state)) }, completion: completion)
+            progress: { index, state in connection.send(.operation(index: index, state)) },
+            completion: completion)
         self.run = run
         runOwner = connection
         run.advance()
     }
 
     private func showPlan(_ options: UpOptions, _ connection: ClientConnection) throws(Failure) {
-        guard let bytes = connection.blobs.first else { throw Failure("cannot plan", cause: "no project was sent") }
-        let wanted = bytes == desiredBytes ? try desired ?? decodeDesired(bytes) : try decodeDesired(bytes)
+        guard let bytes = connection.blobs.first else {
+            throw Failure("cannot plan", cause: "no project was sent")
+        }
+        let wanted: DesiredState
+        if bytes == desiredBytes, let desired { wanted = desired } else { wanted = try decodeDesired(bytes) }
         let plan = try planUp(wanted, observed: try observe(for: wanted), options: planning(options))
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
         let json = (try? encoder.encode(plan)).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        connection.send(.plan(text: plan.description, json: json, operations: plan.nodes.count { $0.operation.changesSomething }))
+        connection.send(
+            .plan(
+                text: plan.description, json: json,
+                operations: plan.nodes.count { $0.operation.changesSomething }))
     }
 
     private func decodeDesired(_ bytes: [UInt8]) throws(Failure) -> DesiredState {
@@ -194,9 +209,15 @@ extension ProjectController {
 
     private func beginUp(_ options: UpOptions, _ connection: ClientConnection) {
         do throws(Failure) {
-            guard let bytes = connection.blobs.first else { throw Failure("cannot bring up", cause: "no project was sent") }
+            guard let bytes = connection.blobs.first else {
+                throw Failure("cannot bring up", cause: "no project was sent")
+            }
             let wanted: DesiredState
-            if bytes == desiredBytes, let desired { wanted = desired } else { wanted = try decodeDesired(bytes) }
+            if bytes == desiredBytes, let desired {
+                wanted = desired
+            } else {
+                wanted = try decodeDesired(bytes)
+            }
             let plan = try planUp(wanted, observed: try observe(for: wanted), options: planning(options))
             try saveContents(Array(connection.blobs.dropFirst()))
             if bytes != desiredBytes { try saveDesired(wanted, bytes) }
@@ -228,7 +249,9 @@ extension ProjectController {
     /// What changes without a new container: restart policy, dependencies, number of replicas.
     private func adoptSettings(of wanted: DesiredState) {
         for container in containers.values {
-            if let service = wanted.services[container.reference.service], service.configHash == container.service.configHash {
+            if let service = wanted.services[container.reference.service],
+                service.configHash == container.service.configHash
+            {
                 container.service = service
             }
         }
@@ -245,7 +268,8 @@ extension ProjectController {
         }
         guard !wanted.volumes.isEmpty else { return observation }
         for volume in try volumes.list() where wanted.volumes[volume.name] != nil {
-            observation.volumes[volume.name] = ObservedVolume(name: volume.name, project: volume.project, request: nil)
+            observation.volumes[volume.name] = ObservedVolume(
+                name: volume.name, project: volume.project, request: nil)
         }
         return observation
     }
@@ -256,7 +280,8 @@ extension ProjectController {
         do throws(Failure) {
             var observation = observe()
             for volume in try volumes.list() where volume.project == place.project {
-                observation.volumes[volume.name] = ObservedVolume(name: volume.name, project: volume.project, request: nil)
+                observation.volumes[volume.name] = ObservedVolume(
+                    name: volume.name, project: volume.project, request: nil)
             }
             var planned = Planning.DownOptions()
             planned.removeVolumes = options.volumes
@@ -294,7 +319,8 @@ extension ProjectController {
         desiredBytes = []
         leaving = true
         for pending in waitingRequests {
-            pending.connection.finish(.failed(Failure("the project was taken down", advice: "run the command again")))
+            pending.connection.finish(
+                .failed(Failure("the project was taken down", advice: "run the command again")))
         }
         try? keeper.quit()
         connection.finish(.done(changed: changed))

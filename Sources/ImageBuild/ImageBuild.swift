@@ -1,3 +1,98 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ImageBuild: Dockerfile → image, with steps run in the container runtime.
+// ImageBuild: Dockerfile → image. Decides which stages are needed, which steps are known already, and what each
+// of the others changes; files are selected and copied here, programs run through a `StepRunner`, layers and
+// images are kept by the image store. It reads no Compose file and prints nothing.
+//
+// This file: the values that go in and come out.
+
+public import Basics
+public import DockerfileSyntax
+
+/// What to build and from what.
+public struct BuildRequest: Sendable {
+    /// Absolute path of the context directory; nil for a Dockerfile that copies nothing from one.
+    public var context: String?
+    /// The Dockerfile's bytes.
+    public var dockerfile: [UInt8]
+    /// What messages call the Dockerfile, and where `<path>.dockerignore` is looked for when it is absolute.
+    public var dockerfilePath: String
+    /// Values for `ARG`s.
+    public var arguments: [String: String]
+    /// The stage to build, by name or number; nil is the last.
+    public var target: String?
+    public var namedContexts: [String: NamedContext]
+    /// References the image gets.
+    public var tags: [String]
+    /// Run every step even where its result is known.
+    public var noCache: Bool
+    /// Labels over those of the Dockerfile.
+    public var labels: [String: String]
+
+    public init(context: String?, dockerfile: [UInt8], dockerfilePath: String = "Dockerfile") {
+        self.context = context
+        self.dockerfile = dockerfile
+        self.dockerfilePath = dockerfilePath
+        arguments = [:]
+        namedContexts = [:]
+        tags = []
+        noCache = false
+        labels = [:]
+    }
+}
+
+/// One of `additional_contexts`.
+public enum NamedContext: Hashable, Sendable {
+    /// An absolute path. Only what is named in it is read.
+    case directory(String)
+    /// A reference the image store resolves.
+    case image(String)
+
+    /// Reads Compose's spelling: an absolute path, `docker-image://REF`, or a transport reference such as `oci:PATH`.
+    public init(name: String, text: String) throws(Failure) {
+        let doing = "cannot use `\(text)` as the additional context `\(name)`"
+        if text.hasPrefix("/") {
+            self = .directory(text)
+        } else if text.hasPrefix("docker-image://") {
+            self = .image(String(text.dropFirst("docker-image://".count)))
+        } else if text.hasPrefix("oci-layout://") {
+            self = .image("oci:" + text.dropFirst("oci-layout://".count))
+        } else if text.hasPrefix("service:") {
+            throw Failure(
+                doing, cause: "contexts built by other services are not supported",
+                advice: "build that service first and name its image: docker-image://IMAGE")
+        } else if text.contains("://") || text.hasPrefix("git@") {
+            throw Failure(
+                doing, cause: "remote contexts are not supported",
+                advice: "fetch it first and name the directory")
+        } else if text.contains(":") {
+            self = .image(text)
+        } else {
+            throw Failure(doing, cause: "it is neither an absolute path nor an image")
+        }
+    }
+}
+
+/// What became of a build.
+public struct BuiltImage: Hashable, Sendable {
+    /// Digest of the image's config.
+    public var id: Digest
+    public var tags: [String]
+    /// Steps that had to be done, and steps whose result was known.
+    public var stepsRun: Int
+    public var stepsCached: Int
+}
+
+/// What a build tells of itself while it goes on.
+public enum BuildEvent: Sendable {
+    public enum Outcome: Sendable, Equatable {
+        /// The result was known.
+        case cached
+        case done(Duration)
+    }
+    /// `number` counts from 1 to `total` over all stages that are needed.
+    case began(number: Int, total: Int, stage: String, text: String)
+    case output(number: Int, line: String)
+    case ended(number: Int, Outcome)
+    case warning(Warning)
+}

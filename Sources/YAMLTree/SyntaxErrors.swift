@@ -46,14 +46,20 @@ func syntaxFailure(_ parser: yaml_parser_t, in file: SourceFile, bomLength: Int)
         advice = "check the indentation: the lines of one block begin in the same column"
     case "could not find expected ':'":
         advice = "a key needs a colon and a space after it; a text over several lines needs quotes or `|`"
-    case "found unexpected end of stream":
-        advice = "a quote is opened and never closed"
     case "did not find expected ',' or ']'", "did not find expected ',' or '}'":
         advice = "a bracket or brace is opened and never closed, or a comma is missing"
     default: break
     }
+    if problem == "found unexpected end of stream", parser.context != nil {
+        // The end of the file says little; the quote that was opened says where to look.
+        let mark = parser.context_mark
+        return Failure(
+            "a quote is opened here and never closed",
+            at: Place(file: file, line: Int(mark.line) + 1, column: Int(mark.column) + 1).location)
+    }
     var cause: String?
-    if let context = parser.context.map({ String(cString: $0) }) {
+    let context = parser.context.map { String(cString: $0) }
+    if let context, context != "while scanning for the next token" {
         cause = context
         if parser.context_mark.line != parser.problem_mark.line {
             cause = "\(context) that begins at line \(parser.context_mark.line + 1)"

@@ -47,6 +47,12 @@
 #include <unistd.h>
 #include "CLinuxNetwork.h"
 #include "linux_bpf.h"
+#include "threads.h"
+#include "process.h"
+
+#include "fsmount.h"
+#include "CLinuxNetwork.h"
+#include "linux_bpf.h"
 
 static inline int linux_errno(void) { return errno; }
 
@@ -206,5 +212,3 @@ static inline int linux_unix_connect(int fd, const char *path) {
     struct sockaddr_un a;
     return linux_unix_address(&a, path) ? -1 : connect(fd, (struct sockaddr *)&a, sizeof a);
 }
-static inline int linux_fsopen(const char *type) { return (int)syscall(430, type, 1); }
-static inline int linux_fsconfig_string(int fs, const char *key, const char *value) { return (int)syscall(431, fs, 1, key, value, 0); }

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// DesiredProject: a loaded project becomes what is sent to the controller: configs and secrets are read, images
+// are made sure of, all is lowered. The bytes are the same for the same project, so that an unchanged one is
+// recognised without being understood.
+
+internal import Basics
+internal import ComposeModel
+internal import ContainerModel
+internal import Controller
+internal import FoundationEssentials
+internal import Kernel
+internal import Planning
+
+/// What `up` and `plan` send: the desired state's JSON, then contents of configs and secrets in digest order.
+func desiredBlobs(_ session: Session, _ project: Project, images: [String: LoweredImage]) throws(Failure)
+    -> [[UInt8]]
+{
+    let lowered = try lower(project, images: images, contents: try fileContents(session, project))
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let description: Data
+    do {
+        description = try encoder.encode(lowered.desired)
+    } catch {
+        throw Failure("cannot write the desired state", cause: "\(error)")
+    }
+    return [Array(description)] + lowered.blobs.sorted { $0.key < $1.key }.map(\.value)
+}
+
+/// The bytes of the configs and secrets that some service uses.
+private func fileContents(_ session: Session, _ project: Project) throws(Failure) -> FileContents {
+    var contents = FileContents()
+    for service in project.services.values {
+        for grant in service.configs where contents.configs[grant.source] == nil {
+            guard let source = project.configs[grant.source] else { continue }
+            contents.configs[grant.source] = try bytes(of: source, "config \"\(grant.source)\"", session)
+        }
+        for grant in service.secrets where contents.secrets[grant.source] == nil {
+            guard let source = project.secrets[grant.source] else { continue }
+            contents.secrets[grant.source] = try bytes(of: source, "secret \"\(grant.source)\"", session)
+        }
+    }
+    return contents
+}
+
+private func bytes(of source: FileSource, _ title: String, _ session: Session) throws(Failure) -> [UInt8] {
+    switch source.content {
+    case .content(let text): return Array(text.utf8)
+    case .environment(let name):
+        guard let value = try session.variables()[name] else {
+            throw Failure(
+                "cannot read \(title)", cause: "the variable \(name) is not set",
+                advice: "set it before running covey", at: source.marks["environment"])
+        }
+        return Array(value.utf8)
+    case .file(let path):
+        do throws(SyscallError) {
+            return try readFile(path)
+        } catch {
+            throw Failure("cannot read \(title)", error, at: source.marks["file"])
+        }
+    }
+}
+
+/// `--scale SERVICE=N` put into the project.
+func applyScale(_ session: Session, to project: inout Project) throws(Failure) {
+    for text in session.arguments.all(.scale) {
+        guard let equals = text.lastIndex(of: "="), let count = Int(text[text.index(after: equals)...]),
+            count >= 0
+        else {
+            throw Failure("cannot understand --scale \(text)", cause: "it is not of the form SERVICE=N")
+        }
+        let name = String(text[..<equals])
+        try checkServices([name], project)
+        project.services[name]?.replicas = count
+    }
+}
+
+/// Every name is a service that is switched on.
+func checkServices(_ names: [String], _ project: Project) throws(Failure) {
+    for name in names where project.services[name] == nil {
+        if project.disabledServices[name] != nil {
+            throw Failure(
+                "service \"\(name)\" is switched off", cause: "none of its profiles is active",
+                advice: "add --profile with one of its profiles")
+        }
+        let near = nearest(to: name, among: project.services.keys.sorted())
+        throw Failure(
+            "no service \"\(name)\" in project \"\(project.name)\"",
+            cause: near.map { "there is a service \"\($0)\"" },
+            advice: "run `covey config --services` for all of them")
+    }
+}
+
+/// The named services with all they depend on; all when none is named.
+func withDependencies(_ names: [String], _ project: Project) -> Set<String> {
+    guard !names.isEmpty else { return Set(project.services.keys) }
+    var found: Set<String> = []
+    var waiting = names
+    while let name = waiting.popLast() {
+        guard found.insert(name).inserted, let service = project.services[name] else { continue }
+        waiting += service.dependsOn.keys
+    }
+    return found
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Flags as data: one table per command, from which parsing, help and completions are made. What a flag means is
+// the command's; here is only how it is written.
+
+internal import Basics
+
+/// Every flag by its long name.
+enum FlagName: String {
+    case alias = "as", ansi, build, detach, env, file, follow, format, help, index, interactive, profile,
+        progress,
+        project = "project-name"
+    case quiet, root, run, scale, services, signal, tail, timeout, timestamps, tty, user, version, volumes,
+        wait,
+        workdir, all
+    case envFile = "env-file"
+    case forceRecreate = "force-recreate"
+    case noCache = "no-cache"
+    case noColor = "no-color"
+    case noLogPrefix = "no-log-prefix"
+    case noTTY = "no-tty"
+    case projectDirectory = "project-directory"
+    case removeOrphans = "remove-orphans"
+    case waitTimeout = "wait-timeout"
+}
+
+/// One flag as it is written and described.
+struct Flag: Sendable {
+    enum Value: Sendable {
+        /// On or off.
+        case none
+        /// One value; the last one counts. The text is its placeholder in help.
+        case one(String)
+        /// As often as wanted.
+        case many(String)
+        /// One of these.
+        case choice([String])
+    }
+    let name: FlagName
+    let short: Character?
+    let value: Value
+    let help: String
+    /// Taken for the habit's sake and not shown.
+    let hidden: Bool
+
+    init(_ name: FlagName, _ short: Character?, _ value: Value, _ help: String) {
+        self.init(name, short, help, hidden: false, value: value)
+    }
+
+    init(_ name: FlagName, _ short: Character?, _ help: String, hidden: Bool = false, value: Value = .none) {
+        self.name = name
+        self.short = short
+        self.value = value
+        self.help = help
+        self.hidden = hidden
+    }
+
+    var takesValue: Bool {
+        if case .none = value { return false }
+        return true
+    }
+
+    /// `-n, --tail N`
+    var spelling: String {
+        let short = short.map { "-\($0), " } ?? "    "
+        switch value {
+        case .none: return "\(short)--\(name.rawValue)"
+        case .one(let placeholder), .many(let placeholder): return "\(short)--\(name.rawValue) \(placeholder)"
+        case .choice(let choices): return "\(short)--\(name.rawValue) \(choices.joined(separator: "|"))"
+        }
+    }
+}
+
+/// How many arguments beside its flags a command takes.
+struct Operands: Sendable {
+    let usage: String
+    let least: Int
+    let most: Int?
+
+    static let none = Operands(usage: "", least: 0, most: 0)
+    static let services = Operands(usage: "[SERVICE…]", least: 0, most: nil)
+    static func exactly(_ usage: String, _ count: Int) -> Operands {
+        Operands(usage: usage, least: count, most: count)
+    }
+    static func atLeast(_ usage: String, _ count: Int) -> Operands {
+        Operands(usage: usage, least: count, most: nil)
+    }
+}
+
+/// One command: its name (two words for `image ls`), its flags and what runs it.
+struct CommandDefinition: Sendable {
+    let name: String
+    let summary: String
+    let operands: Operands
+    /// Further text of its help.
+    let details: String
+    let flags: [Flag]
+    /// Touches the kernel or the state directory.
+    let needsRoot: Bool
+    /// Flags end at the first operand: what follows is another program's.
+    let passesRest: Bool
+    let run: @Sendable (Session) throws(Failure) -> Int32
+
+    /// Its operands are services of the project.
+    var namesServices: Bool { operands.usage == Operands.services.usage }
+
+    init(
+        _ name: String, _ summary: String, operands: Operands = .none, details: String = "",
+        flags: [Flag] = [],
+        needsRoot: Bool = true, passesRest: Bool = false,
+        run: @escaping @Sendable (Session) throws(Failure) -> Int32
+    ) {
+        self.name = name
+        self.summary = summary
+        self.operands = operands
+        self.details = details
+        self.flags = flags
+        self.needsRoot = needsRoot
+        self.passesRest = passesRest
+        self.run = run
+    }
+}
+
+/// What the user wrote, understood.
+struct Arguments {
+    private(set) var switches: [FlagName: Bool] = [:]
+    private(set) var values: [FlagName: [String]] = [:]
+    var operands: [String] = []
+
+    mutating func set(_ name: FlagName, _ value: Bool) { switches[name] = value }
+    mutating func add(_ name: FlagName, _ value: String) { values[name, default: []].append(value) }
+
+    func has(_ name: FlagName) -> Bool { switches[name] ?? false }
+    func last(_ name: FlagName) -> String? { values[name]?.last }
+    func all(_ name: FlagName) -> [String] { values[name] ?? [] }
+
+    /// A flag's whole number, nil when it isn't given.
+    func number(_ name: FlagName, atLeast least: Int = 0) throws(Failure) -> Int? {
+        guard let text = last(name) else { return nil }
+        guard let number = Int(text), number >= least else {
+            throw Failure(
+                "cannot understand --\(name.rawValue) \(text)",
+                cause: "it is no whole number from \(least) on")
+        }
+        return number
+    }
+
+    /// Seconds (`10`) or a Compose duration (`1m30s`), nil when it isn't given.
+    func duration(_ name: FlagName) throws(Failure) -> Duration? {
+        guard let text = last(name) else { return nil }
+        if let seconds = Int64(text), seconds >= 0 { return .seconds(seconds) }
+        if let duration = Duration(compose: text) { return duration }
+        throw Failure(
+            "cannot understand --\(name.rawValue) \(text)", cause: "it is neither seconds nor a duration",
+            advice: "write seconds, or a duration such as 1m30s")
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// LogFeed: the logs of a project's containers on their way to the user; containers may join while it runs.
+
+internal import Basics
+internal import Controller
+internal import Kernel
+
+final class LogFeed {
+    private let project: String
+    private let choice: LogChoice
+    /// For containers that are there at the beginning; of those that join later everything is shown.
+    private let tail: Int?
+    private let printer: LogPrinter
+    private let merge = LogMerge()
+    private var known: Set<String> = []
+    private var started = false
+    private var watch: LogWatch?
+
+    /// How long to rely on inotify alone: before Linux 6.6 a splice(2) into a file told nobody, and an index record
+    /// may come after its bytes.
+    static let look = Duration.milliseconds(500)
+
+    init(project: String, choice: LogChoice, tail: Int?, printer: LogPrinter) {
+        self.project = project
+        self.choice = choice
+        self.tail = tail
+        self.printer = printer
+    }
+
+    var isEmpty: Bool { known.isEmpty }
+
+    /// Readable when something was written; -1 before `add`.
+    var wakeup: LogWatch? { watch }
+
+    /// Takes in those containers that are wanted and new.
+    func add(_ containers: [LogContainer]) throws(Failure) {
+        let new = containers.filter { choice.wants($0) && !known.contains($0.name) }
+            .sorted { ($0.service, $0.index) < ($1.service, $1.index) }
+        for container in new {
+            // One that has no directory yet has written nothing; it is asked for again with the next status.
+            guard exists(container.directory) else { continue }
+            known.insert(container.name)
+            let prefix = "\(project)-"
+            let label =
+                container.name.hasPrefix(prefix)
+                ? String(container.name.dropFirst(prefix.count)) : container.name
+            printer.announce(label)
+            try merge.add(LogSource(label: label, directory: container.directory), tail: started ? nil : tail)
+            if watch == nil { watch = try LogWatch() }
+            try watch?.add(container.directory)
+        }
+        if !started, !known.isEmpty {
+            merge.orderTails()
+            started = true
+        }
+    }
+
+    /// Prints what is there. `last`: nothing will follow, so lines without an end are printed too.
+    func printAvailable(last: Bool) throws(Failure) {
+        watch?.drain()
+        while let line = try merge.next() { printer.print(line) }
+        if last { for line in merge.rest() { printer.print(line) } }
+        printer.flush()
+    }
+
+    func say(_ text: String) { printer.say(text) }
+
+    /// The end of a feed that all containers have left.
+    func finish() throws(Failure) -> Int32 {
+        try printAvailable(last: true)
+        return 0
+    }
+}
+
+/// The directories' watch, with errors in the user's words.
+final class LogWatch {
+    private let directories: DirectoryWatch
+
+    init() throws(Failure) {
+        directories = try kernel("cannot follow the logs") { () throws(SyscallError) in try DirectoryWatch() }
+    }
+
+    var raw: Int32 { directories.raw }
+    func drain() { directories.drain() }
+
+    func add(_ path: String) throws(Failure) {
+        do throws(SyscallError) {
+            try directories.add(path)
+        } catch {
+            throw Failure("cannot follow the log in \(path)", error)
+        }
+    }
+}
+
+/// The controller's `watch`: the containers' states as they change.
+final class StatusWatch {
+    private let client: ControlClient
+    private let place: ProjectPlace
+    private var containers: [ContainerStatus]?
+
+    struct News {
+        /// The states, when they changed.
+        var containers: [ContainerStatus]?
+        var signal: Int32?
+        /// The controller left: the project is down.
+        var ended = false
+    }
+
+    init(_ client: ControlClient, _ place: ProjectPlace) throws(Failure) {
+        self.client = client
+        self.place = place
+        try client.send(.watch)
+    }
+
+    /// Everything has ended and nothing will start again; false while nothing is known.
+    var everyoneEnded: Bool {
+        guard let containers, !containers.isEmpty else { return false }
+        return containers.allSatisfy { $0.state == .exited || $0.state == .dead }
+    }
+
+    /// Waits for a state, a signal, bytes in the logs or another descriptor, or the time.
+    func wait(signals: SignalStream, logs: LogWatch?, also other: Int32 = -1, atMost limit: Duration)
+        throws(Failure)
+        -> News
+    {
+        let ready = try kernel("cannot wait for the controller") { () throws(SyscallError) in
+            try waitReadable([client.descriptor, signals.raw, logs?.raw ?? -1, other], atMost: limit)
+        }
+        var news = News()
+        if ready[1] { news.signal = signals.next() }
+        if ready[0] {
+            news.ended = try !client.fill()
+            while let (event, _) = try client.nextBuffered() {
+                switch event {
+                case .status(let states):
+                    news.containers = states
+                    containers = states
+                case .failed(let failure): throw failure
+                case .done: news.ended = true
+                default: break
+                }
+            }
+        }
+        return news
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// LogMerging: the streams of several containers as one row of lines, ordered by the time they came.
+
+internal import Basics
+
+/// One container's output.
+final class LogSource {
+    /// Before each line: `web-1`.
+    let label: String
+    let directory: String
+    let standard: LogStream
+    let errors: LogStream
+
+    init(label: String, directory: String) {
+        self.label = label
+        self.directory = directory
+        standard = LogStream(directory: directory, name: "stdout")
+        errors = LogStream(directory: directory, name: "stderr")
+    }
+}
+
+/// A line and where it came from.
+struct MergedLine: Equatable {
+    var label: String
+    var isError: Bool
+    var line: LogLine
+}
+
+final class LogMerge {
+    private(set) var sources: [LogSource] = []
+    /// Lines of the tails, in front of what the streams still have.
+    private var front: [MergedLine] = []
+
+    /// Adds a container; `tail` lines of what it wrote so far, nil for all.
+    func add(_ source: LogSource, tail: Int?) throws(Failure) {
+        sources.append(source)
+        guard let tail else { return }
+        try source.standard.start(last: tail)
+        try source.errors.start(last: tail)
+        guard tail > 0 else { return }
+        // Each stream gives its last lines; together they are up to twice as many as wanted.
+        var lines: [MergedLine] = []
+        while let line = try next(among: [source]) { lines.append(line) }
+        front += lines.suffix(tail)
+    }
+
+    /// Orders what the tails of several containers gave. Called once, when all are added.
+    func orderTails() {
+        // Stable by hand: equal times stay in the order they were added.
+        front = front.enumerated().sorted {
+            ($0.element.line.time, $0.offset) < ($1.element.line.time, $1.offset)
+        }.map(\.element)
+        front.reverse()
+    }
+
+    /// The earliest line that is there and was not taken yet; nil when all was taken for now.
+    func next() throws(Failure) -> MergedLine? {
+        if let line = front.popLast() { return line }
+        return try next(among: sources)
+    }
+
+    /// Last lines without a line feed, when nothing more will be written.
+    func rest() -> [MergedLine] {
+        sources.flatMap { source in
+            [(source.standard, false), (source.errors, true)].compactMap { stream, isError in
+                stream.takeRest().map { MergedLine(label: source.label, isError: isError, line: $0) }
+            }
+        }
+    }
+
+    private func next(among sources: [LogSource]) throws(Failure) -> MergedLine? {
+        var best: (source: LogSource, isError: Bool, line: LogLine)?
+        for source in sources {
+            if let line = try source.standard.peek(), line.time < best?.line.time ?? .max {
+                best = (source, false, line)
+            }
+            if let line = try source.errors.peek(), line.time < best?.line.time ?? .max {
+                best = (source, true, line)
+            }
+        }
+        guard let best else { return nil }
+        (best.isError ? best.source.errors : best.source.standard).advance()
+        return MergedLine(label: best.source.label, isError: best.isError, line: best.line)
+    }
+}

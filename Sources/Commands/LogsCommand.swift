@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `logs`: reads the segment files itself, so that it works without a controller; with -f it is woken by inotify and
+// learns of new containers from the controller.
+
+internal import Basics
+internal import Controller
+internal import Kernel
+
+func runLogs(_ session: Session) throws(Failure) -> Int32 {
+    let arguments = session.arguments
+    let place = try session.place()
+    var tail: Int?
+    if let text = arguments.last(.tail), text != "all" {
+        // As Docker's: a negative number means all.
+        guard let number = Int(text) else {
+            throw Failure("cannot understand --tail \(text)", cause: "it is neither a number nor \"all\"")
+        }
+        tail = number < 0 ? nil : number
+    }
+    let choice = LogChoice(services: arguments.operands, index: try arguments.number(.index, atLeast: 1))
+    let feed = LogFeed(
+        project: place.project, choice: choice, tail: tail,
+        printer: LogPrinter(
+            out: session.out, errors: session.errors,
+            style: .init(prefix: !arguments.has(.noLogPrefix), times: arguments.has(.timestamps))))
+    guard let client = try ControlClient.connect(to: place) else {
+        try feed.add(containersOnDisk(place))
+        guard !feed.isEmpty || exists(place.directory) else {
+            throw Failure(
+                "project \"\(place.project)\" has no logs", cause: "nothing of it is in \(place.directory)",
+                advice: "run `covey up`")
+        }
+        try feed.printAvailable(last: true)
+        return 0
+    }
+    if !arguments.has(.follow) {
+        let containers = try session.containers(place)
+        try checkKnown(arguments.operands, containers, session)
+        try feed.add(containers.map(LogContainer.init))
+        try feed.printAvailable(last: true)
+        return 0
+    }
+    return try followLogs(feed, client, session, place)
+}
+
+private func checkKnown(_ names: [String], _ containers: [ContainerStatus], _ session: Session)
+    throws(Failure)
+{
+    for name in names where !containers.contains(where: { $0.service == name }) {
+        try checkServices([name], try session.project())
+    }
+}
+
+private func followLogs(_ feed: LogFeed, _ client: ControlClient, _ session: Session, _ place: ProjectPlace)
+    throws(Failure) -> Int32
+{
+    let signals = try interruptSignals()
+    let watch = try StatusWatch(client, place)
+    while true {
+        let news = try watch.wait(signals: signals, logs: feed.wakeup, atMost: LogFeed.look)
+        if let containers = news.containers { try feed.add(containers.map(LogContainer.init)) }
+        try feed.printAvailable(last: news.ended)
+        if news.signal != nil { return interruptedCode }
+        if news.ended || watch.everyoneEnded { return try feed.finish() }
+    }
+}
+
+/// Which containers' logs are wanted.
+struct LogChoice {
+    var services: [String] = []
+    var index: Int?
+
+    func wants(_ container: LogContainer) -> Bool {
+        (services.isEmpty || services.contains(container.service))
+            && (index == nil || index == container.index)
+    }
+}
+
+/// What the logs need to know of a container.
+struct LogContainer: Equatable {
+    var name: String
+    var service: String
+    var index: Int
+    var directory: String
+}
+
+extension LogContainer {
+    init(_ status: ContainerStatus) {
+        self.init(
+            name: status.name, service: status.service, index: status.index, directory: status.logDirectory)
+    }
+}
+
+/// The containers whose logs are on the disk, when no controller is there to ask. A container's name is
+/// `<project>-<service>-<index>`; of another name, it is its own service.
+func containersOnDisk(_ place: ProjectPlace) throws(Failure) -> [LogContainer] {
+    let directory = "\(place.directory)/containers"
+    let names: [String]
+    do throws(SyscallError) {
+        names = try directoryEntries(directory)
+    } catch {
+        if error.errno == .noEntry { return [] }
+        throw Failure("cannot list the containers of project \"\(place.project)\"", error)
+    }
+    return names.map { name in
+        var container = LogContainer(
+            name: name, service: name, index: 1, directory: "\(directory)/\(name)/log")
+        let prefix = "\(place.project)-"
+        if name.hasPrefix(prefix), let dash = name.lastIndex(of: "-"),
+            let index = Int(name[name.index(after: dash)...]),
+            dash > name.index(name.startIndex, offsetBy: prefix.count)
+        {
+            container.service = String(name[name.index(name.startIndex, offsetBy: prefix.count)..<dash])
+            container.index = index
+        }
+        return container
+    }
+}

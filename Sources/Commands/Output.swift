@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Output: bytes to the user's descriptors, and colours where they are wanted. A reader that went away (`| head`)
+// ends the process by SIGPIPE as it ends every other program.
+
+internal import Basics
+internal import Kernel
+
+/// One of the user's descriptors.
+struct Output {
+    let fd: Int32
+    /// SGR sequences are welcome.
+    let colours: Bool
+    /// Cursor movement is welcome.
+    let isTerminal: Bool
+
+    func write(_ text: String) { write(Array(text.utf8)) }
+
+    func write(_ bytes: [UInt8]) {
+        // Nobody is left to tell when the user's own descriptor is gone.
+        try? writeAll(fd, bytes)
+    }
+
+    func line(_ text: String) { write("\(text)\n") }
+}
+
+/// SGR colours (ECMA-48, 8.3.117).
+enum Colour: Int {
+    case red = 31
+    case green = 32
+    case yellow = 33
+    case blue = 34
+    case magenta = 35
+    case cyan = 36
+    case brightGreen = 92
+    case brightYellow = 93
+    case brightBlue = 94
+    case brightMagenta = 95
+    case brightCyan = 96
+    case grey = 90
+
+    func paint(_ text: String, when wanted: Bool) -> String {
+        wanted ? "\u{1b}[\(rawValue)m\(text)\u{1b}[0m" : text
+    }
+}
+
+/// Whether to use escape sequences: --ansi, --no-color, NO_COLOR (no-color.org), TERM.
+struct AnsiChoice {
+    enum Wish: String { case auto, always, never }
+    let wish: Wish
+    let noColour: Bool
+    let dumb: Bool
+
+    init(_ arguments: Arguments, _ invocation: Invocation) {
+        let text = arguments.last(.ansi) ?? invocation.variable("COMPOSE_ANSI") ?? "auto"
+        wish = arguments.has(.noColor) ? .never : Wish(rawValue: text) ?? .auto
+        noColour = invocation.variable("NO_COLOR") != nil
+        dumb = invocation.variable("TERM") == "dumb"
+    }
+
+    func output(_ fd: Int32) -> Output {
+        let terminal = isTerminal(fd) && !dumb && wish != .never
+        return Output(
+            fd: fd, colours: wish == .always || (wish == .auto && terminal && !noColour), isTerminal: terminal
+        )
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ProjectLoading: the command line's wishes handed to the Compose loader, and the files it asks for read.
+
+internal import Basics
+internal import ComposeLoader
+internal import Kernel
+
+/// Loads the project a session is about; what is worth saying about it goes to the error output.
+func loadProject(_ session: Session) throws(Failure) -> LoadedProject {
+    let (invocation, arguments) = (session.invocation, session.arguments)
+    var options = LoadOptions(workingDirectory: invocation.directory, environment: invocation.environment)
+    options.files = arguments.all(.file)
+    options.projectName = arguments.last(.project)
+    options.projectDirectory = arguments.last(.projectDirectory).map(invocation.absolute)
+    options.envFiles = arguments.all(.envFile)
+    options.profiles = arguments.all(.profile)
+    if session.command.namesServices { options.services = arguments.operands }
+    let loaded = try loadProject(options, reading: fileAccess(input: invocation.input))
+    for warning in loaded.warnings { session.errors.line(warningText(warning)) }
+    return loaded
+}
+
+private func fileAccess(input: Int32) -> FileAccess {
+    FileAccess(
+        read: { (path: String) throws(Failure) -> [UInt8]? in
+            do throws(SyscallError) {
+                return try readFile(path == "-" ? "/proc/self/fd/\(input)" : path)
+            } catch {
+                if error.errno == .noEntry || error.errno == .notDirectory { return nil }
+                throw Failure("cannot read \(path)", error)
+            }
+        },
+        exists: { path in (try? fileStatus(path, follow: true)) != nil })
+}
+
+/// A failure that stops nothing: `compose.yaml:3:1: warning: …`
+func warningText(_ failure: Failure) -> String {
+    var text = failure.location.map { "\($0): " } ?? ""
+    text += "warning: \(failure.doing)"
+    if let cause = failure.cause { text += "\n  cause: \(cause)" }
+    if let advice = failure.advice { text += "\n  try:   \(advice)" }
+    return text
+}

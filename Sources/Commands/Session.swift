@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Session: one run of one command: what was given, where output goes, and the project it is about. Everything is
+// made when it is first asked for; `--help` pays for nothing.
+
+internal import Basics
+internal import CLinux
+internal import ComposeLoader
+internal import ComposeModel
+internal import Controller
+internal import Kernel
+
+final class Session {
+    let invocation: Invocation
+    let command: CommandDefinition
+    let arguments: Arguments
+    private let ansi: AnsiChoice
+    private var loaded: LoadedProject?
+
+    init(_ invocation: Invocation, _ command: CommandDefinition, _ arguments: Arguments) {
+        self.invocation = invocation
+        self.command = command
+        self.arguments = arguments
+        ansi = AnsiChoice(arguments, invocation)
+    }
+
+    var out: Output { ansi.output(invocation.output) }
+    var errors: Output { ansi.output(invocation.errors) }
+
+    /// COVEY_ROOT: images, volumes, what projects are.
+    var root: String {
+        invocation.absolute(arguments.last(.root) ?? invocation.variable("COVEY_ROOT") ?? "/var/lib/covey")
+    }
+
+    /// COVEY_RUN: sockets and what lives until the next boot.
+    var run: String {
+        invocation.absolute(arguments.last(.run) ?? invocation.variable("COVEY_RUN") ?? "/run/covey")
+    }
+
+    func place(_ project: String) -> ProjectPlace { ProjectPlace(project: project, root: root, run: run) }
+
+    func progress(_ title: String) throws(Failure) -> Progress {
+        let text = arguments.last(.progress) ?? invocation.variable("COMPOSE_PROGRESS") ?? "auto"
+        guard let mode = ProgressMode(rawValue: text) else {
+            throw Failure(
+                "cannot understand COMPOSE_PROGRESS=\(text)",
+                cause: "it is none of auto, tty, plain, json, quiet")
+        }
+        return Progress(title, mode: mode, output: errors)
+    }
+
+    /// The project of the Compose files, loaded once.
+    func project() throws(Failure) -> Project { try load().project }
+
+    /// The environment with the environment files, where `environment:` of configs and secrets looks.
+    func variables() throws(Failure) -> [String: String] { try load().environment }
+
+    private func load() throws(Failure) -> LoadedProject {
+        if let loaded { return loaded }
+        let new = try loadProject(self)
+        loaded = new
+        return new
+    }
+
+    /// Where the project's state is. With `--project-name` no Compose file is needed.
+    func place() throws(Failure) -> ProjectPlace {
+        if let name = arguments.last(.project) ?? invocation.variable("COMPOSE_PROJECT_NAME"),
+            arguments.all(.file).isEmpty
+        {
+            return place(try checked(projectName: name))
+        }
+        return place(try project().name)
+    }
+
+    /// 02-model.md: a name is a directory and a cgroup, so its letters are few.
+    private func checked(projectName name: String) throws(Failure) -> String {
+        let letters = name.utf8.allSatisfy {
+            (97...122).contains($0) || (48...57).contains($0) || $0 == 45 || $0 == 95
+        }
+        guard let first = name.utf8.first, letters, first != 45, first != 95 else {
+            throw Failure(
+                "\"\(name)\" is no project name",
+                cause: "lower-case letters, digits, `-` and `_` make one, the first a letter or digit")
+        }
+        return name
+    }
+
+    /// The project's controller, started when state is there to look after; nil when the project is not up.
+    func controller(_ place: ProjectPlace) throws(Failure) -> ControlClient? {
+        if let running = try ControlClient.connect(to: place) { return running }
+        guard exists("\(place.directory)/project.json") else { return nil }
+        return try startController(place)
+    }
+
+    /// The project's controller, or the error that nothing is up.
+    func runningController() throws(Failure) -> ControlClient {
+        let place = try place()
+        if let client = try controller(place) { return client }
+        throw Failure(
+            "project \"\(place.project)\" is not up", cause: "nothing of it is in \(place.directory)",
+            advice: "run `covey up`")
+    }
+
+    /// The containers that exist, by name; empty when the project is not up.
+    func containers(_ place: ProjectPlace) throws(Failure) -> [ContainerStatus] {
+        guard let client = try controller(place) else { return [] }
+        try client.send(.status)
+        var found: [ContainerStatus] = []
+        while let (event, _) = try client.next() {
+            switch event {
+            case .status(let containers): found = containers
+            case .failed(let failure): throw failure
+            case .done: return found.sorted { ($0.service, $0.index) < ($1.service, $1.index) }
+            default: break
+            }
+        }
+        throw hangup(place)
+    }
+
+    func hangup(_ place: ProjectPlace) -> Failure {
+        Failure(
+            "lost the controller of project \"\(place.project)\"", cause: "it closed the control socket",
+            advice: "run the command again; what runs keeps running")
+    }
+}
+
+/// The project's controller, started when none runs.
+func connectOrStart(_ place: ProjectPlace) throws(Failure) -> ControlClient {
+    if let running = try ControlClient.connect(to: place) { return running }
+    return try startController(place)
+}
+
+/// Namespaces, mounts and cgroups need them; said before anything is tried.
+func requireRoot(_ command: String) throws(Failure) {
+    guard geteuid() == 0 else {
+        throw Failure(
+            "cannot run `covey \(command)`", cause: "no root rights: the user id is \(geteuid())",
+            advice: "run it with sudo")
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `up` and `plan`: the declared project handed to the controller, which makes it so or says what it would do.
+
+internal import Basics
+internal import ComposeModel
+internal import Controller
+internal import Kernel
+internal import struct Planning.LoweredImage
+
+func runUp(_ session: Session) throws(Failure) -> Int32 {
+    let arguments = session.arguments
+    var project = try session.project()
+    try checkServices(arguments.operands, project)
+    try applyScale(session, to: &project)
+    guard !project.services.isEmpty else {
+        throw Failure(
+            "project \"\(project.name)\" has no service to start", cause: nil,
+            advice: project.disabledServices.isEmpty
+                ? "declare one under `services`" : "switch some on with --profile")
+    }
+    let place = session.place(project.name)
+    let wait = arguments.has(.wait) || arguments.last(.waitTimeout) != nil
+    let detached = arguments.has(.detach) || wait
+    if arguments.has(.detach), arguments.has(.timestamps) || arguments.has(.noLogPrefix) {
+        throw Failure("cannot show logs with --detach", advice: "leave --detach out, or run `covey logs`")
+    }
+    var options = UpOptions()
+    options.services = arguments.operands
+    options.forceRecreate = arguments.has(.forceRecreate)
+    options.removeOrphans = arguments.has(.removeOrphans)
+    options.wait = wait
+    options.waitTimeout = try arguments.duration(.waitTimeout)
+    let grace = try arguments.duration(.timeout)
+
+    let wanted = withDependencies(arguments.operands, project)
+    let progress = try session.progress("up")
+    let images: [String: LoweredImage]
+    do throws(Failure) {
+        images = try resolveImages(
+            session, &project, wanted: wanted, build: arguments.has(.build), progress)
+    } catch {
+        progress.end()
+        throw error
+    }
+    let blobs = try desiredBlobs(session, project, images: images)
+    let signals = try interruptSignals()
+    let client = try connectOrStart(place)
+    try client.send(.up(options), blobs: blobs)
+    let answer = try follow(client, place, progress, signals: signals)
+    if answer.interrupted {
+        if !detached { return try stopAfterInterrupt(session, place, signals, grace) }
+        return interruptedCode
+    }
+    if !answer.changed {
+        let count = wanted.count
+        progress.notice(
+            "project \"\(project.name)\" unchanged, \(count) service\(count == 1 ? "" : "s") running")
+    }
+    if detached { return 0 }
+    return try attach(session, place, signals, services: arguments.operands, grace: grace)
+}
+
+func runPlan(_ session: Session) throws(Failure) -> Int32 {
+    var project = try session.project()
+    try checkServices(session.arguments.operands, project)
+    try applyScale(session, to: &project)
+    let place = session.place(project.name)
+    var options = UpOptions()
+    options.services = session.arguments.operands
+    options.forceRecreate = session.arguments.has(.forceRecreate)
+    options.removeOrphans = session.arguments.has(.removeOrphans)
+    let progress = Progress("plan", mode: .quiet, output: session.errors)
+    let wanted = withDependencies(session.arguments.operands, project)
+    let images = try resolveImages(session, &project, wanted: wanted, build: false, progress)
+    let blobs = try desiredBlobs(session, project, images: images)
+    let client = try connectOrStart(place)
+    try client.send(.plan(options), blobs: blobs)
+    let answer = try follow(client, place, progress)
+    guard let plan = answer.plan else { throw session.hangup(place) }
+    if session.arguments.last(.format) == "json" {
+        session.out.write(plan.json.hasSuffix("\n") ? plan.json : "\(plan.json)\n")
+    } else if plan.operations == 0 {
+        session.out.line("nothing to do: project \"\(project.name)\" is as declared")
+    } else {
+        session.out.write(plan.text.hasSuffix("\n") ? plan.text : "\(plan.text)\n")
+    }
+    return plan.operations == 0 ? 0 : 2
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Basics
+public import OCIFormats
+
+/// Layers over each other, as an image or a step of a build has them.
+public struct LayerStack: Hashable, Sendable {
+    /// Digests of the uncompressed layers, lowest first.
+    public var diffIDs: [Digest]
+    /// The unpacked directories, topmost first, no path twice.
+    public var lowers: [String]
+
+    public init(diffIDs: [Digest] = [], lowers: [String] = []) {
+        self.diffIDs = diffIDs
+        self.lowers = lowers
+    }
+}
+
+/// An image a build begins with or copies from.
+public struct BaseImage: Sendable {
+    public var reference: String
+    public var layers: LayerStack
+    /// nil for a root file system that is used in place, which can be copied from and not built on.
+    public var config: ImageConfig?
+
+    public init(reference: String, layers: LayerStack, config: ImageConfig?) {
+        self.reference = reference
+        self.layers = layers
+        self.config = config
+    }
+}
+
+/// What a build needs of the image store.
+public struct BuildStore {
+    /// The state directory; the build's own cache is `buildcache/` in it.
+    public var root: String
+    public var resolve: (_ reference: String) throws(Failure) -> BaseImage
+    /// The stack that was kept under a key; nil when there is none or a layer of it is gone.
+    public var recall: (_ key: Digest) -> LayerStack?
+    /// Makes a directory, an overlay's upper, the topmost layer and keeps the stack under the key. The directory
+    /// may be taken away.
+    public var keep: (_ stack: LayerStack, _ upper: String, _ key: Digest) throws(Failure) -> LayerStack
+    /// Makes an image of a stack and gives it names; the result is the image's id. Costs little when all is there.
+    public var commit:
+        (_ stack: LayerStack, _ config: ImageConfig, _ tags: [String]) throws(Failure) -> Digest
+
+    public init(
+        root: String, resolve: @escaping (String) throws(Failure) -> BaseImage,
+        recall: @escaping (Digest) -> LayerStack?,
+        keep: @escaping (LayerStack, String, Digest) throws(Failure) -> LayerStack,
+        commit: @escaping (LayerStack, ImageConfig, [String]) throws(Failure) -> Digest
+    ) {
+        self.root = root
+        self.resolve = resolve
+        self.recall = recall
+        self.keep = keep
+        self.commit = commit
+    }
+}

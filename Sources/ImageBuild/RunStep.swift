@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// RUN: a program over the layers so far. A script given as a heredoc with a `#!` line is put into the root for as
+// long as it runs, as it has to be somewhere the program can open.
+
+internal import Basics
+internal import DockerfileSyntax
+internal import Kernel
+
+extension BuildSession {
+    private static let scriptName = ".covey-heredoc"
+
+    func runStep(_ run: RunInstruction, _ instruction: Instruction, _ name: String, _ state: inout StageState)
+        throws(Failure)
+    {
+        var script: [UInt8]?
+        let arguments = runArguments(run, state, &script)
+        let environment = state.runEnvironment
+        let user = state.config.user ?? ""
+        let directory = state.workingDirectory
+        var key = KeyBuilder()
+        key.add("run")
+        key.add(arguments)
+        if let script { key.add(script) }
+        key.add(environment)
+        key.add(directory)
+        key.add(user)
+        key.add(run.network ? "network" : "none")
+        // Proxies reach the program and are, undeclared, no part of what it makes.
+        var effective = Environment(environment)
+        for (name, value) in given.proxies() where effective[name] == nil { effective[name] = value }
+        try changeFiles(key, instruction, name, &state) { (area: StepArea) throws(Failure) in
+            let scriptPath = "\(area.upper)/\(BuildSession.scriptName)"
+            if let script {
+                do throws(SyscallError) { try writeFile(scriptPath, script, mode: 0o755) } catch {
+                    throw Failure("cannot write the heredoc of \(place(instruction))", error)
+                }
+            }
+            let (step, progress) = (currentNumber, progress)
+            let lines = OutputLines { progress(.output(number: step, line: $0)) }
+            let code = try runner.run(
+                StepRequest(
+                    lowers: area.lowers, upper: area.upper, work: area.work, arguments: arguments,
+                    environment: effective.list, workingDirectory: directory, user: user,
+                    network: run.network,
+                    output: { lines.take($0) }))
+            lines.finish()
+            guard code == 0 else { throw failure(instruction, arguments, code, lines.last) }
+            if script != nil {
+                do throws(SyscallError) { try removeFile(scriptPath) } catch {
+                    throw Failure("cannot remove the heredoc of \(place(instruction))", error)
+                }
+            }
+        }
+    }
+
+    /// What to execute. A lone heredoc is the script itself; one among other words is text for the shell.
+    private func runArguments(_ run: RunInstruction, _ state: StageState, _ script: inout [UInt8]?)
+        -> [String]
+    {
+        guard case .shell(let text) = run.command, !run.heredocs.isEmpty else {
+            return state.arguments(of: run.command)
+        }
+        if run.heredocs.count == 1, isLoneHeredoc(text), let heredoc = run.heredocs.first {
+            if heredoc.content.hasPrefix("#!") {
+                script = Array(heredoc.content.utf8)
+                return ["/\(BuildSession.scriptName)"]
+            }
+            return state.shell + [heredoc.content]
+        }
+        var full = text
+        for heredoc in run.heredocs { full += "\n\(heredoc.raw)\(heredoc.name)" }
+        return state.shell + [full]
+    }
+
+    private func isLoneHeredoc(_ text: String) -> Bool {
+        text.hasPrefix("<<") && !text.contains(where: \.isWhitespace)
+    }
+
+    private func failure(_ instruction: Instruction, _ arguments: [String], _ code: Int32, _ last: [String])
+        -> Failure
+    {
+        var cause = "`\(arguments.joined(separator: " ").firstLine)` "
+        cause +=
+            code > 128 && code < 128 + 65 ? "was killed by signal \(code - 128)" : "exited with code \(code)"
+        if last.isEmpty {
+            cause += " and wrote nothing"
+        } else {
+            cause += "; its last lines:" + last.map { "\n    | \($0)" }.joined()
+        }
+        var advice: String?
+        if code == 127 { advice = "127 means the shell or the program was not found in the image" }
+        if code == 126 { advice = "126 means the program could not be executed" }
+        return Failure("\(place(instruction)) failed", cause: cause, advice: advice, at: instruction.location)
+    }
+}

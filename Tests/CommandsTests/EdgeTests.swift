@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Basics
+import Kernel
+import Testing
+
+@testable import Commands
+
+/// Runs a command line with its output in files: exit code, standard output, error output.
+private func ran(_ words: [String], _ environment: [String: String] = [:]) throws -> (Int32, String, String) {
+    try withScratch { directory in
+        try writeFile("\(directory)/out", [])
+        try writeFile("\(directory)/err", [])
+        let out = try openFile("\(directory)/out", flags: 1)
+        let errors = try openFile("\(directory)/err", flags: 1)
+        let code = try run(
+            Invocation(
+                arguments: words,
+                environment: environment.merging([
+                    "COVEY_ROOT": "\(directory)/root", "COVEY_RUN": "\(directory)/run",
+                ]) { own, _ in own },
+                directory: directory, input: 0, output: out.raw, errors: errors.raw))
+        return (code, try readText("\(directory)/out"), try readText("\(directory)/err"))
+    }
+}
+
+@Suite struct EdgeTests {
+    @Test(
+        "a bad command line ends with 1 and three parts on the error output",
+        arguments: [["--nope"], ["upp"], ["up", "--scal"], ["exec"], ["logs", "--tail"], ["image", "lss"]])
+    func mistakes(words: [String]) throws {
+        let (code, out, errors) = try ran(words)
+        #expect(code == 1)
+        #expect(out.isEmpty)
+        #expect(errors.hasPrefix("error: "))
+    }
+
+    @Test("help and version go to the standard output and end with 0")
+    func help() throws {
+        for words in [
+            ["--help"], ["up", "--help"], ["image"], ["version"], ["--version"],
+            ["version", "--format", "json"],
+        ] {
+            let (code, out, errors) = try ran(words)
+            #expect(code == 0 && !out.isEmpty && errors.isEmpty, "\(words)")
+        }
+        #expect(try ran(["version"]).1 == "covey \(coveyVersion)\n")
+    }
+
+    @Test("taking down what is not there is no error")
+    func downOfNothing() throws {
+        let (code, out, errors) = try ran(["-p", "nothing", "down"])
+        #expect(code == 0)
+        #expect(out.isEmpty)
+        #expect(errors == "nothing to take down: project \"nothing\" is not up\n")
+    }
+
+    @Test("listing where nothing is")
+    func empty() throws {
+        #expect(try ran(["ls"]).1 == "NAME   STATUS   CONFIG FILES\n")
+        #expect(try ran(["ls", "--format", "json"]).1 == "[]\n")
+        #expect(
+            try ran(["-p", "nothing", "ps"]).1
+                == "NAME   IMAGE   COMMAND   SERVICE   CREATED   STATUS   PORTS\n")
+    }
+
+    @Test("a project's name is checked before it becomes a path", arguments: ["../x", "A", "-x", "a/b", ""])
+    func names(name: String) throws {
+        let (code, _, errors) = try ran(["-p", name, "ps"])
+        #expect(code == 1)
+        #expect(errors.contains("is no project name"))
+    }
+
+    @Test("logs and stop of a project that is not up say so")
+    func notUp() throws {
+        for words in [
+            ["-p", "nothing", "logs"], ["-p", "nothing", "stop"], ["-p", "nothing", "exec", "a", "b"],
+        ] {
+            let (code, _, errors) = try ran(words)
+            #expect(code == 1)
+            #expect(errors.contains("project \"nothing\""))
+        }
+    }
+
+    @Test("paths become absolute by their letters")
+    func paths() {
+        let invocation = Invocation(arguments: [], environment: [:], directory: "/a/b")
+        #expect(invocation.absolute("c/./d/../e") == "/a/b/c/e")
+        #expect(invocation.absolute("/x//y/..") == "/x")
+        #expect(invocation.absolute("../../../..") == "/")
+    }
+
+    @Test("a finding shows its advice below it")
+    func findings() {
+        #expect(
+            findingsText(
+                [
+                    Finding(.ok, "kernel", "Linux 6.1"),
+                    Finding(.fallback, "cgroups", "v1", "works through v1"),
+                ],
+                colours: false) == """
+                    OK        kernel   Linux 6.1
+                    fallback  cgroups  v1
+                                       works through v1
+
+                    nothing missing, 1 with a fallback
+
+                    """)
+    }
+}

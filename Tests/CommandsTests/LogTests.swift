@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Basics
+import Controller
+import Kernel
+import Testing
+
+@testable import Commands
+
+/// Writes a segment and its index as the controller does.
+private func segment(_ directory: String, _ name: String, _ chunks: [(time: Int64, text: String)]) throws {
+    try ensureDirectory(directory)
+    var bytes: [UInt8] = []
+    var index: [UInt8] = []
+    for chunk in chunks {
+        for value in [Int64(bytes.count), chunk.time] {
+            withUnsafeBytes(of: value.littleEndian) { index += Array($0) }
+        }
+        bytes += Array(chunk.text.utf8)
+    }
+    try writeFile("\(directory)/\(name)", bytes)
+    try writeFile("\(directory)/\(name).idx", index)
+}
+
+private func append(_ path: String, _ bytes: [UInt8]) throws {
+    try writeFile(path, try readFile(path) + bytes)
+}
+
+private func all(_ merge: LogMerge) throws -> [String] {
+    var lines: [String] = []
+    while let line = try merge.next() {
+        lines.append(
+            "\(line.line.time) \(line.label)\(line.isError ? "!" : "") \(String(decoding: line.line.bytes, as: UTF8.self))"
+        )
+    }
+    return lines
+}
+
+private func all(_ stream: LogStream) throws -> [String] {
+    var lines: [String] = []
+    while let line = try stream.peek() {
+        lines.append("\(line.time) \(String(decoding: line.bytes, as: UTF8.self))")
+        stream.advance()
+    }
+    return lines
+}
+
+@Suite struct LogTests {
+    @Test("a line's time is that of the chunk it begins in; a line goes on in the next segment")
+    func times() throws {
+        try withScratch { directory in
+            try segment(directory, "stdout.0", [(5, "one\ntw"), (7, "o\nthree\nfo")])
+            try segment(directory, "stdout.1", [(9, "ur\n\nend")])
+            let stream = LogStream(directory: directory, name: "stdout")
+            #expect(try all(stream) == ["5 one", "5 two", "7 three", "7 four", "9 "])
+            #expect(stream.takeRest() == LogLine(time: 9, bytes: Array("end".utf8)))
+            #expect(stream.takeRest() == nil)
+        }
+    }
+
+    @Test("segments go by number, not by letters, and may begin late")
+    func order() throws {
+        try withScratch { directory in
+            try segment(directory, "stdout.9", [(1, "nine\n")])
+            try segment(directory, "stdout.10", [(2, "ten\n")])
+            #expect(try all(LogStream(directory: directory, name: "stdout")) == ["1 nine", "2 ten"])
+        }
+    }
+
+    @Test(
+        "a tail begins at the right line",
+        arguments: [
+            (0, []), (1, ["9 five"]), (2, ["7 four", "9 five"]),
+            (4, ["5 two", "7 three", "7 four", "9 five"]),
+            (5, ["5 one", "5 two", "7 three", "7 four", "9 five"]),
+            (99, ["5 one", "5 two", "7 three", "7 four", "9 five"]),
+        ] as [(Int, [String])])
+    func tail(count: Int, expected: [String]) throws {
+        try withScratch { directory in
+            try segment(directory, "stdout.0", [(5, "one\ntwo\n"), (7, "three\nfo")])
+            try segment(directory, "stdout.1", [(8, "ur\n"), (9, "five\n")])
+            let stream = LogStream(directory: directory, name: "stdout")
+            try stream.start(last: count)
+            #expect(try all(stream) == expected)
+        }
+    }
+
+    @Test("a tail of a long file is found across chunks")
+    func longTail() throws {
+        try withScratch { directory in
+            let long = String(repeating: "x", count: 300_000)
+            try segment(directory, "stdout.0", [(1, "a\n\(long)\nb\n")])
+            let stream = LogStream(directory: directory, name: "stdout")
+            try stream.start(last: 2)
+            #expect(try all(stream).map(\.count) == [300_002, 3])
+        }
+    }
+
+    @Test("a tail of an empty or missing log is nothing")
+    func nothing() throws {
+        try withScratch { directory in
+            let stream = LogStream(directory: "\(directory)/missing", name: "stdout")
+            try stream.start(last: 3)
+            #expect(try all(stream).isEmpty)
+            try segment(directory, "stdout.0", [])
+            let empty = LogStream(directory: directory, name: "stdout")
+            try empty.start(last: 3)
+            #expect(try all(empty).isEmpty)
+        }
+    }
+
+    @Test("streams and containers are merged by time")
+    func merging() throws {
+        try withScratch { directory in
+            try segment("\(directory)/a", "stdout.0", [(1, "a1\n"), (4, "a4\n")])
+            try segment("\(directory)/a", "stderr.0", [(2, "a2\n")])
+            try segment("\(directory)/b", "stdout.0", [(3, "b3\n"), (4, "b4\n")])
+            let merge = LogMerge()
+            try merge.add(LogSource(label: "a", directory: "\(directory)/a"), tail: nil)
+            try merge.add(LogSource(label: "b", directory: "\(directory)/b"), tail: nil)
+            #expect(try all(merge) == ["1 a a1", "2 a! a2", "3 b b3", "4 a a4", "4 b b4"])
+        }
+    }
+
+    @Test("a tail is of each container, its two streams together")
+    func mergedTail() throws {
+        try withScratch { directory in
+            try segment("\(directory)/a", "stdout.0", [(1, "a1\n"), (4, "a4\n")])
+            try segment("\(directory)/a", "stderr.0", [(2, "a2\n"), (6, "a6\n")])
+            try segment("\(directory)/b", "stdout.0", [(3, "b3\n"), (5, "b5\n")])
+            let merge = LogMerge()
+            try merge.add(LogSource(label: "a", directory: "\(directory)/a"), tail: 2)
+            try merge.add(LogSource(label: "b", directory: "\(directory)/b"), tail: 1)
+            merge.orderTails()
+            #expect(try all(merge) == ["4 a a4", "5 b b5", "6 a! a6"])
+        }
+    }
+
+    @Test("what is written later is read later, from the same place on")
+    func following() throws {
+        try withScratch { directory in
+            try segment(directory, "stdout.0", [(1, "one\nhal")])
+            let stream = LogStream(directory: directory, name: "stdout")
+            #expect(try all(stream) == ["1 one"])
+            try append("\(directory)/stdout.0", Array("f\n".utf8))
+            #expect(try all(stream) == ["1 half"])
+            try segment(directory, "stdout.1", [(8, "next\n")])
+            #expect(try all(stream) == ["8 next"])
+        }
+    }
+
+    @Test("lines get prefix and time; the error output stays apart")
+    func printing() throws {
+        try withScratch { directory in
+            try writeFile("\(directory)/out", [])
+            try writeFile("\(directory)/err", [])
+            let out = try openFile("\(directory)/out", flags: 1)
+            let errors = try openFile("\(directory)/err", flags: 1)
+            let printer = LogPrinter(
+                out: Output(fd: out.raw, colours: false, isTerminal: false),
+                errors: Output(fd: errors.raw, colours: true, isTerminal: true),
+                style: .init(prefix: true, times: true))
+            printer.announce("web-1")
+            printer.announce("database-1")
+            let line = LogLine(time: 1, bytes: Array("hello".utf8))
+            printer.print(MergedLine(label: "web-1", isError: false, line: line))
+            printer.print(MergedLine(label: "database-1", isError: true, line: line))
+            printer.flush()
+            #expect(
+                try readText("\(directory)/out") == "web-1       | 1970-01-01T00:00:00.000000001Z hello\n")
+            #expect(
+                try readText("\(directory)/err")
+                    == "\u{1b}[33mdatabase-1  | \u{1b}[0m1970-01-01T00:00:00.000000001Z hello\n")
+        }
+    }
+
+    @Test("without a controller the containers are those on the disk")
+    func onDisk() throws {
+        try withScratch { directory in
+            let place = ProjectPlace(project: "p", root: directory, run: directory)
+            #expect(try containersOnDisk(place).isEmpty)
+            for name in ["p-my-web-12", "fixed"] {
+                try ensureDirectory("\(directory)/projects/p/containers/\(name)/log")
+            }
+            let found = try containersOnDisk(place)
+            #expect(found.map(\.service) == ["fixed", "my-web"])
+            #expect(found.map(\.index) == [1, 12])
+        }
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Basics
+import ComposeLoader
+import ComposeModel
+import Testing
+
+private let one = "services: {web: {image: a}}"
+
+@Test(
+    "files are found by name, the preferred first, with their override",
+    arguments: [
+        (["compose.yaml", "compose.yml", "docker-compose.yml"], ["compose.yaml"]),
+        (["docker-compose.yaml", "docker-compose.yml"], ["docker-compose.yml"]),
+        (["docker-compose.yaml"], ["docker-compose.yaml"]),
+        (["compose.yaml", "compose.override.yaml"], ["compose.yaml", "compose.override.yaml"]),
+        (["compose.yml", "docker-compose.override.yml"], ["compose.yml", "docker-compose.override.yml"]),
+    ])
+func discovery(_ present: [String], _ expected: [String]) throws {
+    let files = Dictionary(uniqueKeysWithValues: present.map { ($0, one) })
+    #expect(try load(files).project.files == expected.map { "/work/demo/" + $0 })
+}
+
+@Test("the search climbs; the project is where the file is")
+func climbs() throws {
+    let project = try load(["compose.yaml": one, ".env": "X=1"]) { $0.workingDirectory = "/work/demo/a/b" }
+        .project
+    #expect(project.directory == "/work/demo")
+    #expect(project.name == "demo")
+}
+
+@Test("nothing found, and a file that is missing")
+func missing() {
+    #expect(
+        complaint([:]) == """
+            error: no Compose file in /work/demo or above it
+              cause: looked for compose.yaml, compose.yml, docker-compose.yml, docker-compose.yaml
+              try:   name one with -f
+            """)
+    #expect(
+        complaint([:]) { $0.files = ["a.yaml"] } == """
+            error: cannot read a.yaml
+              cause: no such file
+              try:   name a Compose file with -f
+            """)
+}
+
+@Test("COMPOSE_FILE and its separator, from the environment or .env")
+func composeFile() throws {
+    let files = [
+        "a.yaml": one, "sub/b.yaml": "services: {web: {user: b}}", ".env": "COMPOSE_FILE=a.yaml:sub/b.yaml",
+    ]
+    let project = try load(files).project
+    #expect(project.files == ["/work/demo/a.yaml", "/work/demo/sub/b.yaml"])
+    #expect(project.services["web"]?.user == "b")
+    let other = try load(files) {
+        $0.environment = ["COMPOSE_FILE": "sub/b.yaml,a.yaml", "COMPOSE_PATH_SEPARATOR": ","]
+    }.project
+    #expect(other.directory == "/work/demo/sub")
+}
+
+@Test("the project's name: -p, COMPOSE_PROJECT_NAME, name, the directory")
+func names() throws {
+    let named = ["compose.yaml": "name: ${N:-from-file}\n" + one]
+    #expect(try load(named).project.name == "from-file")
+    #expect(try load(named) { $0.environment = ["N": "n"] }.project.name == "n")
+    #expect(try load(named) { $0.environment = ["COMPOSE_PROJECT_NAME": "env"] }.project.name == "env")
+    #expect(try load(named) { $0.projectName = "flag" }.project.name == "flag")
+    #expect(
+        try load(["compose.yaml": one]) {
+            $0.projectDirectory = "/srv/_My.App 2"
+            $0.files = ["compose.yaml"]
+        }.project.name == "myapp2")
+    #expect(
+        complaint(["compose.yaml": one]) { $0.projectName = "Demo" } == """
+            error: -p is "Demo"; a project's name has lower-case letters, digits, "-" and "_", and begins with a letter or digit
+              try:   did you mean "demo"?
+            """)
+    #expect(
+        complaint(["compose.yaml": one]) {
+            $0.projectDirectory = "/"
+            $0.files = ["compose.yaml"]
+        } == """
+            error: the project has no name
+              cause: nothing of "" can be in one
+              try:   give one with -p or `name:`
+            """)
+}
+
+@Test("profiles: none is always on, --profile, COMPOSE_PROFILES, *, naming a service")
+func profiles() throws {
+    let file = """
+        services:
+          web: {image: a}
+          debug: {image: a, profiles: [debug]}
+          tools: {image: a, profiles: [tools, debug]}
+        """
+    func services(_ change: (inout LoadOptions) -> Void = { _ in }) throws -> [String] {
+        try load(["compose.yaml": file], change).project.services.keys.sorted()
+    }
+    #expect(try services() == ["web"])
+    #expect(try services { $0.profiles = ["tools"] } == ["tools", "web"])
+    #expect(try services { $0.profiles = ["*"] } == ["debug", "tools", "web"])
+    #expect(try services { $0.environment = ["COMPOSE_PROFILES": "debug,x"] } == ["debug", "tools", "web"])
+    #expect(try services { $0.services = ["debug"] } == ["debug", "tools", "web"])
+    #expect(try load(["compose.yaml": file]).project.disabledServices.keys.sorted() == ["debug", "tools"])
+    #expect(
+        complaint(["compose.yaml": file]) { $0.services = ["wbe"] }
+            == "error: no such service: \"wbe\"\n  try:   did you mean \"web\"?")
+}
+
+@Test("what no service uses is not made; a dependency that is not required may be off")
+func pruned() throws {
+    let project = try load([
+        "compose.yaml": """
+        services:
+          web: {image: a, networks: [n], depends_on: {db: {condition: service_started, required: false}}}
+          db: {image: a, profiles: [x], volumes: ["v:/v"]}
+        networks: {n: , unused: }
+        volumes: {v: }
+        """
+    ]).project
+    #expect(project.networks.keys.sorted() == ["n"])
+    #expect(project.volumes.isEmpty)
+    #expect(project.services["web"]?.dependsOn.isEmpty == true)
+}
