@@ -129,6 +129,7 @@ let package = Package(
         tests("ControllerTests", ["Controller", "ContainerModel", "Planning", "Kernel", "Basics"]),
         tests("CommandsTests", ["Commands", "Controller", "ComposeModel", "Basics", "Kernel"]),
         tests("RepositoryTests", ["Basics"]),
-        tests("Scenarios", ["Basics", "Kernel"]),
+        .testTarget(
+            name: "Scenarios", dependencies: ["Basics", "Kernel"], exclude: ["projects"], swiftSettings: swift),
     ]
 )

@@ -76,6 +76,8 @@ final class LayerUnpacker {
             return try whiteout(entry, parentPath, name)
         }
         let parent = try parent(parentPath, entry)
+        // The cache may let go of it on the way; its number must stay ours until the entry is made.
+        defer { withExtendedLifetime(parent) {} }
         let cName = TarPath.cString(name)
         do throws(SyscallError) {
             try make(entry, path, parent.raw, cName)
@@ -151,6 +153,7 @@ final class LayerUnpacker {
             // The parent's descriptor went with the cache; the path is walked again.
             let (parentPath, _) = TarPath.split(path)
             let parent = try openParent(parentPath)
+            defer { withExtendedLifetime(parent) {} }
             try make(entry, path, parent.raw, name)
             if opaque.contains(path) { try markOpaque(parent.raw, name) }
         } catch {
@@ -164,6 +167,7 @@ final class LayerUnpacker {
         }
         let (targetParent, targetName) = TarPath.split(target)
         let from = try openParent(targetParent)
+        defer { withExtendedLifetime(from) {} }
         let old = TarPath.cString(targetName)
         // Without AT_SYMLINK_FOLLOW a link is linked itself, so the target is inside the layer.
         try retrying("linkat", entry.pathText) { linkat(from.raw, old, parent, name, 0) }
@@ -303,7 +307,9 @@ final class LayerUnpacker {
         for path in whiteouts where hasOpaqueAncestor(path) {
             let (parentPath, name) = TarPath.split(path)
             try system { () throws(SyscallError) in
-                try removeEntry(TarPath.cString(name), at: try openParent(parentPath).raw)
+                let parent = try openParent(parentPath)
+                defer { withExtendedLifetime(parent) {} }
+                try removeEntry(TarPath.cString(name), at: parent.raw)
             }
             whiteouts.remove(path)
         }
@@ -338,6 +344,7 @@ final class LayerUnpacker {
         guard depth < 40 else { throw SyscallError("openat2", .loop, String(decoding: path, as: UTF8.self)) }
         let (above, name) = TarPath.split(path)
         let parent = try openParent(above, depth: depth + 1)
+        defer { withExtendedLifetime(parent) {} }
         let cName = TarPath.cString(name)
         do throws(SyscallError) {
             try retrying("mkdirat", String(decoding: path, as: UTF8.self)) {
@@ -396,10 +403,11 @@ final class LayerUnpacker {
         let code = error.errno
         if entry.kind == .hardlink,
             code == .noEntry || code.code == EXDEV || code == .loop || code == .notDirectory
+                || code == .notPermitted
         {
             let target = String(decoding: entry.link, as: UTF8.self)
             return .refused(
-                path: entry.pathText, why: "is a hard link to \"\(target)\", which is not in this layer")
+                path: entry.pathText, why: "is a hard link to \"\(target)\", which is no file of this layer")
         }
         switch code {
         case .notDirectory:

@@ -15,57 +15,73 @@ public struct SHA256: Sendable {
     public init() {}
 
     public mutating func update(_ bytes: some Sequence<UInt8>) {
-        for byte in bytes {
-            pending.append(byte)
-            length += 1
-            if pending.count == 64 {
-                compress()
-                pending.removeAll(keepingCapacity: true)
-            }
+        let contiguous: Void? = bytes.withContiguousStorageIfAvailable { absorb($0) }
+        if contiguous == nil { Array(bytes).withUnsafeBufferPointer { absorb($0) } }
+    }
+
+    private mutating func absorb(_ bytes: UnsafeBufferPointer<UInt8>) {
+        length += UInt64(bytes.count)
+        var rest = bytes[...]
+        if !pending.isEmpty {
+            let taken = rest.prefix(64 - pending.count)
+            pending += taken
+            rest = rest.dropFirst(taken.count)
+            if pending.count < 64 { return }
+            pending.withUnsafeBufferPointer { SHA256.compress($0, into: &state) }
+            pending.removeAll(keepingCapacity: true)
         }
+        while rest.count >= 64 {
+            SHA256.compress(UnsafeBufferPointer(rebasing: rest.prefix(64)), into: &state)
+            rest = rest.dropFirst(64)
+        }
+        pending += rest
     }
 
     /// The 32 bytes of the digest; the value may be updated further only by starting again.
     public mutating func finish() -> [UInt8] {
         let bits = length &* 8
-        pending.append(0x80)
-        if pending.count > 56 {
-            pending += repeatElement(0, count: 64 - pending.count)
-            compress()
-            pending.removeAll(keepingCapacity: true)
-        }
-        pending += repeatElement(0, count: 56 - pending.count)
+        var tail: [UInt8] = [0x80]
+        tail += repeatElement(0, count: (119 - pending.count) % 64)
         for shift in stride(from: 56, through: 0, by: -8) {
-            pending.append(UInt8(truncatingIfNeeded: bits >> UInt64(shift)))
+            tail.append(UInt8(truncatingIfNeeded: bits >> UInt64(shift)))
         }
-        compress()
+        update(tail)
         return state.flatMap { word in [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: word >> UInt32($0)) } }
     }
 
-    private mutating func compress() {
-        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 64) { w in
-            for i in 0..<16 {
-                w[i] =
-                    UInt32(pending[4 * i]) << 24 | UInt32(pending[4 * i + 1]) << 16
-                    | UInt32(pending[4 * i + 2]) << 8 | UInt32(pending[4 * i + 3])
+    private static func compress(_ block: UnsafeBufferPointer<UInt8>, into state: inout [UInt32]) {
+        constants.withUnsafeBufferPointer { k in
+            withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 64) { w in
+                for i in 0..<16 {
+                    w[i] =
+                        UInt32(block[4 * i]) << 24 | UInt32(block[4 * i + 1]) << 16
+                        | UInt32(block[4 * i + 2]) << 8 | UInt32(block[4 * i + 3])
+                }
+                for i in 16..<64 {
+                    let a = w[i - 15]
+                    let b = w[i - 2]
+                    let s0 = a.rotated(7) ^ a.rotated(18) ^ (a >> 3)
+                    let s1 = b.rotated(17) ^ b.rotated(19) ^ (b >> 10)
+                    w[i] = w[i - 16] &+ s0 &+ w[i - 7] &+ s1
+                }
+                var (a, b, c, d) = (state[0], state[1], state[2], state[3])
+                var (e, f, g, h) = (state[4], state[5], state[6], state[7])
+                for i in 0..<64 {
+                    let s1 = e.rotated(6) ^ e.rotated(11) ^ e.rotated(25)
+                    let t1 = h &+ s1 &+ ((e & f) ^ (~e & g)) &+ k[i] &+ w[i]
+                    let s0 = a.rotated(2) ^ a.rotated(13) ^ a.rotated(22)
+                    let t2 = s0 &+ ((a & b) ^ (a & c) ^ (b & c))
+                    (h, g, f, e, d, c, b, a) = (g, f, e, d &+ t1, c, b, a, t1 &+ t2)
+                }
+                state[0] &+= a
+                state[1] &+= b
+                state[2] &+= c
+                state[3] &+= d
+                state[4] &+= e
+                state[5] &+= f
+                state[6] &+= g
+                state[7] &+= h
             }
-            for i in 16..<64 {
-                let a = w[i - 15]
-                let b = w[i - 2]
-                let s0 = a.rotated(7) ^ a.rotated(18) ^ (a >> 3)
-                let s1 = b.rotated(17) ^ b.rotated(19) ^ (b >> 10)
-                w[i] = w[i - 16] &+ s0 &+ w[i - 7] &+ s1
-            }
-            var (a, b, c, d) = (state[0], state[1], state[2], state[3])
-            var (e, f, g, h) = (state[4], state[5], state[6], state[7])
-            for i in 0..<64 {
-                let s1 = e.rotated(6) ^ e.rotated(11) ^ e.rotated(25)
-                let t1 = h &+ s1 &+ ((e & f) ^ (~e & g)) &+ SHA256.constants[i] &+ w[i]
-                let s0 = a.rotated(2) ^ a.rotated(13) ^ a.rotated(22)
-                let t2 = s0 &+ ((a & b) ^ (a & c) ^ (b & c))
-                (h, g, f, e, d, c, b, a) = (g, f, e, d &+ t1, c, b, a, t1 &+ t2)
-            }
-            for (i, value) in [a, b, c, d, e, f, g, h].enumerated() { state[i] &+= value }
         }
     }
 
@@ -90,5 +106,5 @@ public struct SHA256: Sendable {
 }
 
 extension UInt32 {
-    fileprivate func rotated(_ count: UInt32) -> UInt32 { self >> count | self << (32 - count) }
+    fileprivate func rotated(_ count: UInt32) -> UInt32 { self &>> count | self &<< (32 &- count) }
 }

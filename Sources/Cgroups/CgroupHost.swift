@@ -54,12 +54,12 @@ public struct CgroupHost: Hashable, Sendable {
     public static func detect() throws(Failure) -> CgroupHost {
         do throws(SyscallError) {
             let mounts = try readFile("/proc/self/mountinfo")
-            let own = try readText("/proc/self/cgroup")
+            let own = try readFile("/proc/self/cgroup")
             let namespace = try? fileStatus("/proc/self/ns/cgroup", follow: true).st_ino
             return CgroupHost(
                 mountInfo: mounts, own: own, namespaced: (namespace ?? initialNamespace) != initialNamespace
             ) { mountPoint in
-                (try? readText(mountPoint + "/cgroup.controllers")) ?? ""
+                (try? readFile(mountPoint + "/cgroup.controllers")) ?? []
             }
         } catch {
             throw Failure("cannot read the host's cgroups", error, advice: "mount /proc")
@@ -76,8 +76,8 @@ public struct CgroupHost: Hashable, Sendable {
 
     /// From the two files' contents; `unifiedControllers` gives a v2 mount's `cgroup.controllers`.
     init(
-        mountInfo: [UInt8], own: String, namespaced: Bool,
-        unifiedControllers: (_ mountPoint: String) -> String
+        mountInfo: [UInt8], own: [UInt8], namespaced: Bool,
+        unifiedControllers: (_ mountPoint: String) -> [UInt8]
     ) {
         self.namespaced = namespaced
         let ownPaths = Self.ownPaths(own)
@@ -90,7 +90,10 @@ public struct CgroupHost: Hashable, Sendable {
             let hierarchy = CgroupHierarchy(
                 unified: mount.unified, mountPoint: mount.point,
                 controllers: mount.unified
-                    ? Set(unifiedControllers(mount.point).split { $0 == " " || $0 == "\n" }.map(String.init))
+                    ? Set(
+                        words(
+                            unifiedControllers(mount.point)[...].prefix { $0 != UInt8(ascii: "\n") }, by: " ")
+                    )
                     : mount.controllers,
                 readOnly: mount.readOnly, partial: mount.root != "/",
                 ownPath: relative(ownPath?.path ?? "/", to: mount.root))
@@ -109,13 +112,18 @@ public struct CgroupHost: Hashable, Sendable {
         hierarchies = found.filter { !$0.unified } + found.filter(\.unified)
     }
 
-    private static func ownPaths(_ text: String) -> [(controllers: Set<String>, path: String)] {
-        text.split(separator: "\n").compactMap { line in
-            let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+    private static func ownPaths(_ text: [UInt8]) -> [(controllers: Set<String>, path: String)] {
+        text.split(separator: UInt8(ascii: "\n")).compactMap { line in
+            let parts = line.split(
+                separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
             guard parts.count == 3 else { return nil }
-            return (Set(parts[1].split(separator: ",").map(String.init)), String(parts[2]))
+            return (Set(words(parts[1], by: ",")), String(decoding: parts[2], as: UTF8.self))
         }
     }
+}
+
+private func words(_ bytes: ArraySlice<UInt8>, by separator: Unicode.Scalar) -> [String] {
+    bytes.split(separator: UInt8(ascii: separator)).map { String(decoding: $0, as: UTF8.self) }
 }
 
 extension CgroupHierarchy {
@@ -144,19 +152,20 @@ private struct CgroupMount {
         guard fields.count >= 10, let dash = fields.dropFirst(6).firstIndex(of: [UInt8(ascii: "-")]),
             fields.count > dash + 3
         else { return nil }
-        let type = String(decoding: fields[dash + 1], as: UTF8.self)
-        guard type == "cgroup" || type == "cgroup2" else { return nil }
-        unified = type == "cgroup2"
+        unified = fields[dash + 1].elementsEqual("cgroup2".utf8)
+        guard unified || fields[dash + 1].elementsEqual("cgroup".utf8) else { return nil }
         root = unescaped(fields[3])
         point = unescaped(fields[4])
-        let options = String(decoding: fields[5], as: UTF8.self).split(separator: ",")
-        let superOptions = String(decoding: fields[dash + 3], as: UTF8.self).split(separator: ",")
+        let options = words(fields[5], by: ",")
+        let superOptions = words(fields[dash + 3], by: ",")
         readOnly = options.contains("ro") || superOptions.contains("ro")
-        let notControllers: Set<String> = [
-            "rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "favordynmods",
-        ]
-        controllers = unified ? [] : Set(superOptions.map(String.init)).subtracting(notControllers)
-        controllers = controllers.filter { !$0.hasPrefix("release_agent=") }
+        let ignored = ["rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "favordynmods"]
+        controllers = []
+        if unified { return }
+        for option in superOptions
+        where !ignored.contains(option) && !option.hasPrefix("release_agent=") {
+            controllers.insert(option)
+        }
     }
 }
 

@@ -106,9 +106,9 @@ public struct ProjectCgroup: Sendable {
         }
         let child = Self.containerPrefix + name
         let homes = try homes(of: limits, container: name)
+        var isNew = true
         do throws(SyscallError) {
             let home = membershipHierarchy
-            var isNew = true
             if let home { isNew = try makeChild(child, in: home) }
             for controller in Controller.allCases {
                 let wanted = homes[controller]
@@ -125,7 +125,8 @@ public struct ProjectCgroup: Sendable {
                 try directory.set(controller, of: limits, on: child)
             }
         } catch {
-            throw Failure("cannot limit container \"\(name)\"", error, advice: advice(error))
+            if isNew { try? container(name).remove() }
+            throw Failure("cannot place container \"\(name)\" in its cgroups", error, advice: advice(error))
         }
         return container(name)
     }
@@ -139,7 +140,7 @@ public struct ProjectCgroup: Sendable {
     public func containers() -> [String] {
         var names: Set<String> = []
         for directory in directories {
-            for child in (try? subdirectories(directory.fd.raw)) ?? []
+            for child in (try? directoryEntries(".", at: directory.fd.raw)) ?? []
             where child.hasPrefix(Self.containerPrefix) {
                 names.insert(String(child.dropFirst(Self.containerPrefix.count)))
             }
@@ -159,7 +160,8 @@ public struct ProjectCgroup: Sendable {
                 failures.append(
                     Failure(
                         "cannot remove the cgroups of project \"\(project)\"", error,
-                        advice: leftover ? "see what is left there: find, and cat cgroup.procs" : nil))
+                        advice: leftover
+                            ? "a process or a foreign directory is left in it: see its cgroup.procs" : nil))
             }
         }
         directories = []
@@ -185,7 +187,7 @@ extension ProjectCgroup {
             ?? host.writable.first
     }
 
-    private func open(_ hierarchy: CgroupHierarchy) throws(SyscallError) -> CgroupDirectory {
+    func open(_ hierarchy: CgroupHierarchy) throws(SyscallError) -> CgroupDirectory {
         let path = "\(hierarchy.mountPoint)/\(Self.top)/\(project)"
         // Not O_PATH: bpf(2) wants a directory opened for reading.
         let fd = try openFile(path, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
@@ -305,58 +307,6 @@ extension ProjectCgroup {
         case .notPermitted, .access: "run covey as root"
         case .readOnlyFileSystem: "mount /sys/fs/cgroup writable"
         default: nil
-        }
-    }
-}
-
-// MARK: - Engine
-
-extension ProjectCgroup {
-    private func setLegacyPolicy(_ directory: CgroupDirectory) throws(SyscallError) {
-        try directory.write("devices.deny", "a")
-        for line in policy.allowLines { try directory.write("devices.allow", line) }
-    }
-
-    private func setUnifiedPolicy(_ directory: CgroupDirectory) throws(SyscallError) {
-        if try deviceProgramCount(ofCgroup: directory.fd.raw) > 0 { return }
-        try attachDeviceProgram(policy.program, toCgroup: directory.fd.raw)
-    }
-
-    /// A v1 cpuset takes no process until it has processors and memory nodes (cpusets(7)): those of its parent.
-    private func initializeCpuset(_ directory: CgroupDirectory) throws(SyscallError) {
-        let mount = directory.hierarchy.mountPoint
-        for file in ["cpuset.cpus", "cpuset.mems"] {
-            var value = try readText("\(mount)/\(file)")
-            for level in ["\(mount)/\(Self.top)", directory.path, "\(directory.path)/\(Self.engine)"] {
-                let own = try readText("\(level)/\(file)")
-                if own.first == "\n" || own.isEmpty {
-                    try writeControl("\(level)/\(file)", value)
-                } else {
-                    value = own
-                }
-            }
-        }
-    }
-
-    private func removeProject(in hierarchy: CgroupHierarchy) throws(SyscallError) {
-        var directory: CgroupDirectory
-        do throws(SyscallError) {
-            directory = try open(hierarchy)
-        } catch {
-            if error.errno == .noEntry { return }
-            throw error
-        }
-        var patience = RemovalPatience()
-        for child in try subdirectories(directory.fd.raw)
-        where child == Self.engine || child.hasPrefix(Self.containerPrefix) {
-            try directory.remove(child, patience: &patience)
-        }
-        try removeDirectory(directory.path)
-        do throws(SyscallError) {
-            try removeDirectory("\(hierarchy.mountPoint)/\(Self.top)")
-        } catch {
-            // Other projects live there.
-            if error.errno != .busy && error.errno != .notEmpty { throw error }
         }
     }
 }

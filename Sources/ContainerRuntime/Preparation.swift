@@ -9,7 +9,6 @@ internal import CLinux
 public import ContainerModel
 internal import Kernel
 public import LaunchPlanning
-internal import SeccompCompiler
 
 /// What the engine knows of a container beside its request.
 public struct ContainerSetup: Sendable {
@@ -47,31 +46,29 @@ public func prepareContainer(
     } catch {
         throw Failure(doing, error)
     }
-    let identity: ProcessIdentity
+    let context: ProcessContext
     do throws(Failure) {
-        identity = try resolveIdentity(request.user, roots: roots)
+        context = try processContext(
+            named: setup.name, request, terminal: request.tty, roots: roots, host: host, filters: &filters)
     } catch {
         throw Failure(
             doing, cause: [error.doing, error.cause].compactMap { $0 }.joined(separator: ": "),
             advice: error.advice)
     }
     do throws(SyscallError) {
-        try makeStreams(directories, owner: identity.uid, standardInput: request.stdinOpen && !request.tty)
+        try makeStreams(
+            directories, owner: context.identity.uid, standardInput: request.stdinOpen && !request.tty)
     } catch {
         throw Failure(doing, error)
     }
     var prepared = PreparedContainer(
         lowers: request.image.layers, upper: directories.upper, work: directories.work,
         mountPoint: directories.mountPoint)
-    prepared.identity = identity
-    prepared.hostname = request.hostname ?? String(setup.name.prefix(63))
-    prepared.environment = completeEnvironment(
-        request.environment, hostname: prepared.hostname, home: identity.home, terminal: request.tty)
-    prepared.capabilities = try resolveCapabilities(
-        add: request.capAdd, drop: request.capDrop,
-        bounding: CapabilitySet(rawValue: host.boundingCapabilities)
-    ).rawValue
-    prepared.seccomp = request.seccomp ? try filters.filter(capabilities: prepared.capabilities) : []
+    prepared.identity = context.identity
+    prepared.hostname = context.hostname
+    prepared.environment = context.environment
+    prepared.capabilities = context.capabilities
+    prepared.seccomp = context.seccomp
     prepared.mounts = try resolveMounts(setup, doing: doing)
     return prepared
 }
@@ -108,15 +105,6 @@ private func makeStreams(_ directories: ContainerDirectories, owner: UInt32, sta
         // A program that is not root may open /dev/stdout anew.
         if owner != 0 { try retrying("chown", path) { chown(path, owner, 0) } }
     }
-}
-
-private func completeEnvironment(_ given: [String], hostname: String, home: String, terminal: Bool)
-    -> [String]
-{
-    let names = Set(given.map { $0.prefix { $0 != "=" } })
-    var defaults = ["PATH=\(defaultPath)", "HOSTNAME=\(hostname)", "HOME=\(home)"]
-    if terminal { defaults.append("TERM=xterm") }
-    return defaults.filter { !names.contains($0.prefix { $0 != "=" }) } + given
 }
 
 private func resolveMounts(_ setup: ContainerSetup, doing: String) throws(Failure) -> [ResolvedMount] {

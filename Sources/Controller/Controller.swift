@@ -1,3 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Controller: observe, plan, execute, supervise one project.
+// Controller: observes, plans, executes and supervises one project, as one thread on one event loop. It alone changes
+// the project; every command is its client. Decisions are Planning's, mechanisms are called, not written here.
+//
+// What belongs to whom: everything below `ProjectController` belongs to the loop's thread. A request is a connection; a
+// plan is executed by a PlanRun, one at a time; a container is a `Container`, alive from its record's creation to its
+// removal. State that must outlive this process is in records and with the keeper, and is read again at the start.
+
+internal import Basics
+internal import CLaunch
+internal import CLinux
+internal import ContainerRuntime
+internal import Kernel
+
+/// The controller's whole life, when this process was born as one; nil in any other process.
+public func runController(arguments: [String]) -> Int32? {
+    var launchSocket: Int32 = -1
+    var listener: Int32 = -1
+    var generation: Int32 = 0
+    guard covey_is_controller(&launchSocket, &listener, &generation) != 0, arguments.count >= 5 else {
+        return nil
+    }
+    let place = ProjectPlace(project: arguments[2], root: arguments[3], run: arguments[4])
+    do throws(Failure) {
+        let controller = try ProjectController(
+            place: place, keeper: KeeperChannel(taking: launchSocket),
+            listener: SharedFD(OwnedFD(taking: listener)),
+            generation: Int(generation))
+        try controller.serve()
+        return 0
+    } catch {
+        log("the controller ends: \(error)")
+        return 1
+    }
+}
+
+/// A line in the engine's log, descriptor 2.
+func log(_ text: String) {
+    let seconds = realtimeNanoseconds() / 1_000_000_000
+    try? writeAll(2, "\(rfc3339(seconds)) controller: \(text)\n".utf8)
+}
+
+/// UTC, to the second.
+func rfc3339(_ seconds: Int64) -> String {
+    var time = time_t(seconds)
+    var parts = tm()
+    gmtime_r(&time, &parts)
+    func pad(_ number: Int32, _ width: Int = 2) -> String {
+        let text = String(number)
+        return String(repeating: "0", count: max(0, width - text.count)) + text
+    }
+    return "\(pad(parts.tm_year + 1900, 4))-\(pad(parts.tm_mon + 1))-\(pad(parts.tm_mday))"
+        + "T\(pad(parts.tm_hour)):\(pad(parts.tm_min)):\(pad(parts.tm_sec))Z"
+}

@@ -37,7 +37,8 @@ enum AccountNames {
             if let id = UInt32(group) {
                 owner.gid = id
             } else {
-                guard let entry = try entry(named: group, in: "etc/group", root), let gid = entry.id(at: 2) else {
+                guard let entry = try entry(named: group, in: "etc/group", root), let gid = entry.id(at: 2)
+                else {
                     throw Failure(
                         doing, cause: "/etc/group of the image has no group `\(group)`",
                         advice: "write its number, or add it with RUN addgroup first")

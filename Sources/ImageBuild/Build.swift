@@ -58,7 +58,9 @@ final class BuildSession {
             for each in declarations {
                 let scope = globals
                 let platform = given
-                let words = Substitution(escape: file.escape) { scope.value($0) ?? platform.platformValue($0) }
+                let words = Substitution(escape: file.escape) {
+                    scope.value($0) ?? platform.platformValue($0)
+                }
                 var value = given.value(each.name)
                 if value == nil, let word = each.value { value = try words.expand(word) }
                 globals.declare(each.name, value)
@@ -74,7 +76,8 @@ final class BuildSession {
             let text = try words.expand(platform)
             guard text.isEmpty || text == "linux/\(hostArchitecture)" || text == "linux" else {
                 throw Failure(
-                    "cannot build for `\(text)`", cause: "only this host's platform, linux/\(hostArchitecture), is supported",
+                    "cannot build for `\(text)`",
+                    cause: "only this host's platform, linux/\(hostArchitecture), is supported",
                     at: platform.location)
             }
         }
@@ -137,7 +140,8 @@ final class BuildSession {
             }
             if let triggers = config.config?.onBuild, let first = triggers.first {
                 throw Failure(
-                    "cannot build on `\(reference)`", cause: "it has an ONBUILD trigger, `\(first)`, which is not supported",
+                    "cannot build on `\(reference)`",
+                    cause: "it has an ONBUILD trigger, `\(first)`, which is not supported",
                     advice: "build on an image without triggers", at: stage.base.location)
             }
             return StageState(config, image.layers)
@@ -190,7 +194,8 @@ final class BuildSession {
     }
 
     private func workdirStep(
-        _ word: Word, _ instruction: Instruction, _ words: Substitution, _ name: String, _ state: inout StageState
+        _ word: Word, _ instruction: Instruction, _ words: Substitution, _ name: String,
+        _ state: inout StageState
     ) throws(Failure) {
         let text = try words.expand(word)
         guard !text.isEmpty else { throw Failure("`WORKDIR` is empty", at: word.location) }
@@ -205,7 +210,8 @@ final class BuildSession {
             let root = try area.mount()
             let owner = user.isEmpty ? Owner.root : try AccountNames.owner(user, in: root.raw)
             do throws(SyscallError) {
-                try TreeWriter(root: root.raw, owner: owner, mode: nil, resetsOwners: true).ensureDirectory(path)
+                try TreeWriter(root: root.raw, owner: owner, mode: nil, resetsOwners: true).ensureDirectory(
+                    path)
             } catch {
                 throw Failure("cannot make the working directory `\(path)`", error, at: word.location)
             }

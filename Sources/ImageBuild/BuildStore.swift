@@ -41,7 +41,8 @@ public struct BuildStore {
     /// may be taken away.
     public var keep: (_ stack: LayerStack, _ upper: String, _ key: Digest) throws(Failure) -> LayerStack
     /// Makes an image of a stack and gives it names; the result is the image's id. Costs little when all is there.
-    public var commit: (_ stack: LayerStack, _ config: ImageConfig, _ tags: [String]) throws(Failure) -> Digest
+    public var commit:
+        (_ stack: LayerStack, _ config: ImageConfig, _ tags: [String]) throws(Failure) -> Digest
 
     public init(
         root: String, resolve: @escaping (String) throws(Failure) -> BaseImage,

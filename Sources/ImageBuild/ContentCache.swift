@@ -46,13 +46,17 @@ final class ContentCache {
     /// Reads the table of a context; a missing or foreign one is empty.
     init(for context: String, under cache: String) {
         path = "\(cache)/files/\(Digest(of: context.utf8).hex)"
-        guard let bytes = try? readFile(path, limit: 1 << 30), bytes.starts(with: ContentCache.magic) else { return }
+        guard let bytes = try? readFile(path, limit: 1 << 30), bytes.starts(with: ContentCache.magic) else {
+            return
+        }
         let count = (bytes.count - ContentCache.magic.count) / ContentCache.recordSize
         entries.reserveCapacity(count)
         bytes.withUnsafeBytes { raw in
             for index in 0..<count {
                 let start = ContentCache.magic.count + index * ContentCache.recordSize
-                func word(_ at: Int) -> UInt64 { raw.loadUnaligned(fromByteOffset: start + at * 8, as: UInt64.self) }
+                func word(_ at: Int) -> UInt64 {
+                    raw.loadUnaligned(fromByteOffset: start + at * 8, as: UInt64.self)
+                }
                 entries[File(device: word(0), inode: word(1))] = Entry(
                     size: Int64(bitPattern: word(2)), modified: Int64(bitPattern: word(3)),
                     changed: Int64(bitPattern: word(4)),
@@ -107,7 +111,8 @@ final class ContentCache {
     /// The digest of an open file's attributes and bytes.
     static func hash(_ fd: Int32, _ name: String) throws(SyscallError) -> Content {
         let hash = ContentHash()
-        for (attribute, value) in try extendedAttributes(of: fd) where String(cName: attribute) != "security.selinux" {
+        for (attribute, value) in try extendedAttributes(of: fd)
+        where String(cName: attribute) != "security.selinux" {
             attribute.withUnsafeBytes { hash.update($0) }
             value.withUnsafeBytes { hash.update($0) }
         }
@@ -127,5 +132,7 @@ final class ContentCache {
         return content
     }
 
-    private func nanoseconds(_ time: timespec) -> Int64 { Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec) }
+    private func nanoseconds(_ time: timespec) -> Int64 {
+        Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
 }

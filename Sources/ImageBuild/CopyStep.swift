@@ -12,11 +12,14 @@ internal import Kernel
 
 extension BuildSession {
     func copyStep(
-        _ copy: CopyInstruction, _ instruction: Instruction, _ words: Substitution, in stage: Int, _ name: String,
+        _ copy: CopyInstruction, _ instruction: Instruction, _ words: Substitution, in stage: Int,
+        _ name: String,
         _ state: inout StageState, unpacks: Bool
     ) throws(Failure) {
         let keyword = unpacks ? "ADD" : "COPY"
-        let sources = try copy.sources.map { (word: Word) throws(Failure) in (word: word, text: try words.expand(word)) }
+        let sources = try copy.sources.map { (word: Word) throws(Failure) in
+            (word: word, text: try words.expand(word))
+        }
         if unpacks { try refuseRemote(sources) }
         let destination = try destination(copy, words, state, keyword)
         let ownerText = try copy.owner.map { (word: Word) throws(Failure) in try words.expand(word) }
@@ -27,7 +30,8 @@ extension BuildSession {
         if sources.count + files.count > 1, !destination.isDirectory {
             throw Failure(
                 "`\(keyword)` has several sources and one file as its destination",
-                advice: "end the destination with a slash: \(copy.destination.text)/", at: copy.destination.location)
+                advice: "end the destination with a slash: \(copy.destination.text)/",
+                at: copy.destination.location)
         }
 
         let origin = graph.origin(of: copy.from, in: stage)
@@ -67,19 +71,25 @@ extension BuildSession {
             if !sources.isEmpty {
                 let root = try root(of: origin, at: place)
                 var chosen: Selection
-                if let selection { chosen = selection } else {
+                if let selection {
+                    chosen = selection
+                } else {
                     chosen = try root.select(sources, instruction: keyword)
                 }
                 if unpacks {
-                    chosen.sources = try unpackArchives(chosen.sources, root, area, to: destination.path, target, owner)
+                    chosen.sources = try unpackArchives(
+                        chosen.sources, root, area, to: destination.path, target, owner)
                 }
                 try refuseAmbiguous(chosen, destination, target, keyword, at: copy.destination.location)
-                let writer = TreeWriter(root: target.raw, owner: owner, mode: mode, resetsOwners: root.resetsOwners)
-                try writer.copy(chosen, from: root, to: destination.path, isDirectory: destination.isDirectory)
+                let writer = TreeWriter(
+                    root: target.raw, owner: owner, mode: mode, resetsOwners: root.resetsOwners)
+                try writer.copy(
+                    chosen, from: root, to: destination.path, isDirectory: destination.isDirectory)
             }
             if !files.isEmpty {
                 let writer = TreeWriter(root: target.raw, owner: owner, mode: mode, resetsOwners: true)
-                try writer.copy(inline(files), from: nil, to: destination.path, isDirectory: destination.isDirectory)
+                try writer.copy(
+                    inline(files), from: nil, to: destination.path, isDirectory: destination.isDirectory)
             }
         }
     }
@@ -92,7 +102,9 @@ extension BuildSession {
         var isDirectory: Bool
     }
 
-    private func destination(_ copy: CopyInstruction, _ words: Substitution, _ state: StageState, _ keyword: String)
+    private func destination(
+        _ copy: CopyInstruction, _ words: Substitution, _ state: StageState, _ keyword: String
+    )
         throws(Failure) -> Destination
     {
         let text = try words.expand(copy.destination)
@@ -103,7 +115,8 @@ extension BuildSession {
                 at: copy.destination.location)
         }
         let last = text.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
-        return Destination(path: state.absolute(text), isDirectory: last.isEmpty || last == "." || last == "..")
+        return Destination(
+            path: state.absolute(text), isDirectory: last.isEmpty || last == "." || last == "..")
     }
 
     private func mode(_ word: Word?, _ words: Substitution) throws(Failure) -> UInt32? {
@@ -162,7 +175,9 @@ extension BuildSession {
     // MARK: Roots
 
     /// What names a selection in a tree that never changes; nil for directories of the host.
-    private func selectionKey(_ origin: Origin, _ sources: [String], at place: SourceLocation) throws(Failure) -> Digest? {
+    private func selectionKey(_ origin: Origin, _ sources: [String], at place: SourceLocation) throws(Failure)
+        -> Digest?
+    {
         let layers: LayerStack
         switch origin {
         case .stage(let index): layers = states[index]?.layers ?? LayerStack()
@@ -204,7 +219,9 @@ extension BuildSession {
         return root
     }
 
-    private func directoryRoot(_ path: String, _ title: String, ignore files: [String], at place: SourceLocation)
+    private func directoryRoot(
+        _ path: String, _ title: String, ignore files: [String], at place: SourceLocation
+    )
         throws(Failure) -> SourceRoot
     {
         let fd = try system("cannot open \(title), \(path)", at: place) { () throws(SyscallError) in
@@ -219,7 +236,7 @@ extension BuildSession {
                 try readFile(file, limit: 16 << 20)
             }
             root.ignore = try IgnorePatterns(parsing: bytes, path: file)
-            root.ignoreFile = file
+            root.ignoreFile = file.split(separator: "/").last.map(String.init) ?? file
             break
         }
         return root
@@ -252,7 +269,7 @@ extension BuildSession {
             let doing = "cannot unpack `\(source.path)`"
             guard source.node.status.isRegular,
                 let file = try system(doing, { () throws(SyscallError) in try root.openForReading(source) }),
-                try isArchive(file, source.path)
+                try isArchive(file, source)
             else {
                 others.append(source)
                 continue
@@ -285,7 +302,8 @@ extension BuildSession {
     }
 
     /// True for a tar, plain or compressed; a compressed file that holds something else is a file.
-    private func isArchive(_ file: SharedFD, _ name: String) throws(Failure) -> Bool {
+    private func isArchive(_ file: SharedFD, _ source: SelectedSource) throws(Failure) -> Bool {
+        let name = source.path
         var head = try system("cannot read `\(name)`") { () throws(SyscallError) in
             var head = [UInt8](repeating: 0, count: 512)
             let count = try retrying("pread", name) { pread(file.raw, &head, 512, 0) }
@@ -296,12 +314,14 @@ extension BuildSession {
         ]
         for (magic, kind) in foreign where head.starts(with: magic) {
             throw Failure(
-                "`ADD` cannot unpack `\(name)`", cause: "it is compressed with \(kind); gzip and zstd are supported",
+                "`ADD` cannot unpack `\(name)`",
+                cause: "it is compressed with \(kind); gzip and zstd are supported",
                 advice: "use COPY to have the file itself, or compress it anew")
         }
         if head.starts(with: [0x1F, 0x8B]) || head.starts(with: [0x28, 0xB5, 0x2F, 0xFD]) {
             do throws(ArchiveError) {
-                let stream = try Decompressed(FileSource(file, offset: 0, length: .max, name: name))
+                let stream = try Decompressed(
+                    FileSource(file, offset: 0, length: Int64(source.node.status.st_size), name: name))
                 head.removeAll()
                 while head.count < 512 {
                     let chunk = try stream.next()
@@ -320,14 +340,17 @@ extension BuildSession {
         guard head.count == 512, head[0] != 0 else { return false }
         let text = String(decoding: head[148..<156].filter { $0 != 0 && $0 != 32 }, as: UTF8.self)
         guard let checksum = Int(text, radix: 8) else { return false }
-        let sum = head.enumerated().reduce(0) { $0 + ((148..<156).contains($1.offset) ? 32 : Int($1.element)) }
+        let sum = head.enumerated().reduce(0) {
+            $0 + ((148..<156).contains($1.offset) ? 32 : Int($1.element))
+        }
         return sum == checksum
     }
 }
 
 /// A kernel error in the user's words.
 func system<Result>(
-    _ doing: @autoclosure () -> String, at place: SourceLocation? = nil, _ body: () throws(SyscallError) -> Result
+    _ doing: @autoclosure () -> String, at place: SourceLocation? = nil,
+    _ body: () throws(SyscallError) -> Result
 ) throws(Failure) -> Result {
     do throws(SyscallError) { return try body() } catch { throw Failure(doing(), error, at: place) }
 }
@@ -339,7 +362,8 @@ extension SourceNode {
         isImplied = implied.contains(path)
         for index in children.indices {
             let name = children[index].name.dropLast().map { UInt8(bitPattern: $0) }
-            children[index].markImplied(implied, path: path.isEmpty ? name : path + [UInt8(ascii: "/")] + name)
+            children[index].markImplied(
+                implied, path: path.isEmpty ? name : path + [UInt8(ascii: "/")] + name)
         }
     }
 }

@@ -63,7 +63,8 @@ public enum NamedContext: Hashable, Sendable {
                 advice: "build that service first and name its image: docker-image://IMAGE")
         } else if text.contains("://") || text.hasPrefix("git@") {
             throw Failure(
-                doing, cause: "remote contexts are not supported", advice: "fetch it first and name the directory")
+                doing, cause: "remote contexts are not supported",
+                advice: "fetch it first and name the directory")
         } else if text.contains(":") {
             self = .image(text)
         } else {

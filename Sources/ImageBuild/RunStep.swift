@@ -41,7 +41,8 @@ extension BuildSession {
             let code = try runner.run(
                 StepRequest(
                     lowers: area.lowers, upper: area.upper, work: area.work, arguments: arguments,
-                    environment: effective.list, workingDirectory: directory, user: user, network: run.network,
+                    environment: effective.list, workingDirectory: directory, user: user,
+                    network: run.network,
                     output: { lines.take($0) }))
             lines.finish()
             guard code == 0 else { throw failure(instruction, arguments, code, lines.last) }
@@ -54,7 +55,9 @@ extension BuildSession {
     }
 
     /// What to execute. A lone heredoc is the script itself; one among other words is text for the shell.
-    private func runArguments(_ run: RunInstruction, _ state: StageState, _ script: inout [UInt8]?) -> [String] {
+    private func runArguments(_ run: RunInstruction, _ state: StageState, _ script: inout [UInt8]?)
+        -> [String]
+    {
         guard case .shell(let text) = run.command, !run.heredocs.isEmpty else {
             return state.arguments(of: run.command)
         }
@@ -78,7 +81,8 @@ extension BuildSession {
         -> Failure
     {
         var cause = "`\(arguments.joined(separator: " ").firstLine)` "
-        cause += code > 128 && code < 128 + 65 ? "was killed by signal \(code - 128)" : "exited with code \(code)"
+        cause +=
+            code > 128 && code < 128 + 65 ? "was killed by signal \(code - 128)" : "exited with code \(code)"
         if last.isEmpty {
             cause += " and wrote nothing"
         } else {

@@ -76,7 +76,8 @@ extension SourceRoot {
         } catch {
             throw Failure("cannot read what `\(instruction)` names in \(title)", error)
         }
-        return Selection(sources: selected, digest: hashed.count > 65536 ? Digest(hashing: hashed) : Digest(of: hashed))
+        return Selection(
+            sources: selected, digest: hashed.count > 65536 ? Digest(hashing: hashed) : Digest(of: hashed))
     }
 
     /// A selected directory or file itself, links followed within the root.
@@ -94,7 +95,9 @@ extension SourceRoot {
     // MARK: Patterns
 
     /// Paths that match, without a look at the last component unless it is a pattern.
-    private func matches(_ components: ArraySlice<String>, below path: [String]) throws(SyscallError) -> [String] {
+    private func matches(_ components: ArraySlice<String>, below path: [String]) throws(SyscallError)
+        -> [String]
+    {
         guard let first = components.first else { return [path.isEmpty ? "." : path.joined(separator: "/")] }
         guard PathPattern.isPattern(first), let pattern = PathPattern(first, doubleStar: false) else {
             return try matches(components.dropFirst(), below: path + [first])
@@ -102,7 +105,8 @@ extension SourceRoot {
         let holder: OwnedFD
         do throws(SyscallError) {
             holder = try openat2(
-                directory.raw, path.isEmpty ? "." : path.joined(separator: "/"), flags: O_RDONLY | O_DIRECTORY,
+                directory.raw, path.isEmpty ? "." : path.joined(separator: "/"),
+                flags: O_RDONLY | O_DIRECTORY,
                 resolve: .inRoot)
         } catch {
             if error.errno == .noEntry || error.errno == .notDirectory { return [] }
@@ -125,7 +129,9 @@ extension SourceRoot {
             throw error
         }
         let status = try fileStatus(of: fd.raw)
-        let name = path == "." ? [0] : String(path[path.index(after: path.lastIndex(of: "/") ?? path.startIndex)...]).cName
+        let name =
+            path == "."
+            ? [0] : String(path[path.index(after: path.lastIndex(of: "/") ?? path.startIndex)...]).cName
         var node = SourceNode(name: path.contains("/") || path == "." ? name : path.cName, status: status)
         guard status.isDirectory else {
             return verdict.ignored || status.isSocket ? nil : SelectedSource(path: path, node: node)
@@ -137,7 +143,8 @@ extension SourceRoot {
         return SelectedSource(path: path, node: node)
     }
 
-    private func children(of fd: Int32, _ path: String, _ verdict: IgnorePatterns.Verdict) throws(SyscallError)
+    private func children(of fd: Int32, _ path: String, _ verdict: IgnorePatterns.Verdict)
+        throws(SyscallError)
         -> [SourceNode]
     {
         var nodes: [SourceNode] = []
@@ -180,7 +187,9 @@ extension SourceRoot {
             if let known = contents?.digest(of: status) {
                 known.append(to: &bytes)
             } else {
-                let fd = isTop ? holder : SharedFD(try openFile(node.name, flags: O_RDONLY | O_NOFOLLOW, at: holder.raw))
+                let fd =
+                    isTop
+                    ? holder : SharedFD(try openFile(node.name, flags: O_RDONLY | O_NOFOLLOW, at: holder.raw))
                 let digest = try ContentCache.hash(fd.raw, String(cName: node.name))
                 contents?.learn(digest, of: status)
                 digest.append(to: &bytes)
@@ -189,8 +198,11 @@ extension SourceRoot {
             if status.st_nlink > 1 { append(UInt64(status.st_ino), &bytes) }
         case stat.directory:
             guard let holder else { return }
-            let fd = isTop ? holder : SharedFD(
-                try openFile(node.name, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: holder.raw))
+            let fd =
+                isTop
+                ? holder
+                : SharedFD(
+                    try openFile(node.name, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: holder.raw))
             for (name, value) in try extendedAttributes(of: fd.raw) {
                 for byte in name { bytes.append(UInt8(bitPattern: byte)) }
                 append(UInt64(value.count), &bytes)
@@ -218,7 +230,8 @@ extension SourceRoot {
         let path = components.joined(separator: "/")
         if (try? openat2(directory.raw, path.isEmpty ? "." : path, flags: O_PATH, resolve: .inRoot)) != nil {
             return Failure(
-                doing, cause: "\(ignoreFile) leaves it out", advice: "add `!\(path)` at the end of \(ignoreFile)",
+                doing, cause: "\(ignoreFile) leaves it out",
+                advice: "add `!\(path)` at the end of \(ignoreFile)",
                 at: place)
         }
         // The nearest name beside the first component that is not there.

@@ -37,7 +37,8 @@ struct StageGraph {
             let text = try expand(stage.base)
             guard !text.isEmpty else {
                 throw Failure(
-                    "`FROM` names no image", cause: "`\(stage.base.text)` is empty once its variables are replaced",
+                    "`FROM` names no image",
+                    cause: "`\(stage.base.text)` is empty once its variables are replaced",
                     advice: "declare the variable with a default: ARG NAME=value, before the first FROM",
                     at: stage.base.location)
             }
@@ -81,7 +82,8 @@ struct StageGraph {
 
     /// Named contexts hide stages and images of the same name, as in Docker; then comes the latest earlier stage.
     private static func origin(
-        _ text: String, before stage: Int, in stages: [Stage], _ contexts: [String: NamedContext], isBase: Bool
+        _ text: String, before stage: Int, in stages: [Stage], _ contexts: [String: NamedContext],
+        isBase: Bool
     ) -> Origin {
         switch contexts[text] {
         case .directory(let path): return .directory(name: text, path: path)
@@ -89,7 +91,9 @@ struct StageGraph {
         case nil: break
         }
         if text == "scratch" { return .scratch }
-        if let index = stages[..<stage].lastIndex(where: { $0.name == text.lowercased() }) { return .stage(index) }
+        if let index = stages[..<stage].lastIndex(where: { $0.name == text.lowercased() }) {
+            return .stage(index)
+        }
         if !isBase, let index = Int(text), index >= 0, index < stage { return .stage(index) }
         return .image(text)
     }

@@ -75,7 +75,9 @@ struct StageState {
         image.author = author
         var defaults = config
         defaults.env = environment.list
-        for (name, value) in labels { defaults.labels = (defaults.labels ?? [:]).merging([name: value]) { $1 } }
+        for (name, value) in labels {
+            defaults.labels = (defaults.labels ?? [:]).merging([name: value]) { $1 }
+        }
         image.config = defaults
         image.rootfs.diffIDs = layers.diffIDs
         image.history = history
@@ -129,7 +131,8 @@ struct StageState {
             guard SignalNames.isSignal(signal) else {
                 let near = nearest(to: signal.uppercased(), among: SignalNames.all)
                 throw Failure(
-                    "`\(signal)` is not a signal", advice: near.map { "did you mean `\($0)`?" }, at: word.location)
+                    "`\(signal)` is not a signal", advice: near.map { "did you mean `\($0)`?" },
+                    at: word.location)
             }
             config.stopSignal = signal
         case .healthcheck(let check): config.healthcheck = healthcheck(check)
@@ -144,11 +147,14 @@ struct StageState {
         (try expanded(pair.name, instruction, words), try words.expand(pair.value))
     }
 
-    private func expanded(_ word: Word, _ instruction: String, _ words: Substitution) throws(Failure) -> String {
+    private func expanded(_ word: Word, _ instruction: String, _ words: Substitution) throws(Failure)
+        -> String
+    {
         let text = try words.expand(word)
         guard !text.isEmpty else {
             throw Failure(
-                "`\(instruction)` is empty", cause: "`\(word.text)` is nothing once its variables are replaced",
+                "`\(instruction)` is empty",
+                cause: "`\(word.text)` is nothing once its variables are replaced",
                 at: word.location)
         }
         return text
@@ -197,7 +203,8 @@ struct StageState {
 /// Signals by name and number (signal(7)).
 enum SignalNames {
     static let all = [
-        "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGIOT", "SIGBUS", "SIGFPE", "SIGKILL",
+        "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGIOT", "SIGBUS", "SIGFPE",
+        "SIGKILL",
         "SIGUSR1", "SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD", "SIGCONT",
         "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF",
         "SIGWINCH", "SIGIO", "SIGPOLL", "SIGPWR", "SIGSYS", "SIGRTMIN", "SIGRTMAX",

@@ -50,7 +50,8 @@ final class StepArea {
             throw Failure(
                 "cannot put the image's layers over each other", error,
                 advice: error.errno == .invalid
-                    ? "the state directory may lie on overlayfs, which takes no upper: use a volume or --root" : nil)
+                    ? "the state directory may lie on overlayfs, which takes no upper: use a volume or --root"
+                    : nil)
         }
     }
 
@@ -62,7 +63,10 @@ final class StepArea {
     /// True when the step left anything in the upper, or changed the root itself.
     func hasChanges() throws(SyscallError) -> Bool {
         let now = try fileStatus(upper)
-        if now.st_mode != before.st_mode || now.st_uid != before.st_uid || now.st_gid != before.st_gid { return true }
-        return try !entryNames(of: try openFile(upper, flags: O_RDONLY | O_DIRECTORY).raw).isEmpty
+        if now.st_mode != before.st_mode || now.st_uid != before.st_uid || now.st_gid != before.st_gid {
+            return true
+        }
+        let fd = try openFile(upper, flags: O_RDONLY | O_DIRECTORY)
+        return try !entryNames(of: fd.raw).isEmpty
     }
 }

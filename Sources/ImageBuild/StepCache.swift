@@ -58,7 +58,9 @@ struct StepCache {
         return Digest(hex: String(text.dropLast()))
     }
 
-    func store(selection digest: Digest, _ key: Digest) throws(SyscallError) { try write("\(digest.hex)\n", key) }
+    func store(selection digest: Digest, _ key: Digest) throws(SyscallError) {
+        try write("\(digest.hex)\n", key)
+    }
 
     private func write(_ text: String, _ key: Digest) throws(SyscallError) {
         try ensureDirectory(directory, mode: 0o700)

@@ -47,7 +47,8 @@ final class TreeWriter {
                     try copyContents(of: each.node, holder, to: destination)
                 } else {
                     let (parent, name) = try place(
-                        each.node.name, at: destination, isDirectory: isDirectory || selection.sources.count > 1)
+                        each.node.name, at: destination,
+                        isDirectory: isDirectory || selection.sources.count > 1)
                     try copy(each.node, opened: holder, in: nil, to: parent, name, top: parent, path: name)
                 }
             } catch {
@@ -75,7 +76,8 @@ final class TreeWriter {
         if try Kernel.status(of: name, at: parent.raw) != nil {
             // A link to nowhere: what it names is made.
             let target = String(decoding: try linkTarget(name, at: parent.raw), as: UTF8.self)
-            return try ensureDirectory(target.hasPrefix("/") ? target : "\(above)/\(target)", depth: depth + 1)
+            return try ensureDirectory(
+                target.hasPrefix("/") ? target : "\(above)/\(target)", depth: depth + 1)
         }
         return try makeDirectory(name, in: parent, mode: 0o755, owner ?? .root)
     }
@@ -83,7 +85,9 @@ final class TreeWriter {
     // MARK: Places
 
     /// The directory and name a file goes to.
-    private func place(_ name: CName, at destination: String, isDirectory: Bool) throws(SyscallError) -> (SharedFD, CName) {
+    private func place(_ name: CName, at destination: String, isDirectory: Bool) throws(SyscallError) -> (
+        SharedFD, CName
+    ) {
         if isDirectory { return (try ensureDirectory(destination), name) }
         var path = destination
         for _ in 0..<40 {
@@ -112,10 +116,14 @@ final class TreeWriter {
         var path = path[...]
         while path.utf8.count > 1, path.utf8.last == UInt8(ascii: "/") { path.removeLast() }
         guard let slash = path.lastIndex(of: "/") else { return ("/", String(path).cName) }
-        return (slash == path.startIndex ? "/" : String(path[..<slash]), String(path[path.index(after: slash)...]).cName)
+        return (
+            slash == path.startIndex ? "/" : String(path[..<slash]),
+            String(path[path.index(after: slash)...]).cName
+        )
     }
 
-    private func makeDirectory(_ name: CName, in parent: SharedFD, mode: UInt32, _ owner: Owner) throws(SyscallError)
+    private func makeDirectory(_ name: CName, in parent: SharedFD, mode: UInt32, _ owner: Owner)
+        throws(SyscallError)
         -> SharedFD
     {
         try retrying("mkdirat", String(cName: name)) { mkdirat(parent.raw, name, 0o700) }
@@ -128,7 +136,9 @@ final class TreeWriter {
     // MARK: Trees
 
     /// A source directory itself: its contents go into the destination, which is its likeness only when it is new.
-    private func copyContents(of node: SourceNode, _ holder: SharedFD, to destination: String) throws(SyscallError) {
+    private func copyContents(of node: SourceNode, _ holder: SharedFD, to destination: String)
+        throws(SyscallError)
+    {
         if let existing = try openedDirectory(destination) {
             return try copyChildren(of: node, holder, to: existing, top: existing, path: [])
         }
@@ -137,11 +147,14 @@ final class TreeWriter {
         try finishDirectory(node, holder, made)
     }
 
-    private func copyChildren(of node: SourceNode, _ holder: SharedFD, to target: SharedFD, top: SharedFD, path: CName)
+    private func copyChildren(
+        of node: SourceNode, _ holder: SharedFD, to target: SharedFD, top: SharedFD, path: CName
+    )
         throws(SyscallError)
     {
         for child in node.children {
-            let childPath = path.isEmpty ? child.name : path.dropLast() + [CChar(UInt8(ascii: "/"))] + child.name
+            let childPath =
+                path.isEmpty ? child.name : path.dropLast() + [CChar(UInt8(ascii: "/"))] + child.name
             try copy(child, opened: nil, in: holder, to: target, child.name, top: top, path: childPath)
         }
     }
@@ -162,7 +175,8 @@ final class TreeWriter {
                 directory = try makeDirectory(name, in: target, mode: 0o700, .root)
             } else {
                 // A link in the image that stands where the source has a directory is not followed.
-                directory = SharedFD(try openFile(name, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: target.raw))
+                directory = SharedFD(
+                    try openFile(name, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: target.raw))
             }
             try copyChildren(of: node, source, to: directory, top: top, path: path)
             if existing != nil, node.isImplied { return }
@@ -192,7 +206,8 @@ final class TreeWriter {
         _ node: SourceNode, _ opened: SharedFD?, _ holder: SharedFD?, to target: SharedFD, _ name: CName
     ) throws(SyscallError) {
         let text = String(cName: name)
-        let output = try openFile(name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: target.raw)
+        let output = try openFile(
+            name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: target.raw)
         if let content = node.content {
             try writeAll(output.raw, content, path: text)
             return try finish(node, nil, output.raw, text)
@@ -209,7 +224,9 @@ final class TreeWriter {
     }
 
     /// A link, device or fifo.
-    private func copyNode(_ node: SourceNode, _ holder: SharedFD?, to target: SharedFD, _ name: CName) throws(SyscallError) {
+    private func copyNode(_ node: SourceNode, _ holder: SharedFD?, to target: SharedFD, _ name: CName)
+        throws(SyscallError)
+    {
         let text = String(cName: name)
         let raw = target.raw
         if node.status.isSymlink {
@@ -224,7 +241,8 @@ final class TreeWriter {
         try retrying("fchownat", text) { fchownat(raw, name, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) }
         if let holder {
             let path = procPath(name, at: raw)
-            for (attribute, value) in try extendedAttributes(of: node.name, at: holder.raw) where kept(attribute) {
+            for (attribute, value) in try extendedAttributes(of: node.name, at: holder.raw)
+            where kept(attribute) {
                 try check(lsetxattr(path, attribute, value, value.count, 0), attribute, text)
             }
         }
@@ -236,12 +254,16 @@ final class TreeWriter {
         try retrying("utimensat", text) { utimensat(raw, name, times, AT_SYMLINK_NOFOLLOW) }
     }
 
-    private func finishDirectory(_ node: SourceNode, _ source: SharedFD, _ directory: SharedFD) throws(SyscallError) {
+    private func finishDirectory(_ node: SourceNode, _ source: SharedFD, _ directory: SharedFD)
+        throws(SyscallError)
+    {
         try finish(node, source.raw, directory.raw, String(cName: node.name))
     }
 
     /// Owner, attributes, mode, times, in the order in which they do not undo each other (chown(2), NOTES).
-    private func finish(_ node: SourceNode, _ source: Int32?, _ target: Int32, _ text: String) throws(SyscallError) {
+    private func finish(_ node: SourceNode, _ source: Int32?, _ target: Int32, _ text: String)
+        throws(SyscallError)
+    {
         let owner = owner(of: node)
         try retrying("fchown", text) { fchown(target, owner.uid, owner.gid) }
         if let source {

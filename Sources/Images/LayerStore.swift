@@ -60,8 +60,11 @@ extension StoreWriter {
             let decompressed = try Decompressed(raw)
             let plain = Tee(decompressed, hash: diffHash)
             var notes = UnpackNotes()
-            if unpack { notes = try unpackNew(plain, layerTemporary) }
-            try plain.drain()
+            let ahead = ReadAhead(plain)
+            defer { ahead.stop() }
+            if unpack { notes = try unpackNew(ahead, layerTemporary) }
+            try ahead.drain()
+            ahead.stop()
             try raw.drain()
             return (decompressed.compression, notes)
         }

@@ -306,12 +306,25 @@ public enum TableReplies {
         return (table, name)
     }
 
-    /// The chain of an NFT_MSG_NEWRULE and its expressions as the kernel printed them back.
-    public static func rule(_ message: Message) -> (chain: String, expressions: [UInt8])? {
+    /// The chain of an NFT_MSG_NEWRULE, and what its expressions do, without what the kernel adds when it prints
+    /// them back: names, registers' keys, compared values and sets.
+    public static func rule(_ message: Message) -> (chain: String, signature: String)? {
         guard message.type == TableMessage.newRule else { return nil }
         let attributes = message.attributes(after: 4)
-        guard let chain = attributes.first(2)?.text else { return nil }
-        return (chain, attributes.first(4).map { Array($0.payload) } ?? [])
+        guard let chain = attributes.first(2)?.text, let list = attributes.first(4) else { return nil }
+        let parts = list.nested.map { entry -> String in
+            let name = entry.nested.first(1)?.text ?? ""
+            guard let data = entry.nested.first(2)?.nested else { return name }
+            let number = data.first(2)?.big32
+            return switch name {
+            case "cmp": "\(name) \(number ?? 0) \(data.first(3).map { Array($0.payload) } ?? [])"
+            case "lookup": "\(name) \(data.first(1)?.text ?? "") \(data.first(5)?.big32 ?? 0)"
+            case "immediate": "\(name) \(data.first(2)?.nested.first(2)?.nested.first(1)?.big32 ?? 0)"
+            case "meta", "ct", "payload": "\(name) \(number ?? 0) \(data.first(3)?.big32 ?? 0)"
+            default: name
+            }
+        }
+        return (chain, parts.joined(separator: ", "))
     }
 
     /// The elements in an NFT_MSG_NEWSETELEM.

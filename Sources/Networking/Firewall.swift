@@ -1,8 +1,324 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import Basics
-internal import Netlink
+//
+// Firewall: adds and removes projects' elements in the table `inet covey`, each call one transaction. The table is
+// shared by every project and every state root of the host, so no file lock could guard it: additions fail when the
+// table went away meanwhile and are tried again with it made anew, and removals carry the generation they were
+// computed from, which the kernel refuses with ERESTART when anyone changed the ruleset since.
+
+public import Basics
+public import ContainerModel
+internal import Kernel
+public import Netlink
+
+/// A container's port on the host.
+public struct PublishedPort: Hashable, Codable, Sendable {
+    public var proto: PortRequest.Proto
+    /// 0.0.0.0 for every address of the host.
+    public var hostAddress: IPv4Address
+    public var hostPort: UInt16
+    public var container: String
+    public var address: IPv4Address
+    public var port: UInt16
+
+    public init(
+        proto: PortRequest.Proto = .tcp, hostAddress: IPv4Address = .any, hostPort: UInt16, container: String,
+        address: IPv4Address, port: UInt16
+    ) {
+        self.proto = proto
+        self.hostAddress = hostAddress
+        self.hostPort = hostPort
+        self.container = container
+        self.address = address
+        self.port = port
+    }
+}
+
+/// The host's firewall table. Belongs to one thread.
 public final class Firewall {
-    let socket: NetlinkSocket
+    private let socket: NetlinkSocket
+    private let table = FirewallTable.name
+
     init(_ socket: NetlinkSocket) { self.socket = socket }
-    func withdraw(matching: (String) -> Bool) throws(Failure) {}
+
+    /// Adds the elements of networks and published ports, in one transaction; what is there already is fine.
+    ///
+    /// Sets net.ipv4.ip_forward to 1 when it is 0 and a network reaches outside: without it nothing is forwarded.
+    /// An element of this owner that says otherwise is replaced; another's port is an error that names it.
+    func publish(_ ports: [PublishedPort], networks: [NetworkState], owner: NetworkOwner) throws(Failure) {
+        guard !ports.isEmpty || !networks.isEmpty else { return }
+        if networks.contains(where: { !$0.isInternal }) { try enableForwarding() }
+        let wanted = elements(ports, networks, owner)
+        let doing = "cannot publish the ports of project \"\(owner.project)\""
+        var stale: [(set: SetSchema, elements: [SetElement])] = []
+        for _ in 0..<50 {
+            let comment = try kernel(doing) { () throws(NetlinkError) in try tableComment() }
+            var batch = Requests()
+            batch.beginBatch()
+            if comment == nil {
+                FirewallTable.build(into: &batch, fresh: true)
+            } else if comment != FirewallTable.layout {
+                FirewallTable.build(into: &batch, fresh: false)
+            }
+            for (set, elements) in stale where comment != nil {
+                batch.deleteElements(elements, set: set.name, in: table)
+            }
+            for (set, elements) in wanted { batch.addElements(elements, set: set.name, in: table) }
+            batch.endBatch()
+            do throws(NetlinkError) {
+                try socket.perform(batch)
+                return
+            } catch {
+                switch error.errno {
+                case .noEntry, .exists:
+                    // The table came or went between the question and the transaction, or what was stale is gone.
+                    if error.errno == .exists, comment != nil { fallthrough }
+                    stale = []
+                case .busy: stale = try conflicts(wanted, owner: owner, doing)
+                default: throw Failure(doing, error)
+                }
+            }
+        }
+        throw Failure(doing, cause: "the table kept changing", advice: "try again")
+    }
+
+    /// Removes every element whose comment matches; the table with its last one.
+    func withdraw(matching belongs: (String) -> Bool) throws(Failure) {
+        let doing = "cannot remove firewall elements"
+        for _ in 0..<50 {
+            do throws(NetlinkError) {
+                let generation = try generation()
+                guard try tableComment() != nil else { return }
+                var batch = Requests()
+                batch.beginBatch(generation: generation)
+                var removed = 0
+                var kept = 0
+                for set in FirewallTable.sets {
+                    let all = try elements(of: set)
+                    let gone = all.filter { belongs($0.comment) }
+                    removed += gone.count
+                    kept += all.count - gone.count
+                    batch.deleteElements(gone, set: set.name, in: table)
+                }
+                if kept == 0 {
+                    batch = Requests()
+                    batch.beginBatch(generation: generation)
+                    batch.deleteTable(table)
+                } else if removed == 0 {
+                    return
+                }
+                batch.endBatch()
+                try socket.perform(batch)
+                return
+            } catch {
+                // ERESTART: the generation passed. ENOENT: the table or a set went while it was read.
+                guard error.errno.code == 85 || error.errno == .noEntry else { throw Failure(doing, error) }
+            }
+        }
+        throw Failure(doing, cause: "the ruleset kept changing", advice: "try again")
+    }
+
+    /// What differs from how it ought to be, in words; empty when all is as published.
+    func drift(_ ports: [PublishedPort], networks: [NetworkState], owner: NetworkOwner) throws(Failure)
+        -> [String]
+    {
+        let doing = "cannot look at the firewall"
+        return try kernel(doing) { () throws(NetlinkError) in
+            guard let comment = try tableComment() else {
+                return ports.isEmpty && networks.isEmpty ? [] : ["table inet covey is gone"]
+            }
+            var differences: [String] = []
+            if comment != FirewallTable.layout {
+                differences.append("table inet covey has layout \"\(comment)\"")
+            }
+            var question = Requests()
+            question.dumpRules(in: table)
+            var found: [String: [String]] = [:]
+            for rule in try socket.ask(question).compactMap(TableReplies.rule) {
+                found[rule.chain, default: []].append(rule.signature)
+            }
+            var expected: [String: [String]] = [:]
+            var model = Requests()
+            FirewallTable.build(into: &model, fresh: true)
+            for rule in Message.all(in: model.bytes[...]).compactMap(TableReplies.rule) {
+                expected[rule.chain, default: []].append(rule.signature)
+            }
+            for (chain, rules) in expected.sorted(by: { $0.key < $1.key }) where found[chain] != rules {
+                differences.append("the rules of chain \(chain) were changed")
+            }
+            for (set, wanted) in elements(ports, networks, owner) {
+                let present = Dictionary(
+                    try elements(of: set).map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+                for element in wanted where present[element.key] != element.value {
+                    differences.append("set \(set.name) lacks an element of \(element.comment)")
+                }
+            }
+            return differences
+        }
+    }
+
+    /// Makes rules and chains anew, whatever they are now; elements stay.
+    func rebuild() throws(Failure) {
+        var batch = Requests()
+        batch.beginBatch()
+        FirewallTable.build(into: &batch, fresh: false)
+        batch.endBatch()
+        try kernel("cannot repair the firewall") { () throws(NetlinkError) in try socket.perform(batch) }
+    }
+
+    // MARK: Elements
+
+    private func elements(_ ports: [PublishedPort], _ networks: [NetworkState], _ owner: NetworkOwner)
+        -> [(set: SetSchema, elements: [SetElement])]
+    {
+        var found: [String: [SetElement]] = [:]
+        for network in networks {
+            let comment = owner.alias(network: network.name)
+            let name = FirewallTable.linkName(network.bridge)
+            let element = SetElement(key: name, comment: comment)
+            found[FirewallTable.bridges.name, default: []].append(element)
+            let place = network.isInternal ? FirewallTable.inside : FirewallTable.outbound
+            found[place.name, default: []].append(element)
+            found[FirewallTable.pairs.name, default: []].append(
+                SetElement(key: name + name, comment: comment))
+        }
+        var reflected: Set<IPv4Address> = []
+        for port in ports {
+            let comment = owner.comment(container: port.container)
+            let proto: [UInt8] = [port.proto == .tcp ? 6 : 17, 0, 0, 0]
+            let hostPort = FirewallTable.port(port.hostPort)
+            let value = port.address.bytes + FirewallTable.port(port.port)
+            if port.hostAddress == .any {
+                found[FirewallTable.everywhere.name, default: []].append(
+                    SetElement(key: proto + hostPort, value: value, comment: comment))
+            } else {
+                found[FirewallTable.published.name, default: []].append(
+                    SetElement(key: proto + port.hostAddress.bytes + hostPort, value: value, comment: comment)
+                )
+            }
+            if reflected.insert(port.address).inserted {
+                found[FirewallTable.hairpin.name, default: []].append(
+                    SetElement(key: port.address.bytes + port.address.bytes, comment: comment))
+            }
+        }
+        return FirewallTable.sets.compactMap { set in found[set.name].map { (set, $0) } }
+    }
+
+    /// Elements in the way of ours: this owner's are given back for removal, another's are an error.
+    private func conflicts(
+        _ wanted: [(set: SetSchema, elements: [SetElement])], owner: NetworkOwner, _ doing: String
+    ) throws(Failure) -> [(set: SetSchema, elements: [SetElement])] {
+        var result: [(set: SetSchema, elements: [SetElement])] = []
+        for (set, elements) in wanted where !set.value.isEmpty {
+            let present = try kernel(doing) { () throws(NetlinkError) in try self.elements(of: set) }
+            let values = Dictionary(
+                elements.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+            let others = present.filter { values[$0.key] != nil && values[$0.key] != $0.value }
+            for other in others where !owner.owns(other.comment) {
+                throw Failure(
+                    doing, cause: "\(describe(other.key)) is published by \(holder(other.comment))",
+                    advice: "publish another host port, or take that project down")
+            }
+            if !others.isEmpty { result.append((set, others)) }
+        }
+        return result
+    }
+
+    private func describe(_ key: [UInt8]) -> String {
+        let proto = key.first == 6 ? "tcp" : "udp"
+        let port = key.suffix(4).prefix(2).reduce(0) { $0 << 8 | Int($1) }
+        let address = key.count == 12 ? IPv4Address(bytes: key[4..<8])?.description ?? "" : ""
+        return address.isEmpty ? "port \(port)/\(proto)" : "port \(address):\(port)/\(proto)"
+    }
+
+    private func holder(_ comment: String) -> String {
+        let parts = comment.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count >= 3 else { return "\"\(comment)\"" }
+        let project = parts[1].split(separator: "@").first ?? ""
+        return "container \"\(parts[2])\" of project \"\(project)\""
+    }
+
+    // MARK: The kernel
+
+    private func kernel<Result>(_ doing: String, _ body: () throws(NetlinkError) -> Result) throws(Failure)
+        -> Result
+    {
+        do throws(NetlinkError) {
+            return try body()
+        } catch {
+            throw Failure(doing, error)
+        }
+    }
+
+    private func generation() throws(NetlinkError) -> UInt32? {
+        var question = Requests()
+        question.getGeneration()
+        return try socket.ask(question).lazy.compactMap(TableReplies.generation).first
+    }
+
+    /// The table's comment; nil when there is no table.
+    private func tableComment() throws(NetlinkError) -> String? {
+        var question = Requests()
+        question.getTable(table)
+        do throws(NetlinkError) {
+            return try socket.ask(question).lazy.compactMap(TableReplies.table).first?.comment
+        } catch {
+            if error.errno == .noEntry { return nil }
+            throw error
+        }
+    }
+
+    private func elements(of set: SetSchema) throws(NetlinkError) -> [SetElement] {
+        var question = Requests()
+        question.dumpElements(set: set.name, in: table)
+        return try socket.ask(question).flatMap(TableReplies.elements)
+    }
+
+    /// /proc/sys/net shows the namespace of the thread that looks.
+    private func enableForwarding() throws(Failure) {
+        let path = "/proc/sys/net/ipv4/ip_forward"
+        do throws(SyscallError) {
+            if try readFile(path).first == UInt8(ascii: "0") { try writeControl(path, "1") }
+        } catch {
+            throw Failure(
+                "cannot connect networks to the outside", error,
+                advice: "set net.ipv4.ip_forward=1 on this host")
+        }
+    }
+}
+
+extension HostNetworks {
+    /// Publishes ports and connects networks to the outside, in one transaction; idempotent.
+    ///
+    /// Give only ports of containers on a network that is not internal: internal ones take nothing from outside.
+    public func publish(_ ports: [PublishedPort], networks: [NetworkState], project: String) throws(Failure) {
+        try firewall.publish(ports, networks: networks, owner: owner(project))
+    }
+
+    /// Removes the published ports of one container.
+    public func unpublish(container: String, project: String) throws(Failure) {
+        let owner = owner(project)
+        try firewall.withdraw { owner.owns($0, container: container) }
+    }
+
+    /// Removes every firewall element of a project, ports and networks.
+    public func unpublish(project: String) throws(Failure) {
+        let owner = owner(project)
+        try firewall.withdraw { owner.owns($0) }
+    }
+
+    /// What of the firewall table is not as `publish` left it, in words.
+    public func verifyTable(_ ports: [PublishedPort], networks: [NetworkState], project: String)
+        throws(Failure)
+        -> [String]
+    {
+        try firewall.drift(ports, networks: networks, owner: owner(project))
+    }
+
+    /// Makes the table as it ought to be: rules anew, elements added.
+    public func repairTable(_ ports: [PublishedPort], networks: [NetworkState], project: String)
+        throws(Failure)
+    {
+        try firewall.rebuild()
+        try publish(ports, networks: networks, project: project)
+    }
 }

@@ -112,7 +112,7 @@ extension UpPlanner {
         case .created: decision = Decision(.start, target, old: container, because: "not started yet")
         case .dead:
             return Decision(.recreate, target, old: container, because: "half made or half removed")
-        case .exited where container.hasCompleted(under: policy):
+        case .exited where options.leaveEnded || container.hasCompleted(under: policy):
             return Decision(.keep, target, old: container)
         case .exited:
             decision = Decision(.start, target, old: container, because: container.whyNotRunning)

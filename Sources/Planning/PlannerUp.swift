@@ -26,6 +26,8 @@ public struct UpOptions: Hashable, Codable, Sendable {
     public var removeOrphans = false
     /// Wait for the health of every service that has a check.
     public var wait = false
+    /// Leave alone what has ended: for repairing drift, where restart policies and `stop` decide what runs.
+    public var leaveEnded = false
     /// How long containers may take to stop; nil is each service's own grace period.
     public var timeout: Duration?
 

@@ -6,8 +6,8 @@
 internal import Basics
 internal import CYAML
 
-/// One container that is being read.
-private struct Frame {
+/// One container that is being read. A class: its lists grow in place while others look at it.
+private final class Frame {
     let isMapping: Bool
     let place: Place
     let tag: MergeTag?
@@ -25,6 +25,16 @@ private struct Frame {
         let place: Place
         let isMerge: Bool
     }
+
+    init(isMapping: Bool, place: Place, tag: MergeTag?, anchor: Anchor?) {
+        self.isMapping = isMapping
+        self.place = place
+        self.tag = tag
+        self.anchor = anchor
+    }
+
+    /// Whether what comes next is a key.
+    var awaitsKey: Bool { isMapping && key == nil }
 }
 
 /// An anchor's name and which of its definitions this is: a name may be given again, the latest wins.
@@ -131,11 +141,10 @@ final class TreeBuilder {
         if tag.isText, style == .plain { style = .quoted }
         let anchor = define(event.data.scalar.anchor)
         // A merge key is a plain `<<` alone; in quotes it is an ordinary key.
-        if let top = stack.last, top.isMapping, top.key == nil {
-            stack[stack.count - 1].key = Frame.Key(
-                text: text, place: place, isMerge: style == .plain && text == "<<")
+        if let top = stack.last, top.awaitsKey {
+            top.key = Frame.Key(text: text, place: place, isMerge: style == .plain && text == "<<")
             if let anchor { finish(anchor, Node(.scalar(text, style), tag: tag.merge, at: place)) }
-            checkDuplicate()
+            checkDuplicate(in: top)
             return
         }
         let node = Node(.scalar(text, style), tag: tag.merge, at: place)
@@ -152,7 +161,7 @@ final class TreeBuilder {
             throw Failure(
                 "nesting deeper than \(limits.depth) levels is refused", at: place.location)
         }
-        if let top = stack.last, top.isMapping, top.key == nil {
+        if let top = stack.last, top.awaitsKey {
             throw Failure(
                 "a key must be plain text, not a \(isMapping ? "mapping" : "list")",
                 advice: "put the key in quotes when it begins with a bracket or brace", at: place.location)
@@ -185,12 +194,12 @@ final class TreeBuilder {
                     advice: "name fewer things by alias; a file that grows like this is usually an attack",
                     at: place.location)
             }
-            if let top = stack.last, top.isMapping, top.key == nil {
+            if let top = stack.last, top.awaitsKey {
                 guard let text = node.text else {
                     throw Failure("a key must be plain text; `*\(name)` is not", at: place.location)
                 }
-                stack[stack.count - 1].key = Frame.Key(text: text, place: place, isMerge: false)
-                checkDuplicate()
+                top.key = Frame.Key(text: text, place: place, isMerge: false)
+                checkDuplicate(in: top)
                 return
             }
             try add(node)
@@ -205,66 +214,62 @@ final class TreeBuilder {
     }
 
     private func add(_ node: Node) throws(Failure) {
-        guard let top = stack.indices.last else {
+        guard let top = stack.last else {
             documents.append(node)
             return
         }
-        guard stack[top].isMapping else {
-            stack[top].items.append(node)
+        guard top.isMapping else {
+            top.items.append(node)
             return
         }
-        guard let key = stack[top].key else { return }
-        stack[top].key = nil
+        guard let key = top.key else { return }
+        top.key = nil
         if key.isMerge {
             try merge(node, into: top)
         } else {
-            stack[top].pairs.append(Mapping.Pair(key: key.text, keyPlace: key.place, value: node))
+            top.pairs.append(Mapping.Pair(key: key.text, keyPlace: key.place, value: node))
         }
     }
 
     // MARK: Mappings
 
     /// Reports the key just read when its mapping has it already; both are read, the first counts.
-    private func checkDuplicate() {
-        guard let key = stack[stack.count - 1].key else { return }
-        if key.isMerge, stack[stack.count - 1].merged.isEmpty { return }
-        let pairs = stack[stack.count - 1].pairs
-        var first: Place?
-        if pairs.count <= Mapping.linearLimit {
-            first = pairs.first { $0.key == key.text }?.keyPlace
-        } else {
-            if stack[stack.count - 1].seen.count < pairs.count {
-                for pair in pairs[stack[stack.count - 1].seen.count...] {
-                    stack[stack.count - 1].seen[pair.key] = pair.keyPlace
-                }
-            }
-            first = stack[stack.count - 1].seen[key.text]
-        }
+    private func checkDuplicate(in frame: Frame) {
+        guard let key = frame.key else { return }
         if key.isMerge {
-            problems.append(
-                Failure(
-                    "`<<` is given twice in one mapping", advice: "give a list: `<<: [*a, *b]`",
-                    at: key.place.location))
-        } else if let first {
-            problems.append(
-                Failure(
-                    "`\(key.text)` is given twice", cause: "first given at line \(first.line)",
-                    at: key.place.location))
-            // Keeps the keys unique for whoever reads on; the tree is not handed out.
-            stack[stack.count - 1].key = Frame.Key(
-                text: "\(key.text)\u{0}\(pairs.count)", place: key.place, isMerge: false)
+            if !frame.merged.isEmpty {
+                problems.append(
+                    Failure(
+                        "`<<` is given twice in one mapping", advice: "give a list: `<<: [*a, *b]`",
+                        at: key.place.location))
+            }
+            return
         }
+        var first: Place?
+        if frame.pairs.count <= Mapping.linearLimit {
+            first = frame.pairs.first { $0.key == key.text }?.keyPlace
+        } else {
+            for pair in frame.pairs[frame.seen.count...] { frame.seen[pair.key] = pair.keyPlace }
+            first = frame.seen[key.text]
+        }
+        guard let first else { return }
+        problems.append(
+            Failure(
+                "`\(key.text)` is given twice", cause: "first given at line \(first.line)",
+                at: key.place.location))
+        // Keeps the keys unique for whoever reads on; the tree is not handed out.
+        frame.key = Frame.Key(text: "\(key.text)\u{0}\(frame.pairs.count)", place: key.place, isMerge: false)
     }
 
-    private func merge(_ node: Node, into top: Int) throws(Failure) {
+    private func merge(_ node: Node, into frame: Frame) throws(Failure) {
         switch node.content {
-        case .mapping(let mapping): stack[top].merged.append(mapping)
+        case .mapping(let mapping): frame.merged.append(mapping)
         case .sequence(let items):
             for item in items {
                 guard let mapping = item.mapping else {
                     throw Failure("`<<` takes a mapping or a list of mappings", at: item.place.location)
                 }
-                stack[top].merged.append(mapping)
+                frame.merged.append(mapping)
             }
         case .scalar:
             if node.isNull { return }

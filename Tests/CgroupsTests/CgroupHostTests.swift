@@ -7,8 +7,8 @@ import Testing
 @Suite("what cgroups a host has")
 struct CgroupHostTests {
     private func host(_ mounts: String, _ own: String, namespaced: Bool = false) -> CgroupHost {
-        CgroupHost(mountInfo: Array(mounts.utf8), own: own, namespaced: namespaced) { _ in
-            "cpu io memory pids\n"
+        CgroupHost(mountInfo: Array(mounts.utf8), own: Array(own.utf8), namespaced: namespaced) { _ in
+            Array("cpu io memory pids\n".utf8)
         }
     }
 

@@ -134,10 +134,11 @@ struct CgroupTests {
         try withProject { project in
             let container = try project.ensureContainer("k", limits: ResourceLimits(pids: 40))
             let shell = try Shell(
-                "trap '' TERM INT HUP; sleep 60 & setsid sleep 60 & sleep 60", in: container)
+                "trap '' TERM INT HUP; sleep 60 & setsid sleep 60 & sleep 60 & wait", in: container)
             eventually("all run") { container.processes.count == 4 }
             let inner = try makeSubCgroups(container)
-            try writeControl(inner + "/cgroup.procs", "\(container.processes.max() ?? 0)")
+            let last = try #require(container.processes.max())
+            try writeControl(inner + "/cgroup.procs", "\(last)")
             #expect(container.processes.count == 4)
             #expect(!container.isEmpty)
             let failure = #expect(throws: Failure.self) { try container.remove() }
@@ -159,7 +160,7 @@ struct CgroupTests {
 
     @Test("a fork bomb dies without cgroup v2 too", .enabled(if: hasLegacyPids, "needs v1 pids"))
     func legacyKill() throws {
-        try withProject(only: { !$0.unified }) { project in
+        try withProject(on: { $0.unified ? nil : $0 }) { project in
             let container = try project.ensureContainer("bomb", limits: ResourceLimits(pids: 60))
             #expect(container.cloneInto == nil)
             let shell = try Shell("f() { sleep 0.01; f & f & wait; }; f 2>/dev/null; sleep 60", in: container)
@@ -175,7 +176,7 @@ struct CgroupTests {
         "without limits and without v2 a container is still found",
         .enabled(if: hasLegacyPids, "needs v1 pids"))
     func legacyMembership() throws {
-        try withProject(only: { !$0.unified }) { project in
+        try withProject(on: { $0.unified ? nil : $0 }) { project in
             let container = try project.ensureContainer("x", limits: ResourceLimits())
             #expect(container.taskFiles.count == 1)
             let shell = try Shell("exec sleep 60", in: container)
@@ -254,14 +255,61 @@ struct CgroupTests {
         }
     }
 
+    // The last project to go removes `covey` while another is making its own directory in it.
+    @Test("projects that come and go at once don't trip each other")
+    func concurrent() async throws {
+        let host = try CgroupHost.detect()
+        defer {
+            for worker in 0..<4 {
+                var rest = try? ProjectCgroup(host: host, project: "test-\(getpid())-w\(worker)")
+                try? rest?.remove()
+            }
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for worker in 0..<4 {
+                group.addTask {
+                    for _ in 0..<40 {
+                        var project = try ProjectCgroup(host: host, project: "test-\(getpid())-w\(worker)")
+                        try project.ensure()
+                        _ = try project.ensureContainer("x", limits: ResourceLimits(pids: 9))
+                        try project.remove()
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    // PID_MAX_LIMIT is 4,194,304: the kernel refuses more.
+    @Test("a limit the kernel refuses is an error that leaves nothing")
+    func refused() throws {
+        try withProject { project in
+            let failure = #expect(throws: Failure.self) {
+                try project.ensureContainer("x", limits: ResourceLimits(cpus: 1, pids: 5_000_000))
+            }
+            #expect(failure?.cause?.contains("EINVAL") == true)
+            #expect(project.containers() == [])
+        }
+    }
+
     @Test("a limit whose controller the host lacks is refused by name")
     func lacking() throws {
-        try withProject(only: { !$0.controllers.contains("memory") }) { project in
+        try withProject(on: without("memory")) { project in
             let limits = ResourceLimits(memory: ByteSize(bytes: 1 << 30))
             let failure = #expect(throws: Failure.self) { try project.ensureContainer("x", limits: limits) }
             #expect(failure?.doing == "cannot limit memory of container \"x\"")
             #expect(project.containers() == [])
         }
+    }
+}
+
+/// The hierarchies as if the kernel had no such controller.
+private func without(_ controller: String) -> (CgroupHierarchy) -> CgroupHierarchy? {
+    { hierarchy in
+        CgroupHierarchy(
+            unified: hierarchy.unified, mountPoint: hierarchy.mountPoint,
+            controllers: hierarchy.controllers.subtracting([controller]), readOnly: hierarchy.readOnly,
+            partial: hierarchy.partial, ownPath: hierarchy.ownPath)
     }
 }
 

@@ -55,12 +55,12 @@ private func unusedName() -> String {
     return "test-\(getpid())-\(String(generator.next() as UInt32, radix: 36))"
 }
 
-/// Runs a test in a project of its own; kills and removes what it left.
+/// Runs a test in a project of its own, on the hierarchies picked; kills and removes what it left.
 func withProject(
-    only keep: (CgroupHierarchy) -> Bool = { _ in true }, _ body: (inout ProjectCgroup) throws -> Void
+    on pick: (CgroupHierarchy) -> CgroupHierarchy? = { $0 }, _ body: (inout ProjectCgroup) throws -> Void
 ) throws {
     let detected = try CgroupHost.detect()
-    let host = CgroupHost(hierarchies: detected.hierarchies.filter(keep), namespaced: detected.namespaced)
+    let host = CgroupHost(hierarchies: detected.hierarchies.compactMap(pick), namespaced: detected.namespaced)
     let name = unusedName()
     var project = try ProjectCgroup(host: host, project: name)
     defer {

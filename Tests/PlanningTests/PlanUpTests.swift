@@ -247,6 +247,18 @@ let upCases: [UpCase] = [
         changes: { $0.change("demo-web-1") { $0.state = .exited(code: 0, onRequest: true) } },
         plan: "1. start container demo-web-1: not running (stopped)"),
     UpCase(
+        "repairing drift brings back what is missing, and leaves what has ended to its policy",
+        before: "web:\ndb:\njob:",
+        changes: {
+            $0.change("demo-web-1") { $0.state = .exited(code: 1, onRequest: false) }
+            $0.change("demo-db-1") { $0.state = .exited(code: 0, onRequest: true) }
+            $0.remove("demo-job-1")
+        }, options: { $0.leaveEnded = true },
+        plan: """
+            1. create container demo-job-1: it is missing
+            2. start container demo-job-1: it is missing [after 1]
+            """),
+    UpCase(
         "a container that was never started is", before: "web:",
         changes: { $0.change("demo-web-1") { $0.state = .created } },
         plan: "1. start container demo-web-1: not started yet"),

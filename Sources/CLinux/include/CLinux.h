@@ -45,6 +45,9 @@
 #include <sched.h>
 #include <termios.h>
 #include <unistd.h>
+#include "CLinuxNetwork.h"
+#include "linux_bpf.h"
+#include "threads.h"
 #include "process.h"
 
 #include "fsmount.h"

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who a process in a container is, and what it may: the same for its first process, an exec and a health probe.
+
+public import Basics
+public import ContainerModel
+public import LaunchPlanning
+internal import SeccompCompiler
+
+public struct ProcessContext: Sendable {
+    public var identity: ProcessIdentity
+    public var hostname: String
+    public var environment: [String]
+    public var capabilities: UInt64
+    /// Empty for none.
+    public var seccomp: [UInt8]
+}
+
+/// - Parameters:
+///   - user: instead of the request's.
+///   - roots: upper directory and layers, topmost first, to look the user up in.
+public func processContext(
+    named name: String, _ request: ContainerRequest, user: String? = nil, terminal: Bool, roots: [String],
+    host: HostFacts, filters: inout SeccompFilters
+) throws(Failure) -> ProcessContext {
+    let identity = try resolveIdentity(user ?? request.user, roots: roots)
+    let hostname = request.hostname ?? String(name.prefix(63))
+    let capabilities = try resolveCapabilities(
+        add: request.capAdd, drop: request.capDrop,
+        bounding: CapabilitySet(rawValue: host.boundingCapabilities)
+    ).rawValue
+    return ProcessContext(
+        identity: identity, hostname: hostname,
+        environment: completeEnvironment(
+            request.environment, hostname: hostname, home: identity.home, terminal: terminal),
+        capabilities: capabilities,
+        seccomp: request.seccomp ? try filters.filter(capabilities: capabilities) : [])
+}
+
+private func completeEnvironment(_ given: [String], hostname: String, home: String, terminal: Bool)
+    -> [String]
+{
+    let names = Set(given.map { $0.prefix { $0 != "=" } })
+    var defaults = ["PATH=\(defaultPath)", "HOSTNAME=\(hostname)", "HOME=\(home)"]
+    if terminal { defaults.append("TERM=xterm") }
+    return defaults.filter { !names.contains($0.prefix { $0 != "=" }) } + given
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Container: one container of the project as the controller holds it, from its creation to its removal.
+//
+//   created ──start──▶ launching ──exec'ed──▶ running ──exit──▶ exited ──policy's timer──▶ launching
+//                          └──failed──▶ exited
+
+internal import Basics
+internal import ContainerModel
+internal import ContainerRuntime
+internal import Kernel
+internal import LaunchPlanning
+internal import Planning
+internal import Records
+
+final class Container {
+    enum Phase {
+        case created
+        case launching
+        case running
+        case exited
+    }
+
+    let reference: ContainerReference
+    var service: ServiceRequest
+    let createdAt: Int64
+    let directories: ContainerDirectories
+    var phase = Phase.created
+    /// Kept beside the phase and written with it.
+    var status: ContainerStatusRecord
+
+    // Of the running process.
+    var childID: UInt32 = 0
+    var pid: Int32?
+    var pidfd: SharedFD?
+    var sync: SharedFD?
+    var program: LaunchProgram?
+    var pumps: [LogPump] = []
+    var terminal: SharedFD?
+    var standardInput: SharedFD?
+    var nameSockets: [SharedFD] = []
+    /// Bound to the published ports, so that nobody else takes them.
+    var reservations: [SharedFD] = []
+    /// Told once when the launch has come to its end: nil when the program runs.
+    var onStarted: ((Failure?) -> Void)?
+    /// Told when the process has ended and all is written down.
+    var onExited: [() -> Void] = []
+    var killTimer: EventLoop.Timer?
+
+    // Supervision.
+    var health: HealthMonitor?
+    var restartTimer: EventLoop.Timer?
+    /// Failures in a row, for the policy's bound and the growing delay.
+    var restartStreak = 0
+    var runningSince: Int64 = 0
+    /// What the kernel's out-of-memory counter said at the start.
+    var memoryKillsBefore = 0
+
+    init(
+        reference: ContainerReference, service: ServiceRequest, createdAt: Int64,
+        directories: ContainerDirectories, bootID: String
+    ) {
+        self.reference = reference
+        self.service = service
+        self.createdAt = createdAt
+        self.directories = directories
+        status = ContainerStatusRecord(bootID: bootID)
+    }
+
+    var name: String { reference.name }
+    var request: ContainerRequest { service.container }
+
+    /// A process of it exists or is being made.
+    var isLive: Bool { phase == .launching || phase == .running }
+
+    func saveStatus() throws(Failure) { try writeStatus(status, at: directories) }
+
+    var observed: ObservedContainer {
+        let state: ContainerState =
+            switch phase {
+            case .created: .created
+            case .launching, .running: .running
+            case .exited where restartTimer != nil: .restarting
+            case .exited:
+                .exited(
+                    code: status.endKnown ? Int32(clamping: status.end?.code ?? 0) : nil,
+                    onRequest: status.stopRequested)
+            }
+        return ObservedContainer(
+            name: name, service: reference.service, index: reference.index, configHash: service.configHash,
+            image: request.image.id, state: state, health: observedHealth,
+            networks: request.networks.map(\.network))
+    }
+
+    private var observedHealth: Planning.Health {
+        guard phase == .running, let health else { return service.healthcheck == nil ? .none : .starting }
+        return switch health.state {
+        case .starting: .starting
+        case .healthy: .healthy
+        case .unhealthy: .unhealthy
+        }
+    }
+
+    var shown: ContainerStatus {
+        let state: ContainerStatus.State =
+            switch phase {
+            case .created: .created
+            case .launching: .starting
+            case .running: status.stopRequested ? .stopping : .running
+            case .exited: restartTimer != nil ? .restarting : .exited
+            }
+        var shown = ContainerStatus(
+            name: name, service: reference.service, index: reference.index, image: request.image.reference,
+            command: request.arguments, state: state, logDirectory: directories.log)
+        shown.health = phase == .running ? health.map { $0.state } : nil
+        shown.exitCode = phase == .exited ? status.end?.code : nil
+        shown.exitCodeKnown = status.endKnown
+        shown.oomKilled = status.oomKilled
+        shown.pid = isLive ? pid.map(Int.init) : nil
+        shown.restarts = status.restarts
+        shown.createdAt = createdAt
+        shown.startedAt = status.startedAt
+        shown.finishedAt = phase == .exited ? status.finishedAt : nil
+        shown.ports = isLive ? status.ports : []
+        shown.addresses = isLive ? status.addresses : [:]
+        shown.healthOutput = health?.state == .unhealthy ? health?.lastOutput : nil
+        return shown
+    }
+}
+
+/// Written at each start and end.
+private func writeStatus(_ status: ContainerStatusRecord, at directories: ContainerDirectories)
+    throws(Failure)
+{
+    try writeRecord(status, directories.run + "/status.json")
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is kept of a container on disk: its record, written when it is created, and its status, written when it starts
+// and ends. The record outlives a reboot; the status carries the boot it is about.
+
+internal import Basics
+internal import ContainerModel
+internal import ContainerRuntime
+
+/// `container.json` in the container's state directory.
+struct ContainerRecord: Codable {
+    var name: String
+    var index: Int
+    var service: ServiceRequest
+    /// Nanoseconds since 1970.
+    var createdAt: Int64
+}
+
+/// `status.json` in the container's run directory.
+struct ContainerStatusRecord: Codable {
+    var bootID: String
+    var pid: Int32?
+    /// Field 22 of /proc/PID/stat, against a pid that was given again.
+    var startTime: UInt64?
+    var startedAt: Int64?
+    var finishedAt: Int64?
+    var end: ProcessEnd?
+    var endKnown = true
+    var oomKilled = false
+    var restarts = 0
+    /// Somebody asked for the stop; no policy starts it again.
+    var stopRequested = false
+    var addresses: [String: String] = [:]
+    var ports: [PublishedPortStatus] = []
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a container's exit, wanted or not, to what follows: the last of its output, its status, its ports and names taken
+// back, and a new start if its policy says so.
+
+internal import Basics
+internal import CLinux
+internal import ContainerModel
+internal import ContainerRuntime
+internal import Kernel
+
+/// Docker's: 100 ms, doubled each time, at most a minute, from the start again after ten seconds of running.
+private let firstRestartDelay = Duration.milliseconds(100)
+private let longestRestartDelay = Duration.seconds(60)
+private let goodRun = Duration.seconds(10)
+
+extension ProjectController {
+    /// Sends the stop signal; after `timeout` everything in the container is killed.
+    func stop(_ container: Container, timeout: Duration, _ told: @escaping (Failure?) -> Void) {
+        container.status.stopRequested = true
+        cancelRestart(container)
+        guard container.isLive, let pidfd = container.pidfd else {
+            if container.phase == .exited { try? container.saveStatus() }
+            // Cloned a moment ago, its pid not told yet: its end is the keeper's next words.
+            if container.phase == .launching { container.onExited.append { told(nil) } } else { told(nil) }
+            return
+        }
+        container.onExited.append { told(nil) }
+        let signal = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
+        _ = linux_pidfd_send_signal(pidfd.raw, timeout == .zero ? SIGKILL : signal)
+        changed()
+        guard timeout > .zero else { return }
+        container.killTimer = loop.after(timeout) { [unowned self, unowned container] in
+            container.killTimer = nil
+            do throws(Failure) {
+                try cgroup.container(container.name).kill()
+            } catch {
+                log("\(error)")
+            }
+            if let pidfd = container.pidfd { _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL) }
+        }
+    }
+
+    /// The keeper reaped a child.
+    func exited(_ id: UInt32, _ pid: Int32, _ end: ProcessEnd, _ at: Int64) {
+        if id == 0 {
+            if let session = sessionsByPID.removeValue(forKey: pid) {
+                session.ended(end)
+            } else {
+                strayExits[pid] = end
+            }
+            if strayExits.count > 256 { strayExits.removeAll() }
+            return
+        }
+        defer { try? keeper.release(id: id) }
+        if let session = sessions.removeValue(forKey: id) { return session.intermediateEnded(end) }
+        guard let container = launching.removeValue(forKey: id) else { return }
+        // The child may have said something last: a failed operation must be told as such.
+        drainSync(of: container)
+        finishExit(container, end, at)
+    }
+
+    private func drainSync(of container: Container) {
+        while let sync = container.sync {
+            var entry = pollfd(fd: sync.raw, events: Int16(POLLIN), revents: 0)
+            guard poll(&entry, 1, 0) > 0 else { break }
+            childSpoke(container)
+        }
+        closeSync(of: container)
+    }
+
+    private func finishExit(_ container: Container, _ end: ProcessEnd, _ at: Int64) {
+        if let timer = container.killTimer { loop.cancel(timer) }
+        container.killTimer = nil
+        container.health?.stop()
+        container.health = nil
+        closeStreams(of: container)
+        stopServingNames(of: container)
+        if container.request.tty { try? keeper.drop("tty:" + container.name) }
+        if !container.status.ports.isEmpty {
+            releasePorts(of: container)
+            if !takingDown { try? networking?.unpublish(container.name) }
+        }
+        if container.standardInput != nil { container.standardInput = nil }
+        let own = cgroup.container(container.name)
+        container.status.oomKilled =
+            (own.memoryKills ?? 0) > container.memoryKillsBefore && end == .signalled(SIGKILL)
+        container.pid = nil
+        container.pidfd = nil
+        container.phase = .exited
+        container.status.pid = nil
+        container.status.end = end
+        container.status.endKnown = true
+        container.status.finishedAt = at
+        if !takingDown {
+            do throws(Failure) {
+                try container.saveStatus()
+            } catch {
+                log("\(error)")
+            }
+        }
+        if let told = container.onStarted {
+            container.onStarted = nil
+            told(
+                Failure(
+                    "cannot start container \"\(container.name)\"",
+                    cause: "its first process ended before it ran its program"))
+        }
+        let waiting = container.onExited
+        container.onExited = []
+        superviseExit(container)
+        for told in waiting { told() }
+        changed()
+    }
+
+    // MARK: Restart policies
+
+    func superviseExit(_ container: Container) {
+        guard !container.status.stopRequested, !leaving, !takingDown else { return }
+        guard restarts(container) else { return }
+        let lived = Duration.nanoseconds(monotonicNanoseconds() - container.runningSince)
+        if lived >= goodRun { container.restartStreak = 0 }
+        let delay = min(longestRestartDelay, firstRestartDelay * (1 << min(container.restartStreak, 10)))
+        container.restartStreak += 1
+        container.restartTimer = loop.after(delay) { [unowned self, unowned container] in
+            container.restartTimer = nil
+            container.status.restarts += 1
+            start(container) { [unowned self] failure in
+                guard let failure else { return }
+                log("\(failure)")
+                // A start that fails counts as an exit: the policy goes on, more slowly each time.
+                container.status.stopRequested = false
+                if !container.isLive { superviseExit(container) }
+            }
+        }
+        changed()
+    }
+
+    private func restarts(_ container: Container) -> Bool {
+        switch container.service.restart {
+        case .no: false
+        case .always, .unlessStopped: true
+        case .onFailure(let maximum):
+            (container.status.end?.code != 0 || !container.status.endKnown)
+                && container.status.restarts < maximum ?? .max
+        }
+    }
+
+    func cancelRestart(_ container: Container) {
+        if let timer = container.restartTimer { loop.cancel(timer) }
+        container.restartTimer = nil
+    }
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ExecSession: one more process in a running container, for `exec` and for health probes. Its first child joins the
+// namespaces and clones the real one, whose exit the keeper tells by pid.
+
+internal import Basics
+internal import CLinux
+internal import ContainerModel
+internal import ContainerRuntime
+internal import Kernel
+internal import LaunchPlanning
+
+final class ExecSession {
+    let sync: SharedFD
+    let program: LaunchProgram
+    private(set) var pid: Int32?
+    /// nil and the terminal's master once the program runs; a failure when it never will.
+    private var onStarted: ((Failure?, SharedFD?) -> Void)?
+    private var onEnded: ((ProcessEnd) -> Void)?
+    private var terminal: SharedFD?
+    /// Asks the controller which stray exit this pid had.
+    private let born: (ExecSession, Int32) -> Void
+    private let unwatch: (Int32) -> Void
+
+    init(
+        sync: SharedFD, program: LaunchProgram, born: @escaping (ExecSession, Int32) -> Void,
+        unwatch: @escaping (Int32) -> Void, onStarted: @escaping (Failure?, SharedFD?) -> Void,
+        onEnded: @escaping (ProcessEnd) -> Void
+    ) {
+        self.sync = sync
+        self.program = program
+        self.born = born
+        self.unwatch = unwatch
+        self.onStarted = onStarted
+        self.onEnded = onEnded
+    }
+
+    func launched(_ pid: Int32) {}
+
+    /// Reads what its children say.
+    func spoke() {
+        do throws(SyscallError) {
+            switch try LaunchReport.receive(sync.raw) {
+            case .born(let pid):
+                self.pid = pid
+                born(self, pid)
+            case .failed(let operation, let errno):
+                failed(
+                    Failure("\(program.doing(at: operation)) failed", cause: "\(errno) (\(errno.sentence))"))
+            case .tag(_, let descriptors): terminal = descriptors.first
+            case nil:
+                unwatch(sync.raw)
+                if pid == nil { return failed(Failure("the process ended before it ran its program")) }
+                let told = onStarted
+                onStarted = nil
+                told?(nil, terminal)
+            }
+        } catch {
+            failed(Failure("cannot follow the process", error))
+        }
+    }
+
+    func failed(_ failure: Failure) {
+        unwatch(sync.raw)
+        let told = onStarted
+        onStarted = nil
+        onEnded = nil
+        told?(failure, nil)
+    }
+
+    /// The child that joined is gone; when it gave birth the real one lives on.
+    func intermediateEnded(_ end: ProcessEnd) {
+        while onStarted != nil, pid == nil, hasWord { spoke() }
+        if pid == nil, onStarted != nil {
+            failed(Failure("the process ended before it ran its program", cause: "\(end)"))
+        }
+    }
+
+    func ended(_ end: ProcessEnd) {
+        while onStarted != nil, hasWord { spoke() }
+        let told = onEnded
+        onEnded = nil
+        told?(end)
+    }
+
+    private var hasWord: Bool {
+        var entry = pollfd(fd: sync.raw, events: Int16(POLLIN), revents: 0)
+        return poll(&entry, 1, 0) > 0
+    }
+}
+
+extension ProjectController {
+    /// Starts a process in a running container. Without a terminal `streams` are its 0, 1 and 2.
+    func startProcess(
+        in container: Container, _ options: ExecOptions, streams: [Int32],
+        onStarted: @escaping (Failure?, SharedFD?) -> Void,
+        onEnded: @escaping (ProcessEnd) -> Void
+    ) throws(Failure) -> ExecSession {
+        let doing = "cannot run \"\(options.arguments.first ?? "")\" in container \"\(container.name)\""
+        guard container.phase == .running, let pidfd = container.pidfd else {
+            throw Failure(
+                doing, cause: "the container does not run",
+                advice: "see `covey ps -a`; `covey start \(container.reference.service)` starts it")
+        }
+        guard !options.arguments.isEmpty else { throw Failure(doing, cause: "no command was given") }
+        let request = container.request
+        let context = try processContext(
+            named: container.name, request, user: options.user, terminal: options.terminal,
+            roots: [container.directories.upper] + request.image.layers, host: host, filters: &filters)
+        var exec = ExecRequest(
+            arguments: options.arguments,
+            environment: overlaying(context.environment, with: options.environment),
+            workingDirectory: options.workingDirectory ?? request.workingDirectory)
+        exec.identity = context.identity
+        exec.capabilities = context.capabilities
+        exec.seccomp = context.seccomp
+        exec.noNewPrivileges = request.noNewPrivileges
+        exec.terminal = options.terminal
+        let own = cgroup.container(container.name)
+        exec.cgroupTaskFiles = own.taskFiles
+        let program = execProgram(for: exec, intoCgroup: own.cloneInto != nil)
+        do throws(SyscallError) {
+            let pair = try packetSocketPair()
+            let null = try openFile("/dev/null", flags: O_RDWR)
+            let place = try openFile(own.cloneInto ?? "/", flags: O_RDONLY | O_DIRECTORY)
+            let given = options.terminal ? [null.raw, null.raw, null.raw] : streams
+            let id = nextChild
+            nextChild += 1
+            let sync = SharedFD(try pair.first.duplicate())
+            let session = ExecSession(
+                sync: sync, program: program,
+                born: { [unowned self] session, pid in
+                    if let end = strayExits.removeValue(forKey: pid) {
+                        session.ended(end)
+                    } else {
+                        sessionsByPID[pid] = session
+                    }
+                }, unwatch: { [unowned self] in loop.unwatch($0) }, onStarted: onStarted, onEnded: onEnded)
+            try keeper.launch(
+                id: id, name: "x:\(id)", program: program.encoded(),
+                descriptors: [pair.second.raw] + given + [pidfd.raw]
+                    + (own.cloneInto == nil ? [] : [place.raw]), record: nil)
+            sessions[id] = session
+            _ = consume pair
+            try loop.watch(sync.raw) { [unowned session] _ in session.spoke() }
+            return session
+        } catch {
+            throw Failure(doing, error)
+        }
+    }
+
+    private func overlaying(_ base: [String], with more: [String]) -> [String] {
+        let names = Set(more.map { $0.prefix { $0 != "=" } })
+        return base.filter { !names.contains($0.prefix { $0 != "=" }) } + more
+    }
+
+    // MARK: exec
+
+    func exec(_ options: ExecOptions, _ connection: ClientConnection) {
+        do throws(Failure) {
+            let container = try self.container(of: options.service, index: options.index)
+            let streams = connection.descriptors.map(\.raw)
+            guard options.terminal || streams.count == 3 else {
+                throw Failure(
+                    "cannot run a command in \"\(options.service)\"",
+                    cause: "its standard streams were not sent")
+            }
+            _ = try startProcess(
+                in: container, options, streams: streams,
+                onStarted: { failure, terminal in
+                    connection.descriptors = []
+                    if let failure { return connection.finish(.failed(failure)) }
+                    connection.send(.execStarted, descriptors: terminal.map { [$0.raw] } ?? [])
+                },
+                onEnded: { end in
+                    connection.send(.exited(code: end.code))
+                    connection.finish(.done(changed: false))
+                })
+        } catch {
+            connection.finish(.failed(error))
+        }
+    }
+
+    func container(of service: String, index: Int) throws(Failure) -> Container {
+        let own = containers.values.filter { $0.reference.service == service }
+        if own.isEmpty {
+            let near = nearest(to: service, among: Set(containers.values.map(\.reference.service)))
+            throw Failure(
+                "service \"\(service)\" has no container",
+                advice: near.map { "did you mean \"\($0)\"?" } ?? "bring it up with `covey up`")
+        }
+        guard let container = own.first(where: { $0.reference.index == index }) else {
+            throw Failure(
+                "service \"\(service)\" has no container number \(index)", cause: "it has \(own.count)")
+        }
+        return container
+    }
+
+    func showProgram(of service: String, _ connection: ClientConnection) {
+        do throws(Failure) {
+            let container = try self.container(of: service, index: 1)
+            connection.send(.text(try planLaunch(of: container).program.description))
+            connection.finish(.done(changed: false))
+        } catch {
+            connection.finish(.failed(error))
+        }
+    }
+
+    // MARK: Health probes
+
+    func startHealth(of container: Container) {
+        guard let check = container.service.healthcheck else { return }
+        container.health = HealthMonitor(
+            check, startedAt: container.runningSince, loop: loop,
+            probe: { [unowned self, unowned container] told in probe(container, check, told) },
+            changed: { [unowned self] in changed() })
+    }
+
+    private func probe(
+        _ container: Container, _ check: HealthcheckRequest, _ told: @escaping (Bool, String) -> Void
+    ) {
+        let outcome = ProbeOutcome(told)
+        do {
+            let pipe = try makePipe()
+            let null = try openFile("/dev/null", flags: O_RDWR)
+            let reader = SharedFD(try pipe.first.duplicate())
+            try setNonBlocking(reader.raw)
+            outcome.watching(reader, loop)
+            let session = try startProcess(
+                in: container, ExecOptions(service: container.reference.service, arguments: check.command),
+                streams: [null.raw, pipe.second.raw, pipe.second.raw],
+                onStarted: { failure, _ in
+                    if let failure { outcome.end(false, failure.description) }
+                }, onEnded: { outcome.end($0 == .exited(0), nil) })
+            _ = consume pipe
+            outcome.timer = loop.after(check.timeout) { [unowned session] in
+                // Its whole session: what the probe started goes with it.
+                if let pid = session.pid {
+                    kill(-pid, SIGKILL)
+                    kill(pid, SIGKILL)
+                }
+                outcome.end(false, "the check did not end within \(check.timeout.composeText)")
+            }
+        } catch let failure as Failure {
+            outcome.end(false, failure.description)
+        } catch {
+            outcome.end(false, "\(error)")
+        }
+    }
+}
+
+/// What one probe said and how it ended; told once.
+private final class ProbeOutcome {
+    private var told: ((Bool, String) -> Void)?
+    private var output: [UInt8] = []
+    private var reader: SharedFD?
+    private var loop: EventLoop?
+    var timer: EventLoop.Timer?
+
+    /// Docker keeps as much.
+    private let limit = 4096
+
+    init(_ told: @escaping (Bool, String) -> Void) { self.told = told }
+
+    func watching(_ reader: SharedFD, _ loop: EventLoop) {
+        self.reader = reader
+        self.loop = loop
+        try? loop.watch(reader.raw) { [weak self] _ in self?.read() }
+    }
+
+    private func read() {
+        guard let reader else { return }
+        guard let part = try? receive(reader.raw) else { return }
+        if part.isEmpty { loop?.unwatch(reader.raw) }
+        output += part.prefix(max(0, limit - output.count))
+    }
+
+    private func receive(_ fd: Int32) throws(SyscallError) -> [UInt8] {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = try retrying("read") {
+            buffer.withUnsafeMutableBytes { CLinux.read(fd, $0.baseAddress, $0.count) }
+        }
+        return Array(buffer[..<count])
+    }
+
+    func end(_ success: Bool, _ text: String?) {
+        guard let told else { return }
+        self.told = nil
+        read()
+        if let reader { loop?.unwatch(reader.raw) }
+        reader = nil
+        if let timer { loop?.cancel(timer) }
+        told(success, text ?? String(decoding: output, as: UTF8.self))
+    }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// HealthMonitor: the health check of one running container, as Docker defines it: the first probe after the start
+// interval while there is a start period, else after the interval; a failure within the start period doesn't count;
+// `retries` failures in a row are unhealthy; one success is healthy.
+
+internal import Basics
+internal import ContainerModel
+internal import Kernel
+
+final class HealthMonitor {
+    let check: HealthcheckRequest
+    private(set) var state = ContainerStatus.Health.starting
+    /// At most 4 KiB of the last failed probe's output.
+    private(set) var lastOutput: String?
+    private var failures = 0
+    private let startedAt: Int64
+    private let loop: EventLoop
+    private var timer: EventLoop.Timer?
+    private var stopped = false
+    /// Starts a probe; gives its success and output to the closure, once.
+    private let probe: (@escaping (Bool, String) -> Void) -> Void
+    private let changed: () -> Void
+
+    init(
+        _ check: HealthcheckRequest, startedAt: Int64, loop: EventLoop,
+        probe: @escaping (@escaping (Bool, String) -> Void) -> Void, changed: @escaping () -> Void
+    ) {
+        self.check = check
+        self.startedAt = startedAt
+        self.loop = loop
+        self.probe = probe
+        self.changed = changed
+        schedule()
+    }
+
+    func stop() {
+        stopped = true
+        if let timer { loop.cancel(timer) }
+        timer = nil
+    }
+
+    private var inStartPeriod: Bool {
+        state == .starting && monotonicNanoseconds() - startedAt < check.startPeriod.nanoseconds
+    }
+
+    private func schedule() {
+        timer = loop.after(inStartPeriod ? check.startInterval : check.interval) { [weak self] in self?.run()
+        }
+    }
+
+    private func run() {
+        timer = nil
+        probe { [weak self] success, output in
+            guard let self, !self.stopped else { return }
+            self.note(success, output)
+            self.schedule()
+        }
+    }
+
+    private func note(_ success: Bool, _ output: String) {
+        let before = state
+        if success {
+            failures = 0
+            lastOutput = nil
+            state = .healthy
+        } else {
+            lastOutput = output
+            if !inStartPeriod {
+                failures += 1
+                if failures >= max(1, check.retries) { state = .unhealthy }
+            }
+        }
+        if state != before { changed() }
+    }
+}

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From "start this container" to its program running: prepare, hand the launch program to the keeper, make its links
+// when it was cloned, let it go on, and hear of its exec or of the operation that failed.
+
+internal import Basics
+internal import Cgroups
+internal import CLinux
+internal import ContainerModel
+internal import ContainerRuntime
+internal import Kernel
+internal import LaunchPlanning
+internal import Netlink
+internal import Networking
+internal import Planning
+
+extension ProjectController {
+    /// Starts a container that is created or has exited; the closure hears once how that went.
+    func start(_ container: Container, _ told: @escaping (Failure?) -> Void) {
+        guard !container.isLive else { return told(nil) }
+        cancelRestart(container)
+        do throws(Failure) {
+            try launch(container)
+            container.onStarted = told
+        } catch {
+            abandonLaunch(of: container)
+            told(inService(container, error))
+        }
+    }
+
+    private func inService(_ container: Container, _ failure: Failure) -> Failure {
+        if failure.doing.contains("\"\(container.name)\"") { return failure }
+        return Failure(
+            "cannot start container \"\(container.name)\": \(failure.doing)", cause: failure.cause,
+            advice: failure.advice,
+            at: failure.location, others: failure.others)
+    }
+
+    private func launch(_ container: Container) throws(Failure) {
+        let networking = try ensureNetworking()
+        try networking.assignAddresses([(container.name, container.request)])
+        try reservePorts(of: container, networking)
+        let (program, own) = try planLaunch(of: container)
+        container.memoryKillsBefore = own.memoryKills ?? 0
+        do throws(SyscallError) {
+            try send(program, of: container, cloneInto: own.cloneInto)
+        } catch {
+            throw Failure("cannot start container \"\(container.name)\"", error)
+        }
+        container.program = program
+        container.phase = .launching
+        changed()
+    }
+
+    /// Prepares directories, files and cgroup, and plans what the child shall do.
+    func planLaunch(of container: Container) throws(Failure) -> (
+        program: LaunchProgram, cgroup: ContainerCgroup
+    ) {
+        let request = container.request
+        let networking = try ensureNetworking()
+        var setup = ContainerSetup(name: container.name, request: request, directories: container.directories)
+        setup.contents = contents
+        for mount in request.mounts {
+            if case .volume(let name) = mount.source { setup.volumes[name] = volumes.dataDirectory(name) }
+        }
+        setup.hostsText = hostsFile(of: container, networking)
+        setup.resolvText = resolvFile(of: container)
+        var prepared = try prepareContainer(setup, host: host, filters: &filters)
+        let own = try cgroup.ensureContainer(container.name, limits: request.limits)
+        prepared.cgroupTaskFiles = own.taskFiles
+        prepared.routes = networking.routes(of: container.name, request)
+        prepared.awaitsLinks = !request.networks.isEmpty
+        if !request.networks.isEmpty {
+            prepared.nameServiceRules = containerNameServiceRules(port: nameServicePort)
+            prepared.nameServicePort = nameServicePort
+        }
+        return (
+            containerProgram(for: request, prepared: prepared, host: host, intoCgroup: own.cloneInto != nil),
+            own
+        )
+    }
+
+    private func send(_ program: LaunchProgram, of container: Container, cloneInto: String?)
+        throws(SyscallError)
+    {
+        let directories = container.directories
+        let pair = try packetSocketPair()
+        let null = try openFile("/dev/null", flags: O_RDWR)
+        // Read and write: the stream stays open whoever else dies.
+        let output = try openFile(directories.standardOutput, flags: O_RDWR)
+        let errors = try openFile(directories.standardError, flags: O_RDWR)
+        for stream in [output.raw, errors.raw] { _ = linux_fcntl_int(stream, F_SETPIPE_SZ, 1 << 20) }
+        let takesInput = container.request.stdinOpen && !container.request.tty
+        let input = try openFile(takesInput ? directories.standardInput : "/dev/null", flags: O_RDWR)
+        let record = try openFile(directories.run, flags: O_RDONLY | O_DIRECTORY)
+        try removeFile("exit.json", at: record.raw)
+        let place = try openFile(cloneInto ?? "/", flags: O_RDONLY | O_DIRECTORY)
+        let streams =
+            container.request.tty ? [null.raw, null.raw, null.raw] : [input.raw, output.raw, errors.raw]
+        container.childID = nextChild
+        nextChild += 1
+        try keeper.launch(
+            id: container.childID, name: "c:" + container.name, program: program.encoded(),
+            descriptors: [pair.second.raw] + streams + (cloneInto == nil ? [] : [place.raw]),
+            record: record.raw,
+            held: [output.raw, errors.raw])
+        launching[container.childID] = container
+        let sync = SharedFD(try pair.first.duplicate())
+        container.sync = sync
+        openStreams(of: container)
+        // The keeper has its copies; end of file on ours must mean the child's exec.
+        _ = consume pair
+        try loop.watch(sync.raw) { [unowned self, unowned container] _ in childSpoke(container) }
+    }
+
+    // MARK: What the keeper says
+
+    func keeperSpoke() {
+        do throws(SyscallError) {
+            guard let event = try keeper.receive() else {
+                log("the keeper is gone")
+                loop.unwatch(keeper.descriptor)
+                return loop.stop()
+            }
+            switch event {
+            case .launched(let id, let pid, let pidfd): launched(id, pid, pidfd)
+            case .refused(let id, let errno, let operation): refused(id, errno, operation)
+            case .exited(let id, let pid, let end, _, let at): exited(id, pid, end, at)
+            case .child, .held, .ready: break
+            }
+        } catch {
+            if error.errno != .again { log("the keeper's socket failed: \(error)") }
+        }
+    }
+
+    private func launched(_ id: UInt32, _ pid: Int32, _ pidfd: SharedFD) {
+        if let session = sessions[id] { return session.launched(pid) }
+        guard let container = launching[id] else { return }
+        container.pid = pid
+        container.pidfd = pidfd
+        guard !container.request.networks.isEmpty, let sync = container.sync else { return }
+        do throws(Failure) {
+            try networking?.attach(container.name, container.request, pid: pid)
+            do throws(SyscallError) {
+                try sendTag(LaunchTag.linksReady, to: sync.raw)
+            } catch {
+                // It ended meanwhile; its own report says why.
+                if error.errno != .brokenPipe && error.errno != .connectionReset {
+                    throw Failure("cannot start container \"\(container.name)\"", error)
+                }
+            }
+        } catch {
+            // Without its links it must not run; its end follows and finds the failure told.
+            failStart(of: container, error)
+            _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL)
+        }
+    }
+
+    private func refused(_ id: UInt32, _ errno: Errno, _ operation: Int) {
+        if let session = sessions.removeValue(forKey: id) {
+            return session.failed(Failure("cannot start a process", SyscallError("clone3", errno)))
+        }
+        guard let container = launching.removeValue(forKey: id) else { return }
+        let what = operation >= 0 ? container.program?.doing(at: operation) : nil
+        abandonLaunch(of: container)
+        failStart(
+            of: container,
+            Failure("cannot start container \"\(container.name)\"", SyscallError("clone3", errno, what)))
+    }
+
+    // MARK: What the child says
+
+    func childSpoke(_ container: Container) {
+        guard let sync = container.sync else { return }
+        do throws(SyscallError) {
+            switch try LaunchReport.receive(sync.raw) {
+            case .failed(let operation, let errno):
+                let doing = container.program?.doing(at: operation) ?? "starting"
+                failStart(
+                    of: container,
+                    Failure(
+                        "cannot start container \"\(container.name)\": \(doing) failed",
+                        cause: "\(errno) (\(errno.sentence))",
+                        advice: advice(doing, errno)))
+            case .tag(LaunchTag.nameServiceSockets, let sockets):
+                container.nameSockets = sockets
+                for (kind, socket) in zip(["dns-udp:", "dns-tcp:"], sockets) {
+                    try keeper.hold(socket.raw, as: kind + container.name)
+                }
+                serveNames(of: container)
+            case .tag(LaunchTag.terminal, let descriptors):
+                container.terminal = descriptors.first
+                if let master = descriptors.first { try keeper.hold(master.raw, as: "tty:" + container.name) }
+                openStreams(of: container)
+            case .tag, .born: break
+            case nil:
+                closeSync(of: container)
+                executed(container)
+            }
+        } catch {
+            log("the socket of container \(container.name) failed: \(error)")
+            closeSync(of: container)
+        }
+    }
+
+    private func advice(_ doing: String, _ errno: Errno) -> String? {
+        if doing.hasPrefix("running"), errno == .noEntry {
+            return "see which programs the image has; set `command` or `entrypoint`"
+        }
+        if doing.hasPrefix("running"), errno == .access { return "make the program executable in the image" }
+        if doing.contains("root file system"), errno == .invalid {
+            return "the state directory must not lie on overlayfs: give it a volume or tmpfs with --root"
+        }
+        return nil
+    }
+
+    func closeSync(of container: Container) {
+        if let sync = container.sync { loop.unwatch(sync.raw) }
+        container.sync = nil
+    }
+
+    /// The program runs, unless a failure was told before.
+    private func executed(_ container: Container) {
+        guard let told = container.onStarted else { return }
+        container.onStarted = nil
+        container.program = nil
+        container.phase = .running
+        container.runningSince = monotonicNanoseconds()
+        container.status = statusOfStart(container)
+        do throws(Failure) {
+            try publish(container)
+            try container.saveStatus()
+            startHealth(of: container)
+            told(nil)
+        } catch {
+            container.status.stopRequested = true
+            if let pidfd = container.pidfd { _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL) }
+            told(error)
+        }
+        changed()
+    }
+
+    private func statusOfStart(_ container: Container) -> ContainerStatusRecord {
+        var status = ContainerStatusRecord(bootID: bootID)
+        status.pid = container.pid
+        status.startTime = container.pid.flatMap(processStartTime)
+        status.startedAt = realtimeNanoseconds()
+        status.restarts = container.status.restarts
+        status.addresses = networking?.shownAddresses(of: container.name) ?? [:]
+        status.ports = container.status.ports
+        return status
+    }
+
+    /// Tells whoever waits; the process itself is dealt with when its exit comes.
+    private func failStart(of container: Container, _ failure: Failure) {
+        guard let told = container.onStarted else { return }
+        container.onStarted = nil
+        container.status.stopRequested = true
+        told(inService(container, failure))
+    }
+
+    /// Undoes what was begun for a child that never came to be.
+    private func abandonLaunch(of container: Container) {
+        closeSync(of: container)
+        closeStreams(of: container)
+        releasePorts(of: container)
+        launching[container.childID] = nil
+        container.program = nil
+        container.phase = container.status.startedAt == nil ? .created : .exited
+    }
+
+    // MARK: Streams
+
+    /// Reading ends of its output, pumped into its log.
+    func openStreams(of container: Container) {
+        do throws(SyscallError) {
+            if let terminal = container.terminal {
+                try setNonBlocking(terminal.raw)
+                try addPump(
+                    LogPump(
+                        source: terminal, directory: container.directories.log, stream: "stdout",
+                        isTerminal: true), container)
+            } else if !container.request.tty {
+                for (stream, path) in [
+                    ("stdout", container.directories.standardOutput),
+                    ("stderr", container.directories.standardError),
+                ] {
+                    let source = SharedFD(try openFile(path, flags: O_RDONLY | O_NONBLOCK))
+                    try addPump(
+                        LogPump(source: source, directory: container.directories.log, stream: stream),
+                        container)
+                }
+            }
+        } catch {
+            log("cannot read the output of container \(container.name): \(error)")
+        }
+    }
+
+    private func addPump(_ pump: LogPump, _ container: Container) throws(SyscallError) {
+        container.pumps.append(pump)
+        let name = container.name
+        try loop.watch(pump.descriptor) { [unowned self, unowned pump] _ in
+            do throws(SyscallError) {
+                if try !pump.pump() { loop.unwatch(pump.descriptor) }
+            } catch {
+                log("cannot write the log of container \(name): \(error)")
+                loop.unwatch(pump.descriptor)
+            }
+        }
+    }
+
+    /// What is still in the pipes goes to the log, then they are closed.
+    func closeStreams(of container: Container) {
+        for pump in container.pumps {
+            _ = try? pump.pump()
+            loop.unwatch(pump.descriptor)
+        }
+        container.pumps = []
+        container.terminal = nil
+    }
+
+    /// Output a container left while no controller lived.
+    func collectOutput(of container: Container) {
+        openStreams(of: container)
+        closeStreams(of: container)
+    }
+
+    // MARK: Files and ports
+
+    private func hostsFile(of container: Container, _ networking: ProjectNetworking) -> String {
+        let request = container.request
+        let gateway = networking.gateway(of: container.name, request).flatMap { IPv4Address($0) }
+        let own = request.networks.compactMap { networking.addresses[container.name]?[$0.network] }
+        return hostsText(
+            hostname: request.hostname ?? String(container.name.prefix(63)), addresses: own,
+            extraHosts: request.extraHosts,
+            hostGateway: gateway)
+    }
+
+    private func resolvFile(of container: Container) -> String {
+        let own = (try? readText("/etc/resolv.conf")) ?? ""
+        return container.request.networks.isEmpty ? own : resolvConfText(host: ResolvConf(parsing: own))
+    }
+
+    private func reservePorts(of container: Container, _ networking: ProjectNetworking) throws(Failure) {
+        releasePorts(of: container)
+        var shown: [PublishedPortStatus] = []
+        for port in container.request.ports {
+            let reserved = try networking.reserve(port, service: container.reference.service)
+            container.reservations.append(reserved.socket)
+            try? keeper.hold(reserved.socket.raw, as: "port:\(container.name):\(reserved.port)")
+            shown.append(
+                PublishedPortStatus(
+                    hostAddress: port.hostAddress ?? "0.0.0.0", hostPort: reserved.port,
+                    containerPort: port.target, proto: port.proto))
+        }
+        container.status.ports = shown
+    }
+
+    func releasePorts(of container: Container) {
+        for port in container.status.ports { try? keeper.drop("port:\(container.name):\(port.hostPort)") }
+        container.reservations = []
+    }
+
+    private func publish(_ container: Container) throws(Failure) {
+        guard !container.status.ports.isEmpty, let networking else { return }
+        guard let address = networking.publishAddress(of: container.name, container.request) else { return }
+        try networking.publish(
+            container.status.ports.map { port in
+                PublishedPort(
+                    proto: port.proto, hostAddress: IPv4Address(port.hostAddress) ?? .any,
+                    hostPort: port.hostPort,
+                    container: container.name, address: address, port: port.containerPort)
+            })
+    }
+}
+
+/// Field 22 of /proc/PID/stat: ticks since boot; proc_pid_stat(5).
+func processStartTime(_ pid: Int32) -> UInt64? {
+    guard let text = try? readText("/proc/\(pid)/stat"), let close = text.lastIndex(of: ")") else {
+        return nil
+    }
+    let fields = text[close...].split(separator: " ")
+    return fields.count > 20 ? UInt64(fields[20]) : nil
+}

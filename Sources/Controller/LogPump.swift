@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// LogPump: one output stream of a container, from its FIFO into segment files.
+//
+// Bytes go by splice(2): what left the pipe is in the file, whatever happens to this process in between (read and write
+// lose what was read). A side index holds 16-byte records {offset in the segment, nanoseconds since 1970}, one for each
+// moment bytes arrived, so a line's time is its chunk's. JSON is made when read, not when written.
+
+internal import Basics
+internal import CLinux
+internal import Kernel
+
+/// Bytes of one segment, and how many are kept: a stream holds at most 64 MiB.
+private let segmentSize: Int64 = 16 << 20
+private let segmentsKept = 4
+
+final class LogPump {
+    private let source: SharedFD
+    private let directory: String
+    private let stream: String
+    private var number = 0
+    private var file: SharedFD?
+    private var index: SharedFD?
+    private var offset: Int64 = 0
+    /// A terminal's master can't be spliced everywhere, and what a person types is little: it is read and written.
+    private let isTerminal: Bool
+
+    /// - Parameter source: the FIFO's reading end or the terminal's master, non-blocking.
+    init(source: SharedFD, directory: String, stream: String, isTerminal: Bool = false) throws(SyscallError) {
+        self.source = source
+        self.directory = directory
+        self.stream = stream
+        self.isTerminal = isTerminal
+        let names = try directoryEntries(directory)
+        number =
+            names.compactMap { $0.hasPrefix(stream + ".") ? Int($0.dropFirst(stream.count + 1)) : nil }.max()
+            ?? 0
+    }
+
+    var descriptor: Int32 { source.raw }
+
+    /// Moves what is there; false when the stream has ended (only a terminal's does).
+    func pump() throws(SyscallError) -> Bool {
+        while true {
+            try openSegment()
+            guard let file else { return false }
+            var moved = 0
+            do throws(SyscallError) {
+                moved = isTerminal ? try copyOnce(to: file.raw) : try spliceOnce(to: file.raw)
+            } catch {
+                if error.errno == .again { return true }
+                // EIO: the last slave was closed.
+                if isTerminal { return false }
+                throw error
+            }
+            if moved == 0 { return !isTerminal }
+            try note(at: offset)
+            offset += Int64(moved)
+            if offset >= segmentSize { try rotate() }
+        }
+    }
+
+    private func spliceOnce(to file: Int32) throws(SyscallError) -> Int {
+        var at = Int64(offset)
+        let source = source.raw
+        return try retrying("splice", stream) { linux_splice(source, nil, file, &at, 1 << 20, 0x02) }
+    }
+
+    private func copyOnce(to file: Int32) throws(SyscallError) -> Int {
+        var buffer = [UInt8](repeating: 0, count: 16384)
+        let source = source.raw
+        let count = try retrying("read", stream) {
+            buffer.withUnsafeMutableBytes { read(source, $0.baseAddress, $0.count) }
+        }
+        var done = 0
+        while done < count {
+            done += try retrying("pwrite", stream) {
+                buffer.withUnsafeBytes {
+                    pwrite(file, $0.baseAddress?.advanced(by: done), count - done, off_t(offset) + done)
+                }
+            }
+        }
+        return count
+    }
+
+    private func openSegment() throws(SyscallError) {
+        if file != nil { return }
+        let path = "\(directory)/\(stream).\(number)"
+        // Not O_APPEND: splice(2) refuses such a file.
+        let opened = SharedFD(try openFile(path, flags: O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o600))
+        offset = Int64(try fileStatus(of: opened.raw).st_size)
+        let entries = SharedFD(
+            try openFile(path + ".idx", flags: O_RDWR | O_CREAT | O_NOFOLLOW | O_APPEND, mode: 0o600))
+        file = opened
+        index = entries
+        // Bytes whose moment a controller before us could not write down any more.
+        let size = Int64(try fileStatus(of: entries.raw).st_size)
+        var last: [UInt8] = []
+        if size >= 16 { last = try readAt(entries.raw, offset: size / 16 * 16 - 16, count: 16) }
+        if size % 16 != 0 { try retrying("ftruncate") { ftruncate(entries.raw, off_t(size / 16 * 16)) } }
+        if offset > 0, last.isEmpty { try note(at: 0) }
+    }
+
+    private func readAt(_ fd: Int32, offset: Int64, count: Int) throws(SyscallError) -> [UInt8] {
+        var buffer = [UInt8](repeating: 0, count: count)
+        let got = try retrying("pread") {
+            buffer.withUnsafeMutableBytes { pread(fd, $0.baseAddress, $0.count, off_t(offset)) }
+        }
+        return Array(buffer[..<got])
+    }
+
+    private func note(at offset: Int64) throws(SyscallError) {
+        guard let index else { return }
+        var entry: [UInt8] = []
+        for value in [offset, realtimeNanoseconds()] {
+            withUnsafeBytes(of: value.littleEndian) { entry += $0 }
+        }
+        try writeAll(index.raw, entry)
+    }
+
+    private func rotate() throws(SyscallError) {
+        file = nil
+        index = nil
+        number += 1
+        if number >= segmentsKept {
+            try removeFile("\(directory)/\(stream).\(number - segmentsKept)")
+            try removeFile("\(directory)/\(stream).\(number - segmentsKept).idx")
+        }
+    }
+}

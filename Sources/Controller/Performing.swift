@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What each operation of a plan does. Most are done on return; starting, stopping and waiting end later, when the
+// keeper, a child or a timer says so.
+
+internal import Basics
+internal import CLinux
+internal import ContainerModel
+internal import ContainerRuntime
+internal import Kernel
+internal import Planning
+internal import Records
+internal import Volumes
+
+extension ProjectController {
+    func perform(_ operation: Operation, _ index: Int, of run: PlanRun) {
+        switch operation {
+        case .createNetwork(let request):
+            finish(index, run) { () throws(Failure) in try ensureNetworking().ensure(request) }
+        case .removeNetwork(let name):
+            finish(index, run) { () throws(Failure) in
+                // On the way down one delete takes all links: each by itself waits for RCU grace periods.
+                let failures = takingDown ? networking?.removeAll() : networking?.remove(name)
+                if let failure = Failure.collect(failures ?? []) { throw failure }
+            }
+        case .createVolume(let request):
+            finish(index, run) { () throws(Failure) in try volumes.ensure(request, project: place.project) }
+        case .removeVolume(let name):
+            finish(index, run) { () throws(Failure) in try volumes.remove(name) }
+        case .createContainer(let reference, _):
+            finish(index, run) { () throws(Failure) in try create(reference, run) }
+        case .startContainer(let reference):
+            guard let container = containers[reference.name] else {
+                return run.finish(
+                    index, Failure("cannot start container \"\(reference.name)\"", cause: "it does not exist")
+                )
+            }
+            container.status.stopRequested = false
+            container.restartStreak = 0
+            container.status.restarts = 0
+            start(container) { run.finish(index, $0) }
+        case .stopContainer(let reference, let timeout):
+            guard let container = containers[reference.name] else { return run.finish(index, nil) }
+            stop(container, timeout: timeout) { run.finish(index, $0) }
+        case .removeContainer(let reference):
+            finish(index, run) { () throws(Failure) in try remove(reference.name) }
+        case .killContainer(let reference, let signal):
+            finish(index, run) { () throws(Failure) in try kill(reference.name, signal) }
+        case .awaitCondition:
+            checkAwaited()
+        }
+    }
+
+    private func finish(_ index: Int, _ run: PlanRun, _ body: () throws(Failure) -> some Any) {
+        do throws(Failure) {
+            _ = try body()
+            run.finish(index, nil)
+        } catch {
+            run.finish(index, error)
+        }
+    }
+
+    // MARK: Containers
+
+    private func create(_ reference: ContainerReference, _ run: PlanRun) throws(Failure) {
+        guard let service = desired?.services[reference.service] else {
+            throw Failure(
+                "cannot create container \"\(reference.name)\"", cause: "its service is not declared")
+        }
+        let directories = directories(of: reference.name)
+        try removeLeftovers(of: reference.name)
+        let container = Container(
+            reference: reference, service: service, createdAt: realtimeNanoseconds(),
+            directories: directories, bootID: bootID)
+        do throws(SyscallError) {
+            try ensureDirectory(directories.state, mode: 0o700)
+            try ensureDirectory(directories.run, mode: 0o700)
+            for (index, mount) in service.container.mounts.enumerated() {
+                if case .anonymous(let number) = mount.source {
+                    try ensureDirectory("\(directories.anonymousVolumes)/\(number)")
+                    _ = index
+                }
+            }
+        } catch {
+            throw Failure("cannot create container \"\(reference.name)\"", error)
+        }
+        try fillVolumes(of: container)
+        try assignAddresses(run)
+        try writeRecord(
+            ContainerRecord(
+                name: reference.name, index: reference.index, service: service, createdAt: container.createdAt
+            ),
+            directories.record)
+        containers[reference.name] = container
+    }
+
+    /// For all containers the run will create, at once: each write of leases costs a lock and a file.
+    private func assignAddresses(_ run: PlanRun) throws(Failure) {
+        var wanted: [(name: String, request: ContainerRequest)] = []
+        for (index, node) in run.plan.nodes.enumerated() {
+            guard run.states[index] == .waiting || run.states[index] == .running else { continue }
+            guard case .createContainer(let reference, _) = node.operation else { continue }
+            guard let service = desired?.services[reference.service] else { continue }
+            wanted.append((reference.name, service.container))
+        }
+        try ensureNetworking().assignAddresses(wanted)
+    }
+
+    private func fillVolumes(of container: Container) throws(Failure) {
+        for mount in container.request.mounts where mount.copyFromImage && mount.subpath == nil {
+            switch mount.source {
+            case .volume(let name):
+                try copyUp(
+                    from: container.request.image.layers, path: mount.target,
+                    into: volumes.dataDirectory(name))
+            case .anonymous(let number):
+                try copyUp(
+                    from: container.request.image.layers, path: mount.target,
+                    into: "\(container.directories.anonymousVolumes)/\(number)")
+            case .bind, .tmpfs: break
+            }
+        }
+    }
+
+    private func remove(_ name: String) throws(Failure) {
+        if let container = containers[name] {
+            cancelRestart(container)
+            guard !container.isLive else {
+                throw Failure("cannot remove container \"\(name)\"", cause: "it runs")
+            }
+        }
+        try removeLeftovers(of: name)
+        containers[name] = nil
+        if !takingDown { try networking?.releaseAddresses(of: name) }
+        changed()
+    }
+
+    /// Everything a container of that name may have left: cgroup, directories.
+    func removeLeftovers(of name: String) throws(Failure) {
+        let directories = directories(of: name)
+        var failures: [Failure] = []
+        do throws(Failure) {
+            try cgroup.container(name).remove()
+        } catch {
+            failures.append(error)
+        }
+        for path in [directories.run, directories.state] {
+            do throws(SyscallError) {
+                try removeTree(path)
+            } catch {
+                failures.append(Failure("cannot remove container \"\(name)\"", error))
+            }
+        }
+        if let failure = Failure.collect(failures) { throw failure }
+    }
+
+    private func kill(_ name: String, _ signal: String) throws(Failure) {
+        guard let container = containers[name], let pidfd = container.pidfd, container.isLive else { return }
+        guard let number = signalNumber(signal).map(Int32.init) else {
+            throw Failure("there is no signal \"\(signal)\"")
+        }
+        // As Docker: a container killed by hand is not started again by its policy.
+        if number == SIGKILL { container.status.stopRequested = true }
+        do throws(SyscallError) {
+            try retrying("pidfd_send_signal", name) { linux_pidfd_send_signal(pidfd.raw, number) }
+        } catch {
+            if error.errno != .noProcess {
+                throw Failure("cannot send \(signal) to container \"\(name)\"", error)
+            }
+        }
+    }
+
+    // MARK: Conditions
+
+    /// Ends those waits of the run whose condition is met, or can't be any more.
+    func checkAwaited() {
+        guard let run else { return checkReady() }
+        for wait in run.awaited {
+            switch verdict(on: wait.service, wait.condition) {
+            case .met: run.finish(wait.index, nil)
+            case .unmet: break
+            case .never(let failure): run.finish(wait.index, wait.required ? failure : nil)
+            }
+        }
+        checkReady()
+    }
+
+    enum Verdict {
+        case met
+        case unmet
+        case never(Failure)
+    }
+
+    func verdict(on service: String, _ condition: DependencyRequest.Condition) -> Verdict {
+        let own = containers.values.filter { $0.reference.service == service }.sorted { $0.name < $1.name }
+        if own.isEmpty { return .unmet }
+        var all = true
+        for container in own {
+            let doing = "dependency \"\(service)\" failed: container \"\(container.name)\""
+            switch condition {
+            case .started:
+                if container.phase != .running && container.status.startedAt == nil { all = false }
+            case .healthy:
+                if container.phase == .exited, container.restartTimer == nil {
+                    return .never(
+                        withLogs(Failure("\(doing) \(endText(container)) before it was healthy"), container))
+                }
+                guard container.phase == .running, let health = container.health else {
+                    all = false
+                    continue
+                }
+                if health.state == .unhealthy {
+                    let output = health.lastOutput.map {
+                        $0.isEmpty ? "its check said nothing" : "its check said: \($0)"
+                    }
+                    return .never(withLogs(Failure("\(doing) is unhealthy", cause: output), container))
+                }
+                if health.state != .healthy { all = false }
+            case .completed:
+                guard container.phase == .exited, container.restartTimer == nil else {
+                    all = false
+                    continue
+                }
+                if container.status.end?.code != 0 || !container.status.endKnown {
+                    return .never(withLogs(Failure("\(doing) \(endText(container))"), container))
+                }
+            }
+        }
+        return all ? .met : .unmet
+    }
+
+    func endText(_ container: Container) -> String {
+        guard container.status.endKnown, let end = container.status.end else {
+            return "ended, nobody knows how"
+        }
+        if container.status.oomKilled { return "was killed: out of memory" }
+        return switch end {
+        case .exited(let code): "exited (\(code))"
+        case .signalled(let signal): "was ended by signal \(signal)"
+        }
+    }
+
+    /// Adds what the container said last.
+    private func withLogs(_ failure: Failure, _ container: Container) -> Failure {
+        var lines: [Substring] = []
+        for stream in ["stderr", "stdout"] {
+            guard let text = lastOutput(in: container.directories.log, stream: stream), !text.isEmpty else {
+                continue
+            }
+            lines += text.split(separator: "\n").suffix(5)
+        }
+        guard !lines.isEmpty else { return failure }
+        var told = failure
+        let said = "it said last:\n" + lines.map { "           \($0)" }.joined(separator: "\n")
+        told.cause = [failure.cause, said].compactMap { $0 }.joined(separator: "\n         ")
+        return told
+    }
+
+    private func lastOutput(in directory: String, stream: String) -> String? {
+        let names = (try? directoryEntries(directory)) ?? []
+        let last = names.compactMap { $0.hasPrefix(stream + ".") ? Int($0.dropFirst(stream.count + 1)) : nil }
+            .max()
+        guard let last, let fd = try? openFile("\(directory)/\(stream).\(last)") else { return nil }
+        let size = (try? fileStatus(of: fd.raw).st_size) ?? 0
+        if size > 4096 { lseek(fd.raw, size - 4096, SEEK_SET) }
+        return (try? readAll(fd.raw)).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    // MARK: up --wait
+
+    /// Answers once every service runs and is healthy, or has completed well.
+    func awaitReady(_ options: UpOptions, _ connection: ClientConnection, changed: Bool) {
+        var timer: EventLoop.Timer?
+        let names = options.services
+        waitingForReady = { [self] in
+            for container in containers.values.sorted(by: { $0.name < $1.name })
+            where names.isEmpty || names.contains(container.reference.service) {
+                if container.phase == .exited, container.restartTimer == nil {
+                    if container.status.end?.code == 0 { continue }
+                    return .some(Failure("container \"\(container.name)\" \(endText(container))"))
+                }
+                if container.phase != .running { return nil }
+                guard let health = container.health else { continue }
+                if health.state == .unhealthy {
+                    return .some(
+                        Failure("container \"\(container.name)\" is unhealthy", cause: health.lastOutput))
+                }
+                if health.state != .healthy { return nil }
+            }
+            return .some(nil)
+        }
+        let end = { [self] (failure: Failure?) in
+            waitingForReady = nil
+            readyEnd = nil
+            if let timer { loop.cancel(timer) }
+            connection.finish(failure.map { .failed($0) } ?? .done(changed: changed))
+            runEnded()
+        }
+        readyEnd = end
+        if let limit = options.waitTimeout {
+            timer = loop.after(limit) {
+                end(
+                    Failure(
+                        "the project is not ready after \(limit.composeText)",
+                        advice: "see `covey ps` and `covey logs`"))
+            }
+        }
+        checkReady()
+    }
+
+    func checkReady() {
+        guard let look = waitingForReady, let end = readyEnd else { return }
+        if let verdict = look() { end(verdict) }
+    }
+}

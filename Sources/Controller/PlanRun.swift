@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// PlanRun: one plan being executed. It decides nothing but the order: an operation starts when all it depends on is
+// done; independent ones run side by side, because their effects happen in children of the keeper and in the kernel.
+// One operation is started per turn of the loop, so that news of earlier ones are served in between.
+
+internal import Basics
+internal import ContainerModel
+internal import Kernel
+internal import Planning
+
+final class PlanRun {
+    enum State {
+        case waiting
+        case running
+        case done
+        case failed
+        case skipped
+    }
+
+    let plan: Plan
+    /// Teardown goes on after a failure and reports all; a bring-up starts nothing more.
+    let goesOn: Bool
+    private(set) var states: [State]
+    private(set) var failures: [Failure] = []
+    private var cancelled: Failure?
+    private var dependants: [[Int]]
+    private var missing: [Int]
+    private var ready: [Int]
+    private let loop: EventLoop
+    private var scheduled = false
+    private var finished = false
+    private let execute: (PlanRun, Int) -> Void
+    private let progress: (Int, OperationState) -> Void
+    private let completion: (Failure?) -> Void
+
+    init(
+        _ plan: Plan, goesOn: Bool, loop: EventLoop, execute: @escaping (PlanRun, Int) -> Void,
+        progress: @escaping (Int, OperationState) -> Void, completion: @escaping (Failure?) -> Void
+    ) {
+        self.plan = plan
+        self.goesOn = goesOn
+        self.loop = loop
+        self.execute = execute
+        self.progress = progress
+        self.completion = completion
+        states = Array(repeating: .waiting, count: plan.nodes.count)
+        dependants = Array(repeating: [], count: plan.nodes.count)
+        missing = plan.nodes.map(\.dependencies.count)
+        ready = plan.nodes.indices.filter { plan.nodes[$0].dependencies.isEmpty }
+        for (index, node) in plan.nodes.enumerated() {
+            for dependency in node.dependencies { dependants[dependency].append(index) }
+        }
+        // Taken from the end.
+        ready.reverse()
+    }
+
+    /// Goes on; called after whatever may have changed something.
+    func advance() {
+        guard !scheduled, !finished else { return }
+        scheduled = true
+        loop.soon { [weak self] in self?.step() }
+    }
+
+    private func step() {
+        scheduled = false
+        guard !finished else { return }
+        if let index = ready.popLast() {
+            states[index] = .running
+            progress(index, .started)
+            execute(self, index)
+            advance()
+        } else if !states.contains(.running) {
+            finish()
+        }
+    }
+
+    private func finish() {
+        finished = true
+        if let cancelled { failures.append(cancelled) }
+        completion(Failure.collect(failures))
+    }
+
+    /// An operation has come to its end.
+    func finish(_ index: Int, _ failure: Failure?) {
+        guard states[index] == .running else { return }
+        states[index] = failure == nil ? .done : .failed
+        progress(index, failure == nil ? .finished : .failed)
+        if let failure { failures.append(failure) }
+        if failure != nil && !goesOn {
+            stopStarting()
+        } else {
+            for next in dependants[index] where states[next] == .waiting { release(next) }
+        }
+        advance()
+    }
+
+    private func release(_ index: Int) {
+        missing[index] -= 1
+        if missing[index] == 0 { ready.insert(index, at: 0) }
+    }
+
+    /// Starts nothing more; what runs comes to its end.
+    func cancel(_ reason: Failure) {
+        guard !finished, cancelled == nil else { return }
+        cancelled = reason
+        stopStarting()
+        for (index, node) in plan.nodes.enumerated() where states[index] == .running {
+            if case .awaitCondition = node.operation { finish(index, reason) }
+        }
+        failures.removeAll { $0 == reason }
+        advance()
+    }
+
+    private func stopStarting() {
+        ready = []
+        for index in states.indices where states[index] == .waiting { states[index] = .skipped }
+        // Waiting for a condition is no effect; it ends with the run.
+        for (index, node) in plan.nodes.enumerated() where states[index] == .running {
+            if case .awaitCondition = node.operation { states[index] = .skipped }
+        }
+    }
+
+    /// The conditions that are being waited for.
+    var awaited: [(index: Int, service: String, condition: DependencyRequest.Condition, required: Bool)] {
+        plan.nodes.enumerated().compactMap { index, node in
+            guard states[index] == .running,
+                case .awaitCondition(let service, let condition, let required) = node.operation
+            else { return nil }
+            return (index, service, condition, required)
+        }
+    }
+}

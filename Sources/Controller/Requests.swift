@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What each request leads to. Requests that change the project run one after another; `down`, `stop` and `kill` do not
+// wait for a bring-up but end it.
+
+internal import Basics
+internal import CLinux
+internal import ContainerModel
+internal import FoundationEssentials
+internal import Kernel
+internal import Planning
+
+extension ProjectController {
+    func acceptClient() {
+        while true {
+            let raw = linux_accept4(listener.raw, O_CLOEXEC | O_NONBLOCK)
+            if raw < 0 { return }
+            let connection = ClientConnection(OwnedFD(taking: raw)) { [unowned self] in forget($0) }
+            connections[raw] = connection
+            do throws(SyscallError) {
+                try loop.watch(raw) { [unowned self, unowned connection] _ in heard(connection) }
+            } catch {
+                connection.close()
+            }
+        }
+    }
+
+    private func forget(_ connection: ClientConnection) {
+        loop.unwatch(connection.descriptor)
+        watchers.remove(connection.descriptor)
+        // Kept alive until the handlers of this round are through.
+        loop.soon { [self] in
+            connections[connection.descriptor] = nil
+        }
+    }
+
+    private func heard(_ connection: ClientConnection) {
+        do throws(Failure) {
+            let wasWhole = connection.head.map { connection.blobs.count >= $0.blobs } ?? false
+            let isWhole = try connection.receive()
+            if wasWhole {
+                // Nothing more is expected of a client but its end.
+                connection.close()
+            } else if isWhole, let head = connection.head {
+                dispatch(head.request, connection)
+            }
+        } catch {
+            connection.finish(.failed(error))
+        }
+    }
+
+    private func dispatch(_ request: ControlRequest, _ connection: ClientConnection) {
+        switch request {
+        case .status:
+            connection.send(.status(shownContainers()))
+            connection.finish(.done(changed: false))
+        case .watch:
+            watchers.insert(connection.descriptor)
+            connection.send(.status(shownContainers()))
+        case .exec(let options): exec(options, connection)
+        case .launchProgram(let service): showProgram(of: service, connection)
+        case .plan(let options):
+            answer(connection) { () throws(Failure) in try showPlan(options, connection) }
+        case .up(let options):
+            enqueue(connection, supersedes: false) { [self] in beginUp(options, connection) }
+        case .down(let options):
+            enqueue(connection, supersedes: true) { [self] in beginDown(options, connection) }
+        case .start(let services):
+            enqueue(connection, supersedes: false) { [self] in
+                begin(connection) { () throws(Failure) in try planStart(observe(), services: services) }
+            }
+        case .stop(let services, let timeout):
+            enqueue(connection, supersedes: true) { [self] in
+                begin(connection, goesOn: true) { () throws(Failure) in
+                    try planStop(observe(), services: services, timeout: timeout)
+                }
+            }
+        case .restart(let services, let timeout):
+            enqueue(connection, supersedes: false) { [self] in
+                begin(connection) { () throws(Failure) in
+                    try planRestart(observe(), services: services, timeout: timeout)
+                }
+            }
+        case .kill(let services, let signal):
+            enqueue(connection, supersedes: true) { [self] in
+                begin(connection, goesOn: true) { () throws(Failure) in
+                    try planKill(observe(), services: services, signal: signal)
+                }
+            }
+        }
+    }
+
+    private func answer(_ connection: ClientConnection, _ body: () throws(Failure) -> Void) {
+        do throws(Failure) {
+            try body()
+            connection.finish(.done(changed: false))
+        } catch {
+            connection.finish(.failed(error))
+        }
+    }
+
+    func shownContainers() -> [ContainerStatus] {
+        containers.values.map(\.shown).sorted { ($0.service, $0.index) < ($1.service, $1.index) }
+    }
+
+    /// A container changed: who watches is told, who waits for a condition looks again.
+    func changed() {
+        checkAwaited()
+        guard !watchers.isEmpty else { return }
+        let shown = shownContainers()
+        for descriptor in watchers { connections[descriptor]?.send(.status(shown)) }
+    }
+
+    // MARK: Order
+
+    private func enqueue(_ connection: ClientConnection, supersedes: Bool, _ begin: @escaping () -> Void) {
+        guard !leaving else {
+            return connection.finish(
+                .failed(
+                    Failure("the project is being taken down", advice: "run the command again in a moment")))
+        }
+        guard let run else { return begin() }
+        waitingRequests.append(PendingRequest(connection: connection, begin: begin))
+        if supersedes {
+            run.cancel(
+                Failure(
+                    "the command was ended by another", cause: "the project is being stopped or taken down"))
+        } else if runOwner?.isClosed ?? true {
+            run.cancel(Failure("the command's client is gone"))
+        }
+    }
+
+    func runEnded() {
+        run = nil
+        runOwner = nil
+        if !waitingRequests.isEmpty, !leaving { waitingRequests.removeFirst().begin() }
+    }
+
+    // MARK: Plans
+
+    private func begin(
+        _ connection: ClientConnection, goesOn: Bool = false, _ make: () throws(Failure) -> Plan
+    ) {
+        do throws(Failure) {
+            let plan = try make()
+            execute(plan, for: connection, goesOn: goesOn) { [self] failure in
+                runEndedTelling(connection, failure, changed: plan.changesSomething)
+            }
+        } catch {
+            connection.finish(.failed(error))
+            runEnded()
+        }
+    }
+
+    private func runEndedTelling(_ connection: ClientConnection, _ failure: Failure?, changed: Bool) {
+        connection.finish(failure.map { .failed($0) } ?? .done(changed: changed))
+        runEnded()
+    }
+
+    func execute(
+        _ plan: Plan, for connection: ClientConnection, goesOn: Bool, completion: @escaping (Failure?) -> Void
+    ) {
+        connection.send(.planned(plan.nodes.map { plannedOperation($0) }))
+        for notice in plan.notices { connection.send(.notice(notice)) }
+        let run = PlanRun(
+            plan, goesOn: goesOn, loop: loop,
+            execute: { [unowned self] run, index in perform(plan.nodes[index].operation, index, of: run) },
+            progress: { index, state in connection.send(.operation(index: index, state)) },
+            completion: completion)
+        self.run = run
+        runOwner = connection
+        run.advance()
+    }
+
+    private func showPlan(_ options: UpOptions, _ connection: ClientConnection) throws(Failure) {
+        guard let bytes = connection.blobs.first else {
+            throw Failure("cannot plan", cause: "no project was sent")
+        }
+        let wanted: DesiredState
+        if bytes == desiredBytes, let desired { wanted = desired } else { wanted = try decodeDesired(bytes) }
+        let plan = try planUp(wanted, observed: try observe(for: wanted), options: planning(options))
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        let json = (try? encoder.encode(plan)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        connection.send(
+            .plan(
+                text: plan.description, json: json,
+                operations: plan.nodes.count { $0.operation.changesSomething }))
+    }
+
+    private func decodeDesired(_ bytes: [UInt8]) throws(Failure) -> DesiredState {
+        do {
+            return try JSONDecoder().decode(DesiredState.self, from: Data(bytes))
+        } catch {
+            throw Failure("cannot understand the project that was sent", cause: "\(error)")
+        }
+    }
+
+    private func planning(_ options: UpOptions) -> Planning.UpOptions {
+        var result = Planning.UpOptions()
+        result.services = options.services
+        result.forceRecreate = options.forceRecreate
+        result.removeOrphans = options.removeOrphans
+        result.wait = options.wait
+        return result
+    }
+
+    // MARK: Up
+
+    private func beginUp(_ options: UpOptions, _ connection: ClientConnection) {
+        do throws(Failure) {
+            guard let bytes = connection.blobs.first else {
+                throw Failure("cannot bring up", cause: "no project was sent")
+            }
+            let wanted: DesiredState
+            if bytes == desiredBytes, let desired {
+                wanted = desired
+            } else {
+                wanted = try decodeDesired(bytes)
+            }
+            let plan = try planUp(wanted, observed: try observe(for: wanted), options: planning(options))
+            try saveContents(Array(connection.blobs.dropFirst()))
+            if bytes != desiredBytes { try saveDesired(wanted, bytes) }
+            adoptSettings(of: wanted)
+            execute(plan, for: connection, goesOn: false) { [self] failure in
+                if failure == nil, options.wait {
+                    awaitReady(options, connection, changed: plan.changesSomething)
+                } else {
+                    runEndedTelling(connection, failure, changed: plan.changesSomething)
+                }
+            }
+        } catch {
+            connection.finish(.failed(error))
+            runEnded()
+        }
+    }
+
+    private func saveDesired(_ wanted: DesiredState, _ bytes: [UInt8]) throws(Failure) {
+        do throws(SyscallError) {
+            try ensureDirectory(place.directory + "/containers", mode: 0o700)
+            try replaceFile(place.directory + "/project.json", bytes, mode: 0o600, durable: true)
+        } catch {
+            throw Failure("cannot keep the project's description", error)
+        }
+        desired = wanted
+        desiredBytes = bytes
+    }
+
+    /// What changes without a new container: restart policy, dependencies, number of replicas.
+    private func adoptSettings(of wanted: DesiredState) {
+        for container in containers.values {
+            if let service = wanted.services[container.reference.service],
+                service.configHash == container.service.configHash
+            {
+                container.service = service
+            }
+        }
+    }
+
+    /// The observation with those networks and volumes the desired state names.
+    private func observe(for wanted: DesiredState) throws(Failure) -> Observation {
+        var observation = observe()
+        let networking = try ensureNetworking()
+        for name in wanted.networks.keys where observation.networks[name] == nil {
+            if let owner = networking.owner(of: name) {
+                observation.networks[name] = ObservedNetwork(name: name, project: owner, request: nil)
+            }
+        }
+        guard !wanted.volumes.isEmpty else { return observation }
+        for volume in try volumes.list() where wanted.volumes[volume.name] != nil {
+            observation.volumes[volume.name] = ObservedVolume(
+                name: volume.name, project: volume.project, request: nil)
+        }
+        return observation
+    }
+
+    // MARK: Down
+
+    private func beginDown(_ options: DownOptions, _ connection: ClientConnection) {
+        do throws(Failure) {
+            var observation = observe()
+            for volume in try volumes.list() where volume.project == place.project {
+                observation.volumes[volume.name] = ObservedVolume(
+                    name: volume.name, project: volume.project, request: nil)
+            }
+            var planned = Planning.DownOptions()
+            planned.removeVolumes = options.volumes
+            planned.timeout = options.timeout
+            let plan = try planDown(observation, options: planned)
+            takingDown = true
+            execute(plan, for: connection, goesOn: true) { [self] failure in
+                finishDown(connection, failure, changed: plan.changesSomething)
+            }
+        } catch {
+            connection.finish(.failed(error))
+            runEnded()
+        }
+    }
+
+    private func finishDown(_ connection: ClientConnection, _ failure: Failure?, changed: Bool) {
+        takingDown = false
+        if let failure {
+            connection.finish(.failed(failure))
+            return runEnded()
+        }
+        var failures = networking?.removeAll() ?? []
+        networking = nil
+        do throws(SyscallError) {
+            try removeTree(place.directory)
+            try removeTree(place.runDirectory + "/containers")
+        } catch {
+            failures.append(Failure("cannot remove the project's files", error))
+        }
+        if let failure = Failure.collect(failures) {
+            connection.finish(.failed(failure))
+            return runEnded()
+        }
+        desired = nil
+        desiredBytes = []
+        leaving = true
+        for pending in waitingRequests {
+            pending.connection.finish(
+                .failed(Failure("the project was taken down", advice: "run the command again")))
+        }
+        try? keeper.quit()
+        connection.finish(.done(changed: changed))
+        loop.stop()
+    }
+}

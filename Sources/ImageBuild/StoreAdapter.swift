@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The image store as a build sees it. A step's layers are kept as an image of their own under a name that
+// `image ls` does not list, so that the store knows them as used until its cache is cleared.
+
+public import Basics
+public import Images
+internal import OCIFormats
+
+extension BuildStore {
+    /// - directory: what the relative paths of transports in `FROM` and `--from` are relative to.
+    public init(_ store: ImageStore, relativeTo directory: String = "/") {
+        func cacheName(_ key: Digest) -> String { ImageStore.cachePrefix + key.hex }
+        self.init(
+            root: store.root,
+            resolve: { (reference: String) throws(Failure) -> BaseImage in
+                let image = try store.resolve(reference, relativeTo: directory)
+                let config = image.manifest == nil ? nil : try store.config(of: image)
+                return BaseImage(reference: reference, layers: LayerStack(image), config: config)
+            },
+            recall: { key in
+                let image = try? store.lookUp(cacheName(key))
+                return image.map(LayerStack.init)
+            },
+            keep: { (stack: LayerStack, upper: String, key: Digest) throws(Failure) -> LayerStack in
+                LayerStack(
+                    try store.commit(
+                        layers: stack.diffIDs, adding: .upper(path: upper),
+                        config: ImageConfig(architecture: hostArchitecture), as: cacheName(key)))
+            },
+            commit: { (stack: LayerStack, config: ImageConfig, tags: [String]) throws(Failure) -> Digest in
+                var config = config
+                config.rootfs.diffIDs = stack.diffIDs
+                let id = Digest(of: try encodeDocument(config))
+                let names = tags.isEmpty ? [cacheName(id)] : tags
+                // Unchanged: nothing is written, so nothing waits for the store's lock.
+                var missing: [String] = []
+                for name in names where try store.lookUp(name)?.facts.id != id { missing.append(name) }
+                guard let first = missing.first else { return id }
+                let image = try store.commit(layers: stack.diffIDs, adding: nil, config: config, as: first)
+                for name in missing.dropFirst() { _ = try store.tag(image, as: name) }
+                return image.facts.id
+            })
+    }
+}
+
+extension LayerStack {
+    init(_ image: StoredImage) {
+        self.init(diffIDs: image.diffIDs, lowers: image.facts.layers)
+    }
+}
+
+/// Builds an image into the image store. Nothing of an unfinished step is left behind, whatever fails.
+public func build(
+    _ request: BuildRequest, store: ImageStore, runner: StepRunner, progress: @escaping (BuildEvent) -> Void
+) throws(Failure) -> BuiltImage {
+    try build(request, store: BuildStore(store), runner: runner, progress: progress)
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The files of the resolver: the host's resolv.conf read, a container's resolv.conf and hosts written. Pure.
+
+internal import CLinux
+public import ContainerModel
+public import Netlink
+
+/// A name server.
+public enum ResolverAddress: Hashable, Sendable {
+    case ipv4(IPv4Address)
+    case ipv6([UInt8])
+
+    /// From an address without a zone; nil for anything else.
+    public init?(_ text: String) {
+        if let address = IPv4Address(text) {
+            self = .ipv4(address)
+            return
+        }
+        var bytes = [UInt8](repeating: 0, count: 16)
+        guard linux_parse_inet6(text, &bytes) != 0 else { return nil }
+        self = .ipv6(bytes)
+    }
+}
+
+/// What a resolv.conf says; resolv.conf(5).
+public struct ResolvConf: Hashable, Sendable {
+    public var servers: [ResolverAddress] = []
+    public var search: [String] = []
+    public var options: [String] = []
+
+    public init() {}
+
+    /// Reads a resolv.conf; what is not understood is passed over, as the C library does. Without a usable server
+    /// it is the one on this machine.
+    public init(parsing text: String) {
+        for line in text.split(separator: "\n") {
+            if line.hasPrefix("#") || line.hasPrefix(";") { continue }
+            let words = line.split { $0 == " " || $0 == "\t" || $0 == "\r" }
+            guard let keyword = words.first else { continue }
+            let values = words.dropFirst().map(String.init)
+            switch keyword {
+            case "nameserver":
+                // The C library takes three.
+                if servers.count < 3, let text = values.first, let server = ResolverAddress(text) {
+                    servers.append(server)
+                }
+            case "search": search = values
+            case "domain": search = Array(values.prefix(1))
+            case "options": options += values
+            default: break
+            }
+        }
+        if servers.isEmpty { servers = [.ipv4(.loopback)] }
+    }
+}
+
+/// A container's resolv.conf: our name service, the host's search domains, the host's options but for `ndots`, which
+/// is 0 so that a service's bare name is asked for as it is, first.
+public func resolvConfText(host: ResolvConf, search: [String]? = nil) -> String {
+    var text = "# Made by Covey; names are answered by it, others by this host's name servers.\n"
+    text += "nameserver \(nameServiceAddress)\n"
+    let search = (search ?? host.search).filter { $0 != "." }
+    if !search.isEmpty { text += "search \(search.joined(separator: " "))\n" }
+    let options = host.options.filter { !$0.hasPrefix("ndots:") } + ["ndots:0"]
+    return text + "options \(options.joined(separator: " "))\n"
+}
+
+/// A container's hosts: localhost, the extra ones, and itself on each of its addresses.
+///
+/// `host-gateway` as an extra host's address becomes `hostGateway`; without one the entry is left out.
+public func hostsText(
+    hostname: String, addresses: [IPv4Address], extraHosts: [HostEntry] = [], hostGateway: IPv4Address? = nil
+) -> String {
+    var text = """
+        127.0.0.1\tlocalhost
+        ::1\tlocalhost ip6-localhost ip6-loopback
+        fe00::0\tip6-localnet
+        ff00::0\tip6-mcastprefix
+        ff02::1\tip6-allnodes
+        ff02::2\tip6-allrouters
+
+        """
+    for entry in extraHosts {
+        if entry.address != "host-gateway" {
+            text += "\(entry.address)\t\(entry.name)\n"
+        } else if let hostGateway {
+            text += "\(hostGateway)\t\(entry.name)\n"
+        }
+    }
+    // A domain in the host name gives the short name too, as hosts(5) has it.
+    let short = hostname.split(separator: ".").first.map(String.init) ?? hostname
+    let names = short == hostname ? hostname : "\(hostname) \(short)"
+    for address in addresses { text += "\(address)\t\(names)\n" }
+    return text
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Volumes: named volumes as directories, `<root>/volumes/<name>/{volume.json,data/}`. Who mounts them where is the
+// runtime's; which exist is decided by plans.
+
+public import Basics
+public import ContainerModel
+internal import CLinux
+internal import Kernel
+internal import Records
+
+/// The label that says which project made a volume (Compose spec, labels reserved with `com.docker.compose`).
+public let volumeProjectLabel = "com.docker.compose.project"
+
+/// The volumes of one state directory.
+public struct VolumeStore: Sendable {
+    /// The state directory, absolute.
+    public let root: String
+    private var directory: String { "\(root)/volumes" }
+
+    public init(root: String) { self.root = root }
+
+    /// What volume.json says.
+    public struct Volume: Hashable, Codable, Sendable {
+        public var name: String
+        /// The project that made it; nil for one made by hand.
+        public var project: String?
+        public var labels: [String: String]
+    }
+
+    /// Where a volume's files are.
+    public func dataDirectory(_ name: String) -> String { "\(directory)/\(name)/data" }
+
+    public func exists(_ name: String) -> Bool {
+        isValid(name) && access("\(directory)/\(name)/volume.json", F_OK) == 0
+    }
+
+    /// Makes the volume unless it is there; gives its data directory.
+    /// - Throws: an external volume that is missing; a name that can't be a directory's.
+    @discardableResult
+    public func ensure(_ request: VolumeRequest, project: String?) throws(Failure) -> String {
+        let name = request.name
+        try check(name)
+        if exists(name) { return dataDirectory(name) }
+        if request.external {
+            let near = nearest(to: name, among: try list().map(\.name))
+            throw Failure(
+                "external volume \"\(name)\" does not exist", cause: near.map { "did you mean \"\($0)\"?" },
+                advice: "remove `external: true` to let Covey make it, or bring the stack up that makes it")
+        }
+        var labels = request.labels
+        if let project { labels[volumeProjectLabel] = project }
+        do throws(SyscallError) {
+            try ensureDirectory(directory, mode: 0o711)
+            try ensureDirectory(dataDirectory(name))
+            try retrying("chmod", name) { chmod("\(directory)/\(name)", 0o711) }
+            try retrying("chmod", name) { chmod(dataDirectory(name), 0o755) }
+        } catch {
+            throw Failure("cannot make volume \"\(name)\"", error)
+        }
+        // The record last: a volume exists once it is written.
+        try writeRecord(
+            Volume(name: name, project: project, labels: labels), "\(directory)/\(name)/volume.json", durable: true)
+        return dataDirectory(name)
+    }
+
+    /// All volumes, sorted by name.
+    public func list() throws(Failure) -> [Volume] {
+        let names: [String]
+        do throws(SyscallError) {
+            names = try directoryEntries(directory)
+        } catch {
+            if error.errno == .noEntry { return [] }
+            throw Failure("cannot list the volumes in \(directory)", error)
+        }
+        var volumes: [Volume] = []
+        for name in names {
+            if let volume = try readRecord(Volume.self, "\(directory)/\(name)/volume.json") { volumes.append(volume) }
+        }
+        return volumes
+    }
+
+    /// Removes the volume and all its files; a missing one is fine. Never enters another file system.
+    public func remove(_ name: String) throws(Failure) {
+        try check(name)
+        let path = "\(directory)/\(name)"
+        do throws(SyscallError) {
+            let parent: OwnedFD
+            do throws(SyscallError) {
+                parent = try openFile(directory, flags: O_RDONLY | O_DIRECTORY)
+            } catch {
+                if error.errno == .noEntry { return }
+                throw error
+            }
+            // Data first: until the record goes the volume is there, and an interrupted removal can be repeated.
+            if let volume = try status(of: name.cName, at: parent.raw), volume.isDirectory {
+                let inner = try openFile(name.cName, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: parent.raw)
+                try removeEntry("data".cName, at: inner.raw)
+                try removeEntry("volume.json".cName, at: inner.raw)
+            }
+            try removeEntry(name.cName, at: parent.raw)
+        } catch {
+            let mounted = error.errno == .crossDevice || error.errno == .busy
+            throw Failure(
+                "cannot remove volume \"\(name)\"", error,
+                advice: mounted ? "something is mounted below \(path); unmount it" : nil)
+        }
+    }
+
+    /// Docker's rule for names; it also keeps a name one directory's.
+    private func isValid(_ name: String) -> Bool {
+        guard let first = name.utf8.first, name.utf8.count <= 255 else { return false }
+        func plain(_ byte: UInt8) -> Bool {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                true
+            default: false
+            }
+        }
+        return plain(first) && name.utf8.allSatisfy { plain($0) || "_.-".utf8.contains($0) }
+    }
+
+    private func check(_ name: String) throws(Failure) {
+        guard isValid(name) else {
+            throw Failure(
+                "cannot use \"\(name)\" as a volume's name",
+                cause: "a name begins with a letter or digit and goes on with letters, digits, `_`, `.` and `-`")
+        }
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Basics
+import ImageBuild
+import Kernel
+import Testing
+
+@Suite("the step cache", .enabled(if: isRoot, "needs root"))
+struct CacheTests {
+    static let dockerfile = """
+        FROM base AS make
+        WORKDIR /src
+        COPY one two/ ./
+        RUN cat one > /out
+        FROM scratch
+        COPY --from=make /out /out
+        COPY other /other
+        LABEL a=1
+        """
+
+    private func sandbox() throws -> BuildSandbox {
+        let sandbox = try BuildSandbox("one = 1\ntwo/t = 2\nother = 3")
+        try sandbox.makeBase()
+        return sandbox
+    }
+
+    @Test("an unchanged build runs nothing and gives the same image")
+    func unchanged() throws {
+        let sandbox = try sandbox()
+        let first = try sandbox.build(Self.dockerfile)
+        #expect(first.stepsRun == 5)
+        let index = try readFile("\(sandbox.root)/images/index.json")
+        let second = try sandbox.build(Self.dockerfile)
+        #expect(second.stepsRun == 0)
+        #expect(second.stepsCached == 5)
+        #expect(second.id == first.id)
+        #expect(try readFile("\(sandbox.root)/images/index.json") == index)
+        try sandbox.expectNothingLeft()
+    }
+
+    @Test("touching a file is no change, changing it runs what depends on it")
+    func dependants() throws {
+        let sandbox = try sandbox()
+        _ = try sandbox.build(Self.dockerfile)
+        spawn(["/usr/bin/touch", "\(sandbox.context)/one"])
+        #expect(try sandbox.build(Self.dockerfile).stepsRun == 0)
+        try sandbox.write("other = 4")
+        _ = try sandbox.build(Self.dockerfile)
+        #expect(
+            sandbox.outcomes == ["cached WORKDIR", "cached COPY", "cached RUN", "cached COPY", "done COPY"])
+        try sandbox.write("one = 5")
+        _ = try sandbox.build(Self.dockerfile)
+        #expect(sandbox.outcomes == ["cached WORKDIR", "done COPY", "done RUN", "done COPY", "done COPY"])
+        #expect(try sandbox.tree() == "f 644 0:0 other = 4\nf 644 0:0 out = 5")
+    }
+
+    @Test("what a step does not change its dependants do not see")
+    func narrow() throws {
+        let sandbox = try sandbox()
+        _ = try sandbox.build(Self.dockerfile)
+        // The RUN is done again, but copies from it select the same content.
+        try sandbox.write("two/t = 9")
+        _ = try sandbox.build(Self.dockerfile)
+        #expect(
+            sandbox.outcomes == ["cached WORKDIR", "done COPY", "done RUN", "cached COPY", "cached COPY"])
+    }
+
+    @Test("a mode is a change, a label is none")
+    func modes() throws {
+        let sandbox = try sandbox()
+        let first = try sandbox.build(Self.dockerfile)
+        spawn(["/bin/chmod", "600", "\(sandbox.context)/other"])
+        #expect(try sandbox.build(Self.dockerfile).stepsRun == 1)
+        let labelled = try sandbox.build("\(Self.dockerfile) b=2")
+        #expect(labelled.stepsRun == 0)
+        #expect(labelled.id != first.id)
+    }
+
+    @Test("a changed line runs itself and what stands after it")
+    func changedLine() throws {
+        let sandbox = try sandbox()
+        _ = try sandbox.build("FROM base\nRUN echo 1 > /a\nRUN echo 2 > /b\nRUN echo 3 > /c")
+        _ = try sandbox.build("FROM base\nRUN echo 1 > /a\nRUN echo 4 > /b\nRUN echo 3 > /c")
+        #expect(sandbox.outcomes == ["cached RUN", "done RUN", "done RUN"])
+    }
+
+    @Test("an argument is part of a RUN once it is declared, a proxy never")
+    func arguments() throws {
+        let sandbox = try sandbox()
+        let text = "FROM base\nRUN echo $http_proxy > /a\nARG V=1\nRUN echo $V > /b"
+        _ = try sandbox.build(text)
+        _ = try sandbox.build(text) { $0.arguments = ["V": "2", "http_proxy": "p"] }
+        #expect(sandbox.outcomes == ["cached RUN", "done RUN"])
+        _ = try sandbox.build("FROM base\nRUN echo $http_proxy") { $0.arguments = ["http_proxy": "p"] }
+        #expect(sandbox.output == ["p"])
+    }
+
+    @Test("without the cache every step runs")
+    func noCache() throws {
+        let sandbox = try sandbox()
+        _ = try sandbox.build(Self.dockerfile)
+        #expect(try sandbox.build(Self.dockerfile) { $0.noCache = true }.stepsRun == 5)
+    }
+
+    @Test("a step whose layer is gone, or whose record is torn, runs again")
+    func lostLayer() throws {
+        let sandbox = try BuildSandbox("a = 1")
+        _ = try sandbox.build("FROM scratch\nCOPY a /")
+        try removeTree("\(sandbox.root)/layers")
+        #expect(try sandbox.build("FROM scratch\nCOPY a /").stepsRun == 1)
+        for name in try directoryEntries("\(sandbox.root)/buildcache/steps") {
+            try writeFile("\(sandbox.root)/buildcache/steps/\(name)", "2026".utf8)
+        }
+        #expect(try sandbox.build("FROM scratch\nCOPY a /").stepsRun == 1)
+        #expect(try sandbox.tree() == "f 644 0:0 a = 1")
+    }
+
+    @Test("only the stages the target needs are built")
+    func target() throws {
+        let sandbox = try BuildSandbox("a = 1\nb = 2")
+        let text = "FROM nowhere AS x\nRUN no\nFROM scratch AS one\nCOPY a /\nFROM one AS two\nCOPY b /"
+        #expect(try sandbox.build(text) { $0.target = "one" }.stepsRun == 1)
+        #expect(try sandbox.tree() == "f 644 0:0 a = 1")
+        #expect(try sandbox.build(text) { $0.target = "2" }.stepsRun == 1)
+        #expect(try sandbox.tree() == "f 644 0:0 a = 1\nf 644 0:0 b = 2")
+    }
+
+    @Test("what a killed build left is removed by the next")
+    func leftovers() throws {
+        let sandbox = try BuildSandbox("a = 1")
+        let left = "\(sandbox.root)/buildcache/work/1-2/1-upper"
+        try ensureDirectory(left)
+        try writeFile("\(sandbox.root)/buildcache/work/1-2/lock", [])
+        _ = try sandbox.build("FROM scratch\nCOPY a /")
+        try sandbox.expectNothingLeft()
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Killed at any moment: `up`, the controller, the keeper. The next `up` finishes and `down` cleans.
+
+import Glibc
+import Testing
+
+extension Scenarios {
+    @Suite("killed at any moment")
+    struct Crashes {
+        @Test(
+            "up killed after so many milliseconds: up finishes, down leaves nothing",
+            arguments: [0, 2, 5, 9, 15, 30])
+        func killedUp(milliseconds: UInt32) throws {
+            try Stage.play("crash") { stage in
+                let up = try stage.start(["up", "-d"])
+                usleep(milliseconds * 1000)
+                up.signal(SIGKILL)
+                _ = try up.wait()
+                try stage.covey("up", "-d")
+                let rows = try stage.containers()
+                try stage.require(rows.count == 5 && rows.allSatisfy { $0.State == "running" }, "\(rows)")
+            }
+        }
+
+        @Test("up killed and then down at once leaves nothing", arguments: [1, 4, 8, 20])
+        func downAfterKilledUp(milliseconds: UInt32) throws {
+            try Stage.play("crash") { stage in
+                let up = try stage.start(["up", "-d"])
+                usleep(milliseconds * 1000)
+                up.signal(SIGKILL)
+                _ = try up.wait()
+                try stage.covey("down", "-v")
+            }
+        }
+
+        @Test("a killed controller costs nothing: containers run on, the next command is answered")
+        func killedController() throws {
+            try Stage.play("crash") { stage in
+                try stage.covey("up", "-d")
+                let before = try stage.processes()
+                // The keeper is the parent, the controller its child.
+                let engine = stage.engine()
+                guard let controller = engine.max() else { throw ScenarioError("no controller") }
+                kill(controller, SIGKILL)
+                try stage.eventually("another controller runs") {
+                    let now = stage.engine()
+                    return now.count == 2 && !now.contains(controller)
+                }
+                try stage.eventually("it answers") { try stage.attempt("ps").succeeded }
+                try stage.require(try stage.processes() == before, "a container was touched")
+                try stage.covey("up", "-d")
+                try stage.require(try stage.processes() == before, "up touched a container")
+            }
+        }
+
+        @Test("keeper and controller killed: containers run on, the next command adopts them")
+        func killedBoth() throws {
+            try Stage.play("crash") { stage in
+                try stage.covey("up", "-d")
+                let before = try stage.processes()
+                for pid in stage.engine().sorted() { kill(pid, SIGKILL) }
+                try stage.eventually("both are gone") { stage.engine().isEmpty }
+                try stage.covey("up", "-d")
+                try stage.require(try stage.processes() == before, "a container was touched")
+            }
+        }
+
+        @Test("both killed and then down leaves nothing")
+        func downAfterBoth() throws {
+            try Stage.play("crash") { stage in
+                try stage.covey("up", "-d")
+                for pid in stage.engine().sorted() { kill(pid, SIGKILL) }
+                try stage.eventually("both are gone") { stage.engine().isEmpty }
+                try stage.covey("down", "-v")
+            }
+        }
+
+        @Test("two ups at once end as one: one network, no name twice")
+        func twoUps() throws {
+            try Stage.play("crash") { stage in
+                let both = [try stage.start(["up", "-d"]), try stage.start(["up", "-d"])]
+                for up in both { _ = try up.wait().orThrow() }
+                let rows = try stage.containers()
+                try stage.require(rows.count == 5 && Set(rows.map(\.Name)).count == 5, "\(rows)")
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Networks, names and ports, seen from containers, from the host and from a neighbour on the host's network.
+
+import Kernel
+import Testing
+
+extension Scenarios {
+    @Suite("networks")
+    struct Networks {
+        @Test("containers on one network reach each other by service, alias and container name")
+        func names() throws {
+            try Stage.play("networks") { stage in
+                try stage.covey("up", "-d")
+                for name in ["b", "the-b"] { try stage.exec("a", "ping -c 1 -w 5 \(name)") }
+                for name in ["a", "alpha"] { try stage.exec("b", "ping -c 1 -w 5 \(name)") }
+                try stage.exec("c", "ping -c 1 -w 5 b")
+                let resolver = try stage.exec("a", "cat /etc/resolv.conf")
+                try stage.require(resolver.contains("nameserver 127.0.0.11"), resolver)
+            }
+        }
+
+        @Test("networks are isolated: no name and no packet crosses")
+        func isolation() throws {
+            try Stage.play("networks") { stage in
+                try stage.covey("up", "-d")
+                try stage.require(try !stage.execSucceeds("a", "ping -c 1 -w 2 c"), "a resolves c")
+                let address = try stage.exec(
+                    "c", "ip -4 -o addr show dev eth0 | awk '{print $4}' | cut -d/ -f1")
+                try stage.require(try !stage.execSucceeds("a", "ping -c 1 -w 2 \(address)"), "a reaches c")
+                try stage.require(
+                    try stage.execSucceeds("b", "ping -c 1 -w 5 \(address)"), "b does not reach c")
+            }
+        }
+
+        @Test("replicas answer with all their addresses")
+        func replicas() throws {
+            try Stage.play("networks") { stage in
+                try stage.covey("up", "-d")
+                let answer = try stage.exec("a", "nslookup replicated 127.0.0.11 2>/dev/null; true")
+                var addresses: Set<String> = []
+                for line in answer.split(separator: "\n")
+                where line.hasPrefix("Address") && !line.contains("127.0.0.11") {
+                    if let last = line.split(separator: " ").last { addresses.insert(String(last)) }
+                }
+                try stage.require(
+                    addresses.filter { $0.contains(".") }.count == 3, "three addresses in:\n\(answer)")
+            }
+        }
+
+        @Test("an internal network has no way out")
+        func inside() throws {
+            try Stage.play("networks") { stage in
+                try stage.covey("up", "-d")
+                _ = try stage.inNeighbour(["true"])
+                try stage.require(try stage.execSucceeds("a", "ping -c 1 -w 5 192.0.2.2"), "a has no way out")
+                try stage.require(
+                    try !stage.execSucceeds("alone", "ping -c 1 -w 2 192.0.2.2"), "internal has one")
+                try stage.dismissNeighbour()
+            }
+        }
+
+        @Test("without networks there is one default network, with hostname and extra_hosts")
+        func defaultNetwork() throws {
+            try Stage.play("default-network") { stage in
+                try stage.covey("up", "-d")
+                try stage.exec("two", "ping -c 1 -w 5 one")
+                try stage.require(try stage.exec("one", "hostname") == "first", "hostname")
+                let hosts = try stage.exec("one", "cat /etc/hosts")
+                try stage.require(hosts.contains("192.0.2.77") && hosts.contains("somewhere"), hosts)
+                try stage.require(
+                    try !stage.execSucceeds(
+                        "one", "nslookup no-such-name-here 127.0.0.11 2>&1 | grep -q 'Address.*172'"),
+                    "an unknown name has an address")
+            }
+        }
+
+        @Test("published ports: everywhere from everywhere, 127.0.0.1 from here alone")
+        func ports() throws {
+            try Stage.play("ports") { stage in
+                try stage.covey("up", "-d")
+                func page(_ url: String, fromNeighbour: Bool = false) throws -> String {
+                    let command = ["curl", "-s", "-m", "3", url]
+                    let outcome = try fromNeighbour ? stage.inNeighbour(command) : stage.inHost(command)
+                    return outcome.output
+                }
+                for port in ["18081", "18082", "18083"] {
+                    try stage.eventually("127.0.0.1:\(port) answers") {
+                        try page("http://127.0.0.1:\(port)/").contains("served by")
+                    }
+                }
+                _ = try stage.inNeighbour(["true"])
+                try stage.require(
+                    try page("http://192.0.2.1:18081/").contains("served by"),
+                    "the host's own address does not answer")
+                try stage.require(
+                    try page("http://192.0.2.1:18081/", fromNeighbour: true).contains("served by"),
+                    "not reachable from the neighbour")
+                for port in ["18082", "18083"] {
+                    try stage.require(
+                        try page("http://192.0.2.1:\(port)/", fromNeighbour: true).isEmpty,
+                        "\(port) on 127.0.0.1 is reachable from the neighbour")
+                }
+                // The route that once reached ports on 127.0.0.1 from another host (moby's 2025 advisory).
+                _ = try stage.inNeighbour(["ip", "address", "flush", "dev", "lo"])
+                _ = try stage.inNeighbour(["ip", "link", "set", "lo", "down"])
+                _ = try stage.inNeighbour([
+                    "ip", "route", "add", "127.0.0.0/8", "via", "192.0.2.1", "table", "main",
+                ])
+                _ = try stage.inNeighbour(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet"])
+                try stage.require(
+                    try page("http://127.0.0.1:18082/", fromNeighbour: true).isEmpty,
+                    "a crafted route reaches 127.0.0.1")
+                try stage.dismissNeighbour()
+            }
+        }
+
+        @Test("containers reach a published port at the host's address and each other's service port")
+        func hairpin() throws {
+            try Stage.play("ports") { stage in
+                try stage.covey("up", "-d")
+                let gateway = try stage.exec("client", "ip route | awk '/default/ {print $3}'")
+                for url in ["http://everywhere/", "http://\(gateway):18081/"] {
+                    try stage.eventually("\(url) answers in a container") {
+                        try stage.execSucceeds("client", "wget -q -T 3 -O - \(url) | grep -q 'served by'")
+                    }
+                }
+                // A container that reaches itself by the port the host publishes.
+                try stage.eventually("hairpin") {
+                    try stage.execSucceeds(
+                        "everywhere", "wget -q -T 3 -O - http://\(gateway):18081/ | grep -q served")
+                }
+            }
+        }
+
+        @Test("udp ports are published too")
+        func datagrams() throws {
+            try Stage.play("ports") { stage in
+                try stage.covey("up", "-d")
+                let line = "echo hello | timeout 3 busybox nc -u -w 1 127.0.0.1 18084"
+                try stage.eventually("the echo comes back") {
+                    try stage.inHost(["sh", "-c", line]).output.contains("hello")
+                }
+            }
+        }
+
+        @Test("a taken port is an error that names its holder, and leaves nothing")
+        func portTaken() throws {
+            try Stage.play("port-taken") { stage in
+                let holder = try RunningProgram(
+                    [
+                        "nsenter", "--net=/run/netns/\(stage.host)", "busybox", "nc", "-l", "-p", "18085",
+                        "-s",
+                        "127.0.0.1",
+                    ], environment: ["PATH=\(Host.path)"], directory: "/", scratch: stage.directory)
+                defer {
+                    holder.signal(9)
+                    _ = try? holder.wait()
+                }
+                try stage.eventually("the holder listens") {
+                    try stage.inHost(["ss", "-Hltn", "sport = :18085"]).output.contains("18085")
+                }
+                let up = try stage.covey("up", "-d", code: 1)
+                try stage.require(up.errors.contains("18085"), "the port is not named:\n\(up)")
+                try stage.require(
+                    up.errors.contains("\(holder.pid)") || up.errors.contains("busybox"),
+                    "the holder is not named:\n\(up)")
+            }
+        }
+
+        @Test("a port another project of Covey's holds is an error that names the project")
+        func portOfAnotherProject() throws {
+            try Stage.play("port-taken") { stage in
+                try stage.covey("up", "-d")
+                let other = "\(stage.project)-other"
+                let up = try stage.start(["-p", other, "up", "-d"]).wait()
+                let down = try stage.start(["-p", other, "down", "-v"]).wait()
+                try stage.require(up.code == 1 && up.errors.contains(stage.project), "\(up)")
+                try stage.require(down.succeeded, "\(down)")
+            }
+        }
+
+        @Test("a container may itself serve port 53 and still resolves names")
+        func ownPort53() throws {
+            try Stage.play("own-port-53") { stage in
+                try stage.covey("up", "-d")
+                try stage.exec("dns", "ping -c 1 -w 5 client")
+                try stage.eventually("its own port 53 answers others") {
+                    try stage.execSucceeds(
+                        "client", "nc -w 2 dns 53 < /dev/null | grep -q 'from the container'")
+                }
+            }
+        }
+    }
+}
