@@ -172,12 +172,12 @@ private func summary(_ session: Session, _ place: ProjectPlace) throws(Failure) 
     let record = (try? readFile("\(place.directory)/project.json")) ?? []
     let files = (try? JSONDecoder().decode(ProjectFiles.self, from: Data(record)))?.files ?? []
     // No controller is started for a list: a project that lost its own says so.
-    guard try ControlClient.connect(to: place) != nil else {
+    guard let client = try ControlClient.connect(to: place) else {
         let count = ((try? directoryEntries("\(place.directory)/containers")) ?? []).count
         return ProjectSummary(
             name: place.project, status: "unattended(\(count))", running: count > 0, files: files)
     }
-    let containers = try session.containers(place)
+    let containers = try session.containers(place, client)
     return ProjectSummary(
         name: place.project, status: stateCounts(containers), running: containers.contains { $0.state.isUp },
         files: files)

@@ -6,7 +6,7 @@ internal import Basics
 internal import ComposeLoader
 internal import Kernel
 
-/// Loads the project a session is about; what is worth saying about it goes to the error output.
+/// Loads the project a session is about.
 func loadProject(_ session: Session) throws(Failure) -> LoadedProject {
     let (invocation, arguments) = (session.invocation, session.arguments)
     var options = LoadOptions(workingDirectory: invocation.directory, environment: invocation.environment)
@@ -16,9 +16,7 @@ func loadProject(_ session: Session) throws(Failure) -> LoadedProject {
     options.envFiles = arguments.all(.envFile)
     options.profiles = arguments.all(.profile)
     if session.command.namesServices { options.services = arguments.operands }
-    let loaded = try loadProject(options, reading: fileAccess(input: invocation.input))
-    for warning in loaded.warnings { session.errors.line(warningText(warning)) }
-    return loaded
+    return try loadProject(options, reading: fileAccess(input: invocation.input))
 }
 
 private func fileAccess(input: Int32) -> FileAccess {

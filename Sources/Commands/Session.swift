@@ -16,6 +16,7 @@ final class Session {
     let arguments: Arguments
     private let ansi: AnsiChoice
     private var loaded: LoadedProject?
+    private var warned = false
 
     init(_ invocation: Invocation, _ command: CommandDefinition, _ arguments: Arguments) {
         self.invocation = invocation
@@ -49,8 +50,13 @@ final class Session {
         return Progress(title, mode: mode, output: errors)
     }
 
-    /// The project of the Compose files, loaded once.
-    func project() throws(Failure) -> Project { try load().project }
+    /// The project of the Compose files, loaded once; what is worth saying about it goes to the error output.
+    func project() throws(Failure) -> Project {
+        let loaded = try load()
+        if !warned { for warning in loaded.warnings { errors.line(warningText(warning)) } }
+        warned = true
+        return loaded.project
+    }
 
     /// The environment with the environment files, where `environment:` of configs and secrets looks.
     func variables() throws(Failure) -> [String: String] { try load().environment }
@@ -69,7 +75,8 @@ final class Session {
         {
             return place(try checked(projectName: name))
         }
-        return place(try project().name)
+        // Only the name is asked for: what the files say of services is no news here.
+        return place(try load().project.name)
     }
 
     /// 02-model.md: a name is a directory and a cgroup, so its letters are few.
@@ -104,6 +111,11 @@ final class Session {
     /// The containers that exist, by name; empty when the project is not up.
     func containers(_ place: ProjectPlace) throws(Failure) -> [ContainerStatus] {
         guard let client = try controller(place) else { return [] }
+        return try containers(place, client)
+    }
+
+    /// The containers as one controller knows them.
+    func containers(_ place: ProjectPlace, _ client: ControlClient) throws(Failure) -> [ContainerStatus] {
         try client.send(.status)
         var found: [ContainerStatus] = []
         while let (event, _) = try client.next() {

@@ -6,21 +6,11 @@ import Testing
 
 @testable import Commands
 
-/// Runs a command line with its output in files: exit code, standard output, error output.
-private func ran(_ words: [String], _ environment: [String: String] = [:]) throws -> (Int32, String, String) {
+/// Exit code, standard output, error output of a command line where nothing is.
+private func ran(_ words: [String]) throws -> (Int32, String, String) {
     try withScratch { directory in
-        try writeFile("\(directory)/out", [])
-        try writeFile("\(directory)/err", [])
-        let out = try openFile("\(directory)/out", flags: 1)
-        let errors = try openFile("\(directory)/err", flags: 1)
-        let code = try run(
-            Invocation(
-                arguments: words,
-                environment: environment.merging([
-                    "COVEY_ROOT": "\(directory)/root", "COVEY_RUN": "\(directory)/run",
-                ]) { own, _ in own },
-                directory: directory, input: 0, output: out.raw, errors: errors.raw))
-        return (code, try readText("\(directory)/out"), try readText("\(directory)/err"))
+        let ran = try runCovey(words, in: directory)
+        return (ran.code, ran.out, ran.errors)
     }
 }
 
