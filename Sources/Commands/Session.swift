@@ -96,7 +96,7 @@ final class Session {
     func controller(_ place: ProjectPlace) throws(Failure) -> ControlClient? {
         if let running = try ControlClient.connect(to: place) { return running }
         guard exists("\(place.directory)/project.json") else { return nil }
-        return try startController(place)
+        return try startController(place, environment: invocation.environment)
     }
 
     /// The project's controller, or the error that nothing is up.
@@ -137,9 +137,9 @@ final class Session {
 }
 
 /// The project's controller, started when none runs.
-func connectOrStart(_ place: ProjectPlace) throws(Failure) -> ControlClient {
+func connectOrStart(_ place: ProjectPlace, _ invocation: Invocation) throws(Failure) -> ControlClient {
     if let running = try ControlClient.connect(to: place) { return running }
-    return try startController(place)
+    return try startController(place, environment: invocation.environment)
 }
 
 /// Namespaces, mounts and cgroups need them; said before anything is tried.

@@ -110,13 +110,15 @@ extension LaunchProgram {
                 blob: options(
                     [("source", "overlay")] + layers + [
                         ("upperdir", prepared.upper), ("workdir", prepared.work),
-                    ]),
+                    ] + prepared.overlayOptions),
                 numbers: [0])
             add(L_ATTACH_HOST, "mounting the root file system", slots: [root], texts: [prepared.mountPoint])
         } else {
             let text =
                 "lowerdir=\(prepared.lowers.map(escapeOverlay).joined(separator: ":")),upperdir="
                 + "\(escapeOverlay(prepared.upper)),workdir=\(escapeOverlay(prepared.work))"
+                + prepared.overlayOptions.map { $0.value.isEmpty ? ",\($0.key)" : ",\($0.key)=\($0.value)" }
+                .joined()
             add(
                 L_LEGACY_MOUNT, "mounting the root file system", slots: [root],
                 texts: ["overlay", prepared.mountPoint, "overlay"], blob: Array(text.utf8) + [0], numbers: [0]
