@@ -14,9 +14,15 @@ func stepRunner(root: String) -> StepRunner {
     var facts: HostFacts?
     var filters = SeccompFilters()
     return StepRunner { (step: StepRequest) throws(Failure) -> Int32 in
-        let host =
-            try facts ?? naming("cannot run build steps") { () throws(SyscallError) in try HostFacts.probe() }
-        facts = host
+        let host: HostFacts
+        if let known = facts {
+            host = known
+        } else {
+            do throws(SyscallError) { host = try HostFacts.probe() } catch {
+                throw Failure("cannot run build steps", error)
+            }
+            facts = host
+        }
         var request = ContainerRequest(
             image: ImageFacts(reference: "build", id: Digest(of: []), layers: step.lowers),
             arguments: step.arguments)
@@ -24,8 +30,8 @@ func stepRunner(root: String) -> StepRunner {
         request.workingDirectory = step.workingDirectory
         request.user = step.user
         let mountPoint = step.work + ".root"
-        try naming("cannot run a build step") { () throws(SyscallError) in
-            try ensureDirectory(mountPoint, mode: 0o700)
+        do throws(SyscallError) { try ensureDirectory(mountPoint, mode: 0o700) } catch {
+            throw Failure("cannot run a build step", error)
         }
         defer { try? removeDirectory(mountPoint) }
         let container = StepContainer(
