@@ -30,7 +30,7 @@ struct StepRunning {
                 request.namedContexts[name] = try NamedContext(name: name, text: text)
             }
         }
-        _ = try Commands.build(request, store: store, runner: runner) { event in
+        _ = try ImageBuild.build(request, store: store, runner: runner) { event in
             show(event, of: serviceName, progress)
         }
     }

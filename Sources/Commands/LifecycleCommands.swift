@@ -13,16 +13,18 @@ func runDown(_ session: Session) throws(Failure) -> Int32 {
     options.timeout = try session.arguments.duration(.timeout)
     var running = try ControlClient.connect(to: place)
     if running == nil, exists(place.directory) || exists(place.runDirectory) {
-        running = try startController(place)
+        running = try startController(place, environment: session.invocation.environment)
     }
     let progress = try session.progress("down")
     guard let client = running else {
         progress.notice("nothing to take down: project \"\(place.project)\" is not up")
         return 0
     }
+    // The keeper is noted now: its record goes with it.
+    let keeper = KeeperHandle(of: place)
     try client.send(.down(options))
     let answer = try follow(client, place, progress)
-    try finishDown(place)
+    try keeper.finishDown()
     if !answer.changed { progress.notice("nothing to take down: project \"\(place.project)\" is not up") }
     return 0
 }

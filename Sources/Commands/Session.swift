@@ -96,7 +96,13 @@ final class Session {
     func controller(_ place: ProjectPlace) throws(Failure) -> ControlClient? {
         if let running = try ControlClient.connect(to: place) { return running }
         guard exists("\(place.directory)/project.json") else { return nil }
-        return try startController(place)
+        return try startController(place, environment: invocation.environment)
+    }
+
+    /// The project's controller, started when none runs.
+    func connectOrStart(_ place: ProjectPlace) throws(Failure) -> ControlClient {
+        if let running = try ControlClient.connect(to: place) { return running }
+        return try startController(place, environment: invocation.environment)
     }
 
     /// The project's controller, or the error that nothing is up.
@@ -134,12 +140,6 @@ final class Session {
             "lost the controller of project \"\(place.project)\"", cause: "it closed the control socket",
             advice: "run the command again; what runs keeps running")
     }
-}
-
-/// The project's controller, started when none runs.
-func connectOrStart(_ place: ProjectPlace) throws(Failure) -> ControlClient {
-    if let running = try ControlClient.connect(to: place) { return running }
-    return try startController(place)
 }
 
 /// Namespaces, mounts and cgroups need them; said before anything is tried.
