@@ -108,7 +108,7 @@ let package = Package(
         tests("ArchivesTests", ["Archives", "Basics", "Kernel"]),
         tests(
             "ImagesTests",
-            ["Images", "Archives", "OCIFormats", "ContainerModel", "Kernel", "Basics", "Records"]),
+            ["Images", "Archives", "OCIFormats", "ContainerModel", "Kernel", "Basics", "Records", "Volumes"]),
         tests("NetlinkTests", ["Netlink", "Basics"]),
         tests("DNSFormatTests", ["DNSFormat", "Basics"]),
         tests(

@@ -38,7 +38,8 @@ public final class ReadAhead: ByteSource {
         state.initialize(
             to: State(
                 source: source,
-                buffers: (0..<ReadAhead.depth).map { _ in .allocate(byteCount: ReadAhead.chunk, alignment: 64) },
+                buffers: (0..<ReadAhead.depth).map { _ in .allocate(byteCount: ReadAhead.chunk, alignment: 64)
+                },
                 counts: Array(repeating: 0, count: ReadAhead.depth)))
         pthread_mutex_init(&state.pointee.mutex, nil)
         pthread_cond_init(&state.pointee.changed, nil)

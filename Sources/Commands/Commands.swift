@@ -4,12 +4,16 @@
 // It decides nothing about containers: it loads the project, asks the controller, and shows what it hears.
 
 internal import Basics
+internal import Controller
 
 /// The exit code of a process ended by Ctrl-C, as shells count it: 128 + SIGINT.
 let interruptedCode: Int32 = 130
 
 /// Runs what the command line asks for; returns the process's exit code.
+///
+/// In a process born as a project's controller it is that controller, to its end.
 public func runCommandLine() -> Int32 {
+    if let code = runController(arguments: Swift.CommandLine.arguments) { return code }
     do throws(Failure) {
         return try run(try Invocation.current())
     } catch {

@@ -20,7 +20,6 @@ func runDown(_ session: Session) throws(Failure) -> Int32 {
         progress.notice("nothing to take down: project \"\(place.project)\" is not up")
         return 0
     }
-    // The keeper is noted now: its record goes with it.
     let keeper = KeeperHandle(of: place)
     try client.send(.down(options))
     let answer = try follow(client, place, progress)

@@ -99,12 +99,6 @@ final class Session {
         return try startController(place, environment: invocation.environment)
     }
 
-    /// The project's controller, started when none runs.
-    func connectOrStart(_ place: ProjectPlace) throws(Failure) -> ControlClient {
-        if let running = try ControlClient.connect(to: place) { return running }
-        return try startController(place, environment: invocation.environment)
-    }
-
     /// The project's controller, or the error that nothing is up.
     func runningController() throws(Failure) -> ControlClient {
         let place = try place()
@@ -140,6 +134,12 @@ final class Session {
             "lost the controller of project \"\(place.project)\"", cause: "it closed the control socket",
             advice: "run the command again; what runs keeps running")
     }
+}
+
+/// The project's controller, started when none runs.
+func connectOrStart(_ place: ProjectPlace, _ invocation: Invocation) throws(Failure) -> ControlClient {
+    if let running = try ControlClient.connect(to: place) { return running }
+    return try startController(place, environment: invocation.environment)
 }
 
 /// Namespaces, mounts and cgroups need them; said before anything is tried.

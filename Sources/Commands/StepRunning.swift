@@ -1,6 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// How a build's RUN steps are run: in the container runtime, by this process.
 
 internal import Basics
+internal import ContainerModel
+internal import ContainerRuntime
 internal import ImageBuild
+internal import Kernel
+internal import LaunchPlanning
 
-func stepRunner(root: String) -> StepRunner { .refusing(because: "not there yet") }
+/// Runs steps on this host; what is probed of it is probed at the first step.
+func stepRunner(root: String) -> StepRunner {
+    var facts: HostFacts?
+    var filters = SeccompFilters()
+    return StepRunner { (step: StepRequest) throws(Failure) -> Int32 in
+        let host: HostFacts
+        if let known = facts {
+            host = known
+        } else {
+            do throws(SyscallError) { host = try HostFacts.probe() } catch {
+                throw Failure("cannot run build steps", error)
+            }
+            facts = host
+        }
+        var request = ContainerRequest(
+            image: ImageFacts(reference: "build", id: Digest(of: []), layers: step.lowers),
+            arguments: step.arguments)
+        request.environment = step.environment
+        request.workingDirectory = step.workingDirectory
+        request.user = step.user
+        let mountPoint = step.work + ".root"
+        do throws(SyscallError) { try ensureDirectory(mountPoint, mode: 0o700) } catch {
+            throw Failure("cannot run a build step", error)
+        }
+        defer { try? removeDirectory(mountPoint) }
+        let container = StepContainer(
+            lowers: step.lowers, upper: step.upper, work: step.work, mountPoint: mountPoint,
+            hostNetwork: step.network)
+        let end = try runStep(request, in: container, host: host, filters: &filters, output: step.output)
+        return Int32(end.code)
+    }
+}

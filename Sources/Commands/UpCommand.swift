@@ -45,7 +45,7 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     }
     let blobs = try desiredBlobs(session, project, images: images)
     let signals = try interruptSignals()
-    let client = try session.connectOrStart(place)
+    let client = try connectOrStart(place, session.invocation)
     try client.send(.up(options), blobs: blobs)
     let answer = try follow(client, place, progress, signals: signals)
     if answer.interrupted {
@@ -74,7 +74,7 @@ func runPlan(_ session: Session) throws(Failure) -> Int32 {
     let wanted = withDependencies(session.arguments.operands, project)
     let images = try resolveImages(session, &project, wanted: wanted, build: false, progress)
     let blobs = try desiredBlobs(session, project, images: images)
-    let client = try session.connectOrStart(place)
+    let client = try connectOrStart(place, session.invocation)
     try client.send(.plan(options), blobs: blobs)
     let answer = try follow(client, place, progress)
     guard let plan = answer.plan else { throw session.hangup(place) }

@@ -217,6 +217,7 @@ struct Field {
 
 /// Later elements replace earlier ones with the same key, at the place of the first (compose-go, override/uncity.go).
 func unique<Element>(_ elements: [Element], by key: (Element) -> String) -> [Element] {
+    if elements.count < 2 { return elements }
     var found: [Element] = []
     var positions: [String: Int] = [:]
     for element in elements {

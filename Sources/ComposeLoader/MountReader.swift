@@ -170,7 +170,8 @@ extension Field {
         var (size, mode): (ByteSize?, UInt32?) = (nil, nil)
         var (uid, gid): (UInt32?, UInt32?) = (nil, nil)
         for option in parts.count == 2 ? parts[1].split(separator: ",").map(String.init) : [] {
-            let pair = option.split(separator: "=", maxSplits: 1).map(String.init)
+            let pair = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                .map(String.init)
             let value = pair.count == 2 ? pair[1] : ""
             var isGood = true
             switch pair[0] {

@@ -48,6 +48,7 @@ func joined(_ directory: String, _ path: String) -> String {
 
 /// An absolute path without `.`, `..` and double slashes, as text alone says.
 func normalized(_ path: String) -> String {
+    if isNormal(path) { return path }
     var parts: [Substring] = []
     for part in path.split(separator: "/") {
         switch part {
@@ -57,6 +58,19 @@ func normalized(_ path: String) -> String {
         }
     }
     return "/" + parts.joined(separator: "/")
+}
+
+/// Whether every part of an absolute path stands for itself: the frequent case, told without cutting it up.
+private func isNormal(_ path: String) -> Bool {
+    let slash = UInt8(ascii: "/")
+    let dot = UInt8(ascii: ".")
+    var previous: UInt8 = 0
+    for byte in path.utf8 {
+        // A part that begins with a dot may be a name; it is left to the slow way.
+        if previous == slash, byte == slash || byte == dot { return false }
+        previous = byte
+    }
+    return path.utf8.count > 1 && path.utf8.first == slash && previous != slash
 }
 
 /// The directory a path stands in.

@@ -22,10 +22,12 @@ struct Template {
 
     func expand(_ text: String) throws(TemplateError) -> String {
         let bytes = Array(text.utf8)
-        return try String(decoding: expand(bytes[...]), as: UTF8.self)
+        return try String(decoding: expand(bytes[...], depth: 0), as: UTF8.self)
     }
 
-    private func expand(_ text: ArraySlice<UInt8>) throws(TemplateError) -> [UInt8] {
+    private func expand(_ text: ArraySlice<UInt8>, depth: Int) throws(TemplateError) -> [UInt8] {
+        // Nobody nests so deep; a text made to exhaust the stack does.
+        guard depth < 100 else { throw TemplateError(reason: .invalid, offset: text.startIndex) }
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
         var i = text.startIndex
@@ -46,7 +48,7 @@ struct Template {
                 guard let end = closingBrace(text, from: i) else {
                     throw TemplateError(reason: .invalid, offset: start)
                 }
-                result += try braced(text[(i + 1)..<end], at: start)
+                result += try braced(text[(i + 1)..<end], at: start, depth: depth + 1)
                 i = end + 1
             } else {
                 let name = variableName(text[i...])
@@ -64,7 +66,9 @@ struct Template {
     }
 
     /// What stands between the braces: a name, and perhaps `-`, `+` or `?`, each with or without a colon, and a text.
-    private func braced(_ inside: ArraySlice<UInt8>, at start: Int) throws(TemplateError) -> [UInt8] {
+    private func braced(
+        _ inside: ArraySlice<UInt8>, at start: Int, depth: Int
+    ) throws(TemplateError) -> [UInt8] {
         let name = variableName(inside)
         guard !name.isEmpty else { throw TemplateError(reason: .invalid, offset: start) }
         let variable = String(decoding: name, as: UTF8.self)
@@ -79,11 +83,11 @@ struct Template {
         guard let sign = rest.popFirst() else { throw TemplateError(reason: .invalid, offset: start) }
         let isGiven = value.map { !(colon && $0.isEmpty) } ?? false
         switch sign {
-        case UInt8(ascii: "-"): return isGiven ? Array((value ?? "").utf8) : try expand(rest)
-        case UInt8(ascii: "+"): return isGiven ? try expand(rest) : []
+        case UInt8(ascii: "-"): return isGiven ? Array((value ?? "").utf8) : try expand(rest, depth: depth)
+        case UInt8(ascii: "+"): return isGiven ? try expand(rest, depth: depth) : []
         case UInt8(ascii: "?"):
             if isGiven { return Array((value ?? "").utf8) }
-            let message = try String(decoding: expand(rest), as: UTF8.self)
+            let message = try String(decoding: expand(rest, depth: depth), as: UTF8.self)
             throw TemplateError(reason: .required(variable: variable, message: message), offset: start)
         default: throw TemplateError(reason: .invalid, offset: start)
         }

@@ -42,11 +42,11 @@ public struct ImageStore: Sendable {
         }
         if let digest = Digest(reference) { return try lookUp(digest, reference) }
         let name = try ReferenceName(reference)
-        guard let record = record(name) else {
-            return try rebuild(name, reference)
+        if let record = record(name) {
+            if let digest = name.digest, digest != record.manifest { return nil }
+            if let image = image(record, reference) { return image }
         }
-        if let digest = name.digest, digest != record.manifest { return nil }
-        return image(record, reference)
+        return try rebuild(name, reference)
     }
 
     /// The image of that reference; a transport is imported when it is not here yet.

@@ -70,7 +70,8 @@ public func ensureUpper(in directory: String, bootID: String) throws(Failure) ->
         try ensureDirectory(upper)
         try ensureDirectory(work, mode: 0o700)
         if known != bootID { try replaceFile(boot, "\(bootID)\n".utf8, mode: 0o600) }
-        try removeDirectory("\(work)/work/incompat/volatile")
+        let mark = "\(work)/work/incompat/volatile"
+        if exists(mark) { try removeTreeByName(mark) }
         return stale
     }
 }

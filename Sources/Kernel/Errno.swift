@@ -88,6 +88,17 @@ extension Failure {
     }
 }
 
+/// Runs system calls for something the user knows: a kernel error becomes its cause.
+public func naming<Result: ~Copyable>(
+    _ doing: @autoclosure () -> String, _ body: () throws(SyscallError) -> Result
+) throws(Failure) -> Result {
+    do throws(SyscallError) {
+        return try body()
+    } catch {
+        throw Failure(doing(), error)
+    }
+}
+
 /// Runs a call that gives -1 on failure, again when a signal interrupted it (signal(7), "Interruption of system calls").
 @discardableResult
 public func retrying<Result: SignedInteger>(

@@ -236,30 +236,20 @@ public func replaceFile(
 
 /// Removes a tree without crossing into another file system and without following a link. Missing is fine.
 public func removeTree(_ path: String, at directory: Int32 = currentDirectory) throws(SyscallError) {
-    let status: stat
+    let (parent, name) = splitPath(path)
+    let fd: OwnedFD
     do throws(SyscallError) {
-        status = try fileStatus(path, at: directory)
+        fd = try openFile(parent, flags: O_RDONLY | O_DIRECTORY, at: directory)
     } catch {
         if error.errno == .noEntry { return }
         throw error
     }
-    guard status.isDirectory else { return try removeFile(path, at: directory) }
-    try removeContents(of: path, device: status.st_dev, at: directory)
-    try removeDirectory(path, at: directory)
+    try removeEntry(name.cName, at: fd.raw)
 }
 
-private func removeContents(of path: String, device: UInt, at directory: Int32) throws(SyscallError) {
-    let fd = try openFile(path, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory)
-    let status = try fileStatus(of: fd.raw)
-    guard status.st_dev == device else { throw SyscallError("unlinkat", .crossDevice, path) }
-    for name in try directoryEntries(".", at: fd.raw) {
-        do throws(SyscallError) {
-            try removeFile(name, at: fd.raw)
-        } catch {
-            // EISDIR (Linux) or EPERM (POSIX) says it is a directory: unlink(2).
-            guard error.errno == .isDirectory || error.errno == .notPermitted else { throw error }
-            try removeContents(of: name, device: device, at: fd.raw)
-            try removeDirectory(name, at: fd.raw)
-        }
-    }
+/// The directory part and the last name.
+private func splitPath(_ path: String) -> (String, String) {
+    guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+    let parent = slash == path.startIndex ? "/" : String(path[..<slash])
+    return (parent, String(path[path.index(after: slash)...]))
 }

@@ -100,20 +100,25 @@ extension LaunchProgram {
         let root = newSlot()
         let recursivePrivate: UInt64 = 1 << 18 | 1 << 14
         add(L_PROPAGATION, "making mounts private", texts: ["/"], numbers: [recursivePrivate])
-        if host.overlayLowerdirPlus, prepared.lowers.allSatisfy({ $0.utf8.count < 256 }) {
+        if prepared.lowers.isEmpty {
+            add(L_OPEN_TREE, "mounting the root file system", slots: [root], texts: [prepared.upper])
+            add(L_ATTACH_HOST, "mounting the root file system", slots: [root], texts: [prepared.mountPoint])
+        } else if host.overlayLowerdirPlus, prepared.lowers.allSatisfy({ $0.utf8.count < 256 }) {
             let layers = prepared.lowers.map { ("lowerdir+", $0) }
             add(
                 L_FSMOUNT, "mounting the root file system", slots: [root], texts: ["overlay"],
                 blob: options(
                     [("source", "overlay")] + layers + [
                         ("upperdir", prepared.upper), ("workdir", prepared.work),
-                    ]),
+                    ] + prepared.overlayOptions),
                 numbers: [0])
             add(L_ATTACH_HOST, "mounting the root file system", slots: [root], texts: [prepared.mountPoint])
         } else {
             let text =
                 "lowerdir=\(prepared.lowers.map(escapeOverlay).joined(separator: ":")),upperdir="
                 + "\(escapeOverlay(prepared.upper)),workdir=\(escapeOverlay(prepared.work))"
+                + prepared.overlayOptions.map { $0.value.isEmpty ? ",\($0.key)" : ",\($0.key)=\($0.value)" }
+                .joined()
             add(
                 L_LEGACY_MOUNT, "mounting the root file system", slots: [root],
                 texts: ["overlay", prepared.mountPoint, "overlay"], blob: Array(text.utf8) + [0], numbers: [0]

@@ -67,10 +67,12 @@ public struct ResolvedMount: Sendable {
 
 /// All that a container's launch needs beside its request.
 public struct PreparedContainer: Sendable {
-    /// Overlay directories on the host; `lowers` topmost first.
+    /// Overlay directories on the host; `lowers` topmost first. Without lowers the upper itself is the root.
     public var lowers: [String]
     public var upper: String
     public var work: String
+    /// Further options of the overlay mount, an empty value for a flag.
+    public var overlayOptions: [(key: String, value: String)]
     /// An empty directory on the host the root is mounted at, in the container's mount namespace only.
     public var mountPoint: String
     public var mounts: [ResolvedMount]
@@ -98,6 +100,7 @@ public struct PreparedContainer: Sendable {
         self.upper = upper
         self.work = work
         self.mountPoint = mountPoint
+        overlayOptions = []
         mounts = []
         identity = .root
         hostname = ""

@@ -289,6 +289,8 @@ public final class Firewall {
 extension HostNetworks {
     /// Publishes ports and connects networks to the outside, in one transaction; idempotent.
     ///
+    /// It only adds: a container that has a port less is unpublished first. Whether another program has a port is for
+    /// `reservePorts` to say.
     /// Give only ports of containers on a network that is not internal: internal ones take nothing from outside.
     public func publish(_ ports: [PublishedPort], networks: [NetworkState], project: String) throws(Failure) {
         try firewall.publish(ports, networks: networks, owner: owner(project))

@@ -170,6 +170,8 @@ public final class HostNetworks {
                 request, project: project, group: group, bridge: bridge, seed: "\(root)\u{0}\(request.name)",
                 recorded: recorded)
             try records.save(state)
+            // An internal network that was not one, or the reverse, stands in the wrong set.
+            if recorded != nil { try firewall.withdraw { $0 == alias } }
             if let link {
                 // Half made, or made for another subnet.
                 try asking(doing) { () throws(NetlinkError) in

@@ -38,7 +38,8 @@ private struct LinkKey: Hashable {
 }
 
 private func copy(
-    _ source: OverlayDirectory, to target: Int32, _ path: [CName], top: Int32, _ links: inout [LinkKey: [CName]]
+    _ source: OverlayDirectory, to target: Int32, _ path: [CName], top: Int32,
+    _ links: inout [LinkKey: [CName]]
 ) throws(SyscallError) {
     for name in try source.names() {
         switch try source.entry(name) {

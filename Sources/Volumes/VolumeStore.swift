@@ -60,7 +60,8 @@ public struct VolumeStore: Sendable {
         }
         // The record last: a volume exists once it is written.
         try writeRecord(
-            Volume(name: name, project: project, labels: labels), "\(directory)/\(name)/volume.json", durable: true)
+            Volume(name: name, project: project, labels: labels), "\(directory)/\(name)/volume.json",
+            durable: true)
         return dataDirectory(name)
     }
 
@@ -75,7 +76,9 @@ public struct VolumeStore: Sendable {
         }
         var volumes: [Volume] = []
         for name in names {
-            if let volume = try readRecord(Volume.self, "\(directory)/\(name)/volume.json") { volumes.append(volume) }
+            if let volume = try readRecord(Volume.self, "\(directory)/\(name)/volume.json") {
+                volumes.append(volume)
+            }
         }
         return volumes
     }
@@ -94,7 +97,8 @@ public struct VolumeStore: Sendable {
             }
             // Data first: until the record goes the volume is there, and an interrupted removal can be repeated.
             if let volume = try status(of: name.cName, at: parent.raw), volume.isDirectory {
-                let inner = try openFile(name.cName, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: parent.raw)
+                let inner = try openFile(
+                    name.cName, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: parent.raw)
                 try removeEntry("data".cName, at: inner.raw)
                 try removeEntry("volume.json".cName, at: inner.raw)
             }
@@ -125,7 +129,8 @@ public struct VolumeStore: Sendable {
         guard isValid(name) else {
             throw Failure(
                 "cannot use \"\(name)\" as a volume's name",
-                cause: "a name begins with a letter or digit and goes on with letters, digits, `_`, `.` and `-`")
+                cause:
+                    "a name begins with a letter or digit and goes on with letters, digits, `_`, `.` and `-`")
         }
     }
 }

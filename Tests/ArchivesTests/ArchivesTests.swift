@@ -69,7 +69,8 @@ func patched(_ bytes: [UInt8], at offset: Int, _ field: [UInt8]) -> [UInt8] {
     bytes.replaceSubrange(offset..<(offset + field.count), with: field)
     bytes.replaceSubrange(148..<156, with: Array("        ".utf8))
     let digits = String(bytes[..<512].reduce(0) { $0 + Int($1) }, radix: 8)
-    bytes.replaceSubrange(148..<156, with: Array(String(repeating: "0", count: 6 - digits.count).utf8) + digits.utf8 + [0, 32])
+    bytes.replaceSubrange(
+        148..<156, with: Array(String(repeating: "0", count: 6 - digits.count).utf8) + digits.utf8 + [0, 32])
     return bytes
 }
 
@@ -87,7 +88,8 @@ struct FormatTests {
         var old = file("old")
         old.modified = -5
         let entries = [
-            folder("d/"), file("täst"), long, link("l", String(repeating: "t", count: 200)), link("h", "old", .hardlink),
+            folder("d/"), file("täst"), long, link("l", String(repeating: "t", count: 200)),
+            link("h", "old", .hardlink),
             TarEntry(.fifo, "pipe", mode: 0o600), device, old,
         ]
         let reader = TarReader(try Decompressed(MemorySource(try tar(entries.map { ($0, "") }, gzip: true))))
@@ -106,19 +108,24 @@ struct FormatTests {
         #expect(try tar([(file("a"), "x")], gzip: true) == tar([(file("a"), "x")], gzip: true))
     }
 
-    @Test("GNU tar's and PAX's own archives read, whichever way they are compressed", arguments: ["gnu", "pax", "ustar"])
+    @Test(
+        "GNU tar's and PAX's own archives read, whichever way they are compressed",
+        arguments: ["gnu", "pax", "ustar"])
     func foreign(format: String) throws {
         let ground = try Ground()
         let name = format == "ustar" ? "n" : String(repeating: "n", count: 180)
         try writeFile("\(ground.path)/out/\(name)", "body".utf8)
         for compression in ["", "z", "-zstd"] {
             let flag = compression == "-zstd" ? "--zstd -cf" : "-c\(compression)f"
-            let status = system("cd \(ground.path)/out && tar --format=\(format) \(flag) ../a.tar kept \(name)")
+            let status = system(
+                "cd \(ground.path)/out && tar --format=\(format) \(flag) ../a.tar kept \(name)")
             #expect(status == 0)
             let notes = try ground.unpack(try readFile("\(ground.path)/a.tar"))
             #expect(notes.entries == 2)
             #expect(try readText("\(ground.path)/in/\(name)") == "body")
-            for left in try directoryEntries("\(ground.path)/in") { try removeFile("\(ground.path)/in/\(left)") }
+            for left in try directoryEntries("\(ground.path)/in") {
+                try removeFile("\(ground.path)/in/\(left)")
+            }
         }
     }
 
@@ -144,7 +151,9 @@ struct FormatTests {
         #expect(bytes == whole)
     }
 
-    @Test("a truncated gzip, a damaged one, and garbage after its end are told", arguments: ["cut", "flip", "tail"])
+    @Test(
+        "a truncated gzip, a damaged one, and garbage after its end are told",
+        arguments: ["cut", "flip", "tail"])
     func damagedGzip(kind: String) throws {
         var bytes = try tar([(file("a"), String(repeating: "text ", count: 5000))], gzip: true)
         switch kind {
@@ -180,12 +189,18 @@ struct FormatTests {
     static let lies: [(String, Int, [UInt8], String)] = [
         ("a wrong checksum", 0, [], "checksum"),
         ("a size that is no number", 124, Array("99999999999\0".utf8), "no number"),
-        ("a size beyond all disks", 124, [0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "impossible"),
+        (
+            "a size beyond all disks", 124, [0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+            "impossible"
+        ),
         ("a negative size", 124, [UInt8](repeating: 0xff, count: 12), "impossible"),
         ("an owner beyond 2^32", 108, [0x80, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff], "impossible owner"),
         ("a sparse entry", 156, [UInt8(ascii: "S")], "sparse"),
         ("an unknown type", 156, [UInt8(ascii: "Q")], "unknown type"),
-        ("a huge PAX header", 124, Array("77777777777\0".utf8) + Array("00000000000\0".utf8) + Array("        x".utf8), "PAX"),
+        (
+            "a huge PAX header", 124,
+            Array("77777777777\0".utf8) + Array("00000000000\0".utf8) + Array("        x".utf8), "PAX"
+        ),
         ("a body that is not there", 124, Array("00000077777\0".utf8), "truncated"),
     ]
 

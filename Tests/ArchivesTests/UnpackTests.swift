@@ -42,12 +42,14 @@ struct UnpackTests {
         ("a link that climbs", [(link("l", "../../../../out"), ""), (file("l/new"), "x")], "out/new"),
         ("an absolute link", [(link("l", "/var/tmp"), ""), (file("l/new"), "x")], "var/tmp/new"),
         (
-            "a link through a link", [(link("a", "/"), ""), (link("b", "a/../.."), ""), (file("b/out/new"), "x")],
+            "a link through a link",
+            [(link("a", "/"), ""), (link("b", "a/../.."), ""), (file("b/out/new"), "x")],
             "out/new"
         ),
         ("a file over a link", [(link("l", "../out/kept"), ""), (file("l"), "x")], "l"),
         (
-            "a directory over a link", [(link("l", "../out"), ""), (folder("l", mode: 0o700), ""), (file("l/new"), "x")],
+            "a directory over a link",
+            [(link("l", "../out"), ""), (folder("l", mode: 0o700), ""), (file("l/new"), "x")],
             "l/new"
         ),
         (
@@ -86,7 +88,8 @@ struct UnpackTests {
         // cap_net_raw, version 2 (linux/capability.h).
         let capability: [UInt8] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
         program.xattrs = [
-            .init(name: "security.capability", value: capability), .init(name: "user.note", value: Array("hi".utf8)),
+            .init(name: "security.capability", value: capability),
+            .init(name: "user.note", value: Array("hi".utf8)),
             .init(name: "trusted.overlay.redirect", value: Array("/etc".utf8)),
         ]
         var open = folder("tmp", mode: 0o1777)
@@ -95,7 +98,8 @@ struct UnpackTests {
         (null.deviceMajor, null.deviceMinor) = (1, 3)
         _ = try ground.unpack(
             try tar([
-                (open, ""), (file("tmp/x"), ""), (program, "body"), (null, ""), (TarEntry(.fifo, "p", mode: 0o622), ""),
+                (open, ""), (file("tmp/x"), ""), (program, "body"), (null, ""),
+                (TarEntry(.fifo, "p", mode: 0o622), ""),
                 (link("bin/alias", "bin/su", .hardlink), ""), (file("umask", mode: 0o666), ""),
             ]))
         let status = try fileStatus("\(ground.path)/in/bin/alias")
@@ -130,8 +134,10 @@ struct UnpackTests {
         let notes = try ground.unpack(
             try tar([
                 (folder("d"), ""), (file("d/.wh.gone"), ""), (folder("o"), ""), (file("o/stays"), ""),
-                (file("o/.wh..wh..opq"), ""), (file("o/.wh.hidden"), ""), (folder("both"), ""), (file("both/x"), ""),
-                (file(".wh.both"), ""), (file(".wh.first"), ""), (folder("first"), ""), (file(".wh..wh.plnk"), ""),
+                (file("o/.wh..wh..opq"), ""), (file("o/.wh.hidden"), ""), (folder("both"), ""),
+                (file("both/x"), ""),
+                (file(".wh.both"), ""), (file(".wh.first"), ""), (folder("first"), ""),
+                (file(".wh..wh.plnk"), ""),
                 (file("implied/f"), ""),
             ]))
         let path = "\(ground.path)/in"

@@ -167,3 +167,9 @@ func sources() throws {
         complaint(files) { $0.envFiles = ["gone.env"] }
             == "error: cannot read the environment file gone.env\n  cause: no such file")
 }
+
+@Test("variables nested without end are refused")
+func nestedWithoutEnd() {
+    let deep = String(repeating: "${A:-", count: 20_000) + String(repeating: "}", count: 20_000)
+    #expect(complaint(["compose.yaml": yaml("user: \(deep)")]).contains("has an invalid variable in"))
+}

@@ -188,3 +188,15 @@ private let samples = [
         secrets: {s: {environment: PW, labels: {l: m}}}
         """),
 ]
+
+@Test("a changed byte is loaded or refused, never more", arguments: samples)
+func mangled(_ sample: String) {
+    let text = Array(sample.utf8)
+    for position in stride(from: 0, to: text.count, by: 13) {
+        for byte in "\n:=-[{$,/".utf8 {
+            var other = text
+            other[position] = byte
+            _ = complaint(["compose.yaml": String(decoding: other, as: UTF8.self)])
+        }
+    }
+}

@@ -6,6 +6,8 @@ import ContainerModel
 import Images
 import Kernel
 import OCIFormats
+import CLinux
+import Synchronization
 import Testing
 
 /// A directory of the test's own with a store in it, removed at the end.
@@ -52,9 +54,6 @@ final class Playground {
         return (pclose(pipe), String(decoding: output, as: UTF8.self))
     }
 }
-
-import CLinux
-import Synchronization
 
 final class SharedCounter: Sendable {
     private let value = Atomic<Int>(0)

@@ -37,6 +37,24 @@ func onThread(_ body: () throws -> Void) throws {
     }
 }
 
+/// Runs all bodies at the same time, each on a thread in the caller's namespaces, and waits for them.
+func together(_ bodies: [() throws -> Void]) throws {
+    var threads: [(pthread_t, UnsafeMutableRawPointer)] = []
+    for body in bodies {
+        let pointer = Unmanaged.passRetained(Job(body)).toOpaque()
+        var thread = pthread_t()
+        let status = pthread_create(&thread, nil, runJob, pointer)
+        precondition(status == 0)
+        threads.append((thread, pointer))
+    }
+    var error: (any Error)?
+    for (thread, pointer) in threads {
+        pthread_join(thread, nil)
+        error = Unmanaged<Job>.fromOpaque(pointer).takeRetainedValue().error ?? error
+    }
+    if let error { throw error }
+}
+
 private func runJob(_ pointer: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let pointer else { return nil }
     let job = Unmanaged<Job>.fromOpaque(pointer).takeUnretainedValue()

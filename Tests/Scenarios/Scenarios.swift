@@ -7,5 +7,7 @@
 
 import Testing
 
-@Suite("scenarios", .serialized, .enabled(if: Host.isReady, "the host lacks what scenarios need"))
+@Suite(
+    "scenarios", .serialized,
+    .enabled(if: Host.isReady, "SKIPPED: the host lacks \(Host.lacks.joined(separator: ", "))"))
 enum Scenarios {}

@@ -51,8 +51,6 @@
 #include "process.h"
 
 #include "fsmount.h"
-#include "CLinuxNetwork.h"
-#include "linux_bpf.h"
 
 static inline int linux_errno(void) { return errno; }
 

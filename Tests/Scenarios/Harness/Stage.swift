@@ -255,8 +255,7 @@ final class Stage {
     // MARK: - The end
 
     private func keepArtifacts(_ error: any Error) {
-        let kept = "\(Host.repository)/.build/scenario-artifacts/\(scenario)"
-        try? removeTree(kept)
+        let kept = "\(Host.repository)/.build/scenario-artifacts/\(project)"
         try? ensureDirectory(kept)
         var text = transcript.joined(separator: "\n")
         text += "\n\nfailed: \(error)\n"
@@ -272,7 +271,7 @@ final class Stage {
         }
         try? writeFile("\(kept)/transcript.txt", Array(text.utf8))
         _ = try? Host.run(["cp", "-a", files, kept])
-        say("scenario \(scenario): artifacts in .build/scenario-artifacts/\(scenario)")
+        say("scenario \(scenario): artifacts in .build/scenario-artifacts/\(project)")
     }
 
     /// Ends what this scenario's project left running, by the pids in its own cgroups and its own namespace.

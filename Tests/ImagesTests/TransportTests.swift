@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Archives
+import Basics
+import CLinux
+import ContainerModel
+import Images
+import Kernel
+import OCIFormats
+import Testing
+
+/// skopeo reads and writes all of these formats and shares no code with us.
+let hasSkopeo = access("/usr/bin/skopeo", X_OK) == 0
+
+@Suite("images come in and go out")
+struct TransportTests {
+    static func config() -> ImageConfig {
+        var config = ImageConfig(architecture: hostArchitecture)
+        var defaults = ImageConfig.Defaults()
+        defaults.env = ["PATH=/bin", "TEXT=two\nlines\\n"]
+        defaults.entrypoint = ["/bin/hello"]
+        defaults.cmd = ["a b", ""]
+        defaults.user = "12:34"
+        defaults.workingDir = "/srv"
+        defaults.volumes = ["/data": .init()]
+        defaults.exposedPorts = ["80/tcp": .init()]
+        defaults.labels = ["a": "1", "b.c": "x y"]
+        defaults.stopSignal = "SIGINT"
+        defaults.shell = ["/bin/ash", "-c"]
+        var check = ImageConfig.Healthcheck()
+        check.test = ["CMD-SHELL", "true"]
+        check.interval = 5_000_000_000
+        defaults.healthcheck = check
+        config.config = defaults
+        return config
+    }
+
+    @Test(
+        "the store is an OCI layout that skopeo copies, and what it copies comes back, by every transport",
+        .enabled(if: hasSkopeo, "needs skopeo (apt-get install skopeo)"),
+        arguments: ["oci", "oci-archive", "docker-archive"])
+    func skopeo(transport: String) throws {
+        let ground = try Playground()
+        let lower = try ground.tar(
+            "lower.tar", gzip: true, [(folder("d"), ""), (file("d/a"), "a"), (file("gone"), "")])
+        let base = try ground.store.importImage(.tar(path: lower), as: "base")
+        let upper = try ground.tar("upper.tar", [(file(".wh.gone"), ""), (file("new"), "b")])
+        let image = try ground.store.commit(
+            layers: base.diffIDs, adding: .tar(path: upper), config: TransportTests.config(), as: "bb:1")
+        let target = "\(transport):\(ground.path)/copy:bb:1"
+        let (status, output) = try ground.run(
+            "skopeo", "copy", "--insecure-policy", "oci:\(ground.path)/root/images:bb:1", target)
+        #expect(status == 0, "\(output)")
+        let store = ImageStore(root: "\(ground.path)/other")
+        let again = try store.resolve(target)
+        #expect(again.diffIDs == image.diffIDs)
+        #expect(again.defaults == image.defaults)
+        let found = try #require(try store.lookUp(target))
+        #expect(found == again)
+        #expect(found.defaults.healthcheck?.command == ["/bin/ash", "-c", "true"])
+        #expect(found.defaults.healthcheck?.interval == .seconds(5))
+        #expect(found.defaults.environment == ["PATH=/bin", "TEXT=two\nlines\\n"])
+        #expect(try fileStatus("\(found.facts.layers[0])/gone").isWhiteout)
+        let named = try store.importImage(try #require(Transport(target, relativeTo: "/")))
+        #expect(named.facts.reference == "bb:1")
+        try store.remove("bb:1")
+        try store.remove(target)
+        #expect(try directoryEntries("\(ground.path)/other/layers") == [".tmp"])
+        #expect(try directoryEntries("\(ground.path)/other/images/blobs/sha256") == [])
+    }
+
+    @Test(
+        "what skopeo puts straight into the store is unpacked when it is first looked up",
+        .enabled(if: hasSkopeo, "needs skopeo (apt-get install skopeo)"))
+    func skopeoInto() throws {
+        let ground = try Playground()
+        let tar = try ground.tar("root.tar", gzip: true, [(file("hello"), "x")])
+        let image = try ground.store.importImage(.tar(path: tar), as: "x")
+        try ensureDirectory("\(ground.path)/two")
+        let (status, output) = try ground.run(
+            "skopeo", "copy", "--insecure-policy", "oci:\(ground.path)/root/images:x:latest",
+            "oci:\(ground.path)/two/images:y:latest")
+        #expect(status == 0, "\(output)")
+        let found = try ImageStore(root: "\(ground.path)/two").resolve("y")
+        #expect(found.diffIDs == image.diffIDs)
+        #expect(try readText("\(found.facts.layers[0])/hello") == "x")
+    }
+
+    @Test("a transport's image is looked up again only while its source is unchanged")
+    func stamp() throws {
+        let ground = try Playground()
+        let tar = try ground.tar("root.tar", [(file("hello"), "one")])
+        let first = try ground.store.resolve("tar:root.tar", relativeTo: ground.path)
+        #expect(first.facts.reference == "tar:root.tar")
+        _ = try ground.tar("root.tar", [(file("hello"), "two!")])
+        #expect(try ground.store.lookUp("tar:\(tar)") == nil)
+        let second = try ground.store.resolve("tar:\(tar)")
+        #expect(second.facts.id != first.facts.id)
+    }
+
+    @Test("a root file system is used in place, and copied when it is given a name")
+    func inPlace() throws {
+        let ground = try Playground()
+        try ensureDirectory("\(ground.path)/rootfs/bin")
+        try writeFile("\(ground.path)/rootfs/bin/x", "x".utf8)
+        let image = try ground.store.resolve("dir:rootfs", relativeTo: ground.path)
+        #expect(image.facts.layers == ["\(ground.path)/rootfs"])
+        #expect(try ground.store.resolve("dir:\(ground.path)/rootfs").facts.id == image.facts.id)
+        #expect(!exists("\(ground.path)/root"))
+        let named = try ground.store.importImage(.directory(path: "\(ground.path)/rootfs"), as: "own")
+        #expect(try readText("\(named.facts.layers[0])/bin/x") == "x")
+        #expect(throws: Failure.self) { try ground.store.resolve("dir:\(ground.path)/rootfs/bin/x") }
+    }
+
+    @Test("a damaged layer is refused with both digests, and nothing of it stays")
+    func wrongDigest() throws {
+        let ground = try Playground()
+        let tar = try ground.tar("root.tar", gzip: true, [(file("hello"), "x")])
+        let image = try ground.store.importImage(.tar(path: tar), as: "x")
+        let blobs = "\(ground.path)/root/images/blobs/sha256"
+        let manifest = try decodeDocument(
+            ImageManifest.self, readFile("\(blobs)/\(try #require(image.manifest).hex)"), title: "it")
+        let layer = manifest.layers[0].digest
+        // The same size, one bit in gzip's header (its time) changed: it still unpacks.
+        var bytes = try readFile("\(blobs)/\(layer.hex)")
+        bytes[5] ^= 1
+        try writeFile("\(blobs)/\(layer.hex)", bytes)
+        let other = ImageStore(root: "\(ground.path)/other")
+        let failure = #expect(throws: Failure.self) { try other.resolve("oci:\(ground.path)/root/images") }
+        let cause = failure?.cause ?? ""
+        #expect(
+            cause.contains(layer.description) && cause.contains(Digest(of: bytes).description), "\(cause)")
+        bytes.removeLast(10)
+        try writeFile("\(blobs)/\(layer.hex)", bytes)
+        #expect(throws: Failure.self) { try other.resolve("oci:\(ground.path)/root/images") }
+        #expect(try directoryEntries("\(ground.path)/other/layers/.tmp") == [])
+        #expect(try directoryEntries("\(ground.path)/other/images/.tmp") == [])
+        #expect(try directoryEntries("\(ground.path)/other/images/blobs/sha256") == [])
+    }
+
+    @Test("a truncated layer tells so")
+    func truncated() throws {
+        let ground = try Playground()
+        let tar = try ground.tar(
+            "root.tar", gzip: true, [(file("hello"), String(repeating: "x", count: 9999))])
+        try writeFile(tar, try readFile(tar).dropLast(8))
+        let failure = #expect(throws: Failure.self) { try ground.store.resolve("tar:\(tar)") }
+        #expect(failure?.cause?.contains("truncated") == true)
+        #expect(try ground.store.list().isEmpty)
+    }
+
+    @Test("a name that is not there says how to get it, with the nearest name")
+    func missing() throws {
+        let ground = try Playground()
+        let tar = try ground.tar("root.tar", [(file("hello"), "x")])
+        _ = try ground.store.importImage(.tar(path: tar), as: "busybox")
+        let failure = #expect(throws: Failure.self) { try ground.store.resolve("busybax") }
+        #expect(failure?.doing == "image \"busybax\" is not in the store")
+        #expect(failure?.cause?.contains("\"busybox\"") == true)
+        #expect(failure?.advice?.contains("covey image import") == true)
+        for bad in ["", "a b", "x:", "/x", "x@sha256:1"] {
+            #expect(throws: Failure.self) { try ground.store.resolve(bad) }
+        }
+    }
+
+    @Test("a full disk is one error that names the file and its size, and leaves nothing")
+    func fullDisk() throws {
+        let ground = try Playground()
+        let tar = try ground.tar(
+            "root.tar", gzip: true, [(file("big"), String(repeating: "x", count: 3_000_000))])
+        try ensureDirectory("\(ground.path)/small")
+        #expect(linux_mount("covey-test", "\(ground.path)/small", "tmpfs", 0, "size=1m") == 0)
+        defer { _ = linux_umount2("\(ground.path)/small", 0) }
+        let failure = #expect(throws: Failure.self) {
+            try ImageStore(root: "\(ground.path)/small").importImage(.tar(path: tar), as: "x")
+        }
+        #expect(failure?.cause == "ENOSPC while writing \"big\" (3000000 bytes): no space left on the disk")
+        #expect(try directoryEntries("\(ground.path)/small/layers") == [".tmp"])
+        #expect(try directoryEntries("\(ground.path)/small/layers/.tmp") == [])
+        #expect(try directoryEntries("\(ground.path)/small/images/.tmp") == [])
+    }
+
+    @Test("what a dead writer left is gone with the next")
+    func leftovers() throws {
+        let ground = try Playground()
+        try ensureDirectory("\(ground.path)/root/layers/.tmp/layer/fs/deep")
+        try ensureDirectory("\(ground.path)/root/images/.tmp")
+        try writeFile("\(ground.path)/root/images/.tmp/blob", "half".utf8)
+        let tar = try ground.tar("root.tar", [(file("hello"), "x")])
+        _ = try ground.store.importImage(.tar(path: tar), as: "x")
+        #expect(try directoryEntries("\(ground.path)/root/layers/.tmp") == [])
+        #expect(try directoryEntries("\(ground.path)/root/images/.tmp") == [])
+    }
+
+    @Test("a lost or torn record of a name is made anew from the index")
+    func tornRecord() throws {
+        let ground = try Playground()
+        let tar = try ground.tar("root.tar", [(file("hello"), "x")])
+        let image = try ground.store.importImage(.tar(path: tar), as: "x")
+        try writeFile("\(ground.path)/root/images/resolved/x:latest", "covey-image 1\nid ".utf8)
+        #expect(try ground.store.resolve("x").facts.id == image.facts.id)
+        try removeEntry(
+            "layers".cName, at: try openFile("\(ground.path)/root", flags: O_RDONLY | O_DIRECTORY).release())
+        #expect(try readText("\(ground.store.resolve("x").facts.layers[0])/hello") == "x")
+    }
+}
