@@ -95,7 +95,9 @@ func layersInUse(root: String) throws(Failure) -> Set<String> {
             guard exists(path) else { continue }
             let bytes = try kernel("cannot read \(path)") { () throws(SyscallError) in try readFile(path) }
             do {
-                layers.formUnion(try JSONDecoder().decode(LayersRecord.self, from: Data(bytes)).service.container.image.layers)
+                layers.formUnion(
+                    try JSONDecoder().decode(LayersRecord.self, from: Data(bytes)).service.container.image
+                        .layers)
             } catch {
                 // A record that can't be read may stand on any layer.
                 throw Failure(
