@@ -68,7 +68,8 @@ private let badFiles = [
         "a missing secret file", service + "    secrets: [s]\nsecrets: {s: {file: gone}}\n", says: ["gone"]),
     BadFile(
         "a bind of what is not there",
-        service + "    command: [sleep, \"9\"]\n    volumes: [{type: bind, source: ./gone, target: /x}]\n",
+        service
+            + "    command: [sleep, \"9\"]\n    volumes: [{type: bind, source: ./gone, target: /x, bind: {create_host_path: false}}]\n",
         says: ["gone"]),
     BadFile(
         "a program that is not in the image", service + "    command: [/no/such/program]\n",

@@ -13,7 +13,10 @@ extension Scenarios {
         func logs() throws {
             try Stage.play("commands") { stage in
                 try stage.covey("up", "-d")
-                try stage.eventually("four lines") { try stage.logs("writer").contains("no newline") }
+                try stage.eventually("both streams have come") {
+                    let log = try stage.logs("writer")
+                    return log.contains("no newline") && log.contains("two")
+                }
                 let plain = try stage.logs("--no-log-prefix", "writer").split(separator: "\n")
                 try stage.require(
                     Set(plain) == ["one", "two", "three", "no newline"] && plain.count == 4, "\(plain)")

@@ -41,7 +41,9 @@ extension Scenarios {
                 let before = try stage.processes()
                 // The keeper is the parent, the controller its child.
                 let engine = stage.engine()
-                guard let controller = engine.max() else { throw ScenarioError("no controller") }
+                guard engine.count == 2, let controller = engine.last else {
+                    throw ScenarioError("no controller")
+                }
                 kill(controller, SIGKILL)
                 try stage.eventually("another controller runs") {
                     let now = stage.engine()
@@ -59,7 +61,7 @@ extension Scenarios {
             try Stage.play("crash") { stage in
                 try stage.covey("up", "-d")
                 let before = try stage.processes()
-                for pid in stage.engine().sorted() { kill(pid, SIGKILL) }
+                for pid in stage.engine() { kill(pid, SIGKILL) }
                 try stage.eventually("both are gone") { stage.engine().isEmpty }
                 try stage.covey("up", "-d")
                 try stage.require(try stage.processes() == before, "a container was touched")
@@ -70,7 +72,7 @@ extension Scenarios {
         func downAfterBoth() throws {
             try Stage.play("crash") { stage in
                 try stage.covey("up", "-d")
-                for pid in stage.engine().sorted() { kill(pid, SIGKILL) }
+                for pid in stage.engine() { kill(pid, SIGKILL) }
                 try stage.eventually("both are gone") { stage.engine().isEmpty }
                 try stage.covey("down", "-v")
             }

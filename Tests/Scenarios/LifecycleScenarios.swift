@@ -73,7 +73,7 @@ extension Scenarios {
                 try stage.covey("up", "-d")
                 try stage.exec("db", "echo kept > /var/data/file")
                 try stage.covey("down")
-                try stage.require(stage.engine().isEmpty, "an engine process outlives down")
+                try stage.eventually("keeper and controller go") { stage.engine().isEmpty }
                 try stage.covey("up", "-d")
                 try stage.require(
                     try stage.exec("db", "cat /var/data/file") == "kept", "the volume's data went")

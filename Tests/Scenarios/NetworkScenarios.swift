@@ -122,13 +122,14 @@ extension Scenarios {
                 let gateway = try stage.exec("client", "ip route | awk '/default/ {print $3}'")
                 for url in ["http://everywhere/", "http://\(gateway):18081/"] {
                     try stage.eventually("\(url) answers in a container") {
-                        try stage.execSucceeds("client", "wget -q -T 3 -O - \(url) | grep -q 'served by'")
+                        try stage.execSucceeds(
+                            "client", "timeout 3 wget -q -O - \(url) | grep -q 'served by'")
                     }
                 }
                 // A container that reaches itself by the port the host publishes.
                 try stage.eventually("hairpin") {
                     try stage.execSucceeds(
-                        "everywhere", "wget -q -T 3 -O - http://\(gateway):18081/ | grep -q served")
+                        "everywhere", "timeout 3 wget -q -O - http://\(gateway):18081/ | grep -q served")
                 }
             }
         }
@@ -137,9 +138,9 @@ extension Scenarios {
         func datagrams() throws {
             try Stage.play("ports") { stage in
                 try stage.covey("up", "-d")
-                let line = "echo hello | timeout 3 busybox nc -u -w 1 127.0.0.1 18084"
+                let line = "exec 3<>/dev/udp/127.0.0.1/18084; echo hello >&3; timeout 1 head -n 1 <&3"
                 try stage.eventually("the echo comes back") {
-                    try stage.inHost(["sh", "-c", line]).output.contains("hello")
+                    try stage.inHost(["bash", "-c", line]).output.contains("hello")
                 }
             }
         }
@@ -149,9 +150,9 @@ extension Scenarios {
             try Stage.play("port-taken") { stage in
                 let holder = try RunningProgram(
                     [
-                        "nsenter", "--net=/run/netns/\(stage.host)", "busybox", "nc", "-l", "-p", "18085",
-                        "-s",
-                        "127.0.0.1",
+                        "nsenter", "--net=/run/netns/\(stage.host)", "busybox", "httpd", "-f", "-p",
+                        "127.0.0.1:18085",
+                        "-h", "/usr/share/doc",
                     ], environment: ["PATH=\(Host.path)"], directory: "/", scratch: stage.directory)
                 defer {
                     holder.signal(9)

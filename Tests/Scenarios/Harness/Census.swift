@@ -21,7 +21,8 @@ struct Census: Equatable {
             guard let pid = Int32(name), pid != getpid() else { continue }
             let process = "/proc/\(pid)"
             let comm = contents("\(process)/comm").split(separator: "\n").first ?? "?"
-            // A zombie holds nothing and is its parent's matter; a container's own is let go by the keeper.
+            // A zombie holds nothing; pid 1 takes it when it gets to it.
+            if isZombie(pid) { continue }
             let groups = contents("\(process)/cgroup").split(separator: "\n")
             if groups.contains(where: { $0.contains("/covey/\(project)") }) {
                 found.insert("process \(pid) \(comm) in a cgroup of the project")
@@ -60,6 +61,21 @@ struct Census: Equatable {
         let status = try fileStatus(path, follow: true)
         return "net:[\(status.st_ino)]"
     }
+}
+
+/// Ended, and not yet waited for: proc_pid_stat(5), field 3.
+func isZombie(_ pid: Int32) -> Bool {
+    statFields(pid).first == "Z"
+}
+
+func parent(of pid: Int32) -> Int32 {
+    let fields = statFields(pid)
+    return fields.count > 1 ? Int32(fields[1]) ?? 0 : 0
+}
+
+/// The fields from the third on: the second is a name that may hold spaces.
+func statFields(_ pid: Int32) -> [Substring] {
+    contents("/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ") ?? []
 }
 
 private func subdirectories(of path: String) -> [String] {

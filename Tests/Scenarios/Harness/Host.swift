@@ -31,7 +31,7 @@ enum Host {
         } else if (try? run(["unshare", "--net", "--mount", "true"]))?.succeeded != true {
             lacks.append("CAP_SYS_ADMIN")
         }
-        for tool in ["ip", "nft", "nsenter", "busybox", "script"] where which(tool) == nil {
+        for tool in ["ip", "nft", "nsenter", "busybox", "script", "cc"] where which(tool) == nil {
             lacks.append("the program \(tool)")
         }
         if let busybox = which("busybox"), !contentsStartStatic(busybox) { lacks.append("a static busybox") }
@@ -72,6 +72,8 @@ enum Host {
         for applet in try run([busybox, "--list"]).lines where applet != "busybox" {
             symlink("busybox", "\(root)/bin/\(applet)")
         }
+        let source = "\(repository)/Tests/Scenarios/projects/echod.c"
+        try run(["cc", "-static", "-O1", "-o", "\(root)/bin/echod", source]).orThrow()
         try writeFile(
             "\(root)/etc/passwd",
             Array("root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home:/bin/sh\n".utf8))

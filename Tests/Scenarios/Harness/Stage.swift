@@ -197,25 +197,29 @@ final class Stage {
         var result: [String: String] = [:]
         for row in try containers() {
             guard let pid = row.Pid else { continue }
-            // Field 22 of proc_pid_stat(5), counted after the name, which may hold spaces.
-            let fields = contents("/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ") ?? []
+            let fields = statFields(Int32(pid))  // field 22 is the start time
             result[row.Name] = "\(pid) since \(fields.count > 19 ? fields[19] : "?")"
         }
         return result
     }
 
+    /// Both streams; standard output first, for `logs` sends each where the container sent it.
     func logs(_ arguments: String...) throws -> String {
         let outcome = try start(["logs"] + arguments).wait()
         transcript.append(outcome.description)
         guard outcome.succeeded else { throw ScenarioError("\(outcome)") }
-        return outcome.output
+        return outcome.output + outcome.errors
     }
 
-    /// Pids of the binary's own processes that look after the project.
+    /// Pids of the binary's own processes that look after the project: keeper first, then controller.
     func engine() -> [pid_t] {
-        ((try? directoryEntries("/proc")) ?? []).compactMap { pid_t($0) }.filter { pid in
-            contents("/proc/\(pid)/cgroup").contains("/covey/\(project)/engine")
+        let found = ((try? directoryEntries("/proc")) ?? []).compactMap { pid_t($0) }.filter { pid in
+            let groups = contents("/proc/\(pid)/cgroup")
+            // In a hierarchy where it needs nothing a container stays where it was born.
+            return groups.contains("/covey/\(project)/engine") && !groups.contains("/covey/\(project)/ctr-")
+                && !isZombie(pid)
         }
+        return found.sorted { first, _ in !found.contains(parent(of: first)) }
     }
 
     func census() throws -> Census { try Census.take(project: project, state: directory, host: host) }
