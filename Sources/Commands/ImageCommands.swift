@@ -78,9 +78,11 @@ func runImageRemove(_ session: Session) throws(Failure) -> Int32 {
 }
 
 /// The little of a record that tells which layers a container stands on.
-private struct RequestRecord: Decodable {
+private struct LayersRecord: Decodable {
+    struct Service: Decodable { var container: Container }
+    struct Container: Decodable { var image: Image }
     struct Image: Decodable { var layers: [String] }
-    var image: Image
+    var service: Service
 }
 
 /// Layers that containers of any project stand on; they outlive their image's name.
@@ -89,11 +91,13 @@ func layersInUse(root: String) throws(Failure) -> Set<String> {
     for project in (try? directoryEntries("\(root)/projects")) ?? [] {
         let containers = "\(root)/projects/\(project)/containers"
         for container in (try? directoryEntries(containers)) ?? [] {
-            let path = "\(containers)/\(container)/request.json"
+            let path = "\(containers)/\(container)/container.json"
             guard exists(path) else { continue }
             let bytes = try kernel("cannot read \(path)") { () throws(SyscallError) in try readFile(path) }
             do {
-                layers.formUnion(try JSONDecoder().decode(RequestRecord.self, from: Data(bytes)).image.layers)
+                layers.formUnion(
+                    try JSONDecoder().decode(LayersRecord.self, from: Data(bytes)).service.container.image
+                        .layers)
             } catch {
                 // A record that can't be read may stand on any layer.
                 throw Failure(

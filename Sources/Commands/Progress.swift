@@ -41,9 +41,6 @@ struct ProgressState: Equatable {
     /// When the command began, monotonic nanoseconds.
     var began: Int64
 
-    var finished: Int { tasks.reduce(0) { $0 + ($1.state == .done ? 1 : 0) } }
-    var allEnded: Bool { tasks.allSatisfy { $0.state == .done || $0.state == .failed } }
-
     /// Notes a task's new state; false when that is no news.
     mutating func set(_ index: Int, _ state: ProgressTask.State, at now: Int64) -> Bool {
         guard tasks.indices.contains(index), tasks[index].state != state else { return false }

@@ -26,25 +26,56 @@ func jsonLine(_ task: ProgressTask) -> String {
 
 private let spinner = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"]
 
-/// The live list: a head with a count, then a line per task with its time at the right. Tasks that wait are not
-/// shown. When `rows` does not hold them all, what is being worked on comes first, then what ended last.
-func listLines(_ state: ProgressState, now: Int64, columns: Int, rows: Int?, colours: Bool) -> [String] {
-    var shown = Array(state.tasks.indices.filter { state.tasks[$0].state != .waiting })
-    if let rows, shown.count > rows - 1 {
-        let order = shown.sorted { a, b in
-            let (first, second) = (state.tasks[a], state.tasks[b])
-            if (first.ended == nil) != (second.ended == nil) { return first.ended == nil }
-            return (first.ended ?? 0) > (second.ended ?? 0)
+/// One line of the list: what is done to one thing, however many steps that takes.
+private struct ListRow {
+    /// The step that tells the state: the last one that has begun.
+    var task: ProgressTask
+    var started: Int64
+    /// nil while a step is under way or still to come.
+    var ended: Int64?
+}
+
+/// The rows in the order of their first steps; things nothing has begun for are left out.
+private func rows(of state: ProgressState, now: Int64) -> [ListRow] {
+    var rows: [ListRow] = []
+    var positions: [String: Int] = [:]
+    for task in state.tasks {
+        let title = task.title
+        guard let position = positions[title] else {
+            positions[title] = rows.count
+            rows.append(ListRow(task: task, started: task.started ?? now, ended: task.ended))
+            continue
         }
-        shown = order.prefix(rows - 1).sorted()
+        rows[position].ended = task.ended
+        if task.state != .waiting || rows[position].task.state == .waiting {
+            rows[position].started = min(rows[position].started, task.started ?? now)
+            rows[position].task = task
+        }
     }
-    var lines = ["[+] \(state.title) \(state.finished)/\(state.tasks.count)"]
-    if state.allEnded { lines[0] = Colour.blue.paint(lines[0], when: colours) }
-    let titleWidth = shown.map { state.tasks[$0].title.count }.max() ?? 0
-    let wordWidth = shown.map { state.tasks[$0].word.count }.max() ?? 0
+    return rows
+}
+
+/// The live list: a head with a count, then a line per thing with its time at the right. What waits is not shown.
+/// When `rows` does not hold them all, what is being worked on comes first, then what ended last.
+func listLines(_ state: ProgressState, now: Int64, columns: Int, rows limit: Int?, colours: Bool) -> [String]
+{
+    let all = rows(of: state, now: now)
+    var shown = Array(all.indices.filter { all[$0].task.state != .waiting })
+    if let limit, shown.count > limit - 1 {
+        let order = shown.sorted { a, b in
+            let (first, second) = (all[a].ended, all[b].ended)
+            if (first == nil) != (second == nil) { return first == nil }
+            return (first ?? 0) > (second ?? 0)
+        }
+        shown = order.prefix(limit - 1).sorted()
+    }
+    let finished = all.count { $0.task.state == .done && $0.ended != nil }
+    var lines = ["[+] \(state.title) \(finished)/\(all.count)"]
+    if finished == all.count { lines[0] = Colour.blue.paint(lines[0], when: colours) }
+    let titleWidth = shown.map { all[$0].task.title.count }.max() ?? 0
+    let wordWidth = shown.map { all[$0].task.word.count }.max() ?? 0
     for index in shown {
-        let task = state.tasks[index]
-        let started = task.started ?? now
+        let (task, started) = (all[index].task, all[index].started)
         let mark: String
         switch task.state {
         case .done: mark = Colour.green.paint("✔", when: colours)
@@ -53,7 +84,7 @@ func listLines(_ state: ProgressState, now: Int64, columns: Int, rows: Int?, col
             mark = Colour.blue.paint(
                 spinner[Int((now - started) / 80_000_000) % spinner.count], when: colours)
         }
-        let time = shortSeconds(nanoseconds: (task.ended ?? now) - started)
+        let time = shortSeconds(nanoseconds: (all[index].ended ?? now) - started)
         // Mark and blanks take 6 columns; a title gives way before the rest does.
         let room = max(8, columns - 8 - wordWidth - time.count)
         let width = min(titleWidth, room)

@@ -60,7 +60,7 @@ extension ProjectController {
         finishExit(container, end, at)
     }
 
-    private func drainSync(of container: Container) {
+    func drainSync(of container: Container) {
         while let sync = container.sync {
             var entry = pollfd(fd: sync.raw, events: Int16(POLLIN), revents: 0)
             guard poll(&entry, 1, 0) > 0 else { break }

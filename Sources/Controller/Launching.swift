@@ -66,6 +66,9 @@ extension ProjectController {
         setup.hostsText = hostsFile(of: container, networking)
         setup.resolvText = resolvFile(of: container)
         var prepared = try prepareContainer(setup, host: host, filters: &filters)
+        // A cgroup that was once killed as a whole kills whatever is cloned into it: kill_seq is compared with the
+        // parent's cgroup's (cgroup_css_set_fork, seen in Linux 6.18). A new start gets a new cgroup.
+        if container.status.startedAt != nil { try cgroup.container(container.name).remove() }
         let own = try cgroup.ensureContainer(container.name, limits: request.limits)
         prepared.cgroupTaskFiles = own.taskFiles
         prepared.routes = networking.routes(of: container.name, request)
@@ -150,6 +153,8 @@ extension ProjectController {
                 }
             }
         } catch {
+            // What the child itself says comes first: that it is gone may be why it could not be connected.
+            drainSync(of: container)
             // Without its links it must not run; its end follows and finds the failure told.
             failStart(of: container, error)
             _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL)

@@ -62,7 +62,9 @@ private func writeLog(_ directory: String, _ name: String, _ time: Int64, _ text
                 try channel.send(
                     json: ControlEvent.failed(Failure("cannot do it", cause: "EIO", advice: "wait")))
             }
-            let ran = try withController(of: place, [scene]) { try runCovey(["-p", "p", "start"], in: directory) }
+            let ran = try withController(of: place, [scene]) {
+                try runCovey(["-p", "p", "start"], in: directory)
+            }
             #expect(ran.code == 1)
             #expect(ran.errors == "error: cannot do it\n  cause: EIO\n  try:   wait\n")
         }
@@ -139,7 +141,8 @@ private func writeLog(_ directory: String, _ name: String, _ time: Int64, _ text
             try writeAll(user.first.raw, Array("typed\n".utf8))
             let terminal = user.second.raw
             let ran = try withController(of: place, [scene]) {
-                try runCovey(["-p", "p", "exec", "web", "sh"], in: directory, input: terminal, output: terminal)
+                try runCovey(
+                    ["-p", "p", "exec", "web", "sh"], in: directory, input: terminal, output: terminal)
             }
             #expect(ran.code == 7)
             // A line feed became CR LF in the container's terminal, once; ours was raw and added nothing.
@@ -169,7 +172,8 @@ private func writeLog(_ directory: String, _ name: String, _ time: Int64, _ text
             let one = try runCovey(["-p", "p", "logs", "--no-log-prefix", "-t", "db"], in: directory)
             #expect(one.out == "1970-01-01T00:00:00.000000001Z one\n")
             #expect(
-                try runCovey(["-p", "p", "logs", "-n", "1", "web"], in: directory).errors == "web-1  | trouble\n")
+                try runCovey(["-p", "p", "logs", "-n", "1", "web"], in: directory).errors
+                    == "web-1  | trouble\n")
         }
     }
 

@@ -132,6 +132,20 @@ private final class Clock {
             ])
     }
 
+    @Test("what takes several steps is one line")
+    func steps() {
+        var state = ProgressState(title: "up", began: 0)
+        var create = task("web", .done, started: 0, ended: 100_000_000)
+        create.done = "Created"
+        state.tasks = [create, task("web", .waiting)]
+        func lines() -> [String] {
+            listLines(state, now: 500_000_000, columns: 80, rows: nil, colours: false)
+        }
+        #expect(lines() == ["[+] up 0/1", " ✔ Container web  Created  0.5s"])
+        state.tasks[1] = task("web", .done, started: 200_000_000, ended: 400_000_000)
+        #expect(lines() == ["[+] up 1/1", " ✔ Container web  Started  0.4s"])
+    }
+
     @Test("a narrow terminal cuts names, not states")
     func narrow() {
         var state = ProgressState(title: "up", began: 0)
