@@ -67,8 +67,10 @@ struct HouseRuleTests {
             for rule in forbidden where code.contains(rule.call) {
                 if rule.allowedIn.contains(where: file.path.hasPrefix) { continue }
                 let before = code.firstRange(of: rule.call).flatMap { code[..<$0.lowerBound].last }
-                // `filesystem(` is not `system(`.
-                if let before, let first = rule.call.first, first.isLetter, before.isLetter || before == "_" {
+                // Neither `filesystem(` nor `.system(` is `system(`.
+                if let before, let first = rule.call.first, first.isLetter,
+                    before.isLetter || "_.".contains(before)
+                {
                     continue
                 }
                 Issue.record("\(file.path):\(number + 1): \(rule.call.filter { $0 != "\n" }): \(rule.reason)")
