@@ -208,10 +208,11 @@ extension ProjectController {
 
     // MARK: Health probes
 
-    func startHealth(of container: Container) {
+    /// - Parameter atOnce: the first probe doesn't wait; for a container that runs already.
+    func startHealth(of container: Container, atOnce: Bool = false) {
         guard let check = container.service.healthcheck else { return }
         container.health = HealthMonitor(
-            check, startedAt: container.runningSince, loop: loop,
+            check, startedAt: container.runningSince, atOnce: atOnce, loop: loop,
             probe: { [unowned self, unowned container] told in probe(container, check, told) },
             changed: { [unowned self] in changed() })
     }
