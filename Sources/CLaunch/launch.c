@@ -241,7 +241,9 @@ static long mask_path(struct run *r, const struct launch_operation *o) {
     }
     if (e >= 0) {
         long tree = clone_tree(cover, "", 0, 0);
-        e = tree < 0 ? tree : move((int)tree, (int)at);
+        // Before 6.15 a mount that hangs nowhere can't be cloned: the empty directory itself covers the first path,
+        // and is then cloned from there (check_mnt in __do_loopback, fs/namespace.c).
+        e = tree == -EINVAL ? move(cover, (int)at) : tree < 0 ? tree : move((int)tree, (int)at);
         if (tree >= 0) RAW1(__NR_close, tree);
     }
     RAW1(__NR_close, at);
