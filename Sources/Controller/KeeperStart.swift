@@ -27,6 +27,7 @@ public func startController(_ place: ProjectPlace, environment: [String: String]
         throw Failure(doing, error)
     }
     if let client = try ControlClient.connect(to: place) { return client }
+    try requireCapabilities(doing)
     try refuseForeignNamespaces(environment, doing)
     try startKeeper(place, doing)
     guard let client = try ControlClient.connect(to: place) else {
@@ -72,6 +73,21 @@ private func withCStrings<Result>(_ strings: [String], _ body: ([UnsafeMutablePo
     let copies = strings.map { strdup($0) }
     defer { for copy in copies { free(copy) } }
     return body(copies + [nil])
+}
+
+/// Said before anything is tried: inside a container of another tool, root alone is not enough.
+private func requireCapabilities(_ doing: String) throws(Failure) {
+    let status = (try? readText("/proc/self/status")) ?? ""
+    guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
+        let effective = UInt64(line.dropFirst(7).drop { $0 == "\t" || $0 == " " }, radix: 16)
+    else { return }
+    let needed: [(bit: UInt64, name: String)] = [(21, "CAP_SYS_ADMIN"), (12, "CAP_NET_ADMIN")]
+    let missing = needed.filter { effective >> $0.bit & 1 == 0 }.map(\.name)
+    if !missing.isEmpty {
+        throw Failure(
+            doing, cause: "this process lacks \(missing.joined(separator: " and "))",
+            advice: "run covey as root; inside a CI container, start that one with --privileged or --cap-add")
+    }
 }
 
 /// A project must not hang on a namespace that ends with a shell or container step, unless that is asked for.

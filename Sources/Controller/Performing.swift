@@ -26,6 +26,7 @@ extension ProjectController {
         case .createVolume(let request):
             finish(index, run) { () throws(Failure) in try volumes.ensure(request, project: place.project) }
         case .removeVolume(let name):
+            filledVolumes = []
             finish(index, run) { () throws(Failure) in try volumes.remove(name) }
         case .createContainer(let reference, _):
             finish(index, run) { () throws(Failure) in try create(reference, run) }
@@ -68,17 +69,16 @@ extension ProjectController {
                 "cannot create container \"\(reference.name)\"", cause: "its service is not declared")
         }
         let directories = directories(of: reference.name)
-        try removeLeftovers(of: reference.name)
+        if exists(directories.state) || exists(directories.run) { try removeLeftovers(of: reference.name) }
         let container = Container(
             reference: reference, service: service, createdAt: realtimeNanoseconds(),
             directories: directories, bootID: bootID)
         do throws(SyscallError) {
             try ensureDirectory(directories.state, mode: 0o700)
             try ensureDirectory(directories.run, mode: 0o700)
-            for (index, mount) in service.container.mounts.enumerated() {
+            for mount in service.container.mounts {
                 if case .anonymous(let number) = mount.source {
                     try ensureDirectory("\(directories.anonymousVolumes)/\(number)")
-                    _ = index
                 }
             }
         } catch {
@@ -110,6 +110,9 @@ extension ProjectController {
         for mount in container.request.mounts where mount.copyFromImage && mount.subpath == nil {
             switch mount.source {
             case .volume(let name):
+                // Many containers may share it: after one look it has its first content, or keeps what it had.
+                guard filledVolumes.insert("\(name) \(container.request.image.id) \(mount.target)").inserted
+                else { continue }
                 try copyUp(
                     from: container.request.image.layers, path: mount.target,
                     into: volumes.dataDirectory(name))

@@ -52,10 +52,13 @@ final class ProjectController {
     /// The whole project goes: links are removed together, once.
     var takingDown = false
     var runOwner: ClientConnection?
+    var restTimer: EventLoop.Timer?
     /// `up --wait`: nil while it must wait, else how it ended.
     var waitingForReady: (() -> Failure??)?
     var readyEnd: ((Failure?) -> Void)?
     let volumes: VolumeStore
+    /// Volumes that were offered an image's content since this controller began, by volume, image and path.
+    var filledVolumes: Set<String> = []
 
     init(place: ProjectPlace, keeper: KeeperChannel, listener: SharedFD, generation: Int) throws(Failure) {
         self.place = place

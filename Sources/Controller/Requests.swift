@@ -133,7 +133,18 @@ extension ProjectController {
     func runEnded() {
         run = nil
         runOwner = nil
+        scheduleRest()
         if !waitingRequests.isEmpty, !leaving { waitingRequests.removeFirst().begin() }
+    }
+
+    /// After a while without work, the pages it took go back: what an idle project costs is what it keeps.
+    private func scheduleRest() {
+        if let restTimer { loop.cancel(restTimer) }
+        restTimer = loop.after(.seconds(1)) { [unowned self] in
+            restTimer = nil
+            malloc_trim(0)
+            linux_release_text()
+        }
     }
 
     // MARK: Plans
