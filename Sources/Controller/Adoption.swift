@@ -215,7 +215,9 @@ extension ProjectController {
         return []
     }
 
-    private func superviseOrphan(_ container: Container, _ pidfd: SharedFD, held: [String: SharedFD]) -> [String] {
+    private func superviseOrphan(_ container: Container, _ pidfd: SharedFD, held: [String: SharedFD])
+        -> [String]
+    {
         let taken = adoptRunning(container, held: held)
         if container.reservations.isEmpty { reservePortsAgain(of: container) }
         if !container.request.networks.isEmpty, container.nameSockets.isEmpty {
