@@ -160,7 +160,11 @@ extension ProjectController {
             throw Failure("there is no signal \"\(signal)\"")
         }
         // As Docker: a container killed by hand is not started again by its policy.
-        if number == SIGKILL { container.status.stopRequested = true }
+        let stops = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
+        if number == SIGKILL || number == stops {
+            container.status.stopRequested = true
+            try? container.saveStatus()
+        }
         do throws(SyscallError) {
             try retrying("pidfd_send_signal", name) { linux_pidfd_send_signal(pidfd.raw, number) }
         } catch {
