@@ -237,7 +237,8 @@ extension ProjectController {
     }
 
     private func orphanEnded(_ container: Container, _ pidfd: SharedFD, looks: Int) {
-        if let end = endOfReaped(pidfd) { return finishExit(container, end, realtimeNanoseconds()) }
+        let end = endOfZombie(container.status.pid, container.status.startTime) ?? endOfReaped(pidfd)
+        if let end { return finishExit(container, end, realtimeNanoseconds()) }
         if looks == 0 { return finishExit(container, nil, realtimeNanoseconds()) }
         loop.after(.milliseconds(10)) { [unowned self] in orphanEnded(container, pidfd, looks: looks - 1) }
     }
@@ -302,6 +303,24 @@ extension ProjectController {
     }
 }
 
+/// How a process ended that its parent has not reaped yet: the last field of /proc/PID/stat, proc_pid_stat(5).
+func endOfZombie(_ pid: Int32?, _ startTime: UInt64?) -> ProcessEnd? {
+    guard let pid, let text = try? readText("/proc/\(pid)/stat"), let close = text.lastIndex(of: ")") else {
+        return nil
+    }
+    let fields = text[close...].split(whereSeparator: \.isWhitespace)
+    guard fields.count == 51, fields[1] == "Z", UInt64(fields[20]) == startTime,
+        let status = Int32(fields[50])
+    else { return nil }
+    return processEnd(status)
+}
+
+/// From a status as waitpid(2) gives it.
+private func processEnd(_ status: Int32) -> ProcessEnd {
+    linux_wifexited(status) != 0
+        ? .exited(linux_wexitstatus(status)) : .signalled(linux_wtermsig(status))
+}
+
 /// `struct pidfd_info` of linux/pidfd.h in its first form, 64 bytes: mask, cgroup, eleven ids, exit code.
 private let pidfdInfoSize = 64
 /// PIDFD_INFO_EXIT, Linux 6.15: known once the process was reaped.
@@ -315,7 +334,5 @@ func endOfReaped(_ pidfd: SharedFD) -> ProcessEnd? {
     let request: UInt = 3 << 30 | UInt(pidfdInfoSize) << 16 | 0xff << 8 | 11
     let result = words.withUnsafeMutableBytes { linux_ioctl_ptr(pidfd.raw, request, $0.baseAddress) }
     guard result == 0, words[0] & UInt32(pidfdInfoExit) != 0 else { return nil }
-    let status = Int32(bitPattern: words[15])
-    return linux_wifexited(status) != 0
-        ? .exited(linux_wexitstatus(status)) : .signalled(linux_wtermsig(status))
+    return processEnd(Int32(bitPattern: words[15]))
 }

@@ -357,9 +357,22 @@ extension ProjectController {
 
     private func reservePorts(of container: Container, _ networking: ProjectNetworking) throws(Failure) {
         releasePorts(of: container)
+        let before = Set(container.status.ports.map(\.hostPort))
         var shown: [PublishedPortStatus] = []
         for port in container.request.ports {
-            let reserved = try networking.reserve(port, service: container.reference.service)
+            var looks = port.published.map { !before.isDisjoint(with: $0) } ?? false ? 50 : 0
+            let reserved: ReservedPort
+            while true {
+                do throws(Failure) {
+                    reserved = try networking.reserve(port, service: container.reference.service)
+                    break
+                } catch {
+                    // Given back a moment ago: the keeper's copy of the socket is closed when it comes to it.
+                    guard looks > 0 else { throw error }
+                    looks -= 1
+                    usleep(1000)
+                }
+            }
             container.reservations.append(reserved.socket)
             try? keeper.hold(reserved.socket.raw, as: "port:\(container.name):\(reserved.port)")
             shown.append(

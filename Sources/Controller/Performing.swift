@@ -46,7 +46,7 @@ extension ProjectController {
         case .removeContainer(let reference):
             finish(index, run) { () throws(Failure) in try remove(reference.name) }
         case .killContainer(let reference, let signal):
-            finish(index, run) { () throws(Failure) in try kill(reference.name, signal) }
+            finish(index, run) { () throws(Failure) in try sendSignal(signal, to: reference.name) }
         case .awaitCondition:
             checkAwaited()
         }
@@ -157,13 +157,17 @@ extension ProjectController {
         if let failure = Failure.collect(failures) { throw failure }
     }
 
-    private func kill(_ name: String, _ signal: String) throws(Failure) {
+    func sendSignal(_ signal: String, to name: String) throws(Failure) {
         guard let container = containers[name], let pidfd = container.pidfd, container.isLive else { return }
         guard let number = signalNumber(signal).map(Int32.init) else {
             throw Failure("there is no signal \"\(signal)\"")
         }
         // As Docker: a container killed by hand is not started again by its policy.
-        if number == SIGKILL { container.status.stopRequested = true }
+        let stops = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
+        if number == SIGKILL || number == stops {
+            container.status.stopRequested = true
+            try? container.saveStatus()
+        }
         do throws(SyscallError) {
             try retrying("pidfd_send_signal", name) { linux_pidfd_send_signal(pidfd.raw, number) }
         } catch {
@@ -277,7 +281,10 @@ extension ProjectController {
         let names = options.services
         waitingForReady = { [self] in
             for container in containers.values.sorted(by: { $0.name < $1.name })
-            where names.isEmpty || names.contains(container.reference.service) {
+            where names.isEmpty
+                ? desired?.services[container.reference.service] != nil
+                : names.contains(container.reference.service)
+            {
                 if container.phase == .exited, container.restartTimer == nil {
                     if container.status.end?.code == 0 { continue }
                     return .some(Failure("container \"\(container.name)\" \(endText(container))"))

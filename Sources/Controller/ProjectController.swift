@@ -81,6 +81,7 @@ final class ProjectController {
 
     /// Serves until the project is down.
     func serve() throws(Failure) {
+        recordKeeper(place)
         let replay: Replay
         do throws(SyscallError) {
             replay = try Replay(keeper)
