@@ -8,7 +8,7 @@ internal import Kernel
 
 /// All findings, the most basic first.
 func probeHost(root: String, run: String) -> [Finding] {
-    [kernelRelease(), rights()] + capabilities() + [
+    [kernelRelease(), rights()] + capabilities() + chroot() + [
         cgroups(), overlay(), stateDirectory(root), runDirectory(run), seccomp(), openat2Call(), pidfds(),
         exitCodes(), netfilter(), bridges(), forwarding(),
     ] + libraries()
@@ -55,6 +55,16 @@ private func capabilities() -> [Finding] {
             : Finding(
                 .missing, name, "not held", "it is needed \(why); in a CI container ask for a privileged one")
     }
+}
+
+/// Nothing to say of it when there is none.
+private func chroot() -> [Finding] {
+    guard isInChroot() else { return [] }
+    return [
+        Finding(
+            .missing, "root directory", "a chroot, out of which containers could climb",
+            "run covey outside of it; `up` refuses")
+    ]
 }
 
 private func fileSystem(of path: String) -> Int64? {

@@ -53,7 +53,8 @@ func containerTable(_ containers: [ContainerStatus], now: Int64) -> String {
         ["NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"],
         containers.map {
             [
-                $0.name, $0.image, "\"\(shortened($0.command.joined(separator: " "), to: 20))\"", $0.service,
+                $0.name, $0.image, "\"\(shortened(onOneLine($0.command.joined(separator: " ")), to: 20))\"",
+                $0.service,
                 "\(humanDuration(nanoseconds: now - $0.createdAt)) ago", statusText($0, now: now),
                 portsText($0.ports),
             ]

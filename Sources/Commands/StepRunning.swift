@@ -21,6 +21,12 @@ func stepRunner(root: String) -> StepRunner {
             do throws(SyscallError) { host = try HostFacts.probe() } catch {
                 throw Failure("cannot run build steps", error)
             }
+            guard !isInChroot() else {
+                throw Failure(
+                    "cannot run build steps",
+                    cause: "this shell is in a chroot, out of which steps could climb",
+                    advice: "run covey outside of it")
+            }
             facts = host
         }
         var request = ContainerRequest(

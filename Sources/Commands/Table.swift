@@ -27,3 +27,9 @@ func table(_ head: [String], _ rows: [[String]]) -> String {
 func shortened(_ text: String, to limit: Int) -> String {
     text.count <= limit ? text : String(text.prefix(limit - 1)) + "…"
 }
+
+/// A text without what would move the cursor: each control character is a space.
+func onOneLine(_ text: String) -> String {
+    String(
+        String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
+}

@@ -17,7 +17,7 @@ extension HostFacts {
     }
 }
 
-/// `lowerdir+` (Linux 6.5): fsconfig(2) accepts the key or answers EINVAL.
+/// `lowerdir+` (Linux 6.7): fsconfig(2) accepts the key or answers EINVAL.
 private func probeLowerdirPlus() -> Bool {
     let fs = linux_fsopen("overlay")
     guard fs >= 0 else { return false }

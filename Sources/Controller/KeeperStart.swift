@@ -11,12 +11,13 @@ internal import Kernel
 internal import Records
 
 /// Connects to the project's controller, starting keeper and controller when none runs.
-/// - Throws: a foreign network or mount namespace, unless COVEY_NAMESPACES=caller allows it; what keeps a keeper from
+/// - Throws: a chroot; a foreign network or mount namespace, unless COVEY_NAMESPACES=caller allows it; what keeps a keeper from
 ///   starting.
 public func startController(_ place: ProjectPlace, environment: [String: String]) throws(Failure)
     -> ControlClient
 {
     let doing = "cannot start project \"\(place.project)\""
+    try refuseChroot(doing)
     try StateDirectory(root: place.root, run: place.run).ensure()
     // Two commands at once: the second finds the first one's controller.
     let lock: OwnedFD
@@ -149,6 +150,14 @@ private func refuseForeignNamespaces(_ environment: [String: String], _ doing: S
                 advice: "run covey outside of it, or set COVEY_NAMESPACES=caller if that is wanted")
         }
     }
+}
+
+private func refuseChroot(_ doing: String) throws(Failure) {
+    guard isInChroot() else { return }
+    throw Failure(
+        doing, cause: "this shell is in a chroot, out of which containers could climb",
+        advice:
+            "run covey outside of it, or start the chroot as a container with a mount namespace of its own")
 }
 
 /// The keeper that serves a project, to be waited for.

@@ -68,8 +68,9 @@ extension ProjectController {
         setup.resolvText = resolvFile(of: container)
         var prepared = try prepareContainer(setup, host: host, filters: &filters)
         // A cgroup that was once killed as a whole kills whatever is cloned into it: kill_seq is compared with the
-        // parent's cgroup's (cgroup_css_set_fork, seen in Linux 6.18). A new start gets a new cgroup.
-        if container.status.startedAt != nil || container.status.end != nil {
+        // parent's cgroup's (cgroup_css_set_fork, seen in Linux 6.18). A new start gets a new cgroup. One that runs keeps
+        // it: here its program is only shown.
+        if !container.isLive && (container.status.startedAt != nil || container.status.end != nil) {
             try cgroup.container(container.name).remove()
         }
         let own = try cgroup.ensureContainer(container.name, limits: request.limits)

@@ -104,6 +104,8 @@ private let second: Int64 = 1_000_000_000
                 p-web-1   web:1   "httpd -f -p 8080 -v"   web       About a minute ago   Up 30 seconds   \(ports)
 
                 """)
+        web.command = ["sh", "-c", "while :; do\n\tls\u{1b}[2J\ndone"]
+        #expect(containerTable([web], now: 60 * second).contains("\"sh -c while :; do  …\"   web"))
         #expect(stateCounts([web, web]) == "running(2)")
         let json = containerJSON(web, project: "p", now: 60 * second).compact
         #expect(json.hasPrefix(#"{"Name":"p-web-1","Project":"p","Service":"web","Index":1,"#))

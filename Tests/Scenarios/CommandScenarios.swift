@@ -208,6 +208,8 @@ extension Scenarios {
                 try stage.covey("up", "-d")
                 let program = try stage.covey("debug", "launch", "app")
                 try stage.require(program.output.contains("exec"), "\(program)")
+                // What runs is left alone.
+                try stage.exec("app", "true")
                 try stage.covey("debug", "doctor")
             }
         }
