@@ -35,6 +35,8 @@ func stepRunner(root: String) -> StepRunner {
         request.environment = step.environment
         request.workingDirectory = step.workingDirectory
         request.user = step.user
+        // A step has no cgroup and so no device policy: without this capability it opens none of the host's devices.
+        request.capDrop = ["MKNOD"]
         let mountPoint = step.work + ".root"
         do throws(SyscallError) { try ensureDirectory(mountPoint, mode: 0o700) } catch {
             throw Failure("cannot run a build step", error)
