@@ -11,12 +11,7 @@ func runPs(_ session: Session) throws(Failure) -> Int32 {
     let place = try session.place()
     var containers = try session.containers(place)
     let wanted = session.arguments.operands
-    for name in wanted where !containers.contains(where: { $0.service == name }) {
-        // A name that is only not up is fine, a misspelt one is not.
-        if !session.arguments.has(.all), let project = try? session.project() {
-            try checkServices([name], project)
-        }
-    }
+    try checkKnown(wanted, among: containers.map(\.service), session)
     if !wanted.isEmpty { containers.removeAll { !wanted.contains($0.service) } }
     if !session.arguments.has(.all) { containers.removeAll { !$0.state.isUp } }
     if session.arguments.has(.services) {
@@ -53,7 +48,7 @@ func containerTable(_ containers: [ContainerStatus], now: Int64) -> String {
         ["NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"],
         containers.map {
             [
-                $0.name, $0.image, "\"\(shortened($0.command.joined(separator: " "), to: 20))\"", $0.service,
+                $0.name, $0.image, quoted(shortened($0.command.joined(separator: " "), to: 20)), $0.service,
                 "\(humanDuration(nanoseconds: now - $0.createdAt)) ago", statusText($0, now: now),
                 portsText($0.ports),
             ]
