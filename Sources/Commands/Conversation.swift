@@ -11,7 +11,7 @@ struct Answer {
     var changed = false
     /// `text` events, joined.
     var text = ""
-    var plan: (text: String, json: String, operations: Int)?
+    var plan: ShownPlan?
     /// A signal came and the caller wanted to stop there.
     var interrupted = false
 }
@@ -74,7 +74,8 @@ private func take(_ event: ControlEvent, _ answer: inout Answer, _ first: inout 
         }
     case .notice(let text): progress.notice(text)
     case .text(let text): answer.text += text
-    case .plan(let text, let json, let operations): answer.plan = (text, json, operations)
+    case .plan(let text, let json, let operations):
+        answer.plan = ShownPlan(text: text, json: json, operations: operations)
     case .failed(let failure): throw failure
     case .done(let changed):
         answer.changed = changed

@@ -74,10 +74,18 @@ func runPlan(_ session: Session) throws(Failure) -> Int32 {
     let wanted = withDependencies(session.arguments.operands, project)
     let images = try resolveImages(session, &project, wanted: wanted, build: false, progress)
     let blobs = try desiredBlobs(session, project, images: images)
-    let client = try connectOrStart(place, session.invocation)
-    try client.send(.plan(options), blobs: blobs)
-    let answer = try follow(client, place, progress)
-    guard let plan = answer.plan else { throw session.hangup(place) }
+    let plan: ShownPlan
+    var running = try ControlClient.connect(to: place)
+    if running == nil, exists(place.directory) {
+        running = try startController(place, environment: session.invocation.environment)
+    }
+    if let client = running {
+        try client.send(.plan(options), blobs: blobs)
+        guard let shown = try follow(client, place, progress).plan else { throw session.hangup(place) }
+        plan = shown
+    } else {
+        plan = try firstPlan(place, desired: blobs[0], options: options)
+    }
     if session.arguments.last(.format) == "json" {
         session.out.write(plan.json.hasSuffix("\n") ? plan.json : "\(plan.json)\n")
     } else if plan.operations == 0 {
