@@ -48,12 +48,17 @@ func follow(
             return answer
         }
         if ready[0], try !client.fill() {
-            throw Failure(
-                "lost the controller of project \"\(place.project)\"", cause: "it closed the control socket",
-                advice: "run the command again; what runs keeps running")
+            throw lostController(place)
         }
         progress.tick()
     }
+}
+
+/// The controller hung up without a last event.
+func lostController(_ place: ProjectPlace) -> Failure {
+    Failure(
+        "lost the controller of project \"\(place.project)\"", cause: "it closed the control socket",
+        advice: "run the command again; what runs keeps running")
 }
 
 /// True at the last event.

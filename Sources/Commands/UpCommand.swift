@@ -46,8 +46,16 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     let blobs = try desiredBlobs(session, project, images: images)
     let signals = try interruptSignals()
     let client = try connectOrStart(place, session.invocation)
+    let keeper = KeeperHandle(of: place)
     try client.send(.up(options), blobs: blobs)
-    let answer = try follow(client, place, progress, signals: signals)
+    let answer: Answer
+    do throws(Failure) {
+        answer = try follow(client, place, progress, signals: signals)
+    } catch {
+        // Refused before anything was made: the controller leaves, and what it was started with goes too.
+        if error != lostController(place), !exists(place.directory) { try? keeper.finishDown() }
+        throw error
+    }
     if answer.interrupted {
         if !detached { return try stopAfterInterrupt(session, place, signals, grace) }
         return interruptedCode

@@ -207,9 +207,31 @@ extension ProjectController {
                 }
             }
         } catch {
+            let leaves = nothingWasMade
+            if leaves { leave() }
             connection.finish(.failed(error))
-            runEnded()
+            if !leaves { runEnded() }
         }
+    }
+
+    /// Nothing is looked after, and nobody waits for this to change.
+    private var nothingWasMade: Bool {
+        desired == nil && containers.isEmpty && run == nil && waitingRequests.isEmpty
+            && !exists(place.directory + "/project.json")
+    }
+
+    /// Ends controller and keeper with all they made only to be there; the client removes the run directory.
+    private func leave() {
+        for failure in networking?.removeAll() ?? [] { log("\(failure)") }
+        networking = nil
+        do throws(SyscallError) {
+            try removeTree(place.directory)
+        } catch {
+            log("cannot remove \(place.directory): \(error)")
+        }
+        leaving = true
+        try? keeper.quit()
+        loop.stop()
     }
 
     private func saveDesired(_ wanted: DesiredState, _ bytes: [UInt8]) throws(Failure) {
