@@ -12,11 +12,12 @@ func attach(
     _ session: Session, _ place: ProjectPlace, _ signals: SignalStream, services: [String], grace: Duration?
 ) throws(Failure) -> Int32 {
     guard let client = try ControlClient.connect(to: place) else { throw session.hangup(place) }
-    let watch = try StatusWatch(client, place)
+    let choice = LogChoice(services: services)
+    let watch = try StatusWatch(client, choice)
     let style = LogPrinter.Style(
         prefix: !session.arguments.has(.noLogPrefix), times: session.arguments.has(.timestamps))
     let feed = LogFeed(
-        project: place.project, choice: LogChoice(services: services), tail: nil,
+        project: place.project, choice: choice, tail: nil,
         printer: LogPrinter(out: session.out, errors: session.errors, style: style))
     var ending: Ending?
     var states: [String: ContainerStatus.State] = [:]

@@ -11,7 +11,7 @@ struct Answer {
     var changed = false
     /// `text` events, joined.
     var text = ""
-    var plan: (text: String, json: String, operations: Int)?
+    var plan: ShownPlan?
     /// A signal came and the caller wanted to stop there.
     var interrupted = false
     /// Another controller had to be asked, since the first left before it began.
@@ -56,12 +56,17 @@ func follow(
                 answer.askedAgain = true
                 continue
             }
-            throw Failure(
-                "lost the controller of project \"\(place.project)\"", cause: "it closed the control socket",
-                advice: "run the command again; what runs keeps running")
+            throw lostController(place)
         }
         progress.tick()
     }
+}
+
+/// The controller hung up without a last event.
+func lostController(_ place: ProjectPlace) -> Failure {
+    Failure(
+        "lost the controller of project \"\(place.project)\"", cause: "it closed the control socket",
+        advice: "run the command again; what runs keeps running")
 }
 
 /// True at the last event.
@@ -82,7 +87,8 @@ private func take(_ event: ControlEvent, _ answer: inout Answer, _ first: inout 
         }
     case .notice(let text): progress.notice(text)
     case .text(let text): answer.text += text
-    case .plan(let text, let json, let operations): answer.plan = (text, json, operations)
+    case .plan(let text, let json, let operations):
+        answer.plan = ShownPlan(text: text, json: json, operations: operations)
     case .failed(let failure): throw failure
     case .done(let changed):
         answer.changed = changed

@@ -11,12 +11,7 @@ func runPs(_ session: Session) throws(Failure) -> Int32 {
     let place = try session.place()
     var containers = try session.containers(place)
     let wanted = session.arguments.operands
-    for name in wanted where !containers.contains(where: { $0.service == name }) {
-        // A name that is only not up is fine, a misspelt one is not.
-        if !session.arguments.has(.all), let project = try? session.project() {
-            try checkServices([name], project)
-        }
-    }
+    try checkKnown(wanted, among: containers.map(\.service), session)
     if !wanted.isEmpty { containers.removeAll { !wanted.contains($0.service) } }
     if !session.arguments.has(.all) { containers.removeAll { !$0.state.isUp } }
     if session.arguments.has(.services) {

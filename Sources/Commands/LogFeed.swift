@@ -96,7 +96,7 @@ final class LogWatch {
 /// The controller's `watch`: the containers' states as they change.
 final class StatusWatch {
     private let client: ControlClient
-    private let place: ProjectPlace
+    private let choice: LogChoice
     private var containers: [ContainerStatus]?
 
     struct News {
@@ -107,16 +107,16 @@ final class StatusWatch {
         var ended = false
     }
 
-    init(_ client: ControlClient, _ place: ProjectPlace) throws(Failure) {
+    init(_ client: ControlClient, _ choice: LogChoice) throws(Failure) {
         self.client = client
-        self.place = place
+        self.choice = choice
         try client.send(.watch)
     }
 
-    /// Everything has ended and nothing will start again; false while nothing is known.
+    /// Every container that is wanted has ended and none will start again; false while there is none.
     var everyoneEnded: Bool {
-        guard let containers, !containers.isEmpty else { return false }
-        return containers.allSatisfy { $0.state == .exited || $0.state == .dead }
+        let wanted = (containers ?? []).filter { choice.wants(LogContainer($0)) }
+        return !wanted.isEmpty && wanted.allSatisfy { $0.state == .exited || $0.state == .dead }
     }
 
     /// Waits for a state, a signal, bytes in the logs or another descriptor, or the time.

@@ -39,10 +39,25 @@ final class LogMerge {
         try source.standard.start(last: tail)
         try source.errors.start(last: tail)
         guard tail > 0 else { return }
-        // Each stream gives its last lines; together they are up to twice as many as wanted.
+        // Each stream gives its last lines, and maybe one without an end; together they are more than wanted.
         var lines: [MergedLine] = []
         while let line = try next(among: [source]) { lines.append(line) }
-        front += lines.suffix(tail)
+        var unended: [(stream: LogStream, time: Int64)] = []
+        for stream in [source.standard, source.errors] {
+            if let time = stream.restTime { unended.append((stream, time)) }
+        }
+        unended.sort { $0.time < $1.time }
+        var surplus = max(0, lines.count + unended.count - tail)
+        var first = 0
+        while surplus > 0 {
+            if first < lines.count, lines[first].line.time <= unended.first?.time ?? .max {
+                first += 1
+            } else if !unended.isEmpty {
+                unended.removeFirst().stream.skipRest()
+            }
+            surplus -= 1
+        }
+        front += lines[first...]
     }
 
     /// Orders what the tails of several containers gave. Called once, when all are added.

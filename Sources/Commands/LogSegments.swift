@@ -32,6 +32,8 @@ final class LogStream {
     /// The beginning of a line whose end has not come yet.
     private var partial: [UInt8] = []
     private var partialTime: Int64 = 0
+    /// The line that `partial` begins is not wanted.
+    private var skipsPartial = false
     private var lines: [LogLine] = []
     private var nextLine = 0
 
@@ -70,10 +72,16 @@ final class LogStream {
 
     /// A last line without a line feed, when nothing will follow.
     func takeRest() -> LogLine? {
-        guard !partial.isEmpty else { return nil }
+        guard !partial.isEmpty, !skipsPartial else { return nil }
         defer { partial = [] }
         return LogLine(time: partialTime, bytes: partial)
     }
+
+    /// When the last line came, as long as it has no line feed.
+    var restTime: Int64? { partial.isEmpty || skipsPartial ? nil : partialTime }
+
+    /// Leaves that last line out, also what of it comes later.
+    func skipRest() { skipsPartial = !partial.isEmpty }
 
     /// Reads one chunk on; false when there is nothing more for now.
     private func readMore() throws(Failure) -> Bool {
@@ -132,7 +140,8 @@ final class LogStream {
                     lines.append(LogLine(time: time(at: offset + start), bytes: Array(buffer[start..<end])))
                 } else {
                     partial += buffer[start..<end]
-                    lines.append(LogLine(time: partialTime, bytes: partial))
+                    if !skipsPartial { lines.append(LogLine(time: partialTime, bytes: partial)) }
+                    skipsPartial = false
                     partial = []
                 }
                 start = end + 1

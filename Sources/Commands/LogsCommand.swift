@@ -25,41 +25,53 @@ func runLogs(_ session: Session) throws(Failure) -> Int32 {
             out: session.out, errors: session.errors,
             style: .init(prefix: !arguments.has(.noLogPrefix), times: arguments.has(.timestamps))))
     guard let client = try ControlClient.connect(to: place) else {
-        try feed.add(containersOnDisk(place))
+        let containers = try containersOnDisk(place)
+        try feed.add(containers)
         guard !feed.isEmpty || exists(place.directory) else {
             throw Failure(
                 "project \"\(place.project)\" has no logs", cause: "nothing of it is in \(place.directory)",
                 advice: "run `covey up`")
         }
+        try checkKnown(arguments.operands, among: containers.map(\.service), session)
         try feed.printAvailable(last: true)
         return 0
     }
     if !arguments.has(.follow) {
         let containers = try session.containers(place)
-        try checkKnown(arguments.operands, containers, session)
+        try checkKnown(arguments.operands, among: containers.map(\.service), session)
         try feed.add(containers.map(LogContainer.init))
         try feed.printAvailable(last: true)
         return 0
     }
-    return try followLogs(feed, client, session, place)
+    return try followLogs(feed, choice, client, session)
 }
 
-private func checkKnown(_ names: [String], _ containers: [ContainerStatus], _ session: Session)
-    throws(Failure)
-{
-    for name in names where !containers.contains(where: { $0.service == name }) {
-        try checkServices([name], try session.project())
+/// A name that is only not up is fine, a misspelt one is not; without Compose files the containers' names are all
+/// there is to go by.
+func checkKnown(_ names: [String], among present: [String], _ session: Session) throws(Failure) {
+    for name in names where !present.contains(name) {
+        guard let project = try? session.project() else {
+            throw Failure(
+                "no service \"\(name)\" in the project",
+                advice: nearest(to: name, among: Set(present).sorted()).map { "did you mean \"\($0)\"?" })
+        }
+        try checkServices([name], project)
     }
 }
 
-private func followLogs(_ feed: LogFeed, _ client: ControlClient, _ session: Session, _ place: ProjectPlace)
+private func followLogs(_ feed: LogFeed, _ choice: LogChoice, _ client: ControlClient, _ session: Session)
     throws(Failure) -> Int32
 {
     let signals = try interruptSignals()
-    let watch = try StatusWatch(client, place)
+    let watch = try StatusWatch(client, choice)
+    var checked = false
     while true {
         let news = try watch.wait(signals: signals, logs: feed.wakeup, atMost: LogFeed.look)
-        if let containers = news.containers { try feed.add(containers.map(LogContainer.init)) }
+        if let containers = news.containers {
+            if !checked { try checkKnown(choice.services, among: containers.map(\.service), session) }
+            checked = true
+            try feed.add(containers.map(LogContainer.init))
+        }
         try feed.printAvailable(last: news.ended)
         if news.signal != nil { return interruptedCode }
         if news.ended || watch.everyoneEnded { return try feed.finish() }

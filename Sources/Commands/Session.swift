@@ -135,11 +135,7 @@ final class Session {
         throw hangup(place)
     }
 
-    func hangup(_ place: ProjectPlace) -> Failure {
-        Failure(
-            "lost the controller of project \"\(place.project)\"", cause: "it closed the control socket",
-            advice: "run the command again; what runs keeps running")
-    }
+    func hangup(_ place: ProjectPlace) -> Failure { lostController(place) }
 }
 
 /// The project's controller, started when none runs.

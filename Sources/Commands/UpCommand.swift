@@ -46,8 +46,16 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     let blobs = try desiredBlobs(session, project, images: images)
     let signals = try interruptSignals()
     let client = try connectOrStart(place, session.invocation)
+    let keeper = KeeperHandle(of: place)
     try client.send(.up(options), blobs: blobs)
-    let answer = try follow(client, place, progress, signals: signals)
+    let answer: Answer
+    do throws(Failure) {
+        answer = try follow(client, place, progress, signals: signals)
+    } catch {
+        // Refused before anything was made: the controller leaves, and what it was started with goes too.
+        if error != lostController(place), !exists(place.directory) { try? keeper.finishDown() }
+        throw error
+    }
     if answer.interrupted {
         if !detached { return try stopAfterInterrupt(session, place, signals, grace) }
         return interruptedCode
@@ -74,10 +82,18 @@ func runPlan(_ session: Session) throws(Failure) -> Int32 {
     let wanted = withDependencies(session.arguments.operands, project)
     let images = try resolveImages(session, &project, wanted: wanted, build: false, progress)
     let blobs = try desiredBlobs(session, project, images: images)
-    let client = try connectOrStart(place, session.invocation)
-    try client.send(.plan(options), blobs: blobs)
-    let answer = try follow(client, place, progress)
-    guard let plan = answer.plan else { throw session.hangup(place) }
+    let plan: ShownPlan
+    var running = try ControlClient.connect(to: place)
+    if running == nil, exists(place.directory) {
+        running = try startController(place, environment: session.invocation.environment)
+    }
+    if let client = running {
+        try client.send(.plan(options), blobs: blobs)
+        guard let shown = try follow(client, place, progress).plan else { throw session.hangup(place) }
+        plan = shown
+    } else {
+        plan = try firstPlan(place, desired: blobs[0], options: options)
+    }
     if session.arguments.last(.format) == "json" {
         session.out.write(plan.json.hasSuffix("\n") ? plan.json : "\(plan.json)\n")
     } else if plan.operations == 0 {

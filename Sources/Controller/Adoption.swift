@@ -265,7 +265,7 @@ extension ProjectController {
             try retrying("setns", container.name) { linux_setns(pidfd.raw, CLONE_NEWNET) }
             let opened = Result { () throws(SyscallError) in try openNameSockets() }
             // This process has one thread; in a foreign namespace it can't go on.
-            if linux_setns(home.raw, CLONE_NEWNET) != 0 { fatalError("cannot leave a network namespace") }
+            if linux_setns(home.raw, CLONE_NEWNET) != 0 { abort() }
             container.nameSockets = try opened.get()
             for (kind, socket) in zip(["dns-udp:", "dns-tcp:"], container.nameSockets) {
                 try keeper.hold(socket.raw, as: kind + container.name)
@@ -299,7 +299,7 @@ extension ProjectController {
         } catch {
             log("\(error)")
         }
-        for _ in 0..<200 where !own.isEmpty { usleep(5000) }
+        for _ in 0..<200 where !own.isEmpty { poll(nil, 0, 5) }
     }
 }
 

@@ -6,7 +6,6 @@
 internal import Basics
 internal import CLinux
 internal import ContainerModel
-internal import FoundationEssentials
 internal import Kernel
 internal import Planning
 
@@ -226,30 +225,8 @@ extension ProjectController {
         let wanted: DesiredState
         if bytes == desiredBytes, let desired { wanted = desired } else { wanted = try decodeDesired(bytes) }
         let plan = try planUp(wanted, observed: try observe(for: wanted), options: planning(options))
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-        let json = (try? encoder.encode(plan)).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        connection.send(
-            .plan(
-                text: plan.description, json: json,
-                operations: plan.nodes.count { $0.operation.changesSomething }))
-    }
-
-    private func decodeDesired(_ bytes: [UInt8]) throws(Failure) -> DesiredState {
-        do {
-            return try JSONDecoder().decode(DesiredState.self, from: Data(bytes))
-        } catch {
-            throw Failure("cannot understand the project that was sent", cause: "\(error)")
-        }
-    }
-
-    private func planning(_ options: UpOptions) -> Planning.UpOptions {
-        var result = Planning.UpOptions()
-        result.services = options.services
-        result.forceRecreate = options.forceRecreate
-        result.removeOrphans = options.removeOrphans
-        result.wait = options.wait
-        return result
+        let shown = ShownPlan(plan)
+        connection.send(.plan(text: shown.text, json: shown.json, operations: shown.operations))
     }
 
     // MARK: Up
@@ -277,9 +254,31 @@ extension ProjectController {
                 }
             }
         } catch {
+            let leaves = nothingWasMade
+            if leaves { leave() }
             connection.finish(.failed(error))
-            runEnded()
+            if !leaves { runEnded() }
         }
+    }
+
+    /// Nothing is looked after, and nobody waits for this to change.
+    private var nothingWasMade: Bool {
+        desired == nil && containers.isEmpty && run == nil && waitingRequests.isEmpty
+            && !exists(place.directory + "/project.json")
+    }
+
+    /// Ends controller and keeper with all they made only to be there; the client removes the run directory.
+    private func leave() {
+        for failure in networking?.removeAll() ?? [] { log("\(failure)") }
+        networking = nil
+        do throws(SyscallError) {
+            try removeTree(place.directory)
+        } catch {
+            log("cannot remove \(place.directory): \(error)")
+        }
+        leaving = true
+        try? keeper.quit()
+        loop.stop()
     }
 
     private func saveDesired(_ wanted: DesiredState, _ bytes: [UInt8]) throws(Failure) {
@@ -313,11 +312,7 @@ extension ProjectController {
                 observation.networks[name] = ObservedNetwork(name: name, project: owner, request: nil)
             }
         }
-        guard !wanted.volumes.isEmpty else { return observation }
-        for volume in try volumes.list() where wanted.volumes[volume.name] != nil {
-            observation.volumes[volume.name] = ObservedVolume(
-                name: volume.name, project: volume.project, request: nil)
-        }
+        try volumes.observe(for: wanted, into: &observation)
         return observation
     }
 

@@ -198,8 +198,30 @@ private func writeLog(_ directory: String, _ name: String, _ time: Int64, _ text
                 try runCovey(["-p", "p", "logs", "-f"], in: directory)
             }
             #expect(ran.code == 0)
-            #expect(ran.out.hasPrefix("web-1  | one\n"))
+            // How wide the prefix is depends on when the second container is heard of.
+            #expect(ran.out.hasPrefix("web-1 ") && ran.out.contains("| one\n"))
             #expect(ran.out.contains("| two\n") && ran.out.contains("late-1  | late\n"))
+        }
+    }
+
+    @Test("followed logs of one service end with it, whoever else runs on")
+    func followingOne() throws {
+        try withPlace { directory, place in
+            let web = "\(place.directory)/containers/p-web-1/log"
+            try writeLog(web, "stdout.0", 1, "one\n")
+            let scene: Scene = { request, channel, _ in
+                guard case .watch = request else { return }
+                try channel.send(
+                    json: ControlEvent.status([
+                        container("web", .exited, log: web), container("db", .running, log: web),
+                    ]))
+                _ = try channel.next()
+            }
+            let ran = try withController(of: place, [scene]) {
+                try runCovey(["-p", "p", "logs", "-f", "web"], in: directory)
+            }
+            #expect(ran.code == 0)
+            #expect(ran.out == "web-1  | one\n")
         }
     }
 

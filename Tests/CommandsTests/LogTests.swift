@@ -136,6 +136,27 @@ private func all(_ stream: LogStream) throws -> [String] {
         }
     }
 
+    @Test(
+        "a line without an end counts in a tail; one left out stays left out when its end comes",
+        arguments: [
+            (1, [], ["a2"]), (2, ["3 a three"], ["a2"]), (3, ["3 a three"], ["a1", "a2"]),
+            (4, ["1 a one", "3 a three"], ["a1", "a2"]),
+        ] as [(Int, [String], [String])])
+    func unendedTail(count: Int, lines: [String], ends: [String]) throws {
+        try withScratch { directory in
+            let path = "\(directory)/a"
+            try segment(path, "stdout.0", [(1, "one\n"), (2, "a1")])
+            try segment(path, "stderr.0", [(3, "three\n"), (4, "a2")])
+            let merge = LogMerge()
+            try merge.add(LogSource(label: "a", directory: path), tail: count)
+            merge.orderTails()
+            #expect(try all(merge).map { $0.replacing("!", with: "") } == lines)
+            try append("\(path)/stdout.0", Array("\n".utf8))
+            try append("\(path)/stderr.0", Array("\n".utf8))
+            #expect(try all(merge).compactMap { $0.split(separator: " ").last.map(String.init) } == ends)
+        }
+    }
+
     @Test("what is written later is read later, from the same place on")
     func following() throws {
         try withScratch { directory in

@@ -111,4 +111,20 @@ private let second: Int64 = 1_000_000_000
         #expect(json.hasPrefix(#"{"Name":"p-web-1","Project":"p","Service":"web","Index":1,"#))
         #expect(json.hasSuffix(#"{"URL":"::1","TargetPort":53,"PublishedPort":53,"Protocol":"udp"}]}"#))
     }
+
+    @Test(
+        "a cell of a table stays on its line",
+        arguments: [
+            ("plain ü 漢", "plain ü 漢"), ("a\nb\tc\r\nd", #"a\nb\tc\r\nd"#),
+            ("\u{1b}[31mred", #"\x1b[31mred"#),
+            ("\u{202e}turned\u{85}", #"\u202eturned\u0085"#), (#"a "b" \"#, #"a "b" \"#),
+        ])
+    func cells(text: String, shown: String) {
+        #expect(table(["HEAD"], [[text, "end"]]).split(separator: "\n").dropFirst() == ["\(shown)   end"])
+    }
+
+    @Test("quotes and backslashes in a command are escaped, as in Docker's table")
+    func quoting() {
+        #expect(quoted("say \"hi\"\n\\") == #""say \"hi\"\n\\""#)
+    }
 }

@@ -166,6 +166,22 @@ extension Scenarios {
             }
         }
 
+        @Test("an up that is refused before anything was made leaves nothing, no keeper either")
+        func refusedUp() throws {
+            try Stage.play("one") { stage in
+                let before = try stage.census()
+                try stage.write(
+                    "compose.yaml",
+                    service
+                        + "    command: [x]\n    volumes: [\"data:/data\"]\nvolumes: {data: {external: true, name: absent}}\n"
+                )
+                let up = try stage.covey("up", "-d", code: 1)
+                try stage.require(up.errors.contains("absent"), "\(up)")
+                let left = try stage.census().more(than: before)
+                try stage.require(left.isEmpty, "left behind: \(left)")
+            }
+        }
+
         @Test("a disk that fills while unpacking is an error that names the place, and leaves room again")
         func diskFull() throws {
             try Stage.play("one") { stage in

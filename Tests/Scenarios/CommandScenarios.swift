@@ -175,6 +175,53 @@ extension Scenarios {
             }
         }
 
+        @Test("Ctrl-C while services are still being started ends with 130 and stops what was started")
+        func earlyInterrupt() throws {
+            try Stage.play("foreground") { stage in
+                try stage.edit(
+                    "    hostname: first\n",
+                    "    hostname: first\n    healthcheck: {test: [CMD, \"false\"], interval: 1s, retries: 1000}\n"
+                )
+                try stage.edit("[first]", "{first: {condition: service_healthy}}")
+                let up = try stage.start(["up"])
+                try stage.eventually("the first runs") {
+                    try stage.containers().contains { $0.Service == "first" && $0.State == "running" }
+                }
+                up.signal(SIGINT)
+                let outcome = try up.wait(limit: .seconds(20))
+                try stage.require(outcome.code == 130, "\(outcome)")
+                let left = try stage.containers()
+                try stage.require(
+                    left.allSatisfy { $0.State == "exited" || $0.State == "created" }, "\(left)")
+                try stage.require(left.contains { $0.State == "exited" }, "the first did not run: \(left)")
+            }
+        }
+
+        @Test("a plan of what is not there yet is told without a controller and leaves nothing")
+        func firstPlan() throws {
+            try Stage.play("one") { stage in
+                let plan = try stage.covey("plan", code: 2)
+                try stage.require(plan.output.contains("app"), "\(plan)")
+                try stage.require(stage.engine().isEmpty, "a keeper was started for a plan")
+                try stage.require(
+                    tree("\(stage.directory)/run").isEmpty, "left: \(tree("\(stage.directory)/run"))")
+                let json = try stage.covey("plan", "--format", "json", code: 2)
+                try stage.require(json.output.hasPrefix("{") || json.output.hasPrefix("["), "\(json)")
+                try stage.covey("up", "-d")
+                try stage.covey("plan")
+            }
+        }
+
+        @Test("a misspelt service is told the nearest name", arguments: ["up", "logs", "stop", "exec", "ps"])
+        func misspelt(command: String) throws {
+            try Stage.play("commands") { stage in
+                try stage.covey("up", "-d")
+                let more = command == "exec" ? ["true"] : []
+                let wrong = try stage.start([command, "writr"] + more).wait()
+                try stage.require(wrong.code == 1 && wrong.errors.contains("\"writer\""), "\(wrong)")
+            }
+        }
+
         @Test("every command has --help, and an unknown one names the nearest")
         func help() throws {
             try Stage.play("one") { stage in
