@@ -81,6 +81,7 @@ let package = Package(
             "Controller",
             [
                 "Basics", "Kernel", "CLinux", "CLaunch", "ContainerModel", "Planning", "LaunchPlanning",
+                "Netlink",
                 "Records", "Cgroups",
                 "Networking", "Volumes", "ContainerRuntime",
             ]),

@@ -194,7 +194,11 @@ static void fork_controller(void) {
     tell(&m, NULL, 0);
 }
 
+static bool serve(bool alive);
+
 static void controller_gone(void) {
+    // Its last words count, a K_QUIT above all.
+    while (K.channel >= 0 && serve(false)) {}
     if (K.quitting) _exit(0);
     if (K.channel >= 0) close(K.channel);
     K.channel = -1;
@@ -268,7 +272,8 @@ static void launch(const struct keeper_message *m, const char *program, size_t s
         if (fds[i] >= 0) close(fds[i]);
 }
 
-static void serve(void) {
+// One request; false when there is none. Of a controller that is gone only what needs no answer is done.
+static bool serve(bool alive) {
     static char packet[KEEPER_PACKET + sizeof(struct keeper_message)] __attribute__((aligned(8)));
     union {
         char bytes[CMSG_SPACE(sizeof(int) * 200)];
@@ -278,11 +283,11 @@ static void serve(void) {
     struct msghdr h = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
     ssize_t n = recvmsg(K.channel, &h, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (n <= 0) {
-        if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) return errno == EINTR;
         // Its exit is reaped in a moment; until then there is nothing to read.
         close(K.channel);
         K.channel = -1;
-        return;
+        return false;
     }
     int fds[200], count = 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c)) {
@@ -294,17 +299,21 @@ static void serve(void) {
     if (n < (ssize_t)sizeof *m || h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
         say("a request was cut off, bytes:", (long)n);
         for (int i = 0; i < count; i++) close(fds[i]);
-        return;
+        return true;
     }
     m->name[KEEPER_NAME - 1] = 0;
     switch (m->kind) {
-    case K_LAUNCH: launch(m, packet + sizeof *m, (size_t)n - sizeof *m, fds, count); return;
+    case K_LAUNCH:
+        // Nobody would make its links or hear how it went: the next controller launches anew.
+        if (!alive) break;
+        launch(m, packet + sizeof *m, (size_t)n - sizeof *m, fds, count);
+        return true;
     case K_HOLD:
         if (count == 1) {
             grow((void **)&K.helds, K.held_count, &K.held_room, sizeof *K.helds);
             K.helds[K.held_count].fd = fds[0];
             memcpy(K.helds[K.held_count++].name, m->name, KEEPER_NAME);
-            return;
+            return true;
         }
         break;
     case K_DROP:
@@ -325,6 +334,7 @@ static void serve(void) {
     default: say("an unknown request", (long)m->kind);
     }
     for (int i = 0; i < count; i++) close(fds[i]);
+    return true;
 }
 
 // A clean start: nothing of the first `up`'s shell may live as long as the project does.
@@ -390,7 +400,7 @@ __attribute__((constructor(101))) static void keeper(int argc, char **argv) {
             while (read(K.signals, &s, sizeof s) == sizeof s) {}
         }
         // Requests first: a release must not find its child reaped but untold.
-        if (p[1].revents) serve();
+        if (p[1].revents) serve(true);
         reap();
     }
     // The controller goes on: the constructor returns and the Swift runtime starts in this fresh process.

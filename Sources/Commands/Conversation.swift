@@ -14,6 +14,8 @@ struct Answer {
     var plan: (text: String, json: String, operations: Int)?
     /// A signal came and the caller wanted to stop there.
     var interrupted = false
+    /// Another controller had to be asked, since the first left before it began.
+    var askedAgain = false
 }
 
 /// SIGINT, SIGTERM as a descriptor; made once by the commands that answer to Ctrl-C in their own way.
@@ -33,8 +35,10 @@ func follow(
     defer { progress.end() }
     var answer = Answer()
     var first = 0
+    var begun = false
     while true {
         while let (event, _) = try client.nextBuffered() {
+            if case .queued = event {} else { begun = true }
             if try take(event, &answer, &first, progress) { return answer }
         }
         let ready: [Bool]
@@ -48,6 +52,10 @@ func follow(
             return answer
         }
         if ready[0], try !client.fill() {
+            if !begun, try client.sendAgain() {
+                answer.askedAgain = true
+                continue
+            }
             throw Failure(
                 "lost the controller of project \"\(place.project)\"", cause: "it closed the control socket",
                 advice: "run the command again; what runs keeps running")
@@ -79,7 +87,7 @@ private func take(_ event: ControlEvent, _ answer: inout Answer, _ first: inout 
     case .done(let changed):
         answer.changed = changed
         return true
-    case .status, .execStarted, .exited: break
+    case .queued, .status, .execStarted, .exited: break
     }
     return false
 }

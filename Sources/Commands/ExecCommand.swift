@@ -105,7 +105,7 @@ private func carryAll(
             master.raw, inputOpen ? input : -1, signals.raw, code == nil ? client.descriptor : -1,
         ]
         // Once the program has ended only what it wrote last is awaited.
-        let limit: Duration? = code == nil ? nil : .milliseconds(100)
+        let limit: Duration? = code == nil ? (client.hasBuffered ? .zero : nil) : .milliseconds(100)
         let ready = try kernel(doing) { () throws(SyscallError) in
             try waitReadable(watched, atMost: limit)
         }
@@ -119,7 +119,9 @@ private func carryAll(
             if signal != SIGWINCH { return 128 + signal }
             fitWindow(of: master.raw, to: output)
         }
-        if ready[3] { code = try exitCodeIfThere(client, place, session) }
+        if ready[3] || code == nil && client.hasBuffered {
+            code = try exitCodeIfThere(client, place, session, isReadable: ready[3])
+        }
     }
     if let code { return code }
     return try exitCode(of: client, place, session)
@@ -153,11 +155,10 @@ private func carry(from source: Int32, to target: Int32) -> Bool {
 }
 
 /// What the controller has said by now.
-private func exitCodeIfThere(_ client: ControlClient, _ place: ProjectPlace, _ session: Session)
-    throws(Failure)
-    -> Int32?
-{
-    let alive = try client.fill()
+private func exitCodeIfThere(
+    _ client: ControlClient, _ place: ProjectPlace, _ session: Session, isReadable: Bool
+) throws(Failure) -> Int32? {
+    let alive = isReadable ? try client.fill() : true
     while let (event, _) = try client.nextBuffered() {
         switch event {
         case .exited(let code): return Int32(truncatingIfNeeded: code)

@@ -11,20 +11,33 @@ func runDown(_ session: Session) throws(Failure) -> Int32 {
     var options = DownOptions()
     options.volumes = session.arguments.has(.volumes)
     options.timeout = try session.arguments.duration(.timeout)
-    var running = try ControlClient.connect(to: place)
-    if running == nil, exists(place.directory) || exists(place.runDirectory) {
-        running = try startController(place, environment: session.invocation.environment)
+    func open() throws(Failure) -> ControlClient? {
+        if let running = try ControlClient.connect(to: place) { return running }
+        guard exists(place.directory) || exists(place.runDirectory) else { return nil }
+        return try startController(place, environment: session.invocation.environment)
     }
     let progress = try session.progress("down")
-    guard let client = running else {
-        progress.notice("nothing to take down: project \"\(place.project)\" is not up")
+    let nothing = "nothing to take down: project \"\(place.project)\" is not up"
+    guard let client = try open() else {
+        progress.notice(nothing)
         return 0
     }
-    let keeper = KeeperHandle(of: place)
+    client.reopen = { () throws(Failure) in try open() }
     try client.send(.down(options))
-    let answer = try follow(client, place, progress)
-    try keeper.finishDown()
-    if !answer.changed { progress.notice("nothing to take down: project \"\(place.project)\" is not up") }
+    var keeper = KeeperHandle(of: place)
+    var changed = false
+    if !client.isGone {
+        do throws(Failure) {
+            let answer = try follow(client, place, progress)
+            changed = answer.changed
+            if answer.askedAgain { keeper = KeeperHandle(of: place) }
+        } catch {
+            // Another `down` came first: what was asked for is done.
+            if !client.isGone { throw error }
+        }
+        try keeper.finishDown()
+    }
+    if !changed { progress.notice(nothing) }
     return 0
 }
 

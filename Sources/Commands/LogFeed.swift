@@ -124,13 +124,15 @@ final class StatusWatch {
         throws(Failure)
         -> News
     {
+        let isUnread = client.hasBuffered
         let ready = try kernel("cannot wait for the controller") { () throws(SyscallError) in
-            try waitReadable([client.descriptor, signals.raw, logs?.raw ?? -1, other], atMost: limit)
+            try waitReadable(
+                [client.descriptor, signals.raw, logs?.raw ?? -1, other], atMost: isUnread ? .zero : limit)
         }
         var news = News()
         if ready[1] { news.signal = signals.next() }
-        if ready[0] {
-            news.ended = try !client.fill()
+        if ready[0] || isUnread {
+            if ready[0] { news.ended = try !client.fill() }
             while let (event, _) = try client.nextBuffered() {
                 switch event {
                 case .status(let states):

@@ -94,6 +94,12 @@ final class Session {
 
     /// The project's controller, started when state is there to look after; nil when the project is not up.
     func controller(_ place: ProjectPlace) throws(Failure) -> ControlClient? {
+        let client = try runningOrStarted(place)
+        client?.reopen = { [self] () throws(Failure) in try runningOrStarted(place) }
+        return client
+    }
+
+    private func runningOrStarted(_ place: ProjectPlace) throws(Failure) -> ControlClient? {
         if let running = try ControlClient.connect(to: place) { return running }
         guard exists("\(place.directory)/project.json") else { return nil }
         return try startController(place, environment: invocation.environment)
@@ -138,8 +144,13 @@ final class Session {
 
 /// The project's controller, started when none runs.
 func connectOrStart(_ place: ProjectPlace, _ invocation: Invocation) throws(Failure) -> ControlClient {
-    if let running = try ControlClient.connect(to: place) { return running }
-    return try startController(place, environment: invocation.environment)
+    func open() throws(Failure) -> ControlClient {
+        if let running = try ControlClient.connect(to: place) { return running }
+        return try startController(place, environment: invocation.environment)
+    }
+    let client = try open()
+    client.reopen = { () throws(Failure) in try open() }
+    return client
 }
 
 /// Namespaces, mounts and cgroups need them; said before anything is tried.

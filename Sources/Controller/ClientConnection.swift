@@ -80,5 +80,6 @@ final class ClientConnection {
 /// A request that waits for the run before it.
 struct PendingRequest {
     let connection: ClientConnection
+    let isDown: Bool
     let begin: () -> Void
 }

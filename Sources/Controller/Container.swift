@@ -43,6 +43,8 @@ final class Container {
     var reservations: [SharedFD] = []
     /// Told once when the launch has come to its end: nil when the program runs.
     var onStarted: ((Failure?) -> Void)?
+    /// Nobody asked for this start but the restart policy.
+    var startedByPolicy = false
     /// Told when the process has ended and all is written down.
     var onExited: [() -> Void] = []
     var killTimer: EventLoop.Timer?

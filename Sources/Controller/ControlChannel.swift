@@ -65,6 +65,13 @@ public final class ControlChannel {
         return !message.bytes.isEmpty
     }
 
+    /// A whole frame was read that was not taken yet; poll(2) knows nothing of it.
+    public var hasBuffered: Bool {
+        guard buffer.count - consumed >= 8 else { return false }
+        let length = (0..<4).reduce(0) { $0 | Int(buffer[consumed + $1]) << (8 * $1) }
+        return buffer.count - consumed >= 8 + length
+    }
+
     /// The next whole frame that was read already; nil when more must come first.
     public func nextBuffered() throws(Failure) -> Frame? {
         guard buffer.count - consumed >= 8 else { return nil }

@@ -70,6 +70,8 @@ public struct ExecOptions: Codable, Sendable {
 
 /// What the controller says.
 public enum ControlEvent: Codable, Sendable {
+    /// Another command is at work; this one follows.
+    case queued
     /// The operations to come, in order; `operation` events refer to them by index.
     case planned([PlannedOperation])
     case operation(index: Int, OperationState)

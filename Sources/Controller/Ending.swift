@@ -19,17 +19,22 @@ extension ProjectController {
     func stop(_ container: Container, timeout: Duration, _ told: @escaping (Failure?) -> Void) {
         container.status.stopRequested = true
         cancelRestart(container)
-        guard container.isLive, let pidfd = container.pidfd else {
+        // Known to the next controller, should this one die before the end is written down: no policy starts it then.
+        if container.phase != .created, container.service.restart != .no { try? container.saveStatus() }
+        guard container.isLive else {
             if container.phase == .exited { try? container.saveStatus() }
-            // Cloned a moment ago, its pid not told yet: its end is the keeper's next words.
-            if container.phase == .launching { container.onExited.append { told(nil) } } else { told(nil) }
-            return
+            return told(nil)
         }
         container.onExited.append { told(nil) }
-        let signal = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
-        _ = linux_pidfd_send_signal(pidfd.raw, timeout == .zero ? SIGKILL : signal)
         changed()
-        guard timeout > .zero else { return }
+        // Cloned a moment ago, its pid not told yet: it is killed when it is.
+        guard let pidfd = container.pidfd else { return }
+        // Before its program runs nothing in it answers to a signal.
+        let isKill = timeout <= .zero || container.phase == .launching
+        let signal = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
+        _ = linux_pidfd_send_signal(pidfd.raw, isKill ? SIGKILL : signal)
+        guard !isKill else { return }
+        if let timer = container.killTimer { loop.cancel(timer) }
         container.killTimer = loop.after(timeout) { [unowned self, unowned container] in
             container.killTimer = nil
             do throws(Failure) {
@@ -69,7 +74,8 @@ extension ProjectController {
         closeSync(of: container)
     }
 
-    private func finishExit(_ container: Container, _ end: ProcessEnd, _ at: Int64) {
+    /// - Parameter end: nil when nobody can tell.
+    func finishExit(_ container: Container, _ end: ProcessEnd?, _ at: Int64) {
         if let timer = container.killTimer { loop.cancel(timer) }
         container.killTimer = nil
         container.health?.stop()
@@ -77,7 +83,7 @@ extension ProjectController {
         closeStreams(of: container)
         stopServingNames(of: container)
         if container.request.tty { try? keeper.drop("tty:" + container.name) }
-        if !container.status.ports.isEmpty {
+        if !container.request.ports.isEmpty {
             releasePorts(of: container)
             if !takingDown { try? networking?.unpublish(container.name) }
         }
@@ -90,21 +96,19 @@ extension ProjectController {
         container.phase = .exited
         container.status.pid = nil
         container.status.end = end
-        container.status.endKnown = true
+        container.status.endKnown = end != nil
         container.status.finishedAt = at
+        failStart(
+            of: container,
+            Failure(
+                "cannot start container \"\(container.name)\"",
+                cause: "its first process ended before it ran its program"))
         if !takingDown {
             do throws(Failure) {
                 try container.saveStatus()
             } catch {
                 log("\(error)")
             }
-        }
-        if let told = container.onStarted {
-            container.onStarted = nil
-            told(
-                Failure(
-                    "cannot start container \"\(container.name)\"",
-                    cause: "its first process ended before it ran its program"))
         }
         let waiting = container.onExited
         container.onExited = []
@@ -116,8 +120,9 @@ extension ProjectController {
     // MARK: Restart policies
 
     func superviseExit(_ container: Container) {
-        guard !container.status.stopRequested, !leaving, !takingDown else { return }
-        guard restarts(container) else { return }
+        guard !container.status.stopRequested, !leaving, !takingDown, container.restartTimer == nil,
+            restarts(container)
+        else { return }
         let lived = Duration.nanoseconds(monotonicNanoseconds() - container.runningSince)
         if lived >= goodRun { container.restartStreak = 0 }
         let delay = min(longestRestartDelay, firstRestartDelay * (1 << min(container.restartStreak, 10)))
@@ -125,11 +130,10 @@ extension ProjectController {
         container.restartTimer = loop.after(delay) { [unowned self, unowned container] in
             container.restartTimer = nil
             container.status.restarts += 1
-            start(container) { [unowned self] failure in
+            start(container, byPolicy: true) { [unowned self] failure in
                 guard let failure else { return }
                 log("\(failure)")
                 // A start that fails counts as an exit: the policy goes on, more slowly each time.
-                container.status.stopRequested = false
                 if !container.isLive { superviseExit(container) }
             }
         }

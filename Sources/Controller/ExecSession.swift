@@ -89,6 +89,15 @@ final class ExecSession {
     }
 }
 
+extension Failure {
+    /// What a shell answers when a program can't be run: 127 when it is not there, 126 when it may not be executed.
+    fileprivate var commandExitCode: Int? {
+        guard doing.hasPrefix("running "), let cause else { return nil }
+        if cause.hasPrefix("ENOENT") { return 127 }
+        return cause.hasPrefix("EACCES") ? 126 : nil
+    }
+}
+
 extension ProjectController {
     /// Starts a process in a running container. Without a terminal `streams` are its 0, 1 and 2.
     func startProcess(
@@ -115,6 +124,7 @@ extension ProjectController {
         exec.capabilities = context.capabilities
         exec.seccomp = context.seccomp
         exec.noNewPrivileges = request.noNewPrivileges
+        exec.ulimits = request.ulimits
         exec.terminal = options.terminal
         let own = cgroup.container(container.name)
         exec.cgroupTaskFiles = own.taskFiles
@@ -169,7 +179,14 @@ extension ProjectController {
                 in: container, options, streams: streams,
                 onStarted: { failure, terminal in
                     connection.descriptors = []
-                    if let failure { return connection.finish(.failed(failure)) }
+                    if let failure {
+                        guard let code = failure.commandExitCode else {
+                            return connection.finish(.failed(failure))
+                        }
+                        connection.send(.notice(failure.description))
+                        connection.send(.exited(code: code))
+                        return connection.finish(.done(changed: false))
+                    }
                     connection.send(.execStarted, descriptors: terminal.map { [$0.raw] } ?? [])
                 },
                 onEnded: { end in
@@ -208,10 +225,11 @@ extension ProjectController {
 
     // MARK: Health probes
 
-    func startHealth(of container: Container) {
+    /// - Parameter atOnce: the first probe doesn't wait; for a container that runs already.
+    func startHealth(of container: Container, atOnce: Bool = false) {
         guard let check = container.service.healthcheck else { return }
         container.health = HealthMonitor(
-            check, startedAt: container.runningSince, loop: loop,
+            check, startedAt: container.runningSince, atOnce: atOnce, loop: loop,
             probe: { [unowned self, unowned container] told in probe(container, check, told) },
             changed: { [unowned self] in changed() })
     }

@@ -23,7 +23,7 @@ final class HealthMonitor {
     private let changed: () -> Void
 
     init(
-        _ check: HealthcheckRequest, startedAt: Int64, loop: EventLoop,
+        _ check: HealthcheckRequest, startedAt: Int64, atOnce: Bool = false, loop: EventLoop,
         probe: @escaping (@escaping (Bool, String) -> Void) -> Void, changed: @escaping () -> Void
     ) {
         self.check = check
@@ -31,7 +31,11 @@ final class HealthMonitor {
         self.loop = loop
         self.probe = probe
         self.changed = changed
-        schedule()
+        if atOnce {
+            timer = loop.after(.zero) { [weak self] in self?.run() }
+        } else {
+            schedule()
+        }
     }
 
     func stop() {

@@ -19,15 +19,15 @@ public func startController(_ place: ProjectPlace, environment: [String: String]
     let doing = "cannot start project \"\(place.project)\""
     try refuseChroot(doing)
     try StateDirectory(root: place.root, run: place.run).ensure()
-    let lock: FileLock
+    // Two commands at once: the second finds the first one's controller.
+    let lock: OwnedFD
     do throws(SyscallError) {
-        try ensureDirectory(place.runDirectory, mode: 0o700)
-        // Two commands at once: the second finds the first one's controller.
-        lock = try FileLock(place.runDirectory + "/start.lock")
+        lock = try lockRunDirectory(place, making: true)
     } catch {
         throw Failure(doing, error)
     }
     if let client = try ControlClient.connect(to: place) { return client }
+    try requireCapabilities(doing)
     try refuseForeignNamespaces(environment, doing)
     try startKeeper(place, doing)
     guard let client = try ControlClient.connect(to: place) else {
@@ -39,10 +39,57 @@ public func startController(_ place: ProjectPlace, environment: [String: String]
     return client
 }
 
+/// Waits for the right to start a keeper or to remove what one left. `down` removes the lock with its directory, so what
+/// was waited for may be gone by then.
+private func lockRunDirectory(_ place: ProjectPlace, making: Bool) throws(SyscallError) -> OwnedFD {
+    let path = place.runDirectory + "/start.lock"
+    while true {
+        do throws(SyscallError) {
+            if making { try ensureDirectory(place.runDirectory, mode: 0o700) }
+            let file = try openFile(path, flags: O_RDWR | O_CREAT, mode: 0o600)
+            let raw = file.raw
+            try retrying("flock", path) { linux_flock(raw, LOCK_EX) }
+            let named = try openFile(path)
+            if try fileStatus(of: raw).st_ino == fileStatus(of: named.raw).st_ino { return file }
+        } catch {
+            guard making, error.errno == .noEntry else { throw error }
+        }
+    }
+}
+
 /// What is kept of the keeper, for who waits for its end.
-private struct KeeperRecord: Codable {
+private struct KeeperRecord: Codable, Equatable {
     var pid: Int32
     var startTime: UInt64
+
+    static func path(_ place: ProjectPlace) -> String { place.runDirectory + "/keeper.json" }
+
+    init?(running pid: Int32) {
+        guard let startTime = processStartTime(pid) else { return nil }
+        self.pid = pid
+        self.startTime = startTime
+    }
+
+    static func read(_ place: ProjectPlace) -> KeeperRecord? {
+        (try? readRecord(KeeperRecord.self, path(place))) ?? nil
+    }
+
+    func write(_ place: ProjectPlace) throws(SyscallError) {
+        let text = "{\"pid\":\(pid),\"startTime\":\(startTime)}\n"
+        try replaceFile(KeeperRecord.path(place), text.utf8, mode: 0o600)
+    }
+
+    var isRunning: Bool { processStartTime(pid) == startTime }
+}
+
+/// The controller writes down its keeper when the client that started it could not any more.
+func recordKeeper(_ place: ProjectPlace) {
+    guard let own = KeeperRecord(running: getppid()), KeeperRecord.read(place) != own else { return }
+    do throws(SyscallError) {
+        try own.write(place)
+    } catch {
+        log("cannot write \(KeeperRecord.path(place)): \(error)")
+    }
 }
 
 private func startKeeper(_ place: ProjectPlace, _ doing: String) throws(Failure) {
@@ -59,8 +106,7 @@ private func startKeeper(_ place: ProjectPlace, _ doing: String) throws(Failure)
             covey_start_keeper($0, listener.raw, log.raw, cgroup.engineCloneInto == nil ? -1 : home.raw)
         }
         if pid < 0 { throw SyscallError("clone3", Errno(-pid)) }
-        let record = "{\"pid\":\(pid),\"startTime\":\(processStartTime(pid) ?? 0)}\n"
-        try replaceFile(place.runDirectory + "/keeper.json", record.utf8, mode: 0o600)
+        try KeeperRecord(running: pid)?.write(place)
     } catch {
         throw Failure(doing, error)
     }
@@ -73,6 +119,21 @@ private func withCStrings<Result>(_ strings: [String], _ body: ([UnsafeMutablePo
     let copies = strings.map { strdup($0) }
     defer { for copy in copies { free(copy) } }
     return body(copies + [nil])
+}
+
+/// Said before anything is tried: inside a container of another tool, root alone is not enough.
+private func requireCapabilities(_ doing: String) throws(Failure) {
+    let status = (try? readText("/proc/self/status")) ?? ""
+    guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
+        let effective = UInt64(line.dropFirst(7).drop { $0 == "\t" || $0 == " " }, radix: 16)
+    else { return }
+    let needed: [(bit: UInt64, name: String)] = [(21, "CAP_SYS_ADMIN"), (12, "CAP_NET_ADMIN")]
+    let missing = needed.filter { effective >> $0.bit & 1 == 0 }.map(\.name)
+    if !missing.isEmpty {
+        throw Failure(
+            doing, cause: "this process lacks \(missing.joined(separator: " and "))",
+            advice: "run covey as root; inside a CI container, start that one with --privileged or --cap-add")
+    }
 }
 
 /// A project must not hang on a namespace that ends with a shell or container step, unless that is asked for.
@@ -101,36 +162,32 @@ private func refuseChroot(_ doing: String) throws(Failure) {
 
 /// The keeper that serves a project, to be waited for.
 public struct KeeperHandle {
-    private let pidfd: SharedFD?
+    private let record: KeeperRecord?
     private let place: ProjectPlace
 
-    /// Before `down` is asked for: afterwards the record is gone.
+    /// After the controller answered: by then the record is written.
     public init(of place: ProjectPlace) {
         self.place = place
-        var found: SharedFD?
-        if let record = (try? readRecord(KeeperRecord.self, place.runDirectory + "/keeper.json")) ?? nil {
-            let raw = linux_pidfd_open(record.pid, 0)
-            if raw >= 0, processStartTime(record.pid) == record.startTime {
-                found = SharedFD(OwnedFD(taking: raw))
-            }
-        }
-        pidfd = found
+        record = KeeperRecord.read(place)
     }
 
-    /// Waits for the keeper's end and removes its cgroup and the project's run directory.
+    /// Waits for the keeper's end and removes its cgroup and the project's run directory, unless the project is up again.
     /// - Throws: when it does not end within ten seconds, and what could not be removed.
     public func finishDown() throws(Failure) {
         let doing = "cannot finish taking down project \"\(place.project)\""
-        if let pidfd {
-            var entry = pollfd(fd: pidfd.raw, events: Int16(POLLIN), revents: 0)
-            if poll(&entry, 1, 10_000) == 0 {
-                throw Failure(
-                    doing, cause: "its keeper does not end", advice: "see \(place.runDirectory)/engine.log")
-            }
+        try awaitEnd(doing)
+        let lock: OwnedFD
+        do throws(SyscallError) {
+            lock = try lockRunDirectory(place, making: false)
+        } catch {
+            // Another `down` was first.
+            if error.errno == .noEntry { return }
+            throw Failure(doing, error)
         }
-        var cgroup = try ProjectCgroup(host: try CgroupHost.detect(), project: place.project)
+        if let now = KeeperRecord.read(place), now != record, now.isRunning { return }
         var failures: [Failure] = []
         do throws(Failure) {
+            var cgroup = try ProjectCgroup(host: try CgroupHost.detect(), project: place.project)
             try cgroup.remove()
         } catch {
             failures.append(error)
@@ -140,6 +197,20 @@ public struct KeeperHandle {
         } catch {
             failures.append(Failure(doing, error))
         }
+        _ = consume lock
         if let failure = Failure.collect(failures) { throw failure }
+    }
+
+    private func awaitEnd(_ doing: String) throws(Failure) {
+        guard let record else { return }
+        let raw = linux_pidfd_open(record.pid, 0)
+        guard raw >= 0 else { return }
+        let pidfd = OwnedFD(taking: raw)
+        guard record.isRunning else { return }
+        var entry = pollfd(fd: pidfd.raw, events: Int16(POLLIN), revents: 0)
+        if poll(&entry, 1, 10_000) == 0 {
+            throw Failure(
+                doing, cause: "its keeper does not end", advice: "see \(place.runDirectory)/engine.log")
+        }
     }
 }

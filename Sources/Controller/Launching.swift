@@ -16,9 +16,10 @@ internal import Planning
 
 extension ProjectController {
     /// Starts a container that is created or has exited; the closure hears once how that went.
-    func start(_ container: Container, _ told: @escaping (Failure?) -> Void) {
+    func start(_ container: Container, byPolicy: Bool = false, _ told: @escaping (Failure?) -> Void) {
         guard !container.isLive else { return told(nil) }
         cancelRestart(container)
+        container.startedByPolicy = byPolicy
         do throws(Failure) {
             try launch(container)
             container.onStarted = told
@@ -69,7 +70,7 @@ extension ProjectController {
         // A cgroup that was once killed as a whole kills whatever is cloned into it: kill_seq is compared with the
         // parent's cgroup's (cgroup_css_set_fork, seen in Linux 6.18). A new start gets a new cgroup. One that runs keeps
         // it: here its program is only shown.
-        if !container.isLive && container.status.startedAt != nil {
+        if !container.isLive && (container.status.startedAt != nil || container.status.end != nil) {
             try cgroup.container(container.name).remove()
         }
         let own = try cgroup.ensureContainer(container.name, limits: request.limits)
@@ -144,6 +145,10 @@ extension ProjectController {
         guard let container = launching[id] else { return }
         container.pid = pid
         container.pidfd = pidfd
+        if container.status.stopRequested {
+            _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL)
+            return
+        }
         guard !container.request.networks.isEmpty, let sync = container.sync else { return }
         do throws(Failure) {
             try networking?.attach(container.name, container.request, pid: pid)
@@ -174,6 +179,9 @@ extension ProjectController {
         failStart(
             of: container,
             Failure("cannot start container \"\(container.name)\"", SyscallError("clone3", errno, what)))
+        let waiting = container.onExited
+        container.onExited = []
+        for told in waiting { told() }
     }
 
     // MARK: What the child says
@@ -234,14 +242,16 @@ extension ProjectController {
         container.program = nil
         container.phase = .running
         container.runningSince = monotonicNanoseconds()
+        let stopRequested = container.status.stopRequested
         container.status = statusOfStart(container)
+        container.status.stopRequested = stopRequested
         do throws(Failure) {
             try publish(container)
             try container.saveStatus()
             startHealth(of: container)
             told(nil)
         } catch {
-            container.status.stopRequested = true
+            if !container.startedByPolicy { container.status.stopRequested = true }
             if let pidfd = container.pidfd { _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL) }
             told(error)
         }
@@ -260,10 +270,11 @@ extension ProjectController {
     }
 
     /// Tells whoever waits; the process itself is dealt with when its exit comes.
-    private func failStart(of container: Container, _ failure: Failure) {
+    func failStart(of container: Container, _ failure: Failure) {
         guard let told = container.onStarted else { return }
         container.onStarted = nil
-        container.status.stopRequested = true
+        // A start that was asked for and failed is reported, not tried again.
+        if !container.startedByPolicy { container.status.stopRequested = true }
         told(inService(container, failure))
     }
 
@@ -320,17 +331,12 @@ extension ProjectController {
     /// What is still in the pipes goes to the log, then they are closed.
     func closeStreams(of container: Container) {
         for pump in container.pumps {
-            _ = try? pump.pump()
+            // A pipe holds at most 1 MiB; what a process left behind still writes is not waited for.
+            _ = try? pump.pump(pieces: 64)
             loop.unwatch(pump.descriptor)
         }
         container.pumps = []
         container.terminal = nil
-    }
-
-    /// Output a container left while no controller lived.
-    func collectOutput(of container: Container) {
-        openStreams(of: container)
-        closeStreams(of: container)
     }
 
     // MARK: Files and ports
@@ -352,9 +358,22 @@ extension ProjectController {
 
     private func reservePorts(of container: Container, _ networking: ProjectNetworking) throws(Failure) {
         releasePorts(of: container)
+        let before = Set(container.status.ports.map(\.hostPort))
         var shown: [PublishedPortStatus] = []
         for port in container.request.ports {
-            let reserved = try networking.reserve(port, service: container.reference.service)
+            var looks = port.published.map { !before.isDisjoint(with: $0) } ?? false ? 50 : 0
+            let reserved: ReservedPort
+            while true {
+                do throws(Failure) {
+                    reserved = try networking.reserve(port, service: container.reference.service)
+                    break
+                } catch {
+                    // Given back a moment ago: the keeper's copy of the socket is closed when it comes to it.
+                    guard looks > 0 else { throw error }
+                    looks -= 1
+                    usleep(1000)
+                }
+            }
             container.reservations.append(reserved.socket)
             try? keeper.hold(reserved.socket.raw, as: "port:\(container.name):\(reserved.port)")
             shown.append(

@@ -39,9 +39,10 @@ final class LogPump {
 
     var descriptor: Int32 { source.raw }
 
-    /// Moves what is there; false when the stream has ended (only a terminal's does).
-    func pump() throws(SyscallError) -> Bool {
-        while true {
+    /// Moves what is there, at most so many pieces of up to 1 MiB: one that never stops writing must not keep the loop
+    /// from everything else. False when the stream has ended (only a terminal's does).
+    func pump(pieces: Int = 4) throws(SyscallError) -> Bool {
+        for _ in 0..<pieces {
             try openSegment()
             guard let file else { return false }
             var moved = 0
@@ -58,6 +59,7 @@ final class LogPump {
             offset += Int64(moved)
             if offset >= segmentSize { try rotate() }
         }
+        return true
     }
 
     private func spliceOnce(to file: Int32) throws(SyscallError) -> Int {

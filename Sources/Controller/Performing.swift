@@ -26,6 +26,7 @@ extension ProjectController {
         case .createVolume(let request):
             finish(index, run) { () throws(Failure) in try volumes.ensure(request, project: place.project) }
         case .removeVolume(let name):
+            filledVolumes = []
             finish(index, run) { () throws(Failure) in try volumes.remove(name) }
         case .createContainer(let reference, _):
             finish(index, run) { () throws(Failure) in try create(reference, run) }
@@ -45,7 +46,7 @@ extension ProjectController {
         case .removeContainer(let reference):
             finish(index, run) { () throws(Failure) in try remove(reference.name) }
         case .killContainer(let reference, let signal):
-            finish(index, run) { () throws(Failure) in try kill(reference.name, signal) }
+            finish(index, run) { () throws(Failure) in try sendSignal(signal, to: reference.name) }
         case .awaitCondition:
             checkAwaited()
         }
@@ -68,17 +69,16 @@ extension ProjectController {
                 "cannot create container \"\(reference.name)\"", cause: "its service is not declared")
         }
         let directories = directories(of: reference.name)
-        try removeLeftovers(of: reference.name)
+        if exists(directories.state) || exists(directories.run) { try removeLeftovers(of: reference.name) }
         let container = Container(
             reference: reference, service: service, createdAt: realtimeNanoseconds(),
             directories: directories, bootID: bootID)
         do throws(SyscallError) {
             try ensureDirectory(directories.state, mode: 0o700)
             try ensureDirectory(directories.run, mode: 0o700)
-            for (index, mount) in service.container.mounts.enumerated() {
+            for mount in service.container.mounts {
                 if case .anonymous(let number) = mount.source {
                     try ensureDirectory("\(directories.anonymousVolumes)/\(number)")
-                    _ = index
                 }
             }
         } catch {
@@ -110,6 +110,9 @@ extension ProjectController {
         for mount in container.request.mounts where mount.copyFromImage && mount.subpath == nil {
             switch mount.source {
             case .volume(let name):
+                // Many containers may share it: after one look it has its first content, or keeps what it had.
+                guard filledVolumes.insert("\(name) \(container.request.image.id) \(mount.target)").inserted
+                else { continue }
                 try copyUp(
                     from: container.request.image.layers, path: mount.target,
                     into: volumes.dataDirectory(name))
@@ -154,13 +157,17 @@ extension ProjectController {
         if let failure = Failure.collect(failures) { throw failure }
     }
 
-    private func kill(_ name: String, _ signal: String) throws(Failure) {
+    func sendSignal(_ signal: String, to name: String) throws(Failure) {
         guard let container = containers[name], let pidfd = container.pidfd, container.isLive else { return }
         guard let number = signalNumber(signal).map(Int32.init) else {
             throw Failure("there is no signal \"\(signal)\"")
         }
         // As Docker: a container killed by hand is not started again by its policy.
-        if number == SIGKILL { container.status.stopRequested = true }
+        let stops = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
+        if number == SIGKILL || number == stops {
+            container.status.stopRequested = true
+            try? container.saveStatus()
+        }
         do throws(SyscallError) {
             try retrying("pidfd_send_signal", name) { linux_pidfd_send_signal(pidfd.raw, number) }
         } catch {
@@ -274,7 +281,10 @@ extension ProjectController {
         let names = options.services
         waitingForReady = { [self] in
             for container in containers.values.sorted(by: { $0.name < $1.name })
-            where names.isEmpty || names.contains(container.reference.service) {
+            where names.isEmpty
+                ? desired?.services[container.reference.service] != nil
+                : names.contains(container.reference.service)
+            {
                 if container.phase == .exited, container.restartTimer == nil {
                     if container.status.end?.code == 0 { continue }
                     return .some(Failure("container \"\(container.name)\" \(endText(container))"))

@@ -97,7 +97,8 @@ final class PlanRun {
 
     private func release(_ index: Int) {
         missing[index] -= 1
-        if missing[index] == 0 { ready.insert(index, at: 0) }
+        // Depth first: a container that was created is started next, so that its child works while others are created.
+        if missing[index] == 0 { ready.append(index) }
     }
 
     /// Starts nothing more; what runs comes to its end.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ProjectController: the state of the one project, how it is found again after a controller died, and the loop that
-// everything hangs on. What is done with it stands in the files beside: requests, runs of plans, launching, ending.
+// ProjectController: the state of the one project and the loop that everything hangs on. What is done with it stands in
+// the files beside: adoption after a controller died, requests, runs of plans, launching, ending.
 
 internal import Basics
 internal import Cgroups
@@ -52,15 +52,13 @@ final class ProjectController {
     /// The whole project goes: links are removed together, once.
     var takingDown = false
     var runOwner: ClientConnection?
+    var restTimer: EventLoop.Timer?
     /// `up --wait`: nil while it must wait, else how it ended.
     var waitingForReady: (() -> Failure??)?
     var readyEnd: ((Failure?) -> Void)?
     let volumes: VolumeStore
-
-    // What the keeper tells a new controller of the one before.
-    private var heldBefore: [String: SharedFD] = [:]
-    private var childrenBefore: [String: (id: UInt32, pid: Int32, pidfd: SharedFD)] = [:]
-    private var exitsBefore: [String: (end: ProcessEnd, at: Int64)] = [:]
+    /// Volumes that were offered an image's content since this controller began, by volume, image and path.
+    var filledVolumes: Set<String> = []
 
     init(place: ProjectPlace, keeper: KeeperChannel, listener: SharedFD, generation: Int) throws(Failure) {
         self.place = place
@@ -83,12 +81,14 @@ final class ProjectController {
 
     /// Serves until the project is down.
     func serve() throws(Failure) {
+        recordKeeper(place)
+        let replay: Replay
         do throws(SyscallError) {
-            try readReplay()
+            replay = try Replay(keeper)
         } catch {
             throw Failure("cannot take over from the controller before", error)
         }
-        try adopt()
+        try adopt(replay)
         do throws(SyscallError) {
             try loop.watch(keeper.descriptor) { [unowned self] _ in keeperSpoke() }
             try setNonBlocking(listener.raw)
@@ -97,105 +97,6 @@ final class ProjectController {
         } catch {
             throw Failure("the event loop failed", error)
         }
-    }
-
-    /// What was kept over the death of the controller before; nothing at a first start.
-    private func readReplay() throws(SyscallError) {
-        while let event = try keeper.receive() {
-            switch event {
-            case .ready: return
-            case .held(let name, let fd): heldBefore[name] = fd
-            case .child(let id, let pid, let name, let pidfd, _):
-                nextChild = max(nextChild, id + 1)
-                childrenBefore[name] = (id, pid, pidfd)
-            case .exited(_, _, let end, let name, let at): exitsBefore[name] = (end, at)
-            case .launched, .refused: break
-            }
-        }
-        throw SyscallError("recvmsg", .brokenPipe, "the keeper's socket")
-    }
-
-    // MARK: Adoption
-
-    /// Reads the records and joins them with what still runs.
-    private func adopt() throws(Failure) {
-        if let bytes = try? readFile(place.directory + "/project.json") {
-            desiredBytes = bytes
-            desired = try? JSONDecoder().decode(DesiredState.self, from: Data(bytes))
-        }
-        let directory = place.directory + "/containers"
-        let names = (try? directoryEntries(directory)) ?? []
-        if names.isEmpty && desired == nil { return }
-        loadContents()
-        let networking = try ensureNetworking()
-        for name in desired?.networks.keys.sorted() ?? [] { try networking.adopt(name) }
-        for name in names { try adoptContainer(name, networking) }
-        for (name, child) in childrenBefore where !name.hasPrefix("c:") {
-            // A probe or exec whose client went with the controller before: nobody waits for it.
-            if exitsBefore[name] != nil { try? keeper.release(id: child.id) }
-        }
-        heldBefore = [:]
-        childrenBefore = [:]
-        exitsBefore = [:]
-    }
-
-    private func adoptContainer(_ name: String, _ networking: ProjectNetworking) throws(Failure) {
-        let directories = directories(of: name)
-        guard let record = try readRecord(ContainerRecord.self, directories.record) else {
-            // Its creation was interrupted before it had a record: nothing of it is anybody's.
-            try removeLeftovers(of: name)
-            return
-        }
-        let reference = ContainerReference(name: name, service: record.service.name, index: record.index)
-        let container = Container(
-            reference: reference, service: record.service, createdAt: record.createdAt,
-            directories: directories,
-            bootID: bootID)
-        containers[name] = container
-        if let status = try readRecord(ContainerStatusRecord.self, directories.run + "/status.json"),
-            status.bootID == bootID
-        {
-            container.status = status
-            if status.startedAt != nil { container.phase = .exited }
-        }
-        networking.remember(name, addresses: container.status.addresses)
-        let key = "c:" + name
-        if let child = childrenBefore[key], exitsBefore[key] == nil {
-            container.childID = child.id
-            container.pid = child.pid
-            container.pidfd = child.pidfd
-            launching[child.id] = container
-            if container.status.pid == child.pid {
-                adoptRunning(container)
-            } else {
-                // Its launch was not finished; it ends by itself, since nobody answers on its socket any more.
-                container.phase = .launching
-            }
-        } else if let exit = exitsBefore[key], let child = childrenBefore[key] {
-            container.childID = child.id
-            container.status.end = exit.end
-            container.status.finishedAt = exit.at / 1
-            container.phase = .exited
-            collectOutput(of: container)
-            try? keeper.release(id: child.id)
-            try? container.saveStatus()
-            superviseExit(container)
-        }
-    }
-
-    private func adoptRunning(_ container: Container) {
-        container.phase = .running
-        container.runningSince = monotonicNanoseconds()
-        for (name, fd) in heldBefore.sorted(by: { $0.key < $1.key }) {
-            if name == "dns-udp:" + container.name || name == "dns-tcp:" + container.name {
-                container.nameSockets.append(fd)
-            }
-            if name == "tty:" + container.name { container.terminal = fd }
-            if name.hasPrefix("port:\(container.name):") { container.reservations.append(fd) }
-        }
-        openStreams(of: container)
-        serveNames(of: container)
-        startHealth(of: container)
     }
 
     func directories(of name: String) -> ContainerDirectories {
@@ -231,7 +132,7 @@ final class ProjectController {
         }
     }
 
-    private func loadContents() {
+    func loadContents() {
         for name in (try? directoryEntries(contentsDirectory)) ?? [] {
             guard let digest = Digest(hex: name), let bytes = try? readFile("\(contentsDirectory)/\(name)")
             else { continue }

@@ -64,7 +64,10 @@ extension ProjectController {
         case .up(let options):
             enqueue(connection, supersedes: false) { [self] in beginUp(options, connection) }
         case .down(let options):
-            enqueue(connection, supersedes: true) { [self] in beginDown(options, connection) }
+            // A second `down` has nothing against the first.
+            enqueue(connection, supersedes: !takingDown, isDown: true) { [self] in
+                beginDown(options, connection)
+            }
         case .start(let services):
             enqueue(connection, supersedes: false) { [self] in
                 begin(connection) { () throws(Failure) in try planStart(observe(), services: services) }
@@ -82,12 +85,33 @@ extension ProjectController {
                 }
             }
         case .kill(let services, let signal):
-            enqueue(connection, supersedes: true) { [self] in
-                begin(connection, goesOn: true) { () throws(Failure) in
-                    try planKill(observe(), services: services, signal: signal)
-                }
+            do throws(Failure) {
+                try killNow(services, signal, connection)
+            } catch {
+                connection.finish(.failed(error))
             }
         }
+    }
+
+    /// Signals wait for nobody: what is at work finds its containers ended.
+    private func killNow(_ services: [String], _ signal: String, _ connection: ClientConnection)
+        throws(Failure)
+    {
+        let plan = try planKill(observe(), services: services, signal: signal)
+        connection.send(.planned(plan.nodes.map { plannedOperation($0) }))
+        var failures: [Failure] = []
+        for (index, node) in plan.nodes.enumerated() {
+            guard case .killContainer(let reference, let signal) = node.operation else { continue }
+            do throws(Failure) {
+                try sendSignal(signal, to: reference.name)
+                connection.send(.operation(index: index, .finished))
+            } catch {
+                failures.append(error)
+                connection.send(.operation(index: index, .failed))
+            }
+        }
+        connection.finish(
+            Failure.collect(failures).map { .failed($0) } ?? .done(changed: plan.changesSomething))
     }
 
     private func answer(_ connection: ClientConnection, _ body: () throws(Failure) -> Void) {
@@ -113,27 +137,50 @@ extension ProjectController {
 
     // MARK: Order
 
-    private func enqueue(_ connection: ClientConnection, supersedes: Bool, _ begin: @escaping () -> Void) {
-        guard !leaving else {
-            return connection.finish(
-                .failed(
-                    Failure("the project is being taken down", advice: "run the command again in a moment")))
-        }
+    private func enqueue(
+        _ connection: ClientConnection, supersedes: Bool, isDown: Bool = false, _ begin: @escaping () -> Void
+    ) {
+        // The client asks whoever comes after us.
+        guard !leaving else { return connection.close() }
         guard let run else { return begin() }
-        waitingRequests.append(PendingRequest(connection: connection, begin: begin))
+        waitingRequests.append(PendingRequest(connection: connection, isDown: isDown, begin: begin))
+        connection.send(.queued)
         if supersedes {
-            run.cancel(
+            endRun(
+                run,
                 Failure(
                     "the command was ended by another", cause: "the project is being stopped or taken down"))
-        } else if runOwner?.isClosed ?? true {
-            run.cancel(Failure("the command's client is gone"))
+        } else if runOwner?.isClosed ?? true, !takingDown {
+            endRun(run, Failure("the command's client is gone"))
         }
+    }
+
+    private func endRun(_ run: PlanRun, _ reason: Failure) {
+        // Its plan may be done and only readiness waited for.
+        if let readyEnd { readyEnd(reason) } else { run.cancel(reason) }
     }
 
     func runEnded() {
         run = nil
         runOwner = nil
-        if !waitingRequests.isEmpty, !leaving { waitingRequests.removeFirst().begin() }
+        scheduleRest()
+        guard !leaving else { return }
+        while !waitingRequests.isEmpty {
+            let next = waitingRequests.removeFirst()
+            // Nobody wants it any more, and nothing of it was begun.
+            if next.connection.isClosed { continue }
+            return next.begin()
+        }
+    }
+
+    /// After a while without work, the pages it took go back: what an idle project costs is what it keeps.
+    private func scheduleRest() {
+        if let restTimer { loop.cancel(restTimer) }
+        restTimer = loop.after(.seconds(1)) { [unowned self] in
+            restTimer = nil
+            malloc_trim(0)
+            linux_release_text()
+        }
     }
 
     // MARK: Plans
@@ -319,9 +366,10 @@ extension ProjectController {
         desiredBytes = []
         leaving = true
         for pending in waitingRequests {
-            pending.connection.finish(
-                .failed(Failure("the project was taken down", advice: "run the command again")))
+            // A `down` has what it wants; others are asked of the next controller by their clients.
+            if pending.isDown { pending.connection.finish(.done(changed: false)) }
         }
+        waitingRequests = []
         try? keeper.quit()
         connection.finish(.done(changed: changed))
         loop.stop()

@@ -62,13 +62,21 @@ struct HouseRuleTests {
     func calls(file: RepositoryFile) {
         let forbidden = forbidden.filter { file.has($0.call.filter { $0 != "\n" }) }
         if forbidden.isEmpty { return }
+        let neighbours = Repository.sources.filter { $0.target == file.target }
+        let own = forbidden.map(\.call).filter { call in
+            neighbours.contains { $0.has("func \(call.dropLast())<") || $0.has("func \(call)") }
+        }
         for (number, line) in file.lines.enumerated() {
             let code = code(in: line) + "\n"
             for rule in forbidden where code.contains(rule.call) {
                 if rule.allowedIn.contains(where: file.path.hasPrefix) { continue }
                 let before = code.firstRange(of: rule.call).flatMap { code[..<$0.lowerBound].last }
-                // `filesystem(` is not `system(`.
-                if let before, let first = rule.call.first, first.isLetter, before.isLetter || before == "_" {
+                // Neither `filesystem(` nor `.system(` is `system(`.
+                // Nor is the declaration of a case of that name, nor a call of the target's own function.
+                if code.contains("case \(rule.call)") || own.contains(rule.call) { continue }
+                if let before, let first = rule.call.first, first.isLetter,
+                    before.isLetter || "_.".contains(before)
+                {
                     continue
                 }
                 Issue.record("\(file.path):\(number + 1): \(rule.call.filter { $0 != "\n" }): \(rule.reason)")

@@ -63,7 +63,7 @@ private let layers: [String: Layer] = [
         [
             "Basics", "Kernel", "CLinux", "CLaunch", "ContainerModel", "Planning", "LaunchPlanning",
             "Records",
-            "Cgroups", "Networking", "Volumes", "ContainerRuntime",
+            "Cgroups", "Netlink", "Networking", "Volumes", "ContainerRuntime",
         ]),
 
     "Commands": Layer(

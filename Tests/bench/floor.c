@@ -170,20 +170,31 @@ static void make_veth(int s, int bridge, int number, pid_t peer) {
     must(s, &q, "veth");
 }
 
-// ---- cgroups: `coveyfloor/K` in v2 or in three v1 hierarchies
+// ---- cgroups: `coveyfloor-ID/K` in v2 or in three v1 hierarchies; ID is the work directory's, so that two runs at
+// once do not meet
 
 static int unified(void) {
     struct statfs f;
     return statfs("/sys/fs/cgroup", &f) == 0 && f.f_type == CGROUP2_SUPER_MAGIC;
 }
+static unsigned long work_id;
+static void know_work(const char *work) {
+    struct stat status;
+    if (stat(work, &status)) die(work);
+    work_id = status.st_ino;
+}
 static int cgroup_path(char *to, size_t size, int v2, int controller, int number, const char *file) {
-    int n = snprintf(to, size, "/sys/fs/cgroup%s%s/coveyfloor", v2 ? "" : "/", v2 ? "" : controllers[controller]);
+    int n = snprintf(to, size, "/sys/fs/cgroup%s%s/coveyfloor-%lu", v2 ? "" : "/",
+                     v2 ? "" : controllers[controller], work_id);
     if (number >= 0) n += snprintf(to + n, size - n, "/%d", number);
     return n + snprintf(to + n, size - n, "%s%s", *file ? "/" : "", file);
 }
 static void remove_cgroup(const char *path) {
     // A group counts as busy until the last zombie in it has been let go: for as short as that, again.
-    while (rmdir(path) && errno == EBUSY) usleep(50);
+    for (int tries = 0; rmdir(path) && tries < 40000; tries++) {
+        if (errno != EBUSY) die(path);
+        usleep(50);
+    }
 }
 
 // ---- one container's own side
@@ -250,6 +261,7 @@ static int up(int count, const char *rootfs, const char *work) {
     pid_t pids[MOST];
     int v2 = unified(), all_execed[2], s = open_netlink();
     makedir(work);
+    know_work(work);
     int bridge = make_bridge(s);
     for (int c = 0; c < (v2 ? 1 : 3); c++) {
         cgroup_path(path, sizeof path, v2, c, -1, "");
@@ -303,6 +315,7 @@ static int down(const char *work) {
     char path[300];
     struct pollfd ends[MOST];
     int count = 0, left, pid, v2 = unified();
+    know_work(work);
     snprintf(path, sizeof path, "%s/pids", work);
     FILE *f = fopen(path, "r");
     if (!f) die(path);
@@ -312,11 +325,15 @@ static int down(const char *work) {
     }
     fclose(f);
     for (left = count; left > 0;) {
-        if (poll(ends, count, -1) < 0) die("poll");
+        int ready = poll(ends, count, 20);
+        if (ready < 0) die("poll");
         left = 0;
         for (int k = 0; k < count; k++) {
             if (ends[k].fd >= 0 && ends[k].revents) close(ends[k].fd), ends[k].fd = -1;
             left += ends[k].fd >= 0;
+            // The first of a pid namespace does not get a signal it has no handler for yet (pid_namespaces(7)): a
+            // shell that has only just been exec'ed is asked again.
+            if (ready == 0 && ends[k].fd >= 0) syscall(SYS_pidfd_send_signal, ends[k].fd, SIGTERM, 0, 0);
         }
     }
     int s = open_netlink(), group = GROUP;

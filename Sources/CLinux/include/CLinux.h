@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/openat2.h>
@@ -47,6 +48,7 @@
 #include <unistd.h>
 #include "CLinuxNetwork.h"
 #include "linux_bpf.h"
+#include "pages.h"
 #include "threads.h"
 #include "process.h"
 
