@@ -299,7 +299,7 @@ extension ProjectController {
         } catch {
             log("\(error)")
         }
-        for _ in 0..<200 where !own.isEmpty { poll(nil, 0, 5) }
+        for _ in 0..<200 where !own.isEmpty { pauseBetweenLooks(.milliseconds(5)) }
     }
 }
 

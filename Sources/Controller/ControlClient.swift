@@ -76,7 +76,7 @@ public final class ControlClient {
             if try isAnswered(request, blobs, descriptors, deadline) { return }
             // It left or died before it said a word: nothing was begun.
             guard lastRequest != nil, let reopen, monotonicNanoseconds() < deadline else { return }
-            usleep(20_000)
+            pauseBetweenLooks(.milliseconds(20))
             guard let other = try reopen() else {
                 isGone = true
                 return

@@ -371,7 +371,7 @@ extension ProjectController {
                     // Given back a moment ago: the keeper's copy of the socket is closed when it comes to it.
                     guard looks > 0 else { throw error }
                     looks -= 1
-                    usleep(1000)
+                    pauseBetweenLooks(.milliseconds(1))
                 }
             }
             container.reservations.append(reserved.socket)

@@ -48,11 +48,11 @@
 #include <unistd.h>
 #include "CLinuxNetwork.h"
 #include "linux_bpf.h"
-#include "pages.h"
-#include "threads.h"
-#include "process.h"
+#include "linux_pages.h"
+#include "linux_threads.h"
+#include "linux_process.h"
 
-#include "fsmount.h"
+#include "linux_fsmount.h"
 
 static inline int linux_errno(void) { return errno; }
 
