@@ -49,26 +49,32 @@ struct LaunchProgramTests {
 
     @Test("an exec closes all else before it joins, joins, clones once more and runs")
     func exec() {
-        #expect(
-            words(execExample()).joined(separator: " ")
-                == "dumpable reset-signals setsid write close-others join clone setsid duplicate duplicate duplicate "
-                + "chdir umask bounding groups identity capabilities close-on-exec exec")
+        let expected = """
+            dumpable reset-signals setsid write close-others join clone setsid duplicate duplicate duplicate chdir
+            umask bounding groups identity capabilities close-on-exec exec
+            """
+        #expect(words(execExample()) == list(expected))
     }
 
     @Test("a container's program ends in the order security asks for, and tells no value of its environment")
     func container() {
         let program = containerExample()
-        #expect(
-            words(program).joined(separator: " ")
-                == "reset-signals setsid write propagation fsmount attach-host fsmount attach fsmount attach "
-                + "mknod mknod mknod mknod mknod mknod mkdir mkdir mkdir "
-                + "symlink symlink symlink symlink symlink symlink "
-                + "fsmount attach fsmount attach fsmount attach fsmount attach fsmount attach write write hostname "
-                + "ensure-directory fsmount open read-only read-only read-only read-only read-only "
-                + "mask mask mask mask mask mask mask mask mask mask mask mask duplicate duplicate duplicate "
-                + "pivot-root chdir umask bounding groups identity capabilities close-on-exec exec")
+        let expected = """
+            reset-signals setsid write propagation fsmount attach-host fsmount attach fsmount attach
+            mknod mknod mknod mknod mknod mknod mkdir mkdir mkdir symlink symlink symlink symlink symlink symlink
+            fsmount attach fsmount attach fsmount attach fsmount attach fsmount attach write write hostname
+            ensure-directory fsmount open read-only read-only read-only read-only read-only
+            mask mask mask mask mask mask mask mask mask mask mask mask
+            duplicate duplicate duplicate pivot-root chdir umask bounding groups identity capabilities
+            close-on-exec exec
+            """
+        #expect(words(program) == list(expected))
         #expect(!program.description.contains("secret"))
         #expect(program.description.contains("\"KEY=…\""))
+    }
+
+    private func list(_ text: String) -> [String] {
+        text.split { $0 == " " || $0 == "\n" }.map(String.init)
     }
 
     @Test("what the planner writes is verified", arguments: [containerExample(), execExample()])
