@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The log pump on real pipes: what is written, where it is indexed, when a segment ends, and that it comes back from a
+// writer that never does.
+
+import Glibc
+import Kernel
+import Testing
+
+@testable private import Controller
+
+/// A log directory; gone with the value.
+private final class Logs {
+    let path = "/tmp/covey-logs-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+    init() throws { try ensureDirectory(path) }
+    deinit { try? removeTree(path) }
+
+    func segment(_ number: Int) throws -> [UInt8] { try readFile("\(path)/stdout.\(number)") }
+    func exists(_ number: Int) -> Bool { Kernel.exists("\(path)/stdout.\(number)") }
+
+    /// The index's records.
+    func index(_ number: Int) throws -> [(offset: Int64, time: Int64)] {
+        let bytes = try readFile("\(path)/stdout.\(number).idx")
+        return stride(from: 0, to: bytes.count - 15, by: 16).map { at in
+            bytes.withUnsafeBytes {
+                (
+                    $0.loadUnaligned(fromByteOffset: at, as: Int64.self),
+                    $0.loadUnaligned(fromByteOffset: at + 8, as: Int64.self)
+                )
+            }
+        }
+    }
+}
+
+/// A pipe and the pump at its end.
+private final class Line {
+    let writer: SharedFD
+    let pump: LogPump
+
+    init(_ logs: String) throws {
+        let pipe = try makePipe()
+        writer = SharedFD(try pipe.second.duplicate())
+        let reader = SharedFD(try pipe.first.duplicate())
+        try setNonBlocking(reader.raw)
+        _ = fcntl(writer.raw, F_SETPIPE_SZ, 1 << 20)
+        pump = try LogPump(source: reader, directory: logs, stream: "stdout")
+    }
+
+    func say(_ text: String) throws {
+        try writeAll(writer.raw, text.utf8)
+        _ = try pump.pump()
+    }
+}
+
+@Suite("a stream on its way to its log")
+struct LogPumpTests {
+    @Test("bytes are in the segment, and the index has the offset and time of each arrival")
+    func index() throws {
+        let logs = try Logs()
+        let line = try Line(logs.path)
+        let before = realtimeNanoseconds()
+        for text in ["one\n", "tw", "o\n"] { try line.say(text) }
+        #expect(String(decoding: try logs.segment(0), as: UTF8.self) == "one\ntwo\n")
+        let index = try logs.index(0)
+        #expect(index.map(\.offset) == [0, 4, 6])
+        #expect(index.allSatisfy { $0.time >= before } && index.map(\.time) == index.map(\.time).sorted())
+    }
+
+    @Test("another pump goes on where the first one was lost, a torn index record is dropped")
+    func continued() throws {
+        let logs = try Logs()
+        try Line(logs.path).say("one\n")
+        let torn = try openFile("\(logs.path)/stdout.0.idx", flags: O_WRONLY | O_APPEND)
+        try writeAll(torn.raw, [1, 2, 3])
+        try Line(logs.path).say("two\n")
+        #expect(String(decoding: try logs.segment(0), as: UTF8.self) == "one\ntwo\n")
+        #expect(try logs.index(0).map(\.offset) == [0, 4])
+    }
+
+    @Test("a full segment is followed by the next; only the last four stay")
+    func rotation() throws {
+        let logs = try Logs()
+        let line = try Line(logs.path)
+        let piece = String(repeating: "0123456789abcde\n", count: 1 << 15)
+        // 5 segments of 16 MiB and a bit.
+        for _ in 0..<(32 * 5 + 1) { try line.say(piece) }
+        #expect([0, 1, 2, 3, 4, 5].map { logs.exists($0) } == [false, false, true, true, true, true])
+        #expect(try logs.segment(2).count == 16 << 20)
+        #expect(try logs.segment(5).count == 1 << 19)
+        #expect(try logs.index(5).first?.offset == 0)
+    }
+
+    @Test("a writer that never stops does not keep the pump")
+    func endless() throws {
+        let logs = try Logs()
+        let zero = SharedFD(try openFile("/dev/zero"))
+        let pump = try LogPump(source: zero, directory: logs.path, stream: "stdout", isTerminal: true)
+        #expect(try pump.pump())
+        #expect(try pump.pump(pieces: 2))
+        #expect(try logs.index(0).count == 6)
+    }
+}
