@@ -77,7 +77,7 @@ private func writeLog(_ directory: String, _ name: String, _ time: Int64, _ text
                 try runCovey(["-p", "p", "start"], in: directory)
             }
             #expect(ran.code == 1)
-            #expect(ran.errors.hasPrefix("error: lost the controller of project \"p\""))
+            #expect(ran.errors.hasPrefix("error: the controller of project \"p\" does not answer"))
         }
     }
 
