@@ -102,12 +102,13 @@ struct CacheTests {
         #expect(try sandbox.build(Self.dockerfile) { $0.noCache = true }.stepsRun == 5)
     }
 
-    @Test("a step whose layer is gone, or whose record is torn, runs again")
+    @Test("a step whose layer is gone gets it back from its blob; one whose record is torn runs again")
     func lostLayer() throws {
         let sandbox = try BuildSandbox("a = 1")
         _ = try sandbox.build("FROM scratch\nCOPY a /")
         try removeTree("\(sandbox.root)/layers")
-        #expect(try sandbox.build("FROM scratch\nCOPY a /").stepsRun == 1)
+        #expect(try sandbox.build("FROM scratch\nCOPY a /").stepsRun == 0)
+        #expect(try sandbox.tree() == "f 644 0:0 a = 1")
         for name in try directoryEntries("\(sandbox.root)/buildcache/steps") {
             try writeFile("\(sandbox.root)/buildcache/steps/\(name)", "2026".utf8)
         }
