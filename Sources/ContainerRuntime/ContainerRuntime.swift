@@ -17,7 +17,8 @@ public struct ContainerDirectories: Sendable {
 
     public var upper: String { state + "/upper" }
     public var work: String { state + "/work" }
-    public var mountPoint: String { state + "/root" }
+    /// The root is mounted over the directory itself, in the container's mount namespace alone.
+    public var mountPoint: String { state }
     public var log: String { state + "/log" }
     /// Volumes of this container alone.
     public var anonymousVolumes: String { state + "/volumes" }

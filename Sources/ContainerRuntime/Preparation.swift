@@ -76,7 +76,7 @@ public func prepareContainer(
 private func makeDirectories(_ directories: ContainerDirectories, topLayer: String?) throws(SyscallError) {
     try ensureDirectory(directories.state, mode: 0o700)
     try ensureDirectory(directories.run, mode: 0o700)
-    for path in [directories.work, directories.mountPoint, directories.log] {
+    for path in [directories.work, directories.log] {
         try ensureDirectory(path, mode: 0o700)
     }
     if exists(directories.upper) { return }

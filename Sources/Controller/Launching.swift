@@ -67,6 +67,9 @@ extension ProjectController {
         setup.hostsText = hostsFile(of: container, networking)
         setup.resolvText = resolvFile(of: container)
         var prepared = try prepareContainer(setup, host: host, filters: &filters)
+        let base = "\(place.root)/base"
+        try naming("cannot make the base layer") { () throws(SyscallError) in try ensureBaseLayer(base) }
+        prepared.lowers.append(base)
         // A cgroup that was once killed as a whole kills whatever is cloned into it: kill_seq is compared with the
         // parent's cgroup's (cgroup_css_set_fork, seen in Linux 6.18). A new start gets a new cgroup. One that runs keeps
         // it: here its program is only shown.

@@ -17,12 +17,14 @@ fi
 ip link set lo up
 export COVEY_NAMESPACES=caller
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/covey-bench.XXXXXX")
-export COVEY_ROOT=$work/root COVEY_RUN=$work/run
+# The run directory is on a tmpfs, as /run is wherever systemd or a distribution's init set a machine up.
+run=$(mktemp -d "$([ "$(stat -fc %T /dev/shm 2>/dev/null)" = tmpfs ] && echo /dev/shm || echo "$work")/covey-bench.XXXXXX")
+export COVEY_ROOT=$work/root COVEY_RUN=$run
 finish() {
     for file in "$work"/*.yaml "${extra_file:-}"; do
         [ -f "$file" ] && "$covey" -f "$file" down -v --timeout 1 >/dev/null 2>&1 || true
     done
-    rm -rf --one-file-system "$work"
+    rm -rf --one-file-system "$work" "$run"
 }
 trap finish EXIT
 mkdir -p "$COVEY_ROOT" "$COVEY_RUN" "$work/rootfs"/{bin,dev,etc,proc,sys,tmp,data}
