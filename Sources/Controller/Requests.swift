@@ -27,6 +27,7 @@ extension ProjectController {
     private func forget(_ connection: ClientConnection) {
         loop.unwatch(connection.descriptor)
         watchers.remove(connection.descriptor)
+        scheduleRest()
         // Kept alive until the handlers of this round are through.
         loop.soon { [self] in
             connections[connection.descriptor] = nil
