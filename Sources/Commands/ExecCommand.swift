@@ -31,6 +31,11 @@ func runExec(_ session: Session) throws(Failure) -> Int32 {
         options.environment.append("TERM=\(kind)")
     }
 
+    if options.terminal, let size = windowSize(of: output) {
+        options.rows = Int(size.rows)
+        options.columns = Int(size.columns)
+    }
+
     let client = try session.runningController()
     let place = try session.place()
     try client.send(

@@ -17,8 +17,9 @@ public struct ContainerDirectories: Sendable {
 
     public var upper: String { state + "/upper" }
     public var work: String { state + "/work" }
-    /// The root is mounted over the directory itself, in the container's mount namespace alone.
-    public var mountPoint: String { state }
+    /// The root is mounted over the log's directory, in the container's mount namespace alone: nothing there needs the
+    /// log, and a directory of its own would be one inode more for each container.
+    public var mountPoint: String { log }
     public var log: String { state + "/log" }
     /// Volumes of this container alone.
     public var anonymousVolumes: String { state + "/volumes" }

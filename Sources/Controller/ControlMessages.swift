@@ -62,6 +62,9 @@ public struct ExecOptions: Codable, Sendable {
     public var user: String?
     public var workingDirectory: String?
     public var terminal = false
+    /// Of the terminal, from its first moment on.
+    public var rows = 24
+    public var columns = 80
     public init(service: String, arguments: [String]) {
         self.service = service
         self.arguments = arguments

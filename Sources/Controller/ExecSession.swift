@@ -126,6 +126,8 @@ extension ProjectController {
         exec.noNewPrivileges = request.noNewPrivileges
         exec.ulimits = request.ulimits
         exec.terminal = options.terminal
+        exec.rows = options.rows
+        exec.columns = options.columns
         let own = cgroup.container(container.name)
         exec.cgroupTaskFiles = own.taskFiles
         let program = execProgram(for: exec, intoCgroup: own.cloneInto != nil)

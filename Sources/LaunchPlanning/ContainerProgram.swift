@@ -288,10 +288,12 @@ extension LaunchProgram {
     }
 
     /// A terminal of the container's own /dev/pts as streams, controlling terminal and console; its master goes up.
-    mutating func addTerminal(in root: Slot, console: Bool = true) {
+    mutating func addTerminal(in root: Slot, console: Bool = true, rows: Int = 24, columns: Int = 80) {
         let master = newSlot()
         let slave = newSlot()
-        add(L_PTY, "opening a terminal", slots: [master, root, slave], numbers: [24, 80])
+        add(
+            L_PTY, "opening a terminal", slots: [master, root, slave],
+            numbers: [UInt64(clamping: rows), UInt64(clamping: columns)])
         if console {
             let tree = newSlot()
             add(L_OPEN_TREE, "mounting /dev/console", slots: [tree, slave])

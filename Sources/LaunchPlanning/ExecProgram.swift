@@ -29,6 +29,8 @@ public struct ExecRequest: Sendable {
     public var workingDirectory: String
     public var identity: ProcessIdentity
     public var terminal: Bool
+    public var rows: Int
+    public var columns: Int
     public var capabilities: UInt64
     public var seccomp: [UInt8]
     public var noNewPrivileges: Bool
@@ -41,6 +43,8 @@ public struct ExecRequest: Sendable {
         self.workingDirectory = workingDirectory
         identity = .root
         terminal = false
+        rows = 24
+        columns = 80
         capabilities = 0
         seccomp = []
         noNewPrivileges = false
@@ -65,7 +69,7 @@ public func execProgram(for request: ExecRequest, intoCgroup: Bool) -> LaunchPro
         let root = program.newSlot()
         let directory: UInt64 = 0o200000 | 0o1000_0000  // O_DIRECTORY | O_PATH
         program.add(L_OPEN, "opening a terminal", slots: [root], texts: ["/"], numbers: [directory, 0, 0])
-        program.addTerminal(in: root, console: false)
+        program.addTerminal(in: root, console: false, rows: request.rows, columns: request.columns)
     } else {
         for (number, slot) in [ExecSlots.standardInput, ExecSlots.standardOutput, ExecSlots.standardError]
             .enumerated()
