@@ -131,6 +131,7 @@ let package = Package(
         tests("CommandsTests", ["Commands", "Controller", "ComposeModel", "Basics", "Kernel"]),
         tests("RepositoryTests", ["Basics"]),
         .testTarget(
-            name: "Scenarios", dependencies: ["Basics", "Kernel"], exclude: ["projects"], swiftSettings: swift),
+            name: "Scenarios", dependencies: ["Basics", "Kernel"], exclude: ["projects"], swiftSettings: swift
+        ),
     ]
 )
