@@ -84,7 +84,7 @@ struct RemovalPatience {
 
     mutating func wait() -> Bool {
         guard tries < 24 else { return false }
-        usleep(min(200 << UInt32(tries), 16_000))
+        pauseBetweenLooks(.microseconds(min(200 << tries, 16_000)))
         tries += 1
         return true
     }

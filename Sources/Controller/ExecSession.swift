@@ -35,8 +35,6 @@ final class ExecSession {
         self.onEnded = onEnded
     }
 
-    func launched(_ pid: Int32) {}
-
     /// Reads what its children say.
     func spoke() {
         do throws(SyscallError) {

@@ -144,7 +144,8 @@ extension ProjectController {
     }
 
     private func launched(_ id: UInt32, _ pid: Int32, _ pidfd: SharedFD) {
-        if let session = sessions[id] { return session.launched(pid) }
+        // Of an exec this is the child that joins; the one that counts reports its own pid.
+        if sessions[id] != nil { return }
         guard let container = launching[id] else { return }
         container.pid = pid
         container.pidfd = pidfd

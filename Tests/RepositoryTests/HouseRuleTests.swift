@@ -33,7 +33,7 @@ private let forbidden: [Forbidden] = [
     Forbidden("nonisolated(unsafe)", "hides a data race from the compiler (Swift 6 migration guide)"),
     Forbidden(
         // rmdir(2) of a cgroup v1 that is busy with its last zombie: the kernel tells nobody when it no longer is.
-        "usleep(", allowedIn: ["Sources/Cgroups/CgroupDirectory.swift"],
+        "usleep(",
         "a fixed sleep is a race that has not been lost yet; wait for the event itself"),
     Forbidden(" sleep(", "a fixed sleep is a race that has not been lost yet; wait for the event itself"),
     Forbidden("String(format:", "needs Foundation; interpolate"),
