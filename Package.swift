@@ -40,7 +40,8 @@ let package = Package(
         // Formats: bytes ↔ values, pure.
         layer("YAMLTree", ["Basics", "CYAML"]),
         layer("Archives", ["Basics", "Kernel", "CLinux", "CLibraries"]),
-        layer("OCIFormats", ["Basics"]),
+        layer("JSONFormat"),
+        layer("OCIFormats", ["Basics", "JSONFormat"]),
         layer("Netlink", ["Basics"]),
         layer("DNSFormat", ["Basics"]),
         layer("SeccompCompiler", ["Basics"]),
@@ -54,12 +55,13 @@ let package = Package(
         layer("LaunchPlanning", ["Basics", "ContainerModel", "SeccompCompiler", "CLaunch"]),
 
         // Mechanisms: synchronous, on the kernel and the disk.
-        layer("Records", ["Basics", "Kernel", "CLinux"]),
+        layer("Records", ["Basics", "Kernel", "CLinux", "JSONFormat"]),
         layer(
             "Images", ["Basics", "Kernel", "CLinux", "Archives", "OCIFormats", "ContainerModel", "Records"]),
         layer("Cgroups", ["Basics", "Kernel", "CLinux", "ContainerModel"]),
         layer(
-            "Networking", ["Basics", "Kernel", "CLinux", "Netlink", "DNSFormat", "ContainerModel", "Records"]),
+            "Networking",
+            ["Basics", "Kernel", "CLinux", "Netlink", "DNSFormat", "JSONFormat", "ContainerModel", "Records"]),
         layer("Volumes", ["Basics", "Kernel", "CLinux", "ContainerModel", "Records"]),
         layer(
             "ContainerRuntime",
@@ -81,7 +83,7 @@ let package = Package(
             "Controller",
             [
                 "Basics", "Kernel", "CLinux", "CLaunch", "ContainerModel", "Planning", "LaunchPlanning",
-                "Netlink",
+                "Netlink", "JSONFormat",
                 "Records", "Cgroups",
                 "Networking", "Volumes", "ContainerRuntime",
             ]),
@@ -90,8 +92,8 @@ let package = Package(
         layer(
             "Commands",
             [
-                "Basics", "Kernel", "CLinux", "YAMLTree", "ComposeModel", "ComposeLoader", "ContainerModel",
-                "Planning",
+                "Basics", "Kernel", "CLinux", "YAMLTree", "JSONFormat", "ComposeModel", "ComposeLoader",
+                "ContainerModel", "Planning",
                 "OCIFormats", "DockerfileSyntax", "Images", "ImageBuild", "LaunchPlanning",
                 "ContainerRuntime",
                 "Records", "Volumes", "Networking", "Cgroups", "Controller",
@@ -100,12 +102,13 @@ let package = Package(
             name: "covey", dependencies: ["Commands", "CLaunch"], swiftSettings: swift,
             // Not position-independent: no start-up relocation, so the pages of the keeper, of the
             // controller it forks and of every client are the file's own and shared (docs/decisions).
-            linkerSettings: [.unsafeFlags(["-Xclang-linker", "-no-pie"], .when(configuration: .release))]),
+            linkerSettings: [.unsafeFlags(["-Xclang-linker", "-no-pie", "-Xlinker", "--no-export-dynamic"], .when(configuration: .release))]),
 
         tests("BasicsTests", ["Basics"]),
         tests("KernelTests", ["Kernel", "Basics"]),
         tests("YAMLTreeTests", ["YAMLTree", "Basics"]),
         tests("ComposeLoaderTests", ["ComposeLoader", "ComposeModel", "YAMLTree", "Basics"]),
+        tests("JSONFormatTests", ["JSONFormat"]),
         tests("ArchivesTests", ["Archives", "Basics", "Kernel"]),
         tests(
             "ImagesTests",

@@ -8,7 +8,7 @@ internal import Basics
 internal import ComposeModel
 internal import ContainerModel
 internal import Controller
-internal import FoundationEssentials
+internal import JSONFormat
 internal import Kernel
 internal import Planning
 
@@ -17,15 +17,13 @@ func desiredBlobs(_ session: Session, _ project: Project, images: [String: Lower
     -> [[UInt8]]
 {
     let lowered = try lower(project, images: images, contents: try fileContents(session, project))
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    let description: Data
+    let description: [UInt8]
     do {
-        description = try encoder.encode(lowered.desired)
+        description = try encodeJSON(lowered.desired)
     } catch {
         throw Failure("cannot write the desired state", cause: "\(error)")
     }
-    return [Array(description)] + lowered.blobs.sorted { $0.key < $1.key }.map(\.value)
+    return [description] + lowered.blobs.sorted { $0.key < $1.key }.map(\.value)
 }
 
 /// The bytes of the configs and secrets that some service uses.

@@ -3,8 +3,8 @@
 // `image ls`, `image import`, `image rm`: the store by hand.
 
 internal import Basics
-internal import FoundationEssentials
 internal import Images
+internal import JSONFormat
 internal import Kernel
 
 func runImageList(_ session: Session) throws(Failure) -> Int32 {
@@ -96,7 +96,7 @@ func layersInUse(root: String) throws(Failure) -> Set<String> {
             let bytes = try kernel("cannot read \(path)") { () throws(SyscallError) in try readFile(path) }
             do {
                 layers.formUnion(
-                    try JSONDecoder().decode(LayersRecord.self, from: Data(bytes)).service.container.image
+                    try decodeJSON(LayersRecord.self, from: bytes).service.container.image
                         .layers)
             } catch {
                 // A record that can't be read may stand on any layer.

@@ -4,7 +4,7 @@
 
 internal import Basics
 internal import Controller
-internal import FoundationEssentials
+internal import JSONFormat
 internal import Kernel
 
 func runPs(_ session: Session) throws(Failure) -> Int32 {
@@ -166,7 +166,7 @@ private struct ProjectFiles: Decodable { var files: [String]? }
 
 private func summary(_ session: Session, _ place: ProjectPlace) throws(Failure) -> ProjectSummary {
     let record = (try? readFile("\(place.directory)/project.json")) ?? []
-    let files = (try? JSONDecoder().decode(ProjectFiles.self, from: Data(record)))?.files ?? []
+    let files = (try? decodeJSON(ProjectFiles.self, from: record))?.files ?? []
     // No controller is started for a list: a project that lost its own says so.
     guard let client = try ControlClient.connect(to: place) else {
         let count = ((try? directoryEntries("\(place.directory)/containers")) ?? []).count

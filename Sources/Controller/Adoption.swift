@@ -5,11 +5,11 @@
 // what is, not what was meant.
 
 internal import Basics
-internal import Cgroups
 internal import CLinux
+internal import Cgroups
 internal import ContainerModel
 internal import ContainerRuntime
-internal import FoundationEssentials
+internal import JSONFormat
 internal import Kernel
 internal import Planning
 internal import Records
@@ -68,7 +68,7 @@ extension ProjectController {
         nextChild = replay.highestID + 1
         for id in replay.outdated { try? keeper.release(id: id) }
         if let bytes = try? readFile(place.directory + "/project.json") {
-            desired = try? JSONDecoder().decode(DesiredState.self, from: Data(bytes))
+            desired = try? decodeJSON(DesiredState.self, from: bytes)
             // What can't be read is not what a client sends, whatever its bytes.
             desiredBytes = desired == nil ? [] : bytes
         }

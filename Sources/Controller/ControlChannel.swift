@@ -4,7 +4,7 @@
 // payload. Tag 1 is JSON, tag 2 a blob. Descriptors ride on a frame's first byte.
 
 public import Basics
-internal import FoundationEssentials
+internal import JSONFormat
 public import Kernel
 
 /// One frame as it was received.
@@ -28,13 +28,13 @@ public final class ControlChannel {
     public init(_ fd: consuming OwnedFD) { self.fd = SharedFD(fd) }
 
     public func send(json value: some Encodable, descriptors: [Int32] = []) throws(Failure) {
-        let payload: Data
+        let payload: [UInt8]
         do {
-            payload = try JSONEncoder().encode(value)
+            payload = try encodeJSON(value)
         } catch {
             throw Failure("cannot write a control message", cause: "\(error)")
         }
-        try send(.json, Array(payload), descriptors: descriptors)
+        try send(.json, payload, descriptors: descriptors)
     }
 
     public func send(blob: [UInt8]) throws(Failure) { try send(.blob, blob) }
@@ -109,7 +109,7 @@ public final class ControlChannel {
         -> Value
     {
         do {
-            return try JSONDecoder().decode(type, from: Data(frame.payload))
+            return try decodeJSON(type, from: frame.payload)
         } catch {
             throw Failure(
                 "cannot understand a control message", cause: "\(error)",

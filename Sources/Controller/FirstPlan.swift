@@ -5,7 +5,7 @@
 
 public import Basics
 internal import ContainerModel
-internal import FoundationEssentials
+internal import JSONFormat
 internal import Networking
 internal import Planning
 internal import Volumes
@@ -26,10 +26,8 @@ public struct ShownPlan: Sendable {
     }
 
     init(_ plan: Plan) {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
         text = plan.description
-        json = (try? encoder.encode(plan)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        json = (try? encodeJSON(plan, indented: true)).map { String(decoding: $0, as: UTF8.self) } ?? ""
         operations = plan.nodes.count { $0.operation.changesSomething }
     }
 }
@@ -57,7 +55,7 @@ public func firstPlan(_ place: ProjectPlace, desired: [UInt8], options: UpOption
 
 func decodeDesired(_ bytes: [UInt8]) throws(Failure) -> DesiredState {
     do {
-        return try JSONDecoder().decode(DesiredState.self, from: Data(bytes))
+        return try decodeJSON(DesiredState.self, from: bytes)
     } catch {
         throw Failure("cannot understand the project that was sent", cause: "\(error)")
     }

@@ -8,7 +8,6 @@ internal import Cgroups
 internal import CLinux
 internal import ContainerModel
 internal import ContainerRuntime
-internal import FoundationEssentials
 internal import Kernel
 internal import LaunchPlanning
 internal import Networking

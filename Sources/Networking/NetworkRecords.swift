@@ -5,7 +5,7 @@
 // disk: what they speak of does not survive a reboot either.
 
 internal import Basics
-internal import FoundationEssentials
+internal import JSONFormat
 internal import Kernel
 public import Netlink
 
@@ -101,7 +101,7 @@ struct NetworkRecords {
             throw Failure("cannot read \(path)", error)
         }
         do {
-            return try JSONDecoder().decode(type, from: Data(bytes))
+            return try decodeJSON(type, from: bytes)
         } catch {
             throw Failure(
                 "cannot read \(path)", cause: "it is not a record of this version of Covey",
@@ -112,14 +112,12 @@ struct NetworkRecords {
     }
 
     private func write(_ value: some Encodable, _ path: String) throws(Failure) {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let bytes: Data
-        do { bytes = try encoder.encode(value) } catch {
+        let bytes: [UInt8]
+        do { bytes = try encodeJSON(value) } catch {
             preconditionFailure("a record always encodes")
         }
         do throws(SyscallError) {
-            try replaceFile(path, Array(bytes) + [10], mode: 0o600)
+            try replaceFile(path, bytes + [10], mode: 0o600)
         } catch {
             throw Failure("cannot write \(path)", error)
         }

@@ -4,7 +4,7 @@
 // ancestors and near enough to share types) as values; JSON in and out. No files, no network, nothing decided.
 
 public import Basics
-internal import FoundationEssentials
+internal import JSONFormat
 
 /// No honest image document is larger; reading stops there (containerd CVE-2023-25153 was its absence).
 public let documentLimit = 8 << 20
@@ -19,7 +19,7 @@ public func decodeDocument<Document: Decodable>(_ type: Document.Type, _ bytes: 
             "cannot read \(title)", cause: "it has \(bytes.count) bytes; \(documentLimit) are allowed")
     }
     do {
-        return try JSONDecoder().decode(type, from: Data(bytes))
+        return try decodeJSON(type, from: bytes)
     } catch let error as DecodingError {
         throw Failure("cannot read \(title)", cause: explain(error))
     } catch {
@@ -29,10 +29,8 @@ public func decodeDocument<Document: Decodable>(_ type: Document.Type, _ bytes: 
 
 /// Writes a document with sorted keys: equal values give equal bytes, and so equal digests.
 public func encodeDocument(_ document: some Encodable) throws(Failure) -> [UInt8] {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     do {
-        return Array(try encoder.encode(document))
+        return try encodeJSON(document)
     } catch {
         throw Failure("cannot write an image document", cause: "\(error)")
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Basics
-internal import FoundationEssentials
+internal import JSONFormat
 internal import Kernel
 
 /// Reads a record; nil when the file is missing.
@@ -15,7 +15,7 @@ public func readRecord<Record: Decodable>(_ type: Record.Type, _ path: String) t
         throw Failure("cannot read \(path)", error)
     }
     do {
-        return try JSONDecoder().decode(type, from: Data(bytes))
+        return try decodeJSON(type, from: bytes)
     } catch {
         throw Failure(
             "cannot read \(path)",
@@ -29,11 +29,9 @@ public func readRecord<Record: Decodable>(_ type: Record.Type, _ path: String) t
 public func writeRecord(_ record: some Encodable, _ path: String, mode: UInt32 = 0o600, durable: Bool = false)
     throws(Failure)
 {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let bytes: [UInt8]
     do {
-        bytes = Array(try encoder.encode(record)) + [UInt8(ascii: "\n")]
+        bytes = try encodeJSON(record) + [UInt8(ascii: "\n")]
     } catch {
         throw Failure("cannot write \(path)", cause: "\(error)")
     }

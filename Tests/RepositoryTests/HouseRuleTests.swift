@@ -18,8 +18,8 @@ private struct Forbidden {
 
 private let forbidden: [Forbidden] = [
     Forbidden(
-        "import Foundation\n",
-        "Foundation carries ICU, 40 MB, and makes every start 8-17 ms; FoundationEssentials is enough (measured)"
+        "import Foundation",
+        "Foundation carries ICU, 40 MB, and makes every start 8-17 ms; FoundationEssentials' JSON costs a third of `up` (docs/decisions/007)"
     ),
     Forbidden("system(", "spawns a shell: the product spawns no program of the host (docs/ARCHITECTURE.md)"),
     Forbidden("popen(", "spawns a shell: the product spawns no program of the host (docs/ARCHITECTURE.md)"),
