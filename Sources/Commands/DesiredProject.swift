@@ -12,11 +12,13 @@ internal import JSONFormat
 internal import Kernel
 internal import Planning
 
+/// The desired state with the contents of its configs and secrets.
+func lowered(_ session: Session, _ project: Project, images: [String: LoweredImage]) throws(Failure) -> Lowered {
+    try lower(project, images: images, contents: try fileContents(session, project))
+}
+
 /// What `up` and `plan` send: the desired state's JSON, then contents of configs and secrets in digest order.
-func desiredBlobs(_ session: Session, _ project: Project, images: [String: LoweredImage]) throws(Failure)
-    -> [[UInt8]]
-{
-    let lowered = try lower(project, images: images, contents: try fileContents(session, project))
+func desiredBlobs(_ lowered: Lowered) throws(Failure) -> [[UInt8]] {
     let description: [UInt8]
     do {
         description = try encodeJSON(lowered.desired)

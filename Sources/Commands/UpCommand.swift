@@ -43,13 +43,14 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
         progress.end()
         throw error
     }
-    let blobs = try desiredBlobs(session, project, images: images)
+    let lowered = try lowered(session, project, images: images)
     let signals = try interruptSignals()
+    // Before the description is written out: a new controller takes as long to begin.
     let client = try connectOrStart(place, session.invocation)
     let keeper = KeeperHandle(of: place)
-    try client.send(.up(options), blobs: blobs)
     let answer: Answer
     do throws(Failure) {
+        try client.send(.up(options), blobs: try desiredBlobs(lowered))
         answer = try follow(client, place, progress, signals: signals)
     } catch {
         // Refused before anything was made: the controller leaves, and what it was started with goes too.
@@ -81,7 +82,7 @@ func runPlan(_ session: Session) throws(Failure) -> Int32 {
     let progress = Progress("plan", mode: .quiet, output: session.errors)
     let wanted = withDependencies(session.arguments.operands, project)
     let images = try resolveImages(session, &project, wanted: wanted, build: false, progress)
-    let blobs = try desiredBlobs(session, project, images: images)
+    let blobs = try desiredBlobs(try lowered(session, project, images: images))
     let plan: ShownPlan
     var running = try ControlClient.connect(to: place)
     if running == nil, exists(place.directory) {

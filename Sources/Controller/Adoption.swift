@@ -102,6 +102,11 @@ extension ProjectController {
             }
         }
         for name in replay.held.keys where !taken.contains(name) { try? keeper.drop(name) }
+        do throws(Failure) {
+            try networking?.admit()
+        } catch {
+            log("\(error)")
+        }
         awaitHalfLaunched()
     }
 

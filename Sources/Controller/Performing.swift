@@ -24,7 +24,10 @@ extension ProjectController {
                 if let failure = Failure.collect(failures ?? []) { throw failure }
             }
         case .createVolume(let request):
-            finish(index, run) { () throws(Failure) in try volumes.ensure(request, project: place.project) }
+            finish(index, run) { () throws(Failure) in
+                try volumes.ensure(request, project: place.project, durable: false)
+                unsynced.append(volumes.recordPath(request.name))
+            }
         case .removeVolume(let name):
             filledVolumes = []
             finish(index, run) { () throws(Failure) in try volumes.remove(name) }

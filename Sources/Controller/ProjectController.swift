@@ -52,6 +52,8 @@ final class ProjectController {
     var takingDown = false
     var runOwner: ClientConnection?
     var restTimer: EventLoop.Timer?
+    /// Records that were replaced and are not yet durable.
+    var unsynced: [String] = []
     /// `up --wait`: nil while it must wait, else how it ended.
     var waitingForReady: (() -> Failure??)?
     var readyEnd: ((Failure?) -> Void)?

@@ -18,6 +18,8 @@ final class ProjectNetworking {
     private let group: UInt32
     /// By real name.
     private(set) var networks: [String: NetworkState] = [:]
+    /// Networks that the firewall does not know yet.
+    private var unadmitted: Set<String> = []
     /// Container → network → address.
     private(set) var addresses: [String: [String: IPv4Address]] = [:]
 
@@ -30,12 +32,23 @@ final class ProjectNetworking {
     func ensure(_ request: NetworkRequest) throws(Failure) {
         let state = try host.ensureNetwork(request, project: project, group: group)
         networks[request.name] = state
-        try host.publish([], networks: [state], project: project)
+        unadmitted.insert(request.name)
     }
 
-    /// Finds a network of an earlier controller.
+    /// Finds a network of an earlier controller, which may have died before it was admitted.
     func adopt(_ name: String) throws(Failure) {
-        if let state = try host.network(name) { networks[name] = state }
+        guard let state = try host.network(name) else { return }
+        networks[name] = state
+        unadmitted.insert(name)
+    }
+
+    /// Lets the firewall forward for networks that were made or adopted. A transaction of nf_tables takes most of a
+    /// millisecond; it is made while the first child of the network makes its mounts, which needs none of it before
+    /// its own links are ready.
+    func admit() throws(Failure) {
+        guard !unadmitted.isEmpty else { return }
+        try host.publish([], networks: unadmitted.sorted().compactMap { networks[$0] }, project: project)
+        unadmitted = []
     }
 
     /// The project that made the network; nil when there is none such.
@@ -104,6 +117,7 @@ final class ProjectNetworking {
                     linkName: link),
                 project: project, group: group)
         }
+        try admit()
     }
 
     func publish(_ ports: [PublishedPort]) throws(Failure) {

@@ -165,11 +165,27 @@ extension ProjectController {
         runOwner = nil
         scheduleRest()
         guard !leaving else { return }
+        loop.soon { [unowned self] in synchronizeRecords() }
         while !waitingRequests.isEmpty {
             let next = waitingRequests.removeFirst()
             // Nobody wants it any more, and nothing of it was begun.
             if next.connection.isClosed { continue }
             return next.begin()
+        }
+    }
+
+    /// Records are made durable after the answer: nobody waits for the disk, and a power cut in between costs a project
+    /// that `up` makes again. Before it, an fsync of two files and their directories was a tenth of an `up`.
+    private func synchronizeRecords() {
+        let paths = unsynced
+        unsynced = []
+        for path in paths {
+            do throws(SyscallError) {
+                try synchronize(path)
+            } catch {
+                // Taken down again meanwhile.
+                if error.errno != .noEntry { log("cannot make \(path) durable: \(error)") }
+            }
         }
     }
 
@@ -213,10 +229,20 @@ extension ProjectController {
             plan, goesOn: goesOn, loop: loop,
             execute: { [unowned self] run, index in perform(plan.nodes[index].operation, index, of: run) },
             progress: { index, state in connection.send(.operation(index: index, state)) },
-            completion: completion)
+            completion: { [unowned self] failure in completion(failure ?? admitNetworks()) })
         self.run = run
         runOwner = connection
         run.advance()
+    }
+
+    /// Networks no container was attached to; those of containers are admitted with the first of them.
+    private func admitNetworks() -> Failure? {
+        do throws(Failure) {
+            try networking?.admit()
+            return nil
+        } catch {
+            return error
+        }
     }
 
     private func showPlan(_ options: UpOptions, _ connection: ClientConnection) throws(Failure) {
@@ -285,7 +311,8 @@ extension ProjectController {
     private func saveDesired(_ wanted: DesiredState, _ bytes: [UInt8]) throws(Failure) {
         do throws(SyscallError) {
             try ensureDirectory(place.directory + "/containers", mode: 0o700)
-            try replaceFile(place.directory + "/project.json", bytes, mode: 0o600, durable: true)
+            try replaceFile(place.directory + "/project.json", bytes, mode: 0o600)
+            unsynced.append(place.directory + "/project.json")
         } catch {
             throw Failure("cannot keep the project's description", error)
         }

@@ -226,12 +226,21 @@ public func replaceFile(
         _ = unlinkat(directory, temporary, 0)
         throw error
     }
-    if durable {
-        let slash = path.lastIndex(of: "/")
-        let parent = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let fd = try openFile(parent, flags: O_RDONLY | O_DIRECTORY, at: directory)
-        try retrying("fsync", parent) { fsync(fd.raw) }
-    }
+    if durable { try synchronizeParent(of: path, at: directory) }
+}
+
+/// Makes a file that was replaced without `durable` survive a power cut: fsync(2) of it and of its directory.
+public func synchronize(_ path: String) throws(SyscallError) {
+    let fd = try openFile(path, flags: O_RDONLY | O_NOFOLLOW)
+    try retrying("fsync", path) { fsync(fd.raw) }
+    try synchronizeParent(of: path)
+}
+
+/// A name is durable once its directory is.
+private func synchronizeParent(of path: String, at directory: Int32 = currentDirectory) throws(SyscallError) {
+    let parent = splitPath(path).0
+    let fd = try openFile(parent, flags: O_RDONLY | O_DIRECTORY, at: directory)
+    try retrying("fsync", parent) { fsync(fd.raw) }
 }
 
 /// Removes a tree without crossing into another file system and without following a link. Missing is fine.

@@ -32,13 +32,15 @@ public struct VolumeStore: Sendable {
     public func dataDirectory(_ name: String) -> String { "\(directory)/\(name)/data" }
 
     public func exists(_ name: String) -> Bool {
-        isValid(name) && access("\(directory)/\(name)/volume.json", F_OK) == 0
+        isValid(name) && access(recordPath(name), F_OK) == 0
     }
 
     /// Makes the volume unless it is there; gives its data directory.
     /// - Throws: an external volume that is missing; a name that can't be a directory's.
     @discardableResult
-    public func ensure(_ request: VolumeRequest, project: String?) throws(Failure) -> String {
+    public func ensure(_ request: VolumeRequest, project: String?, durable: Bool = true) throws(Failure)
+        -> String
+    {
         let name = request.name
         try check(name)
         if exists(name) { return dataDirectory(name) }
@@ -59,11 +61,12 @@ public struct VolumeStore: Sendable {
             throw Failure("cannot make volume \"\(name)\"", error)
         }
         // The record last: a volume exists once it is written.
-        try writeRecord(
-            Volume(name: name, project: project, labels: labels), "\(directory)/\(name)/volume.json",
-            durable: true)
+        try writeRecord(Volume(name: name, project: project, labels: labels), recordPath(name), durable: durable)
         return dataDirectory(name)
     }
+
+    /// The file that makes a directory a volume.
+    public func recordPath(_ name: String) -> String { "\(directory)/\(name)/volume.json" }
 
     /// All volumes, sorted by name.
     public func list() throws(Failure) -> [Volume] {
@@ -76,7 +79,7 @@ public struct VolumeStore: Sendable {
         }
         var volumes: [Volume] = []
         for name in names {
-            if let volume = try readRecord(Volume.self, "\(directory)/\(name)/volume.json") {
+            if let volume = try readRecord(Volume.self, recordPath(name)) {
                 volumes.append(volume)
             }
         }
