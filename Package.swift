@@ -11,6 +11,11 @@ let swift: [SwiftSetting] = [
     // glibc's headers as CLinux sees them: with FoundationEssentials in sight the compiler reads them twice, and
     // refuses two different answers.
     .unsafeFlags(["-warnings-as-errors", "-Xcc", "-D_GNU_SOURCE"]),
+    // A generic type is made by calling its accessor, not by reading its name: reading one asks for each argument
+    // whether it conforms, and the first question of each searches all conformances of the program. That was 3 ms of
+    // a cold `up` (docs/decisions/007).
+    .unsafeFlags(
+        ["-Xfrontend", "-disable-concrete-type-metadata-mangled-name-accessors"], .when(configuration: .release)),
 ]
 let c: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-std=gnu17"])]
 
