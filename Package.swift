@@ -15,7 +15,8 @@ let swift: [SwiftSetting] = [
     // whether it conforms, and the first question of each searches all conformances of the program. That was 3 ms of
     // a cold `up` (docs/decisions/007).
     .unsafeFlags(
-        ["-Xfrontend", "-disable-concrete-type-metadata-mangled-name-accessors"], .when(configuration: .release)),
+        ["-Xfrontend", "-disable-concrete-type-metadata-mangled-name-accessors"],
+        .when(configuration: .release)),
 ]
 let c: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-std=gnu17"])]
 
@@ -107,7 +108,11 @@ let package = Package(
             name: "covey", dependencies: ["Commands", "CLaunch"], swiftSettings: swift,
             // Not position-independent: no start-up relocation, so the pages of the keeper, of the
             // controller it forks and of every client are the file's own and shared (docs/decisions).
-            linkerSettings: [.unsafeFlags(["-Xclang-linker", "-no-pie", "-Xlinker", "--no-export-dynamic"], .when(configuration: .release))]),
+            linkerSettings: [
+                .unsafeFlags(
+                    ["-Xclang-linker", "-no-pie", "-Xlinker", "--no-export-dynamic"],
+                    .when(configuration: .release))
+            ]),
 
         tests("BasicsTests", ["Basics"]),
         tests("KernelTests", ["Kernel", "Basics"]),

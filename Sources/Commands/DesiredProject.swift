@@ -13,7 +13,9 @@ internal import Kernel
 internal import Planning
 
 /// The desired state with the contents of its configs and secrets.
-func lowered(_ session: Session, _ project: Project, images: [String: LoweredImage]) throws(Failure) -> Lowered {
+func lowered(_ session: Session, _ project: Project, images: [String: LoweredImage]) throws(Failure)
+    -> Lowered
+{
     try lower(project, images: images, contents: try fileContents(session, project))
 }
 

@@ -60,7 +60,9 @@ private struct JSONParser {
         }
     }
 
-    private mutating func literal(_ word: StaticString, _ value: JSONValue) throws(JSONSyntaxError) -> JSONValue {
+    private mutating func literal(_ word: StaticString, _ value: JSONValue) throws(JSONSyntaxError)
+        -> JSONValue
+    {
         let end = position + word.utf8CodeUnitCount
         guard end <= bytes.count,
             word.withUTF8Buffer({ $0.elementsEqual(bytes[position..<end]) })

@@ -122,7 +122,9 @@ private struct KeyedJSONEncoding<Key: CodingKey>: KeyedEncodingContainerProtocol
     {
         at(key).container(keyedBy: type)
     }
-    func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer { at(key).unkeyedContainer() }
+    func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
+        at(key).unkeyedContainer()
+    }
     func superEncoder() -> any Encoder { JSONTreeEncoder(node: node.child("super")) }
     func superEncoder(forKey key: Key) -> any Encoder { at(key) }
 }

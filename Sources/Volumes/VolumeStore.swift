@@ -61,7 +61,8 @@ public struct VolumeStore: Sendable {
             throw Failure("cannot make volume \"\(name)\"", error)
         }
         // The record last: a volume exists once it is written.
-        try writeRecord(Volume(name: name, project: project, labels: labels), recordPath(name), durable: durable)
+        try writeRecord(
+            Volume(name: name, project: project, labels: labels), recordPath(name), durable: durable)
         return dataDirectory(name)
     }
 

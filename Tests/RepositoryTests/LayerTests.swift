@@ -71,7 +71,8 @@ private let layers: [String: Layer] = [
         6,
         [
             "Basics", "Kernel", "CLinux", "YAMLTree", "JSONFormat", "ComposeModel", "ComposeLoader",
-            "ContainerModel", "Planning", "OCIFormats", "DockerfileSyntax", "Images", "ImageBuild", "LaunchPlanning",
+            "ContainerModel", "Planning", "OCIFormats", "DockerfileSyntax", "Images", "ImageBuild",
+            "LaunchPlanning",
             "ContainerRuntime", "Records", "Volumes", "Networking", "Cgroups", "Controller",
         ]),
     "covey": Layer(6, ["Commands", "CLaunch"]),
