@@ -4,9 +4,9 @@
 // again when it dies, clones containers from launch programs, reaps them, and keeps descriptors whose loss would be
 // felt. It decides nothing.
 //
-// It runs in a constructor, before the Swift runtime starts: `covey-keeper` as argv[0] selects it. The controller is a
-// fork of it, not an exec, so both share the pages of one image and a new controller starts from a pristine process
-// (docs/decisions/002). Nothing here survives in the controller but its two descriptors.
+// It runs in a constructor, before the Swift runtime starts (start.c). The controller is a fork of it, not an exec, so
+// both share the pages of one image and a new controller starts from a pristine process (docs/decisions/002). Nothing
+// here survives in the controller but its two descriptors.
 //
 //   controller ──K_LAUNCH, K_HOLD, K_DROP, K_RELEASE, K_QUIT──▶ keeper
 //   controller ◀─K_LAUNCHED | K_REFUSED, K_EXITED; after a new start K_CHILD…, K_HELD…, K_READY── keeper
@@ -15,7 +15,7 @@
 
 #define _GNU_SOURCE 1
 #include "CLaunch.h"
-#include "raw.h"
+#include "keeper.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -70,7 +70,7 @@ static int64_t now(clockid_t clock) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void say(const char *what, long number) {
+void covey_say(const char *what, long number) {
     char line[160];
     time_t t = time(NULL);
     struct tm tm;
@@ -85,7 +85,7 @@ static void grow(void **array, size_t count, size_t *room, size_t size) {
     size_t wanted = *room ? *room * 2 : 16;
     void *bigger = realloc(*array, wanted * size);
     if (!bigger) {
-        say("out of memory", (long)wanted);
+        covey_say("out of memory", (long)wanted);
         abort();
     }
     *array = bigger;
@@ -144,7 +144,7 @@ static void tell_exit(const struct child *c) {
 static void fork_controller(void) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-        say("socketpair failed", errno);
+        covey_say("socketpair failed", errno);
         abort();
     }
     int room = 1 << 20;
@@ -166,7 +166,7 @@ static void fork_controller(void) {
     }
     close(pair[1]);
     if (pid < 0) {
-        say("fork failed", errno);
+        covey_say("fork failed", errno);
         close(pair[0]);
         K.channel = -1;
         K.respawn_at = now(CLOCK_MONOTONIC) + 1000000000;
@@ -208,7 +208,7 @@ static void controller_gone(void) {
     K.failures = lived > 10000000000 ? 0 : K.failures + 1;
     int64_t delay = K.failures < 2 ? 0 : 50000000ll << (K.failures < 8 ? K.failures : 8);
     if (delay > 5000000000) delay = 5000000000;
-    say("the controller is gone, starting another in milliseconds:", (long)(delay / 1000000));
+    covey_say("the controller is gone, starting another in milliseconds:", (long)(delay / 1000000));
     K.respawn_at = now(CLOCK_MONOTONIC) + delay;
 }
 
@@ -298,7 +298,7 @@ static bool serve(bool alive) {
     }
     struct keeper_message *m = (void *)packet;
     if (n < (ssize_t)sizeof *m || h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
-        say("a request was cut off, bytes:", (long)n);
+        covey_say("a request was cut off, bytes:", (long)n);
         for (int i = 0; i < count; i++) close(fds[i]);
         return true;
     }
@@ -332,50 +332,13 @@ static bool serve(bool alive) {
             }
         break;
     case K_QUIT: K.quitting = true; break;
-    default: say("an unknown request", (long)m->kind);
+    default: covey_say("an unknown request", (long)m->kind);
     }
     for (int i = 0; i < count; i++) close(fds[i]);
     return true;
 }
 
-// A clean start: nothing of the first `up`'s shell may live as long as the project does.
-static void clean_start(int argc, char **argv) {
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
-    umask(022);
-    if (chdir("/")) say("chdir failed", errno);
-    setpriority(PRIO_PROCESS, 0, 0);
-    cpu_set_t all;
-    memset(&all, 0xff, sizeof all);
-    sched_setaffinity(0, sizeof all, &all);
-    struct rlimit files;
-    if (!getrlimit(RLIMIT_NOFILE, &files)) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
-    // No process of ours is traceable or its /proc readable from inside a container (CVE-2016-9962); inherited over clone.
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    prctl(PR_SET_NAME, "covey-keeper", 0, 0, 0);
-    // Out of the reach of the out-of-memory killer where we may.
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        if (write(fd, "-900", 4) < 0 && write(fd, "0", 1) < 0) say("oom_score_adj failed", errno);
-        close(fd);
-    }
-    // Each argument from the sixth on is a cgroup file; 0 moves the writer without the wait a pid costs on v1.
-    for (int i = 5; i < argc; i++) {
-        fd = open(argv[i], O_WRONLY | O_CLOEXEC);
-        if (fd < 0 || write(fd, "0", 1) < 0) say("cannot enter a cgroup, errno", errno);
-        if (fd >= 0) close(fd);
-    }
-}
-
-// argv: covey-keeper VERSION PROJECT ROOT RUN [CGROUP FILE…]
-__attribute__((constructor(101))) static void keeper(int argc, char **argv) {
-    if (argc < 5 || strcmp(argv[0], "covey-keeper")) return;
-    clean_start(argc, argv);
+void covey_keep(void) {
     sigset_t mask;
     sigemptyset(&mask);
     sigaddset(&mask, SIGCHLD);
@@ -415,71 +378,4 @@ int covey_is_controller(int *launch_socket, int *listener, int *generation) {
     *listener = KEEPER_LISTENER;
     *generation = controller_generation;
     return controller_role;
-}
-
-// What the keeper's first moments need, on the starter's stack.
-struct start {
-    char *const *argv;
-    int input, output, listener;
-};
-
-// In the child, in the starter's memory (CLONE_VM) while the starter waits (CLONE_VFORK): raw calls only.
-static _Noreturn void become_keeper(const struct start *s) {
-    static char *const none[] = {NULL};
-    RAW0(__NR_setsid);
-    if (RAW3(__NR_dup3, s->input, 0, 0) < 0 || RAW3(__NR_dup3, s->output, 1, 0) < 0 || RAW3(__NR_dup3, s->output, 2, 0) < 0
-        || RAW3(__NR_dup3, s->listener, 3, 0) < 0 || RAW3(__NR_close_range, 4, ~0u, 0) < 0)
-        RAW1(__NR_exit_group, 126);
-    // A failure shows as a connection nobody accepts; the client says where the log is.
-    RAW3(__NR_execve, "/proc/self/exe", s->argv, none);
-    for (;;) RAW1(__NR_exit_group, 127);
-}
-
-// clone3(2) with CLONE_VM must not return on the starter's stack: the child calls its function on its own.
-static long clone_on_stack(const struct clone_args *a, void (*function)(const struct start *), const struct start *argument) {
-#if defined(__x86_64__)
-    long r;
-    register void (*call)(const struct start *) __asm__("r8") = function;
-    register const struct start *with __asm__("r9") = argument;
-    __asm__ volatile(
-        "syscall\n\ttest %%rax, %%rax\n\tjnz 1f\n\txor %%ebp, %%ebp\n\tmov %%r9, %%rdi\n\tcall *%%r8\n\tud2\n1:"
-        : "=a"(r)
-        : "a"(__NR_clone3), "D"(a), "S"(sizeof *a), "r"(call), "r"(with)
-        : "rcx", "r11", "memory");
-    return r;
-#else
-    register long number __asm__("x8") = __NR_clone3;
-    register long r __asm__("x0") = (long)a;
-    register long size __asm__("x1") = sizeof *a;
-    register void (*call)(const struct start *) __asm__("x9") = function;
-    register const struct start *with __asm__("x10") = argument;
-    __asm__ volatile("svc 0\n\tcbnz x0, 1f\n\tmov x29, xzr\n\tmov x0, x10\n\tblr x9\n\tbrk 1\n1:"
-                     : "+r"(r)
-                     : "r"(number), "r"(size), "r"(call), "r"(with)
-                     : "memory");
-    return r;
-#endif
-}
-
-int covey_start_keeper(char *const argv[], int listener, int log, int cgroup) {
-    static _Alignas(16) char stack[16384];
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0) return -errno;
-    // Above 10, so that no dup3 in the child overwrites another's source.
-    struct start s = {.argv = argv, .listener = fcntl(listener, F_DUPFD_CLOEXEC, 10), .output = fcntl(log, F_DUPFD_CLOEXEC, 10),
-        .input = fcntl(null, F_DUPFD_CLOEXEC, 10)};
-    // Without a copy of the starter's page tables: half a millisecond of an `up`.
-    struct clone_args a = {.flags = CLONE_VM | CLONE_VFORK | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0), .exit_signal = SIGCHLD,
-        .stack = (uint64_t)(uintptr_t)stack, .stack_size = sizeof stack, .cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0};
-    // A handler of the starter's must not run in the child, which shares its memory.
-    sigset_t all, before;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before);
-    long pid = clone_on_stack(&a, (void (*)(const struct start *))become_keeper, &s);
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    close(null);
-    if (s.listener >= 0) close(s.listener);
-    if (s.output >= 0) close(s.output);
-    if (s.input >= 0) close(s.input);
-    return (int)pid;
 }

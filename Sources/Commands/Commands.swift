@@ -13,7 +13,7 @@ let interruptedCode: Int32 = 130
 ///
 /// In a process born as a project's controller it is that controller, to its end.
 public func runCommandLine() -> Int32 {
-    if let code = runController(arguments: Swift.CommandLine.arguments) { return code }
+    if let code = runController() { return code }
     do throws(Failure) {
         return try run(try Invocation.current())
     } catch {

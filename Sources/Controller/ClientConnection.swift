@@ -14,10 +14,14 @@ final class ClientConnection {
     var descriptors: [SharedFD] = []
     /// Set once the last event was sent or the client was lost.
     private(set) var isClosed = false
+    private let loop: EventLoop
     private let closed: (ClientConnection) -> Void
+    /// Events that are sent together before the loop next waits: each message by itself wakes the client.
+    private var unsent: [UInt8] = []
 
-    init(_ fd: consuming OwnedFD, closed: @escaping (ClientConnection) -> Void) {
+    init(_ fd: consuming OwnedFD, loop: EventLoop, closed: @escaping (ClientConnection) -> Void) {
         channel = ControlChannel(fd)
+        self.loop = loop
         self.closed = closed
         var room: Int32 = 4 << 20
         _ = setsockopt(channel.fd.raw, 1, 32, &room, 4)  // SOL_SOCKET, SO_SNDBUFFORCE
@@ -28,7 +32,25 @@ final class ClientConnection {
     func send(_ event: ControlEvent, descriptors: [Int32] = []) {
         if isClosed { return }
         do throws(Failure) {
-            try channel.send(json: event, descriptors: descriptors)
+            if descriptors.isEmpty {
+                if unsent.isEmpty { loop.beforeWaiting { [weak self] in self?.flush() } }
+                unsent += try Frame.bytes(json: event)
+            } else {
+                // Descriptors belong to the first frame of a message.
+                flush()
+                try channel.send(json: event, descriptors: descriptors)
+            }
+        } catch {
+            close()
+        }
+    }
+
+    private func flush() {
+        if isClosed || unsent.isEmpty { return }
+        let frames = unsent
+        unsent = []
+        do throws(Failure) {
+            try channel.send(frames: frames)
         } catch {
             close()
         }
@@ -37,6 +59,7 @@ final class ClientConnection {
     /// The last word.
     func finish(_ event: ControlEvent) {
         send(event)
+        flush()
         close()
     }
 

@@ -13,6 +13,24 @@ public struct Frame {
     public var tag: Tag
     public var payload: [UInt8]
     public var descriptors: [SharedFD]
+
+    /// A JSON frame as it is sent.
+    static func bytes(json value: some Encodable) throws(Failure) -> [UInt8] {
+        do {
+            return bytes(.json, try encodeJSON(value))
+        } catch {
+            throw Failure("cannot write a control message", cause: "\(error)")
+        }
+    }
+
+    static func bytes(_ tag: Tag, _ payload: [UInt8]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(payload.count + 8)
+        for value in [UInt32(payload.count), tag.rawValue] {
+            for shift in [0, 8, 16, 24] { bytes.append(UInt8(truncatingIfNeeded: value >> UInt32(shift))) }
+        }
+        return bytes + payload
+    }
 }
 
 /// A connection that speaks frames; blocking on the client's side, fed by an event loop on the controller's.
@@ -28,24 +46,13 @@ public final class ControlChannel {
     public init(_ fd: consuming OwnedFD) { self.fd = SharedFD(fd) }
 
     public func send(json value: some Encodable, descriptors: [Int32] = []) throws(Failure) {
-        let payload: [UInt8]
-        do {
-            payload = try encodeJSON(value)
-        } catch {
-            throw Failure("cannot write a control message", cause: "\(error)")
-        }
-        try send(.json, payload, descriptors: descriptors)
+        try send(frames: try Frame.bytes(json: value), descriptors: descriptors)
     }
 
-    public func send(blob: [UInt8]) throws(Failure) { try send(.blob, blob) }
+    public func send(blob: [UInt8]) throws(Failure) { try send(frames: Frame.bytes(.blob, blob)) }
 
-    private func send(_ tag: Frame.Tag, _ payload: [UInt8], descriptors: [Int32] = []) throws(Failure) {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(payload.count + 8)
-        for value in [UInt32(payload.count), tag.rawValue] {
-            for shift in [0, 8, 16, 24] { bytes.append(UInt8(truncatingIfNeeded: value >> UInt32(shift))) }
-        }
-        bytes += payload
+    /// Sends whole frames as they are.
+    func send(frames bytes: [UInt8], descriptors: [Int32] = []) throws(Failure) {
         do throws(SyscallError) {
             try sendMessage(fd.raw, bytes, descriptors: descriptors)
         } catch {

@@ -14,14 +14,16 @@ internal import ContainerRuntime
 internal import Kernel
 
 /// The controller's whole life, when this process was born as one; nil in any other process.
-public func runController(arguments: [String]) -> Int32? {
+public func runController() -> Int32? {
     var launchSocket: Int32 = -1
     var listener: Int32 = -1
     var generation: Int32 = 0
-    guard covey_is_controller(&launchSocket, &listener, &generation) != 0, arguments.count >= 5 else {
-        return nil
-    }
-    let place = ProjectPlace(project: arguments[2], root: arguments[3], run: arguments[4])
+    guard covey_is_controller(&launchSocket, &listener, &generation) != 0,
+        let project = covey_keeper_argument(2), let root = covey_keeper_argument(3),
+        let run = covey_keeper_argument(4)
+    else { return nil }
+    let place = ProjectPlace(
+        project: String(cString: project), root: String(cString: root), run: String(cString: run))
     do throws(Failure) {
         let controller = try ProjectController(
             place: place, keeper: KeeperChannel(taking: launchSocket),

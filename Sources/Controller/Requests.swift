@@ -14,7 +14,8 @@ extension ProjectController {
         while true {
             let raw = linux_accept4(listener.raw, O_CLOEXEC | O_NONBLOCK)
             if raw < 0 { return }
-            let connection = ClientConnection(OwnedFD(taking: raw)) { [unowned self] in forget($0) }
+            let connection = ClientConnection(OwnedFD(taking: raw), loop: loop) { [unowned self] in forget($0)
+            }
             connections[raw] = connection
             do throws(SyscallError) {
                 try loop.watch(raw) { [unowned self, unowned connection] _ in heard(connection) }

@@ -31,6 +31,7 @@ public final class EventLoop {
     private var timers: [UInt64: (due: Int64, action: () -> Void)] = [:]
     private var nextTimer: UInt64 = 0
     private var deferred: [() -> Void] = []
+    private var idle: [() -> Void] = []
     private var stopped = false
     private var readyEvents = [UInt32](repeating: 0, count: 64)
     private var readyData = [UInt64](repeating: 0, count: 64)
@@ -69,15 +70,25 @@ public final class EventLoop {
     /// Runs `action` when the current round of handlers is through.
     public func soon(_ action: @escaping () -> Void) { deferred.append(action) }
 
+    /// Runs `action` once when nothing is left to do at once, before the loop waits.
+    public func beforeWaiting(_ action: @escaping () -> Void) { idle.append(action) }
+
     public func stop() { stopped = true }
 
     /// Runs handlers until `stop`.
     public func run() throws(SyscallError) {
         while !stopped { try turn(waitingAtMost: nil) }
+        for action in idle { action() }
+        idle = []
     }
 
     /// One round: waits for the first readiness or timer, at most for `limit`, and runs what is due.
     public func turn(waitingAtMost limit: Duration?) throws(SyscallError) {
+        if deferred.isEmpty, !idle.isEmpty {
+            let actions = idle
+            idle = []
+            for action in actions { action() }
+        }
         var wait = limit.map { $0.nanoseconds }
         if let due = timers.values.map(\.due).min() {
             wait = min(wait ?? .max, max(0, due - monotonicNanoseconds()))

@@ -132,5 +132,8 @@ struct keeper_message {
 // born in the v2 cgroup whose directory is `cgroup` (-1: where the caller is). Returns its pid or -errno.
 int covey_start_keeper(char *const argv[], int listener, int log, int cgroup);
 
+// In a keeper and its controllers: the keeper's argv[index]; NULL beyond the last, and in any other process.
+const char *covey_keeper_argument(int index);
+
 // In the controller: the descriptors it was born with, and how often it was started before. False in any other process.
 int covey_is_controller(int *launch_socket, int *listener, int *generation);

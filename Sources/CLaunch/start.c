@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a keeper begins. An `up` plants a seed in a constructor, before the Swift runtime starts: a fork that waits on a
+// socket. When the client finds that the project has no controller, the seed clones the keeper into its cgroup, so
+// that nobody waits for an exec and the loader (1.5 ms, measured). A command that planted none, or a kernel that does not let us
+// set our own arguments, executes this binary again with argv[0] "covey-keeper". Both begin cleanly.
+//
+//   covey up ──fork──▶ seed ──clone3 into the cgroup──▶ keeper ──fork──▶ controller
+//
+// The keeper's life is keeper.c.
+
+#define _GNU_SOURCE 1
+#include "CLaunch.h"
+#include "keeper.h"
+#include "raw.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ORDER_BYTES = 32768, ORDER_FDS = 3 };
+
+static int seed = -1, seed_pid;
+static int keeper_argc;
+static char **keeper_argv;
+
+// A clean start: nothing of the first `up`'s shell may live as long as the project does.
+static void clean_start(int argc, char **argv) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
+    umask(022);
+    if (chdir("/")) covey_say("chdir failed", errno);
+    setpriority(PRIO_PROCESS, 0, 0);
+    cpu_set_t all;
+    memset(&all, 0xff, sizeof all);
+    sched_setaffinity(0, sizeof all, &all);
+    struct rlimit files;
+    if (!getrlimit(RLIMIT_NOFILE, &files)) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    // No process of ours is traceable or its /proc readable from inside a container (CVE-2016-9962); inherited over clone.
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    prctl(PR_SET_NAME, "covey-keeper", 0, 0, 0);
+    // Out of the reach of the out-of-memory killer where we may.
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        if (write(fd, "-900", 4) < 0 && write(fd, "0", 1) < 0) covey_say("oom_score_adj failed", errno);
+        close(fd);
+    }
+    // Each argument from the sixth on is a cgroup file; 0 moves the writer without the wait a pid costs on v1.
+    for (int i = 5; i < argc; i++) {
+        fd = open(argv[i], O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, "0", 1) < 0) covey_say("cannot enter a cgroup, errno", errno);
+        if (fd >= 0) close(fd);
+    }
+}
+
+
+// What `ps` shows, and no environment of the client's: PR_SET_MM(2const) wants CAP_SYS_RESOURCE.
+static bool take_arguments(char *arguments, size_t size) {
+    unsigned long from = (unsigned long)arguments, to = from + size;
+    // The heap lies below the stack, where both are now: in this order a start is never above its end.
+    return !prctl(PR_SET_MM, PR_SET_MM_ARG_START, from, 0, 0) && !prctl(PR_SET_MM, PR_SET_MM_ARG_END, to, 0, 0)
+        && !prctl(PR_SET_MM, PR_SET_MM_ENV_START, to - 1, 0, 0) && !prctl(PR_SET_MM, PR_SET_MM_ENV_END, to - 1, 0, 0);
+}
+
+// In the keeper that was cloned by a seed; returns in its controllers.
+static void grow_keeper(char *arguments, size_t size, char **environment, int listener, int log) {
+    static char *none[] = {NULL};
+    int argc = 0;
+    char **argv = calloc(64, sizeof *argv);
+    char *copy = malloc(size);
+    if (!argv || !copy) _exit(126);
+    memcpy(copy, arguments, size);
+    for (char *at = copy; at < copy + size && argc < 63; at += strlen(at) + 1) argv[argc++] = at;
+    setsid();
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 || dup2(listener, 3) < 0) _exit(126);
+    syscall(SYS_close_range, 4, ~0u, 0);
+    // Secrets of the client's environment must not live as long as the project.
+    for (char **e = environment; *e; e++) memset(*e, 0, strlen(*e));
+    environ = none;
+    if (!take_arguments(copy, size)) {
+        execve("/proc/self/exe", argv, none);
+        _exit(127);
+    }
+    keeper_argc = argc;
+    keeper_argv = argv;
+    clean_start(argc, argv);
+    covey_keep();
+}
+
+// The seed: waits for one order, carries it out, ends. Its own descriptors are the socket alone.
+static void wait_for_order(int socket, char **environment) {
+    static char arguments[ORDER_BYTES];
+    if (dup2(socket, 3) < 0) _exit(126);
+    close(0);
+    close(1);
+    close(2);
+    syscall(SYS_close_range, 4, ~0u, 0);
+    union {
+        char bytes[CMSG_SPACE(sizeof(int) * ORDER_FDS)];
+        struct cmsghdr align;
+    } control;
+    struct iovec io = {arguments, sizeof arguments};
+    struct msghdr h = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    ssize_t size;
+    do size = recvmsg(3, &h, MSG_CMSG_CLOEXEC);
+    while (size < 0 && errno == EINTR);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+    if (size <= 0 || !c || h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) _exit(0);
+    int fds[ORDER_FDS], count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    memcpy(fds, CMSG_DATA(c), sizeof(int) * (size_t)count);
+    // 0 to 2 are free: what came in there moves up, for the keeper's own.
+    for (int i = 0; i < count; i++) fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 10);
+    struct clone_args a = {.flags = count == 3 ? CLONE_INTO_CGROUP : 0, .exit_signal = SIGCHLD, .cgroup = count == 3 ? (uint64_t)fds[2] : 0};
+    long pid = syscall(SYS_clone3, &a, sizeof a);
+    if (pid == 0) return grow_keeper(arguments, (size_t)size, environment, fds[0], fds[1]);
+    int32_t answer = pid < 0 ? -errno : (int32_t)pid;
+    send(3, &answer, sizeof answer, MSG_NOSIGNAL);
+    _exit(0);
+}
+
+static void plant_seed(char **environment) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return;
+    seed_pid = fork();
+    if (seed_pid == 0) return wait_for_order(pair[1], environment);
+    close(pair[1]);
+    seed = pair[0];
+    if (seed_pid > 0) return;
+    close(seed);
+    seed = -1;
+}
+
+// argv of a keeper: covey-keeper VERSION PROJECT ROOT RUN [CGROUP FILE…]
+__attribute__((constructor(101))) static void begin(int argc, char **argv, char **environment) {
+    if (argc >= 5 && !strcmp(argv[0], "covey-keeper")) {
+        keeper_argc = argc;
+        keeper_argv = argv;
+        clean_start(argc, argv);
+        return covey_keep();
+    }
+    for (int i = 1; i < argc; i++)
+        if (!strcmp(argv[i], "up")) return plant_seed(environment);
+}
+
+const char *covey_keeper_argument(int index) {
+    return index < keeper_argc ? keeper_argv[index] : NULL;
+}
+
+// The seed's keeper; 0 when there is no seed or it could not.
+static int order_keeper(char *const argv[], int listener, int log, int cgroup) {
+    static char arguments[ORDER_BYTES];
+    if (seed < 0) return 0;
+    size_t size = 0;
+    for (int i = 0; argv[i]; i++) {
+        size_t length = strlen(argv[i]) + 1;
+        if (i > 62 || size + length > sizeof arguments) return 0;
+        memcpy(arguments + size, argv[i], length);
+        size += length;
+    }
+    int fds[ORDER_FDS] = {listener, log, cgroup};
+    size_t count = cgroup >= 0 ? 3 : 2;
+    union {
+        char bytes[CMSG_SPACE(sizeof(int) * ORDER_FDS)];
+        struct cmsghdr align;
+    } control = {{0}};
+    struct iovec io = {arguments, size};
+    struct msghdr h = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = CMSG_SPACE(sizeof(int) * count)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int) * count);
+    memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
+    int32_t answer = 0;
+    if (sendmsg(seed, &h, MSG_NOSIGNAL) < 0 || recv(seed, &answer, sizeof answer, 0) != sizeof answer) answer = 0;
+    close(seed);
+    seed = -1;
+    waitpid(seed_pid, NULL, 0);
+    return answer > 0 ? answer : 0;
+}
+
+// What the keeper's first moments need, on the starter's stack.
+struct start {
+    char *const *argv;
+    int input, output, listener;
+};
+
+// In the child, in the starter's memory (CLONE_VM) while the starter waits (CLONE_VFORK): raw calls only.
+static _Noreturn void become_keeper(const struct start *s) {
+    static char *const none[] = {NULL};
+    RAW0(__NR_setsid);
+    if (RAW3(__NR_dup3, s->input, 0, 0) < 0 || RAW3(__NR_dup3, s->output, 1, 0) < 0 || RAW3(__NR_dup3, s->output, 2, 0) < 0
+        || RAW3(__NR_dup3, s->listener, 3, 0) < 0 || RAW3(__NR_close_range, 4, ~0u, 0) < 0)
+        RAW1(__NR_exit_group, 126);
+    // A failure shows as a connection nobody accepts; the client says where the log is.
+    RAW3(__NR_execve, "/proc/self/exe", s->argv, none);
+    for (;;) RAW1(__NR_exit_group, 127);
+}
+
+// clone3(2) with CLONE_VM must not return on the starter's stack: the child calls its function on its own.
+static long clone_on_stack(const struct clone_args *a, void (*function)(const struct start *), const struct start *argument) {
+#if defined(__x86_64__)
+    long r;
+    register void (*call)(const struct start *) __asm__("r8") = function;
+    register const struct start *with __asm__("r9") = argument;
+    __asm__ volatile(
+        "syscall\n\ttest %%rax, %%rax\n\tjnz 1f\n\txor %%ebp, %%ebp\n\tmov %%r9, %%rdi\n\tcall *%%r8\n\tud2\n1:"
+        : "=a"(r)
+        : "a"(__NR_clone3), "D"(a), "S"(sizeof *a), "r"(call), "r"(with)
+        : "rcx", "r11", "memory");
+    return r;
+#else
+    register long number __asm__("x8") = __NR_clone3;
+    register long r __asm__("x0") = (long)a;
+    register long size __asm__("x1") = sizeof *a;
+    register void (*call)(const struct start *) __asm__("x9") = function;
+    register const struct start *with __asm__("x10") = argument;
+    __asm__ volatile("svc 0\n\tcbnz x0, 1f\n\tmov x29, xzr\n\tmov x0, x10\n\tblr x9\n\tbrk 1\n1:"
+                     : "+r"(r)
+                     : "r"(number), "r"(size), "r"(call), "r"(with)
+                     : "memory");
+    return r;
+#endif
+}
+
+int covey_start_keeper(char *const argv[], int listener, int log, int cgroup) {
+    static _Alignas(16) char stack[16384];
+    int grown = order_keeper(argv, listener, log, cgroup);
+    if (grown) return grown;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0) return -errno;
+    // Above 10, so that no dup3 in the child overwrites another's source.
+    struct start s = {.argv = argv, .listener = fcntl(listener, F_DUPFD_CLOEXEC, 10), .output = fcntl(log, F_DUPFD_CLOEXEC, 10),
+        .input = fcntl(null, F_DUPFD_CLOEXEC, 10)};
+    // Without a copy of the starter's page tables: half a millisecond of an `up`.
+    struct clone_args a = {.flags = CLONE_VM | CLONE_VFORK | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0), .exit_signal = SIGCHLD,
+        .stack = (uint64_t)(uintptr_t)stack, .stack_size = sizeof stack, .cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0};
+    // A handler of the starter's must not run in the child, which shares its memory.
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    long pid = clone_on_stack(&a, (void (*)(const struct start *))become_keeper, &s);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    close(null);
+    if (s.listener >= 0) close(s.listener);
+    if (s.output >= 0) close(s.output);
+    if (s.input >= 0) close(s.input);
+    return (int)pid;
+}
