@@ -3,6 +3,7 @@
 // Killed at any moment: `up`, the controller, the keeper. The next `up` finishes and `down` cleans.
 
 import Glibc
+import Kernel
 import Testing
 
 extension Scenarios {
@@ -75,6 +76,32 @@ extension Scenarios {
                 for pid in stage.engine() { kill(pid, SIGKILL) }
                 try stage.eventually("both are gone") { stage.engine().isEmpty }
                 try stage.covey("down", "-v")
+            }
+        }
+
+        @Test("after a power cut containers begin anew on their image, for an upper may be torn; volumes stay")
+        func powerCut() throws {
+            try Stage.play("crash") { stage in
+                try stage.covey("up", "-d")
+                try stage.exec("a", "echo volume >/var/data/mark; echo upper >/mark")
+                try stage.covey("restart", "-t", "0", "a")
+                try stage.require(try stage.exec("a", "cat /mark") == "upper", "a restart lost a file")
+                let programs = try stage.containers().compactMap { $0.Pid.map { pid_t($0) } }
+                for pid in stage.engine() + programs { kill(pid, SIGKILL) }
+                try stage.eventually("all are gone") {
+                    stage.engine().isEmpty && programs.allSatisfy { !exists("/proc/\($0)") || isZombie($0) }
+                }
+                // What else a boot changes: the id that the records carry.
+                let own = contents("/proc/sys/kernel/random/boot_id").prefix { $0 != "\n" }
+                for row in tree("\(stage.directory)/run") where row.hasSuffix("/status.json") {
+                    let other = contents(row).split(separator: own, omittingEmptySubsequences: false)
+                    try stage.require(other.count == 2, "no boot id in \(row)")
+                    let text = other.joined(separator: "11111111-2222-3333-4444-555555555555")
+                    try writeFile(row, Array(text.utf8))
+                }
+                try stage.covey("up", "-d")
+                try stage.require(!(try stage.execSucceeds("a", "test -e /mark")), "an upper outlived its boot")
+                try stage.require(try stage.exec("a", "cat /var/data/mark") == "volume", "a volume was lost")
             }
         }
 
