@@ -33,14 +33,15 @@ final class ProjectNetworking {
         try host.publish([], networks: [state], project: project)
     }
 
-    /// Finds a network of an earlier controller.
+    /// Finds a network of an earlier controller. One whose bridge is gone, as after a reboot, is none: it is made again.
     func adopt(_ name: String) throws(Failure) {
-        if let state = try host.network(name) { networks[name] = state }
+        if let state = try host.network(name), state.isThere { networks[name] = state }
     }
 
     /// The project that made the network; nil when there is none such.
     func owner(of name: String) -> String? {
-        (try? host.network(name))?.project
+        guard let state = try? host.network(name), state.isThere else { return nil }
+        return state.project
     }
 
     /// Gives every container of the list its addresses, in one write for each network.
