@@ -77,6 +77,7 @@ void covey_say(const char *what, long number) {
     gmtime_r(&t, &tm);
     int n = snprintf(line, sizeof line, "%04d-%02d-%02dT%02d:%02d:%02dZ keeper: %s %ld\n", tm.tm_year + 1900, tm.tm_mon + 1,
         tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, what, number);
+    covey_bound_log(2, ENGINE_LOG_LIMIT);
     if (n > 0 && write(2, line, (size_t)n) < 0) return;
 }
 

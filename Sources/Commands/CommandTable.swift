@@ -34,6 +34,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.waitTimeout, nil, .one("SECONDS"), "how long --wait waits"),
             Flag(.build, nil, "build images before, also those that exist"),
             Flag(.forceRecreate, nil, "recreate containers that have not changed"),
+            Flag(.renewVolumes, "V", "new anonymous volumes for containers that are recreated"),
             Flag(.removeOrphans, nil, "remove containers of services that are no longer declared"),
             Flag(.scale, nil, .many("SERVICE=N"), "how many containers of a service"),
             timeout,

@@ -9,6 +9,8 @@ internal import Kernel
 /// How a request ended that did not fail.
 struct Answer {
     var changed = false
+    /// Of an `up` that had nothing to do: services that run, and those whose work is done.
+    var unchanged: (running: Int, completed: Int)?
     /// `text` events, joined.
     var text = ""
     var plan: ShownPlan?
@@ -92,6 +94,9 @@ private func take(_ event: ControlEvent, _ answer: inout Answer, _ first: inout 
     case .failed(let failure): throw failure
     case .done(let changed):
         answer.changed = changed
+        return true
+    case .unchanged(let running, let completed):
+        answer.unchanged = (running, completed)
         return true
     case .queued, .status, .execStarted, .exited: break
     }

@@ -21,6 +21,7 @@ enum FlagName: String {
     case noTTY = "no-tty"
     case projectDirectory = "project-directory"
     case removeOrphans = "remove-orphans"
+    case renewVolumes = "renew-anon-volumes"
     case waitTimeout = "wait-timeout"
 }
 

@@ -29,6 +29,7 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     options.services = arguments.operands
     options.forceRecreate = arguments.has(.forceRecreate)
     options.removeOrphans = arguments.has(.removeOrphans)
+    options.renewsVolumes = arguments.has(.renewVolumes)
     options.wait = wait
     options.waitTimeout = try arguments.duration(.waitTimeout)
     let grace = try arguments.duration(.timeout)
@@ -61,13 +62,20 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
         if !detached { return try stopAfterInterrupt(session, place, signals, grace) }
         return interruptedCode
     }
-    if !answer.changed {
-        let count = wanted.count
-        progress.notice(
-            "project \"\(project.name)\" unchanged, \(count) service\(count == 1 ? "" : "s") running")
+    if let standing = answer.unchanged {
+        progress.notice(unchangedText(project.name, running: standing.running, completed: standing.completed))
     }
     if detached { return 0 }
     return try attach(session, place, signals, services: arguments.operands, grace: grace)
+}
+
+/// A service whose work is done does not run.
+func unchangedText(_ project: String, running: Int, completed: Int) -> String {
+    func services(_ count: Int) -> String { "\(count) service\(count == 1 ? "" : "s")" }
+    var parts: [String] = []
+    if running > 0 || completed == 0 { parts.append("\(services(running)) running") }
+    if completed > 0 { parts.append("\(parts.isEmpty ? services(completed) : "\(completed)") completed") }
+    return "project \"\(project)\" unchanged, \(parts.joined(separator: ", "))"
 }
 
 func runPlan(_ session: Session) throws(Failure) -> Int32 {

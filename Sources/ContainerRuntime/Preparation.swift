@@ -21,6 +21,9 @@ public struct ContainerSetup: Sendable {
     public var contents: [Digest: [UInt8]]
     public var hostsText: String
     public var resolvText: String
+    /// It ran before in this boot: what it wrote is kept. Else an upper directory that is there is of another boot, or of a
+    /// start that was cut off, and goes.
+    public var goesOn = false
 
     public init(name: String, request: ContainerRequest, directories: ContainerDirectories) {
         self.name = name
@@ -42,7 +45,7 @@ public func prepareContainer(
     let directories = setup.directories
     let roots = [directories.upper] + request.image.layers
     do throws(SyscallError) {
-        try makeDirectories(directories, topLayer: request.image.layers.first)
+        try makeDirectories(directories, topLayer: request.image.layers.first, goesOn: setup.goesOn)
     } catch {
         throw Failure(doing, error)
     }
@@ -64,6 +67,9 @@ public func prepareContainer(
     var prepared = PreparedContainer(
         lowers: request.image.layers, upper: directories.upper, work: directories.work,
         mountPoint: directories.mountPoint)
+    // An upper never outlives its boot (`makeDirectories`), so syncing it would be for nothing: without this flag each end
+    // of a container syncs the whole file system that its upper is on.
+    prepared.overlayOptions = [("volatile", "")]
     prepared.identity = context.identity
     prepared.hostname = context.hostname
     prepared.environment = context.environment
@@ -73,13 +79,25 @@ public func prepareContainer(
     return prepared
 }
 
-private func makeDirectories(_ directories: ContainerDirectories, topLayer: String?) throws(SyscallError) {
+/// What a `volatile` overlay's upper held when the power went may be torn, and nothing says so: it is believed within its
+/// boot only (Documentation/filesystems/overlayfs.rst, "Volatile mount").
+private func makeDirectories(_ directories: ContainerDirectories, topLayer: String?, goesOn: Bool)
+    throws(SyscallError)
+{
     try ensureDirectory(directories.state, mode: 0o700)
     try ensureDirectory(directories.run, mode: 0o700)
+    let isThere = exists(directories.upper)
+    if isThere && !goesOn {
+        try removeTree(directories.upper)
+        try removeTree(directories.work)
+    }
     for path in [directories.work, directories.log] {
         try ensureDirectory(path, mode: 0o700)
     }
-    if exists(directories.upper) { return }
+    if isThere && goesOn {
+        // The mark by which the kernel refuses a second mount; within a boot nothing was lost.
+        return try removeTree("\(directories.work)/work/incompat/volatile")
+    }
     // The upper's own owner and mode become those of the container's `/`.
     try makeDirectory(directories.upper)
     if let topLayer {

@@ -93,6 +93,7 @@ extension ProjectController {
                 }
             }
         }
+        if !containers.isEmpty || desired != nil { adoptCarriedVolumes() }
         for (name, child) in replay.children where launching[child.id] == nil {
             // A probe or exec whose client went with the controller before, or a container without a record.
             if child.exit != nil {

@@ -39,6 +39,8 @@ public struct UpOptions: Codable, Sendable {
     public var services: [String] = []
     public var forceRecreate = false
     public var removeOrphans = false
+    /// Containers that are recreated begin with new anonymous volumes.
+    public var renewsVolumes = false
     /// Answer only when every service runs and is healthy, or has completed well.
     public var wait = false
     public var waitTimeout: Duration?
@@ -93,6 +95,8 @@ public enum ControlEvent: Codable, Sendable {
     case failed(Failure)
     /// Last event of a request that went well; `changed` is false when there was nothing to do.
     case done(changed: Bool)
+    /// Last event of an `up` that had nothing to do: how many of the services asked for run, and how many have done their work.
+    case unchanged(running: Int, completed: Int)
 }
 
 public struct PlannedOperation: Codable, Sendable {

@@ -37,11 +37,15 @@ public func runController() -> Int32? {
     }
 }
 
-/// A line in the engine's log, descriptor 2.
+/// A line in the engine's log, descriptor 2. The file and the older one beside it never grow beyond a few megabytes.
 func log(_ text: String) {
+    covey_bound_log(2, engineLogLimit)
     let seconds = realtimeNanoseconds() / 1_000_000_000
     try? writeAll(2, "\(rfc3339(seconds)) controller: \(text)\n".utf8)
 }
+
+/// ENGINE_LOG_LIMIT of CLaunch.h, a macro that Swift does not see.
+private let engineLogLimit: Int64 = 4 << 20
 
 /// UTC, to the second.
 func rfc3339(_ seconds: Int64) -> String {

@@ -18,6 +18,8 @@ public func startController(_ place: ProjectPlace, environment: [String: String]
 {
     let doing = "cannot start project \"\(place.project)\""
     try refuseChroot(doing)
+    try requireCapabilities(doing)
+    try refuseForeignNamespaces(environment, doing)
     try StateDirectory(root: place.root, run: place.run).ensure()
     // Two commands at once: the second finds the first one's controller.
     let lock: OwnedFD
@@ -27,8 +29,6 @@ public func startController(_ place: ProjectPlace, environment: [String: String]
         throw Failure(doing, error)
     }
     if let client = try ControlClient.connect(to: place) { return client }
-    try requireCapabilities(doing)
-    try refuseForeignNamespaces(environment, doing)
     try startKeeper(place, doing)
     guard let client = try ControlClient.connect(to: place) else {
         throw Failure(

@@ -66,6 +66,7 @@ extension ProjectController {
         }
         setup.hostsText = hostsFile(of: container, networking)
         setup.resolvText = resolvFile(of: container)
+        setup.goesOn = container.isLive || container.status.startedAt != nil
         var prepared = try prepareContainer(setup, host: host, filters: &filters)
         let base = "\(place.root)/base"
         try naming("cannot make the base layer") { () throws(SyscallError) in try ensureBaseLayer(base) }

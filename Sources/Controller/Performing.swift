@@ -47,7 +47,10 @@ extension ProjectController {
             guard let container = containers[reference.name] else { return run.finish(index, nil) }
             stop(container, timeout: timeout) { run.finish(index, $0) }
         case .removeContainer(let reference):
-            finish(index, run) { () throws(Failure) in try remove(reference.name) }
+            finish(index, run) { () throws(Failure) in
+                try carryVolumes(of: reference, run)
+                try remove(reference.name)
+            }
         case .killContainer(let reference, let signal):
             finish(index, run) { () throws(Failure) in try sendSignal(signal, to: reference.name) }
         case .awaitCondition:
@@ -79,21 +82,22 @@ extension ProjectController {
         do throws(SyscallError) {
             try ensureDirectory(directories.state, mode: 0o700)
             try ensureDirectory(directories.run, mode: 0o700)
-            for mount in service.container.mounts {
-                if case .anonymous(let number) = mount.source {
-                    try ensureDirectory("\(directories.anonymousVolumes)/\(number)")
-                }
-            }
         } catch {
             throw Failure("cannot create container \"\(reference.name)\"", error)
         }
-        try fillVolumes(of: container)
-        try assignAddresses(run)
-        try writeRecord(
-            ContainerRecord(
-                name: reference.name, index: reference.index, service: service, createdAt: container.createdAt
-            ),
-            directories.record)
+        let record = ContainerRecord(
+            name: reference.name, index: reference.index, service: service, createdAt: container.createdAt)
+        if !run.renewsVolumes, hasCarriedVolumes(reference) {
+            // First the record: without it the next controller would remove what was taken over.
+            try writeRecord(record, directories.record)
+            try takeCarriedVolumes(container)
+            try assignAddresses(run)
+        } else {
+            try ensureAnonymousVolumes(of: container)
+            try fillVolumes(of: container)
+            try assignAddresses(run)
+            try writeRecord(record, directories.record)
+        }
         containers[reference.name] = container
     }
 
@@ -109,7 +113,7 @@ extension ProjectController {
         try ensureNetworking().assignAddresses(wanted)
     }
 
-    private func fillVolumes(of container: Container) throws(Failure) {
+    func fillVolumes(of container: Container) throws(Failure) {
         for mount in container.request.mounts where mount.copyFromImage && mount.subpath == nil {
             switch mount.source {
             case .volume(let name):
@@ -279,7 +283,7 @@ extension ProjectController {
     // MARK: up --wait
 
     /// Answers once every service runs and is healthy, or has completed well.
-    func awaitReady(_ options: UpOptions, _ connection: ClientConnection, changed: Bool) {
+    func awaitReady(_ plan: Plan, _ options: UpOptions, _ connection: ClientConnection) {
         var timer: EventLoop.Timer?
         let names = options.services
         waitingForReady = { [self] in
@@ -306,7 +310,7 @@ extension ProjectController {
             waitingForReady = nil
             readyEnd = nil
             if let timer { loop.cancel(timer) }
-            connection.finish(failure.map { .failed($0) } ?? .done(changed: changed))
+            connection.finish(failure.map { .failed($0) } ?? endOfUp(plan, options))
             runEnded()
         }
         readyEnd = end

@@ -21,6 +21,8 @@ final class PlanRun {
     let plan: Plan
     /// Teardown goes on after a failure and reports all; a bring-up starts nothing more.
     let goesOn: Bool
+    /// A container that is recreated begins with new anonymous volumes.
+    var renewsVolumes = false
     private(set) var states: [State]
     private(set) var failures: [Failure] = []
     private var cancelled: Failure?

@@ -60,6 +60,8 @@ final class ProjectController {
     let volumes: VolumeStore
     /// Volumes that were offered an image's content since this controller began, by volume, image and path.
     var filledVolumes: Set<String> = []
+    /// Anonymous volumes may lie aside, between two containers (CarriedVolumes.swift).
+    var mayHaveCarried = false
 
     init(place: ProjectPlace, keeper: KeeperChannel, listener: SharedFD, generation: Int) throws(Failure) {
         self.place = place

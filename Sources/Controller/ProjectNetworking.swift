@@ -35,9 +35,10 @@ final class ProjectNetworking {
         unadmitted.insert(request.name)
     }
 
-    /// Finds a network of an earlier controller, which may have died before it was admitted.
+    /// Finds a network of an earlier controller, which may have died before it was admitted. One whose bridge is gone, as
+    /// after a reboot, is none: it is made again.
     func adopt(_ name: String) throws(Failure) {
-        guard let state = try host.network(name) else { return }
+        guard let state = try host.network(name), state.isThere else { return }
         networks[name] = state
         unadmitted.insert(name)
     }
@@ -53,7 +54,8 @@ final class ProjectNetworking {
 
     /// The project that made the network; nil when there is none such.
     func owner(of name: String) -> String? {
-        (try? host.network(name))?.project
+        guard let state = try? host.network(name), state.isThere else { return nil }
+        return state.project
     }
 
     /// Gives every container of the list its addresses, in one write for each network.

@@ -222,7 +222,8 @@ extension ProjectController {
     }
 
     func execute(
-        _ plan: Plan, for connection: ClientConnection, goesOn: Bool, completion: @escaping (Failure?) -> Void
+        _ plan: Plan, for connection: ClientConnection, goesOn: Bool, renewsVolumes: Bool = false,
+        completion: @escaping (Failure?) -> Void
     ) {
         connection.send(.planned(plan.nodes.map { plannedOperation($0) }))
         for notice in plan.notices { connection.send(.notice(notice)) }
@@ -231,6 +232,7 @@ extension ProjectController {
             execute: { [unowned self] run, index in perform(plan.nodes[index].operation, index, of: run) },
             progress: { index, state in connection.send(.operation(index: index, state)) },
             completion: { [unowned self] failure in completion(failure ?? admitNetworks()) })
+        run.renewsVolumes = renewsVolumes
         self.run = run
         runOwner = connection
         run.advance()
@@ -274,11 +276,15 @@ extension ProjectController {
             try saveContents(Array(connection.blobs.dropFirst()))
             if bytes != desiredBytes { try saveDesired(wanted, bytes) }
             adoptSettings(of: wanted)
-            execute(plan, for: connection, goesOn: false) { [self] failure in
+            execute(plan, for: connection, goesOn: false, renewsVolumes: options.renewsVolumes) {
+                [self] failure in
+                if failure == nil { dropCarriedVolumes() }
                 if failure == nil, options.wait {
-                    awaitReady(options, connection, changed: plan.changesSomething)
+                    awaitReady(plan, options, connection)
                 } else {
-                    runEndedTelling(connection, failure, changed: plan.changesSomething)
+                    let end = failure.map { ControlEvent.failed($0) } ?? endOfUp(plan, options)
+                    connection.finish(end)
+                    runEnded()
                 }
             }
         } catch {
@@ -287,6 +293,24 @@ extension ProjectController {
             connection.finish(.failed(error))
             if !leaves { runEnded() }
         }
+    }
+
+    /// What an `up` that went well has to say last.
+    func endOfUp(_ plan: Plan, _ options: UpOptions) -> ControlEvent {
+        guard !plan.changesSomething, let desired else { return .done(changed: plan.changesSomething) }
+        let asked =
+            (try? selection(of: options.services, among: desired.services, withDependencies: true))
+            ?? Set(desired.services.keys)
+        var running: Set<String> = []
+        var completed: Set<String> = []
+        for container in containers.values where asked.contains(container.reference.service) {
+            if container.isLive || container.restartTimer != nil {
+                running.insert(container.reference.service)
+            } else if container.status.end?.code == 0 {
+                completed.insert(container.reference.service)
+            }
+        }
+        return .unchanged(running: running.count, completed: completed.subtracting(running).count)
     }
 
     /// Nothing is looked after, and nobody waits for this to change.

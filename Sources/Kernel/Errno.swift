@@ -80,11 +80,13 @@ extension SyscallError: CustomStringConvertible {
 }
 
 extension Failure {
-    /// A kernel error in the user's words.
+    /// A kernel error in the user's words. What to do about a full disk needs no telling apart.
     public init(
         _ doing: String, _ error: SyscallError, advice: String? = nil, at location: SourceLocation? = nil
     ) {
-        self.init(doing, cause: error.description, advice: advice, at: location)
+        let room =
+            error.errno == .noSpace ? "free space on that file system, or use another one with --root" : nil
+        self.init(doing, cause: error.description, advice: advice ?? room, at: location)
     }
 }
 

@@ -256,6 +256,11 @@ public func removeTree(_ path: String, at directory: Int32 = currentDirectory) t
     try removeEntry(name.cName, at: fd.raw)
 }
 
+/// rename(2): what is at `to`, a file or an empty directory, is replaced.
+public func moveFile(_ path: String, to target: String) throws(SyscallError) {
+    try retrying("rename", path) { rename(path, target) }
+}
+
 /// The directory part and the last name.
 private func splitPath(_ path: String) -> (String, String) {
     guard let slash = path.lastIndex(of: "/") else { return (".", path) }

@@ -24,6 +24,9 @@ public struct NetworkState: Hashable, Codable, Sendable {
     public var range: Subnet
     public var isInternal: Bool
     public var group: UInt32
+
+    /// False when only its record is: after a reboot, or when somebody removed its bridge.
+    public var isThere: Bool { index != 0 }
 }
 
 /// The files; every method expects the host lock to be held.

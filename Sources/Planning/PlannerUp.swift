@@ -191,7 +191,8 @@ struct UpPlanner {
 }
 
 /// The services named, or all, with what they depend on.
-func selection(
+/// - Throws: when a named service is not declared.
+public func selection(
     of named: [String], among services: [String: ServiceRequest], disabled: [String] = [],
     withDependencies: Bool
 ) throws(Failure) -> Set<String> {

@@ -123,6 +123,18 @@ private let second: Int64 = 1_000_000_000
         #expect(table(["HEAD"], [[text, "end"]]).split(separator: "\n").dropFirst() == ["\(shown)   end"])
     }
 
+    @Test(
+        "an unchanged project is told with what runs and what has done its work",
+        arguments: [
+            (3, 0, "3 services running"), (1, 0, "1 service running"),
+            (2, 1, "2 services running, 1 completed"),
+            (0, 1, "1 service completed"), (0, 0, "0 services running"),
+        ])
+    func unchanged(running: Int, completed: Int, text: String) {
+        #expect(
+            unchangedText("p", running: running, completed: completed) == "project \"p\" unchanged, \(text)")
+    }
+
     @Test("quotes and backslashes in a command are escaped, as in Docker's table")
     func quoting() {
         #expect(quoted("say \"hi\"\n\\") == #""say \"hi\"\n\\""#)

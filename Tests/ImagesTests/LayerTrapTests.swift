@@ -90,62 +90,6 @@ struct LayerTrapTests {
         #expect(!exists(image.facts.layers[0]))
     }
 
-    @Test("the mark of a volatile overlay goes within a boot, an upper of another boot goes whole")
-    func volatile() throws {
-        let ground = try Playground()
-        let image = try image(ground, [[(file("f"), "x")]])
-        let own = "\(ground.path)/container"
-        try ensureDirectory(own)
-        #expect(try !ensureUpper(in: own, bootID: "boot-1"))
-        let target = "\(ground.path)/mounted"
-        try ensureDirectory(target)
-        func mount() -> Int32 {
-            let options = overlayOptions(
-                layers: image.facts.layers, layersDirectory: "/nowhere", upper: "\(own)/upper",
-                work: "\(own)/work",
-                extra: ["volatile"])
-            guard case .options(let text, nil) = options else { return -2 }
-            return linux_mount("overlay", target, "overlay", 0, text)
-        }
-        try #require(mount() == 0)
-        try writeFile("\(target)/written", "w".utf8)
-        _ = linux_umount2(target, 0)
-        #expect(mount() != 0, "the kernel refuses the second mount")
-        #expect(try !ensureUpper(in: own, bootID: "boot-1"))
-        #expect(mount() == 0)
-        #expect(try readText("\(target)/written") == "w")
-        _ = linux_umount2(target, 0)
-        #expect(try ensureUpper(in: own, bootID: "boot-2"))
-        #expect(try directoryEntries("\(own)/upper") == [])
-    }
-
-    @Test("options beyond a page are told layer by layer; commas and colons are escaped")
-    func optionPage() {
-        func layers(_ count: Int) -> [String] {
-            (0..<count).map { "/root/layers/\(Digest(of: "\($0)".utf8).hex)/fs" }
-        }
-        let few = overlayOptions(layers: layers(50), layersDirectory: "/root/layers", upper: "/u", work: "/w")
-        guard case .options(let text, "/root/layers") = few else {
-            Issue.record("50 layers fit in a page")
-            return
-        }
-        #expect(text.utf8.count < 4096 && !text.contains("/root/layers"))
-        let many = overlayOptions(
-            layers: layers(80), layersDirectory: "/root/layers", upper: "/u", work: "/w")
-        #expect(many == .each(layers(80)))
-        let odd = overlayOptions(layers: ["/a:b,c"], layersDirectory: "/x", upper: "/u,v", work: "/w")
-        #expect(odd == .options("lowerdir=/a\\:b\\,c,upperdir=/u\\,v,workdir=/w", workingDirectory: nil))
-    }
-
-    @Test("an upper directory on overlayfs is refused with advice")
-    func upperOnOverlay() throws {
-        let ground = try Playground()
-        try mounted(image(ground, [[(file("f"), "x")]]), ground) { (root: String) throws in
-            let failure = #expect(throws: Failure.self) { try ensureUpper(in: root, bootID: "b") }
-            #expect(failure?.advice?.contains("--root") == true)
-        }
-    }
-
     @Test("an upper directory becomes a layer by a move; the same change becomes the same layer")
     func commitUpper() throws {
         let ground = try Playground()
@@ -154,8 +98,7 @@ struct LayerTrapTests {
         var ids: [Digest] = []
         for round in 0..<2 {
             let own = "\(ground.path)/build\(round)"
-            try ensureDirectory(own)
-            try ensureUpper(in: own, bootID: "b")
+            for name in ["upper", "work"] { try ensureDirectory("\(own)/\(name)") }
             let target = "\(ground.path)/mounted"
             try ensureDirectory(target)
             let lowers = base.facts.layers.joined(separator: ":")

@@ -36,9 +36,9 @@ struct Bench: ~Copyable {
     deinit { try? removeTree(path) }
 
     /// Runs a container to its end; gives its output and how it ended.
-    func run(_ script: String, _ change: (inout ContainerRequest) -> Void = { _ in }) throws -> (
-        output: String, end: ProcessEnd
-    ) {
+    func run(
+        _ script: String, goesOn: Bool = false, _ change: (inout ContainerRequest) -> Void = { _ in }
+    ) throws -> (output: String, end: ProcessEnd) {
         var request = ContainerRequest(
             image: ImageFacts(reference: "test", id: Digest(of: []), layers: [rootfs]),
             arguments: ["sh", "-c", script])
@@ -46,6 +46,7 @@ struct Bench: ~Copyable {
         let directories = ContainerDirectories(state: path + "/state", run: path + "/run")
         var setup = ContainerSetup(name: "bench-1", request: request, directories: directories)
         setup.hostsText = "127.0.0.1 localhost\n"
+        setup.goesOn = goesOn
         var filters = SeccompFilters()
         let host = try HostFacts.probe()
         let prepared = try prepareContainer(setup, host: host, filters: &filters)
@@ -80,6 +81,33 @@ struct RuntimeTests {
     func signalled() throws {
         let bench = try Bench()
         #expect(try bench.run("kill -9 $$; sleep 1", { $0.initProcess = true }).end == .exited(137))
+    }
+
+    @Test("what it wrote is there again within a boot; an upper directory of another boot is not believed")
+    func upper() throws {
+        let bench = try Bench()
+        let look = "cat /mark 2>/dev/null; ls -d /etc; echo kept >/mark; head -n 9 /proc/self/mountinfo"
+        #expect(try bench.run(look).output.hasPrefix("/etc\n"))
+        let again = try bench.run(look, goesOn: true).output
+        #expect(again.hasPrefix("kept\n/etc\n"), "\(again)")
+        // Whoever keeps nothing over a boot need not sync: no container's end waits for the disk.
+        #expect(again.contains("volatile"), "\(again)")
+        #expect(try bench.run(look).output.hasPrefix("/etc\n"))
+        #expect(try bench.run(look, goesOn: true).output.hasPrefix("kept\n/etc\n"))
+    }
+
+    @Test("an image of more layers than fit in one page of mount options")
+    func manyLayers() throws {
+        let bench = try Bench()
+        var layers = [bench.rootfs]
+        for number in 0..<80 {
+            let layer = "\(bench.path)/layers/\(String(repeating: "d", count: 64))\(number)/fs"
+            try ensureDirectory(layer)
+            try writeFile("\(layer)/of-\(number)", "\(number)\n".utf8)
+            layers.insert(layer, at: 0)
+        }
+        let output = try bench.run("cat /of-0 /of-79", { $0.image.layers = layers }).output
+        #expect(output == "0\n79\n")
     }
 
     @Test("has the OCI's devices and file systems with Docker's options")

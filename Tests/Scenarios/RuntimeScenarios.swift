@@ -2,6 +2,7 @@
 //
 // What a container is held to and what it is given: limits, rights, files, volumes, init, restart policies, health.
 
+import Glibc
 import Kernel
 import Testing
 
@@ -132,6 +133,63 @@ extension Scenarios {
                     try !stage.execSucceeds(
                         "app", "dd if=/dev/zero of=/scratch/x bs=1k count=2000 2>/dev/null"),
                     "tmpfs is larger than its size")
+            }
+        }
+
+        @Test(
+            "anonymous volumes go over to the new container at the same path; -V renews them; none is left over"
+        )
+        func anonymousVolumes() throws {
+            try Stage.play("anonymous") { stage in
+                func kept() -> [String] {
+                    tree("\(stage.directory)/root/projects").filter {
+                        $0.hasSuffix("/mark") && !$0.contains("/upper/")
+                    }
+                }
+                try stage.covey("up", "-d")
+                for path in ["/one", "/data"] { try stage.exec("app", "echo \(path) >\(path)/mark") }
+                try stage.require(kept().count == 2, "\(kept())")
+                // Another one before it gives /one another number; only the same path goes over.
+                try stage.edit("- /one", "- /another\n      - /one")
+                try stage.covey("up", "-d")
+                try stage.require(try stage.exec("app", "cat /one/mark") == "/one", "/one was lost")
+                try stage.require(
+                    try stage.exec("app", "cat /data/mark /data/seed") == "/data\nfrom the image",
+                    "/data was lost")
+                try stage.require(try stage.exec("app", "ls /another").isEmpty, "/another is another's")
+                // One that nothing is mounted from any more is gone, another stays over --force-recreate.
+                try stage.edit("      - /data\n", "")
+                try stage.covey("up", "-d", "--force-recreate")
+                try stage.require(
+                    try stage.exec("app", "cat /one/mark; cat /data/mark 2>/dev/null || true") == "/one",
+                    "not the one that stays")
+                try stage.require(kept().count == 1, "\(kept())")
+                try stage.require(
+                    !exists("\(stage.directory)/root/projects/\(stage.project)/carried"), "left over")
+                try stage.covey("up", "-d", "--force-recreate", "-V")
+                try stage.require(try !stage.execSucceeds("app", "test -e /one/mark"), "-V renewed nothing")
+                try stage.require(kept().isEmpty, "\(kept())")
+                // A one-shot job that has done its work does not run.
+                let again = try stage.covey("up", "-d")
+                try stage.require(
+                    (again.output + again.errors).contains("1 service running, 1 completed"), "\(again)")
+            }
+        }
+
+        @Test(
+            "a controller killed while it recreates loses no anonymous volume",
+            arguments: [0, 2, 4, 6, 9, 14])
+        func anonymousVolumesKilled(milliseconds: UInt32) throws {
+            try Stage.play("anonymous") { stage in
+                try stage.covey("up", "-d")
+                try stage.exec("app", "echo kept >/one/mark; echo kept >/data/mark")
+                let up = try stage.start(["up", "-d", "--force-recreate", "-t", "0"])
+                usleep(30_000 + milliseconds * 1000)
+                if let controller = stage.engine().last { kill(controller, SIGKILL) }
+                _ = try up.wait()
+                try stage.eventually("it is up again") { try stage.attempt("up", "-d").succeeded }
+                try stage.require(
+                    try stage.exec("app", "cat /one/mark /data/mark") == "kept\nkept", "a volume was lost")
             }
         }
 

@@ -135,5 +135,12 @@ int covey_start_keeper(char *const argv[], int listener, int log, int cgroup);
 // In a keeper and its controllers: the keeper's argv[index]; NULL beyond the last, and in any other process.
 const char *covey_keeper_argument(int index);
 
+// What engine.log may grow to; as much lies in engine.log.1.
+#define ENGINE_LOG_LIMIT (4ll << 20)
+
+// When the file behind `log` is larger than `limit` bytes: its text becomes PATH.1, and it is cut to nothing. For a file all
+// holders of which write with O_APPEND.
+void covey_bound_log(int log, long long limit);
+
 // In the controller: the descriptors it was born with, and how often it was started before. False in any other process.
 int covey_is_controller(int *launch_socket, int *listener, int *generation);
