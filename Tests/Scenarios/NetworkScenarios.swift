@@ -258,8 +258,9 @@ extension Scenarios {
             try Stage.play("one") { stage in
                 let holder = try RunningProgram(
                     [
-                        "nsenter", "--net=/run/netns/\(stage.host)", "busybox", "nc", "-l", "-s", "::1", "-p",
-                        "18098",
+                        "nsenter", "--net=/run/netns/\(stage.host)", "busybox", "httpd", "-f", "-p",
+                        "[::1]:18098", "-h",
+                        "/usr/share/doc",
                     ],
                     environment: ["PATH=\(Host.path)"], directory: "/", scratch: stage.directory)
                 defer {
