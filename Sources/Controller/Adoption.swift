@@ -178,8 +178,19 @@ extension ProjectController {
             }
             taken.append(name)
         }
+        for port in container.status.ports where port.hostAddress.contains(":") {
+            let name = port.listenerName(container.name)
+            guard let fd = held[name] else { continue }
+            container.listeners.append((port, fd))
+            taken.append(name)
+        }
         openStreams(of: container)
         serveNames(of: container)
+        do throws(Failure) {
+            try serveListeners(of: container)
+        } catch {
+            log("\(error)")
+        }
         startHealth(of: container, atOnce: true)
         return taken
     }
@@ -225,7 +236,7 @@ extension ProjectController {
         -> [String]
     {
         let taken = adoptRunning(container, held: held)
-        if container.reservations.isEmpty { reservePortsAgain(of: container) }
+        if container.reservations.isEmpty && container.listeners.isEmpty { reservePortsAgain(of: container) }
         if !container.request.networks.isEmpty, container.nameSockets.isEmpty {
             reopenNameSockets(of: container, pidfd)
         }
@@ -256,11 +267,15 @@ extension ProjectController {
                 hostAddress: port.hostAddress, proto: port.proto)
             do throws(Failure) {
                 let reserved = try ensureNetworking().reserve(wanted, service: container.reference.service)
-                container.reservations.append(reserved.socket)
-                try? keeper.hold(reserved.socket.raw, as: "port:\(container.name):\(port.hostPort)")
+                hold(reserved, port, for: container)
             } catch {
                 log("\(error)")
             }
+        }
+        do throws(Failure) {
+            try serveListeners(of: container)
+        } catch {
+            log("\(error)")
         }
     }
 

@@ -41,6 +41,9 @@ final class Container {
     var nameSockets: [SharedFD] = []
     /// Bound to the published ports, so that nobody else takes them.
     var reservations: [SharedFD] = []
+    /// Of ports published over IPv6: held as the others, and served by relays while it runs.
+    var listeners: [(port: PublishedPortStatus, socket: SharedFD)] = []
+    var relays: [PortRelay] = []
     /// Told once when the launch has come to its end: nil when the program runs.
     var onStarted: ((Failure?) -> Void)?
     /// Nobody asked for this start but the restart policy.

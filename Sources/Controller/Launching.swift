@@ -365,12 +365,14 @@ extension ProjectController {
         releasePorts(of: container)
         let before = Set(container.status.ports.map(\.hostPort))
         var shown: [PublishedPortStatus] = []
+        let isInternal = networking.isInternal(container.request)
         for port in container.request.ports {
             var looks = port.published.map { !before.isDisjoint(with: $0) } ?? false ? 50 : 0
-            let reserved: ReservedPort
+            let reserved: ProjectNetworking.HeldPort
             while true {
                 do throws(Failure) {
-                    reserved = try networking.reserve(port, service: container.reference.service)
+                    reserved = try networking.reserve(
+                        port, service: container.reference.service, isInternal: isInternal)
                     break
                 } catch {
                     // Given back a moment ago: the keeper's copy of the socket is closed when it comes to it.
@@ -379,32 +381,76 @@ extension ProjectController {
                     pauseBetweenLooks(.milliseconds(1))
                 }
             }
-            container.reservations.append(reserved.socket)
-            try? keeper.hold(reserved.socket.raw, as: "port:\(container.name):\(reserved.port)")
-            shown.append(
-                PublishedPortStatus(
-                    hostAddress: port.hostAddress ?? "0.0.0.0", hostPort: reserved.port,
-                    containerPort: port.target, proto: port.proto))
+            var status = PublishedPortStatus(
+                hostAddress: port.hostAddress ?? "0.0.0.0", hostPort: reserved.number,
+                containerPort: port.target, proto: port.proto)
+            if reserved.reservation != nil { shown.append(status) }
+            if let listener = reserved.listener {
+                status.hostAddress = listener.address
+                shown.append(status)
+            }
+            hold(reserved, status, for: container)
         }
         container.status.ports = shown
     }
 
+    /// The sockets of a published port, here and with the keeper.
+    func hold(_ held: ProjectNetworking.HeldPort, _ port: PublishedPortStatus, for container: Container) {
+        if let socket = held.reservation {
+            container.reservations.append(socket)
+            try? keeper.hold(socket.raw, as: "port:\(container.name):\(held.number)")
+        }
+        if let listener = held.listener {
+            container.listeners.append((port, listener.socket))
+            try? keeper.hold(listener.socket.raw, as: port.listenerName(container.name))
+        }
+    }
+
+    /// Leads on what comes in over IPv6.
+    func serveListeners(of container: Container) throws(Failure) {
+        guard !container.listeners.isEmpty,
+            let address = networking?.publishAddress(of: container.name, container.request)
+        else { return }
+        for (port, socket) in container.listeners {
+            let relay = PortRelay(
+                loop: loop, listener: socket, address: address, port: port.containerPort, proto: port.proto)
+            try naming("cannot serve port [\(port.hostAddress)]:\(port.hostPort)") {
+                () throws(SyscallError) in
+                try relay.start()
+            }
+            container.relays.append(relay)
+        }
+    }
+
     func releasePorts(of container: Container) {
-        for port in container.status.ports { try? keeper.drop("port:\(container.name):\(port.hostPort)") }
+        for port in container.status.ports {
+            let isListener = port.hostAddress.contains(":")
+            try? keeper.drop(
+                isListener ? port.listenerName(container.name) : "port:\(container.name):\(port.hostPort)")
+        }
         container.reservations = []
+        for relay in container.relays { relay.stop() }
+        container.relays = []
+        container.listeners = []
     }
 
     private func publish(_ container: Container) throws(Failure) {
         guard !container.status.ports.isEmpty, let networking else { return }
         guard let address = networking.publishAddress(of: container.name, container.request) else { return }
         try networking.publish(
-            container.status.ports.map { port in
-                PublishedPort(
-                    proto: port.proto, hostAddress: IPv4Address(port.hostAddress) ?? .any,
-                    hostPort: port.hostPort,
+            container.status.ports.compactMap { port in
+                guard let host = IPv4Address(port.hostAddress) else { return nil }
+                return PublishedPort(
+                    proto: port.proto, hostAddress: host, hostPort: port.hostPort,
                     container: container.name, address: address, port: port.containerPort)
             })
+        try serveListeners(of: container)
     }
+}
+
+extension PublishedPortStatus {
+    /// By which the keeper knows a listening socket.
+    func listenerName(_ container: String) -> String { "\(proto.rawValue)6:\(container):\(hostPort)" }
 }
 
 /// Field 22 of /proc/PID/stat: ticks since boot; proc_pid_stat(5).

@@ -126,13 +126,84 @@ final class ProjectNetworking {
         if !ports.isEmpty { try host.publish(ports, networks: Array(networks.values), project: project) }
     }
 
-    /// Holds a host port; the error names who has it.
-    func reserve(_ port: PortRequest, service: String) throws(Failure) -> ReservedPort {
+    /// A host port with the sockets that hold it: over IPv4, over IPv6 where it has a listener, or both.
+    struct HeldPort {
+        var number: UInt16
+        var reservation: SharedFD?
+        var listener: (address: String, socket: SharedFD)?
+    }
+
+    /// Holds a host port; the error names who has it. Without an address it is held over IPv4 and, where the host has it,
+    /// IPv6, with one number.
+    ///
+    /// - Parameter isInternal: its networks take nothing from outside, which a relay on every address would lead in.
+    func reserve(_ port: PortRequest, service: String, isInternal: Bool = false) throws(Failure) -> HeldPort {
+        guard let text = port.hostAddress ?? (isInternal ? IPv4Address.any.description : nil) else {
+            return try reserveEverywhere(port, service: service)
+        }
+        if let address = ListenAddress(text) { return try listen(port, address, service: service) }
+        guard let address = IPv4Address(text) else {
+            throw Failure(
+                "cannot publish port \(port.target)/\(port.proto.rawValue) of service \"\(service)\"",
+                cause: "\"\(text)\" is not an address")
+        }
+        let reserved = try reserve(port, address, port.published, service: service)
+        return HeldPort(number: reserved.port, reservation: reserved.socket)
+    }
+
+    private func reserve(
+        _ port: PortRequest, _ address: IPv4Address, _ range: ClosedRange<UInt16>?, service: String
+    ) throws(Failure) -> ReservedPort {
         try host.reservePort(
-            PortReservation(
-                proto: port.proto, address: port.hostAddress.flatMap { IPv4Address($0) } ?? .any,
-                ports: port.published,
-                service: service), project: project)
+            PortReservation(proto: port.proto, address: address, ports: range, service: service),
+            project: project)
+    }
+
+    private func reserveEverywhere(_ port: PortRequest, service: String) throws(Failure) -> HeldPort {
+        var range = port.published
+        for attempt in 1... {
+            let reserved = try reserve(port, .any, range, service: service)
+            do throws(ListenRefusal) {
+                let listener = try listenIPv6(port.proto, .any, port: reserved.port)
+                return HeldPort(
+                    number: reserved.port, reservation: reserved.socket,
+                    listener: (ListenAddress.any.description, listener.socket))
+            } catch {
+                switch error {
+                case .unavailable: return HeldPort(number: reserved.port, reservation: reserved.socket)
+                // Another number may be free over both.
+                case .taken where range == nil && attempt < 64: continue
+                case .taken:
+                    if let last = range?.upperBound, reserved.port < last {
+                        range = (reserved.port + 1)...last
+                        continue
+                    }
+                    fallthrough
+                case .other:
+                    throw Failure(error, port: "[::]:\(reserved.port)", port.proto, service: service)
+                }
+            }
+        }
+        preconditionFailure("the loop returns or throws")
+    }
+
+    private func listen(_ port: PortRequest, _ address: ListenAddress, service: String) throws(Failure)
+        -> HeldPort
+    {
+        let range = port.published ?? 0...0
+        var last: ListenRefusal?
+        for number in range {
+            do throws(ListenRefusal) {
+                let held = try listenIPv6(port.proto, address, port: number)
+                return HeldPort(number: held.port, listener: (address.description, held.socket))
+            } catch {
+                last = error
+                guard case .taken = error else { break }
+            }
+        }
+        let numbers = range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound)"
+        guard let last else { preconditionFailure("a range is never empty") }
+        throw Failure(last, port: "[\(address)]:\(numbers)", port.proto, service: service)
     }
 
     func unpublish(_ container: String) throws(Failure) {
@@ -143,6 +214,11 @@ final class ProjectNetworking {
     func publishAddress(of container: String, _ request: ContainerRequest) -> IPv4Address? {
         let all = interfaces(of: container, request)
         return (all.first { !$0.state.isInternal } ?? all.first)?.address
+    }
+
+    /// True when no network of the container is open to the outside.
+    func isInternal(_ request: ContainerRequest) -> Bool {
+        request.networks.allSatisfy { networks[$0.network]?.isInternal ?? true }
     }
 
     func gateway(of container: String, _ request: ContainerRequest) -> String? {

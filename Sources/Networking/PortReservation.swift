@@ -157,6 +157,21 @@ func portHolder(_ proto: PortRequest.Proto, _ address: IPv4Address, _ port: UInt
     return lease.map { "service \"\($0.service)\" of project \"\($0.project)\"" }
 }
 
+/// Who holds a port over IPv6; nil when nobody can be found.
+func portHolder(_ proto: PortRequest.Proto, _ port: UInt16) -> String? {
+    guard let text = try? readText("/proc/thread-self/net/\(proto.rawValue)6") else { return nil }
+    for line in text.split(separator: "\n").dropFirst() {
+        let fields = line.split(separator: " ", omittingEmptySubsequences: true)
+        guard fields.count > 9, proto == .udp || fields[3] == "0A", let inode = UInt64(fields[9]), inode != 0,
+            UInt16(fields[1].split(separator: ":").last ?? "", radix: 16) == port,
+            let pid = process(holding: inode)
+        else { continue }
+        let name = (try? readText("/proc/\(pid)/comm"))?.split(separator: "\n").first.map(String.init)
+        return "\(name ?? "a program") (pid \(pid))"
+    }
+    return nil
+}
+
 /// proc_net(5): /proc/net shows the namespace of the thread that looks when it is asked for by thread-self.
 private func listeningInode(_ proto: PortRequest.Proto, _ port: UInt16, _ clash: (IPv4Address) -> Bool)
     -> UInt64?

@@ -2,6 +2,7 @@
 //
 // Networks, names and ports, seen from containers, from the host and from a neighbour on the host's network.
 
+import Glibc
 import Kernel
 import Testing
 
@@ -142,6 +143,150 @@ extension Scenarios {
                 try stage.eventually("the echo comes back") {
                     try stage.inHost(["bash", "-c", line]).output.contains("hello")
                 }
+            }
+        }
+
+        @Test(
+            "ports published on [::1], on [::] and on no address answer over IPv6, each only where it shall")
+        func overIPv6() throws {
+            try Stage.play("ports6") { stage in
+                try stage.covey("up", "-d")
+                func page(_ url: String, fromNeighbour: Bool = false) throws -> String {
+                    let command = ["curl", "-g", "-s", "-m", "5", url]
+                    return try (fromNeighbour ? stage.inNeighbour(command) : stage.inHost(command)).output
+                }
+                for (port, name) in [
+                    (18091, "everywhere"), (18092, "loopback"), (18093, "long"), (18094, "any"),
+                ] {
+                    try stage.eventually("[::1]:\(port) answers") {
+                        try page("http://[::1]:\(port)/").contains("-\(name)-")
+                    }
+                    let overIPv4 = try page("http://127.0.0.1:\(port)/").contains("served by")
+                    try stage.require(overIPv4 == (port == 18091), "\(port) over IPv4: \(overIPv4)")
+                }
+                _ = try stage.inNeighbour(["ip", "-6", "address", "add", "fd12::2/64", "dev", "up0", "nodad"])
+                try stage.inHost(["ip", "-6", "address", "add", "fd12::1/64", "dev", "up0", "nodad"])
+                    .orThrow()
+                for port in [18091, 18092, 18093, 18094] {
+                    let answers = try page("http://[fd12::1]:\(port)/", fromNeighbour: true).contains(
+                        "served by")
+                    try stage.require(
+                        answers == [18091, 18094].contains(port), "\(port) for others: \(answers)")
+                }
+                try stage.dismissNeighbour()
+                let ps = try stage.covey("ps").output
+                for text in [
+                    "0.0.0.0:18091->80/tcp, [::]:18091->80/tcp", "[::1]:18092->80/tcp",
+                    "[::1]:18097->7000/udp",
+                ] {
+                    try stage.require(ps.contains(text), "\(text) is not in \(ps)")
+                }
+                // A port of the system's choice has one number over both.
+                let free = try stage.covey("ps", "free").output
+                guard let number = free.split(separator: "0.0.0.0:").last?.prefix(while: \.isNumber) else {
+                    throw ScenarioError(free)
+                }
+                for host in ["127.0.0.1", "[::1]"] {
+                    try stage.require(
+                        try page("http://\(host):\(number)/").contains("-free-"), "\(host):\(number)")
+                }
+                let line = "exec 3<>/dev/udp/::1/18097; echo hello >&3; timeout 1 head -n 1 <&3"
+                try stage.eventually("the echo comes back") {
+                    try stage.inHost(["bash", "-c", line]).output.contains("hello")
+                }
+            }
+        }
+
+        @Test(
+            "a relayed connection carries every byte, each direction ends by itself, and nobody there is a refusal"
+        )
+        func relayed() throws {
+            try Stage.play("ports6") { stage in
+                try stage.covey("up", "-d")
+                // What goes in is counted once the sender has closed its half.
+                let count = "head -c 5000000 /dev/zero | timeout 20 busybox nc ::1 18095"
+                try stage.eventually("all of it arrives, and the answer comes after") {
+                    try stage.inHost(["sh", "-c", count]).text.hasSuffix("5000000")
+                }
+                for port in [18091, 18092] {
+                    try stage.eventually("[::1]:\(port) answers") {
+                        try stage.inHost(["curl", "-g", "-s", "-m", "5", "http://[::1]:\(port)/"]).output
+                            .contains("served by")
+                    }
+                }
+                let sum = try stage.exec("loopback", "md5sum </www/big")
+                let fetch = "curl -g -s -m 20 http://[::1]:18092/big | md5sum"
+                try stage.require(try stage.inHost(["sh", "-c", fetch]).text == sum, "bytes were lost")
+                // Many at once, one slow among them.
+                let slow = "curl -g -s -m 20 --limit-rate 5M http://[::1]:18092/big | md5sum >slow & "
+                let many = "for n in $(seq 40); do curl -g -s -m 20 http://[::1]:18092/ & done; wait"
+                let pages = try stage.inHost(["sh", "-c", slow + many]).output
+                try stage.require(pages.split(separator: "\n").count == 40, pages)
+                try stage.require(contents("\(stage.files)/slow").hasPrefix(sum), "the slow one lost bytes")
+                let refused = try stage.inHost(["curl", "-g", "-s", "-m", "5", "http://[::1]:18096/"])
+                try stage.require(refused.code != 0 && refused.code != 28, "it hangs: \(refused)")
+                // Idle again: no descriptor of a connection stays.
+                try stage.eventually("connections are closed") {
+                    guard let controller = stage.engine().last else { return false }
+                    let held = (try? directoryEntries("/proc/\(controller)/fd")) ?? []
+                    return held.filter {
+                        (try? readLink("/proc/\(controller)/fd/\($0)"))?.hasPrefix("pipe:") == true
+                    }.isEmpty
+                }
+                // The listening socket is the keeper's too: a new controller serves it.
+                guard let controller = stage.engine().last else { throw ScenarioError("no controller") }
+                kill(controller, SIGKILL)
+                let after = try stage.inHost(["curl", "-g", "-s", "-m", "10", "http://[::1]:18092/"])
+                try stage.require(
+                    after.output.contains("-loopback-"), "after the controller's death: \(after)")
+                for pid in stage.engine() { kill(pid, SIGKILL) }
+                try stage.eventually("both are gone") { stage.engine().isEmpty }
+                try stage.covey("up", "-d")
+                let adopted = try stage.inHost(["curl", "-g", "-s", "-m", "10", "http://[::1]:18091/"])
+                try stage.require(
+                    adopted.output.contains("-everywhere-"), "after the keeper's death: \(adopted)")
+                try stage.covey("restart", "-t", "0", "loopback")
+                try stage.eventually("it is served after a restart") {
+                    try stage.inHost(["curl", "-g", "-s", "-m", "5", "http://[::1]:18092/"]).output.contains(
+                        "-loopback-")
+                }
+            }
+        }
+
+        @Test("a port taken over IPv6 is an error that names its holder", arguments: ["[::1]", "[::]", ""])
+        func portTakenOverIPv6(address: String) throws {
+            try Stage.play("one") { stage in
+                let holder = try RunningProgram(
+                    [
+                        "nsenter", "--net=/run/netns/\(stage.host)", "busybox", "httpd", "-f", "-p",
+                        "[::1]:18098", "-h",
+                        "/usr/share/doc",
+                    ],
+                    environment: ["PATH=\(Host.path)"], directory: "/", scratch: stage.directory)
+                defer {
+                    holder.signal(9)
+                    _ = try? holder.wait()
+                }
+                try stage.eventually("it listens") {
+                    try stage.inHost(["ss", "-ltnH"]).output.contains("[::1]:18098")
+                }
+                let prefix = address.isEmpty ? "" : "\(address):"
+                try stage.write(
+                    "compose.yaml",
+                    "services:\n  app: {image: bb:1, command: [sleep, \"9\"], ports: [\"\(prefix)18098:80\"]}\n"
+                )
+                let up = try stage.covey("up", "-d", code: 1)
+                for text in ["18098/tcp", "\"app\"", "EADDRINUSE", "pid \(holder.pid)", "try:"] {
+                    try stage.require(up.errors.contains(text), "\(text) is not in \(up)")
+                }
+                // An address that this host has not.
+                try stage.write(
+                    "compose.yaml",
+                    "services:\n  app: {image: bb:1, command: [sleep, \"9\"], ports: [\"[fd99::9]:18098:80\"]}\n"
+                )
+                let absent = try stage.covey("up", "-d", code: 1)
+                try stage.require(
+                    absent.errors.contains("fd99::9") && absent.errors.contains("EADDRNOTAVAIL"), "\(absent)")
             }
         }
 

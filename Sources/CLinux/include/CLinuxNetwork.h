@@ -34,6 +34,45 @@ static inline int linux_connect_inet6(int fd, const uint8_t address[16], uint16_
     memcpy(&a.sin6_addr, address, 16);
     return connect(fd, (struct sockaddr *)&a, sizeof a);
 }
+static inline int linux_bind_inet6(int fd, const uint8_t address[16], uint16_t port) {
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    memcpy(&a.sin6_addr, address, 16);
+    return bind(fd, (struct sockaddr *)&a, sizeof a);
+}
+// The port a socket is bound to, or -1.
+static inline int linux_socket_port_inet6(int fd) {
+    struct sockaddr_in6 a = {0};
+    socklen_t n = sizeof a;
+    return getsockname(fd, (struct sockaddr *)&a, &n) ? -1 : ntohs(a.sin6_port);
+}
+// How a datagram came, so that the answer goes the same way: the sender, and the address it was sent to (ipv6(7),
+// IPV6_RECVPKTINFO, which must be on).
+#define LINUX_INET6_WAY (sizeof(struct sockaddr_in6) + sizeof(struct in6_pktinfo))
+static inline int linux_inet6_way_size(void) { return LINUX_INET6_WAY; }
+static inline ssize_t linux_receive_from_inet6(int fd, void *bytes, size_t capacity, uint8_t *way, int flags) {
+    union { char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))]; struct cmsghdr align; } control;
+    struct sockaddr_in6 *sender = (void *)way;
+    struct iovec io = {bytes, capacity};
+    memset(way, 0, LINUX_INET6_WAY);
+    struct msghdr h = {.msg_name = sender, .msg_namelen = sizeof *sender, .msg_iov = &io, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    ssize_t n = recvmsg(fd, &h, flags);
+    if (n < 0) return n;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c))
+        if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) memcpy(way + sizeof *sender, CMSG_DATA(c), sizeof(struct in6_pktinfo));
+    return n;
+}
+static inline ssize_t linux_send_to_inet6(int fd, const void *bytes, size_t length, const uint8_t *way, int flags) {
+    union { char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))]; struct cmsghdr align; } control;
+    struct iovec io = {(void *)bytes, length};
+    memset(&control, 0, sizeof control);
+    struct msghdr h = {.msg_name = (void *)way, .msg_namelen = sizeof(struct sockaddr_in6), .msg_iov = &io, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+    c->cmsg_level = IPPROTO_IPV6;
+    c->cmsg_type = IPV6_PKTINFO;
+    c->cmsg_len = CMSG_LEN(sizeof(struct in6_pktinfo));
+    memcpy(CMSG_DATA(c), way + sizeof(struct sockaddr_in6), sizeof(struct in6_pktinfo));
+    return sendmsg(fd, &h, flags | MSG_NOSIGNAL);
+}
 // An address given as text, with an optional %zone, and 0 when it is none.
 static inline int linux_parse_inet6(const char *text, uint8_t address[16]) {
     return inet_pton(AF_INET6, text, address) == 1;
