@@ -254,6 +254,7 @@ extension ProjectController {
             try publish(container)
             try container.saveStatus()
             startHealth(of: container)
+            tell("start", of: container, container.startedByPolicy ? ["by": "restart policy"] : [:])
             told(nil)
         } catch {
             if !container.startedByPolicy { container.status.stopRequested = true }

@@ -47,6 +47,10 @@ final class ProjectController {
     var waitingRequests: [PendingRequest] = []
     var connections: [Int32: ClientConnection] = [:]
     var watchers: Set<Int32> = []
+    /// Who follows events, by descriptor.
+    var eventFollowers: [Int32: EventOptions] = [:]
+    let eventLog: EventLog
+    var eventLogFailed: Int64 = 0
     var leaving = false
     /// The whole project goes: links are removed together, once.
     var takingDown = false
@@ -69,6 +73,7 @@ final class ProjectController {
         self.listener = listener
         self.generation = generation
         volumes = VolumeStore(root: place.root)
+        eventLog = EventLog(runDirectory: place.runDirectory)
         let doing = "cannot start the controller of project \"\(place.project)\""
         do throws(SyscallError) {
             loop = try EventLoop()

@@ -28,6 +28,7 @@ extension ProjectController {
     private func forget(_ connection: ClientConnection) {
         loop.unwatch(connection.descriptor)
         watchers.remove(connection.descriptor)
+        eventFollowers[connection.descriptor] = nil
         scheduleRest()
         // Kept alive until the handlers of this round are through.
         loop.soon { [self] in
@@ -58,6 +59,7 @@ extension ProjectController {
         case .watch:
             watchers.insert(connection.descriptor)
             connection.send(.status(shownContainers()))
+        case .events(let options): showEvents(options, connection)
         case .exec(let options): exec(options, connection)
         case .launchProgram(let service): showProgram(of: service, connection)
         case .plan(let options):
