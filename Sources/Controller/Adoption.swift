@@ -181,6 +181,8 @@ extension ProjectController {
         openStreams(of: container)
         serveNames(of: container)
         startHealth(of: container, atOnce: true)
+        container.memoryKillsTold = cgroup.container(container.name).memoryKills ?? 0
+        watchForDriftSoon()
         return taken
     }
 
@@ -267,12 +269,9 @@ extension ProjectController {
     /// The sockets of the name service went with the keeper: others, opened in the container's network namespace.
     private func reopenNameSockets(of container: Container, _ pidfd: SharedFD) {
         do throws(SyscallError) {
-            let home = try openFile("/proc/self/ns/net")
-            try retrying("setns", container.name) { linux_setns(pidfd.raw, CLONE_NEWNET) }
-            let opened = Result { () throws(SyscallError) in try openNameSockets() }
-            // This process has one thread; in a foreign namespace it can't go on.
-            if linux_setns(home.raw, CLONE_NEWNET) != 0 { abort() }
-            container.nameSockets = try opened.get()
+            container.nameSockets = try inNetworkNamespace(of: pidfd.raw) { () throws(SyscallError) in
+                try openNameSockets()
+            }
             for (kind, socket) in zip(["dns-udp:", "dns-tcp:"], container.nameSockets) {
                 try keeper.hold(socket.raw, as: kind + container.name)
             }

@@ -80,6 +80,7 @@ extension ProjectController {
     func finishExit(_ container: Container, _ end: ProcessEnd?, _ at: Int64) {
         if let timer = container.killTimer { loop.cancel(timer) }
         container.killTimer = nil
+        drift.forget(container.name)
         container.health?.stop()
         container.health = nil
         closeStreams(of: container)
@@ -112,7 +113,7 @@ extension ProjectController {
                 log("\(error)")
             }
         }
-        if outOfMemory { tell("oom", of: container) }
+        if outOfMemory, (own.memoryKills ?? 0) > container.memoryKillsTold { tell("oom", of: container) }
         tellEnd(of: container)
         let waiting = container.onExited
         container.onExited = []

@@ -50,6 +50,11 @@ final class ProjectController {
     /// Who follows events, by descriptor.
     var eventFollowers: [Int32: EventOptions] = [:]
     let eventLog: EventLog
+    let drift: DriftWatch
+    var repairs = RepairHistory()
+    var driftTimer: EventLoop.Timer?
+    /// How often listening was put off for a command at work.
+    var driftDelays = 0
     var eventLogFailed: Int64 = 0
     var leaving = false
     /// The whole project goes: links are removed together, once.
@@ -82,6 +87,7 @@ final class ProjectController {
             throw Failure(doing, error)
         }
         names = NameService(loop: loop)
+        drift = DriftWatch(loop: loop)
         bootID = try currentBootID()
         cgroup = try ProjectCgroup(host: try CgroupHost.detect(), project: place.project)
         try cgroup.ensure()

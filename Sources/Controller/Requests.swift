@@ -323,6 +323,7 @@ extension ProjectController {
 
     /// Ends controller and keeper with all they made only to be there; the client removes the run directory.
     private func leave() {
+        drift.stop()
         for failure in networking?.removeAll() ?? [] { log("\(failure)") }
         networking = nil
         do throws(SyscallError) {
@@ -385,6 +386,7 @@ extension ProjectController {
             planned.timeout = options.timeout
             let plan = try planDown(observation, options: planned)
             takingDown = true
+            drift.stop()
             execute(plan, for: connection, goesOn: true) { [self] failure in
                 finishDown(connection, failure, changed: plan.changesSomething)
             }
@@ -398,6 +400,7 @@ extension ProjectController {
         takingDown = false
         if let failure {
             connection.finish(.failed(failure))
+            watchForDriftSoon()
             return runEnded()
         }
         var failures = networking?.removeAll() ?? []
