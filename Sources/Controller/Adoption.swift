@@ -46,7 +46,7 @@ struct Replay {
                 }
             case .exited(let id, _, let end, let name, let at):
                 if children[name]?.id == id { children[name]?.exit = (end, at) }
-            case .launched, .refused: break
+            case .launched, .refused, .ping: break
             }
         }
         throw SyscallError("recvmsg", .brokenPipe, "the keeper's socket")

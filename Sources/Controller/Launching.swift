@@ -144,6 +144,7 @@ extension ProjectController {
             case .launched(let id, let pid, let pidfd): launched(id, pid, pidfd)
             case .refused(let id, let errno, let operation): refused(id, errno, operation)
             case .exited(let id, let pid, let end, _, let at): exited(id, pid, end, at)
+            case .ping: keeperAsks()
             case .child, .held, .ready: break
             }
         } catch {

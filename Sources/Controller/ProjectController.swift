@@ -50,6 +50,8 @@ final class ProjectController {
     /// Who follows events, by descriptor.
     var eventFollowers: [Int32: EventOptions] = [:]
     let eventLog: EventLog
+    var keeperTimer: EventLoop.Timer?
+    var keeperIsSilent = false
     let drift: DriftWatch
     var repairs = RepairHistory()
     var driftTimer: EventLoop.Timer?
@@ -103,6 +105,8 @@ final class ProjectController {
             throw Failure("cannot take over from the controller before", error)
         }
         try adopt(replay)
+        tellPredecessor()
+        expectKeeper()
         do throws(SyscallError) {
             try loop.watch(keeper.descriptor) { [unowned self] _ in keeperSpoke() }
             try setNonBlocking(listener.raw)
