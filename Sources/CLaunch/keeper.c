@@ -8,8 +8,8 @@
 // both share the pages of one image and a new controller starts from a pristine process (docs/decisions/002). Nothing
 // here survives in the controller but its two descriptors.
 //
-//   controller ──K_LAUNCH, K_HOLD, K_DROP, K_RELEASE, K_QUIT──▶ keeper
-//   controller ◀─K_LAUNCHED | K_REFUSED, K_EXITED; after a new start K_CHILD…, K_HELD…, K_READY── keeper
+//   controller ──K_LAUNCH, K_HOLD, K_DROP, K_RELEASE, K_PONG, K_QUIT──▶ keeper
+//   controller ◀─K_LAUNCHED | K_REFUSED, K_EXITED, K_PING; after a new start K_CHILD…, K_HELD…, K_READY── keeper
 //
 // An exit is kept, and told again to each new controller, until K_RELEASE: none is ever lost with a controller.
 
@@ -57,10 +57,14 @@ static struct {
     struct held *helds;
     size_t held_count, held_room;
     int channel, signals, controller, generation;
-    bool quitting;
-    int64_t started, respawn_at;
-    unsigned failures;
+    bool quitting, waiting_for_pong, said_silent;
+    int64_t started, respawn_at, ping_at;
+    int failures, last_kind, last_status;
+    const char *project, *run;
 } K;
+
+// A controller that lived that long is no part of a crash loop. Nanoseconds.
+static const int64_t stable = 60000000000, ping_interval = 10000000000;
 
 static int controller_role, controller_generation;
 
@@ -176,6 +180,8 @@ static void fork_controller(void) {
     K.controller = pid;
     K.channel = pair[0];
     K.respawn_at = 0;
+    K.waiting_for_pong = K.said_silent = false;
+    K.ping_at = now(CLOCK_MONOTONIC) + ping_interval;
     K.generation++;
     struct keeper_message m = {0};
     for (size_t i = 0; i < K.held_count; i++) {
@@ -198,27 +204,65 @@ static void fork_controller(void) {
 
 static bool serve(bool alive);
 
-static void controller_gone(void) {
+// For who asks while there is no controller to answer: `crashes.json` in the project's run directory.
+static void record_crash(int64_t delay) {
+    char path[4200], other[4200], text[200];
+    int a = snprintf(path, sizeof path, "%s/%s/crashes.json", K.run, K.project);
+    int b = snprintf(other, sizeof other, "%s/%s/crashes.json.tmp", K.run, K.project);
+    if (a >= (int)sizeof path || b >= (int)sizeof other) return;
+    int n = snprintf(text, sizeof text, "{\"failures\":%d,\"kind\":%d,\"status\":%d,\"time\":%lld,\"delay\":%lld}\n", K.failures,
+        K.last_kind, K.last_status, (long long)now(CLOCK_REALTIME), (long long)delay);
+    int fd = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return;
+    bool whole = write(fd, text, (size_t)n) == n;
+    close(fd);
+    if (whole) rename(other, path);
+}
+
+// A controller that was stopped, or that does nothing any more, is told of; what to do about it is a person's to decide.
+static void look_after_controller(void) {
+    if (now(CLOCK_MONOTONIC) < K.ping_at) return;
+    K.ping_at = now(CLOCK_MONOTONIC) + ping_interval;
+    if (K.waiting_for_pong) {
+        if (!K.said_silent) covey_say("the controller does not answer, its pid:", K.controller);
+        K.said_silent = true;
+        return;
+    }
+    struct keeper_message m = {.kind = K_PING};
+    K.waiting_for_pong = true;
+    tell(&m, NULL, 0);
+}
+
+// `kind` and `status` as waitid tells them.
+static void controller_gone(int kind, int status) {
     // Its last words count, a K_QUIT above all.
     while (K.channel >= 0 && serve(false)) {}
     if (K.quitting) _exit(0);
     if (K.channel >= 0) close(K.channel);
     K.channel = -1;
     K.controller = -1;
-    int64_t lived = now(CLOCK_MONOTONIC) - K.started;
-    K.failures = lived > 10000000000 ? 0 : K.failures + 1;
-    int64_t delay = K.failures < 2 ? 0 : 50000000ll << (K.failures < 8 ? K.failures : 8);
-    if (delay > 5000000000) delay = 5000000000;
-    covey_say("the controller is gone, starting another in milliseconds:", (long)(delay / 1000000));
+    K.last_kind = kind;
+    K.last_status = status;
+    K.failures = now(CLOCK_MONOTONIC) - K.started > stable ? 1 : K.failures + 1;
+    int64_t delay = K.failures < 3 ? 0 : 25000000ll << (K.failures < 11 ? K.failures : 11);
+    // SIGKILL comes from outside and says nothing against the next one.
+    int64_t most = kind == CLD_KILLED && status == SIGKILL ? 400000000 : 5000000000;
+    if (delay > most) delay = most;
+    covey_say(kind == CLD_EXITED ? "the controller ended with code" : "the controller was ended by signal", status);
+    covey_say("starting another in milliseconds:", (long)(delay / 1000000));
+    record_crash(delay);
     K.respawn_at = now(CLOCK_MONOTONIC) + delay;
 }
 
 static void reap(void) {
+    siginfo_t stop = {0};
+    if (K.controller > 0 && !waitid(P_PID, (id_t)K.controller, &stop, WSTOPPED | WCONTINUED | WNOHANG) && stop.si_pid)
+        covey_say(stop.si_code == CLD_CONTINUED ? "the controller goes on, its pid:" : "the controller was stopped, its pid:", K.controller);
     for (;;) {
         siginfo_t info = {0};
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) || info.si_pid == 0) return;
         if (info.si_pid == K.controller) {
-            controller_gone();
+            controller_gone(info.si_code, info.si_status);
             continue;
         }
         struct child *found = NULL;
@@ -332,6 +376,10 @@ static bool serve(bool alive) {
                 break;
             }
         break;
+    case K_PONG:
+        if (K.said_silent) covey_say("the controller answers again, its pid:", K.controller);
+        K.waiting_for_pong = K.said_silent = false;
+        break;
     case K_QUIT: K.quitting = true; break;
     default: covey_say("an unknown request", (long)m->kind);
     }
@@ -346,20 +394,18 @@ void covey_keep(void) {
     sigprocmask(SIG_BLOCK, &mask, NULL);
     K.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     K.channel = K.controller = -1;
+    K.project = covey_keeper_argument(2);
+    K.run = covey_keeper_argument(4);
     signal(SIGHUP, SIG_IGN);
     fork_controller();
     while (!controller_role) {
         struct pollfd p[2] = {{K.signals, POLLIN, 0}, {K.channel, POLLIN, 0}};
-        int timeout = -1;
-        if (K.respawn_at) {
-            int64_t left = K.respawn_at - now(CLOCK_MONOTONIC);
-            if (left <= 0) {
-                fork_controller();
-                continue;
-            }
-            timeout = (int)(left / 1000000) + 1;
+        int64_t left = (K.respawn_at ? K.respawn_at : K.ping_at) - now(CLOCK_MONOTONIC);
+        if (K.respawn_at && left <= 0) {
+            fork_controller();
+            continue;
         }
-        if (poll(p, 2, timeout) < 0) continue;
+        if (poll(p, 2, left <= 0 ? 0 : (int)(left / 1000000) + 1) < 0) continue;
         if (p[0].revents) {
             struct signalfd_siginfo s;
             while (read(K.signals, &s, sizeof s) == sizeof s) {}
@@ -367,6 +413,7 @@ void covey_keep(void) {
         // Requests first: a release must not find its child reaped but untold.
         if (p[1].revents) serve(true);
         reap();
+        if (!K.respawn_at) look_after_controller();
     }
     // The controller goes on: the constructor returns and the Swift runtime starts in this fresh process.
     free(K.children);
@@ -379,4 +426,11 @@ int covey_is_controller(int *launch_socket, int *listener, int *generation) {
     *listener = KEEPER_LISTENER;
     *generation = controller_generation;
     return controller_role;
+}
+
+int covey_predecessor(int *kind, int *status, int *failures) {
+    *kind = K.last_kind;
+    *status = K.last_status;
+    *failures = K.failures;
+    return controller_role && controller_generation > 0;
 }

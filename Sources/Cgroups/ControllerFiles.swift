@@ -32,6 +32,34 @@ extension ResourceLimits {
     }
 }
 
+/// What the files of a hierarchy say when these limits hold. Files that are not there say nothing.
+func expectedLimits(_ limits: ResourceLimits, _ hierarchy: CgroupHierarchy) -> [(file: String, value: String)]
+{
+    var files: [(String, String)] = []
+    let has = { (controller: Controller) in hierarchy.controllers.contains(controller.rawValue) }
+    if has(.cpu) {
+        if hierarchy.unified {
+            files.append(("cpu.max", "\(limits.quota.map(String.init) ?? "max") 100000"))
+        } else if limits.quota != nil {
+            files.append(("cpu.cfs_period_us", "100000"))
+            files.append(("cpu.cfs_quota_us", "\(limits.quota ?? -1)"))
+        }
+    }
+    if has(.pids) { files.append(("pids.max", limits.processes.map(String.init) ?? "max")) }
+    if has(.memory) {
+        if hierarchy.unified {
+            let limit = limits.memoryBytes.map(String.init) ?? "max"
+            files.append(("memory.max", limit))
+            files.append(("memory.swap.max", limit))
+        } else if let limit = limits.memoryBytes {
+            files.append(("memory.limit_in_bytes", "\(limit)"))
+            let total = limit.multipliedReportingOverflow(by: 2)
+            if !total.overflow { files.append(("memory.memsw.limit_in_bytes", "\(total.partialValue)")) }
+        }
+    }
+    return files
+}
+
 extension CgroupDirectory {
     /// Sets one controller's limit on a child; no limit lifts it.
     func set(_ controller: Controller, of limits: ResourceLimits, on child: String) throws(SyscallError) {

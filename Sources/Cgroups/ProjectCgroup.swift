@@ -182,7 +182,7 @@ extension ProjectCgroup {
     }
 
     /// Where every container has a directory, to be counted, killed and cloned into.
-    private var membershipHierarchy: CgroupHierarchy? {
+    var membershipHierarchy: CgroupHierarchy? {
         host.writable.first(where: \.unified) ?? host.hierarchy(of: "pids") ?? host.hierarchy(of: "memory")
             ?? host.writable.first
     }

@@ -70,6 +70,17 @@ let commandTable: [CommandDefinition] = [
             Flag(.index, nil, .one("N"), "only this container of the service"),
         ], run: runLogs),
     CommandDefinition(
+        "events", "Show what happens to the project, and what was repaired", operands: .services,
+        details: """
+            Goes on until Ctrl-C or --until. A moment is a date (2026-01-02T15:04:05), seconds since 1970, or how long ago
+            (10m). What somebody else changed is a `drift` event: cause, action, result.
+            """,
+        flags: [
+            Flag(.json, nil, "one JSON object for each event"),
+            Flag(.since, nil, .one("TIME"), "also what happened since then"),
+            Flag(.until, nil, .one("TIME"), "nothing later than this"),
+        ], run: runEvents),
+    CommandDefinition(
         "exec", "Run a program in a running container",
         operands: .atLeast("SERVICE COMMAND [ARGUMENT…]", 2),
         details: "A terminal is used when the input is one. Ends with the program's exit code.",

@@ -98,7 +98,7 @@ private func take(_ event: ControlEvent, _ answer: inout Answer, _ first: inout 
     case .unchanged(let running, let completed):
         answer.unchanged = (running, completed)
         return true
-    case .queued, .status, .execStarted, .exited: break
+    case .queued, .status, .event, .execStarted, .exited: break
     }
     return false
 }

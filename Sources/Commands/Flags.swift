@@ -7,11 +7,12 @@ internal import Basics
 
 /// Every flag by its long name.
 enum FlagName: String {
-    case alias = "as", ansi, build, detach, env, file, follow, format, help, index, interactive, profile,
+    case alias = "as", ansi, build, detach, env, file, follow, format, help, index, interactive, json,
+        profile,
         progress,
         project = "project-name"
-    case quiet, root, run, scale, services, signal, tail, timeout, timestamps, tty, user, version, volumes,
-        wait,
+    case quiet, root, run, scale, services, signal, since, tail, timeout, timestamps, tty, until, user,
+        version, volumes, wait,
         workdir, all
     case envFile = "env-file"
     case forceRecreate = "force-recreate"

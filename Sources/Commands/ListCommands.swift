@@ -9,6 +9,7 @@ internal import Kernel
 
 func runPs(_ session: Session) throws(Failure) -> Int32 {
     let place = try session.place()
+    for warning in engineWarnings(place) { session.errors.line("warning: \(warning)") }
     var containers = try session.containers(place)
     let wanted = session.arguments.operands
     try checkKnown(wanted, among: containers.map(\.service), session)

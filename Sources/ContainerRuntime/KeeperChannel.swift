@@ -20,6 +20,8 @@ public enum KeeperEvent {
     case held(name: String, SharedFD)
     /// Nothing more from before.
     case ready
+    /// Wants to know whether we are there.
+    case ping
 }
 
 /// How a process ended, as waitid(2) tells it.
@@ -81,6 +83,13 @@ public final class KeeperChannel {
         try send(message, name: "")
     }
 
+    /// The answer to a ping.
+    public func pong() throws(SyscallError) {
+        var message = keeper_message()
+        message.kind = K_PONG.rawValue
+        try send(message, name: "")
+    }
+
     /// The keeper leaves when this controller does.
     public func quit() throws(SyscallError) {
         var message = keeper_message()
@@ -126,6 +135,7 @@ public final class KeeperChannel {
         case K_HELD:
             guard let held = descriptors.first else { return nil }
             return .held(name: name, held)
+        case K_PING: return .ping
         default:
             return .ready
         }

@@ -126,19 +126,14 @@ private func makeStreams(_ directories: ContainerDirectories, owner: UInt32, sta
 }
 
 private func resolveMounts(_ setup: ContainerSetup, doing: String) throws(Failure) -> [ResolvedMount] {
-    var mounts: [ResolvedMount] = []
     let directories = setup.directories
     do throws(SyscallError) {
-        for (path, text, target) in [
-            (directories.hosts, setup.hostsText, "/etc/hosts"),
-            (
-                directories.hostname, "\(setup.request.hostname ?? String(setup.name.prefix(63)))\n",
-                "/etc/hostname"
-            ),
-            (directories.resolvConf, setup.resolvText, "/etc/resolv.conf"),
+        for (path, text) in [
+            (directories.hosts, setup.hostsText),
+            (directories.hostname, "\(setup.request.hostname ?? String(setup.name.prefix(63)))\n"),
+            (directories.resolvConf, setup.resolvText),
         ] where !text.isEmpty {
             try writeFile(path, text.utf8)
-            mounts.append(file(path, at: target, title: target, readOnly: false))
         }
         for (index, grant) in setup.request.files.enumerated() {
             try ensureDirectory(directories.files, mode: 0o700)
@@ -147,10 +142,29 @@ private func resolveMounts(_ setup: ContainerSetup, doing: String) throws(Failur
             try writeFile(path, setup.contents[grant.content] ?? [], mode: 0o600)
             try retrying("chown", path) { chown(path, grant.uid, grant.gid) }
             try retrying("chmod", path) { chmod(path, grant.mode & 0o7777) }
-            mounts.append(file(path, at: grant.target, title: grant.title, readOnly: true))
         }
     } catch {
         throw Failure(doing, error)
+    }
+    var without: Set<String> = []
+    if setup.resolvText.isEmpty { without.insert(directories.resolvConf) }
+    if setup.hostsText.isEmpty { without.insert(directories.hosts) }
+    return try declaredMounts(setup, without: without, doing: doing)
+}
+
+/// What a container has mounted beside its root and the kernel's file systems, in order; the files were written when
+/// it was prepared.
+func declaredMounts(_ setup: ContainerSetup, without: Set<String> = [], doing: String) throws(Failure)
+    -> [ResolvedMount]
+{
+    let directories = setup.directories
+    var mounts = [
+        (directories.hosts, "/etc/hosts"), (directories.hostname, "/etc/hostname"),
+        (directories.resolvConf, "/etc/resolv.conf"),
+    ].filter { !without.contains($0.0) }.map { file($0, at: $1, title: $1, readOnly: false) }
+    for (index, grant) in setup.request.files.enumerated() {
+        mounts.append(
+            file("\(directories.files)/\(index)", at: grant.target, title: grant.title, readOnly: true))
     }
     for mount in setup.request.mounts { mounts.append(try resolve(mount, setup: setup, doing: doing)) }
     return mounts

@@ -46,7 +46,7 @@ struct Replay {
                 }
             case .exited(let id, _, let end, let name, let at):
                 if children[name]?.id == id { children[name]?.exit = (end, at) }
-            case .launched, .refused: break
+            case .launched, .refused, .ping: break
             }
         }
         throw SyscallError("recvmsg", .brokenPipe, "the keeper's socket")
@@ -192,6 +192,8 @@ extension ProjectController {
             log("\(error)")
         }
         startHealth(of: container, atOnce: true)
+        container.memoryKillsTold = cgroup.container(container.name).memoryKills ?? 0
+        watchForDriftSoon()
         return taken
     }
 
@@ -282,12 +284,9 @@ extension ProjectController {
     /// The sockets of the name service went with the keeper: others, opened in the container's network namespace.
     private func reopenNameSockets(of container: Container, _ pidfd: SharedFD) {
         do throws(SyscallError) {
-            let home = try openFile("/proc/self/ns/net")
-            try retrying("setns", container.name) { linux_setns(pidfd.raw, CLONE_NEWNET) }
-            let opened = Result { () throws(SyscallError) in try openNameSockets() }
-            // This process has one thread; in a foreign namespace it can't go on.
-            if linux_setns(home.raw, CLONE_NEWNET) != 0 { abort() }
-            container.nameSockets = try opened.get()
+            container.nameSockets = try inNetworkNamespace(of: pidfd.raw) { () throws(SyscallError) in
+                try openNameSockets()
+            }
             for (kind, socket) in zip(["dns-udp:", "dns-tcp:"], container.nameSockets) {
                 try keeper.hold(socket.raw, as: kind + container.name)
             }

@@ -52,6 +52,9 @@ final class Container {
     var onExited: [() -> Void] = []
     var killTimer: EventLoop.Timer?
 
+    /// Frozen because somebody asked us for it.
+    var isPaused: Bool { status.paused ?? false }
+
     // Supervision.
     var health: HealthMonitor?
     var restartTimer: EventLoop.Timer?
@@ -60,6 +63,8 @@ final class Container {
     var runningSince: Int64 = 0
     /// What the kernel's out-of-memory counter said at the start.
     var memoryKillsBefore = 0
+    /// Of that counter, told as events.
+    var memoryKillsTold = 0
 
     init(
         reference: ContainerReference, service: ServiceRequest, createdAt: Int64,

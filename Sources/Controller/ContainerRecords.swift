@@ -30,6 +30,8 @@ struct ContainerStatusRecord: Codable {
     var restarts = 0
     /// Somebody asked for the stop; no policy starts it again.
     var stopRequested = false
+    /// Frozen because somebody asked for it.
+    var paused: Bool?
     var addresses: [String: String] = [:]
     var ports: [PublishedPortStatus] = []
 }

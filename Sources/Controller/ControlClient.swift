@@ -115,10 +115,11 @@ public final class ControlClient {
             if error.errno == .connectionReset || error.errno == .brokenPipe { return false }
             throw Failure("cannot read from the control socket", error)
         }
+        let found = silence(of: place)
         throw Failure(
             "the controller of project \"\(place.project)\" does not answer",
-            cause: "not a word in \(longestSilence.composeText)",
-            advice: "see \(place.runDirectory)/engine.log")
+            cause: found.cause ?? "not a word in \(longestSilence.composeText)",
+            advice: found.advice ?? "see \(place.runDirectory)/engine.log")
     }
 
     /// The next event, waiting for it, with the descriptors beside it; nil when the controller hung up.

@@ -32,6 +32,8 @@ public enum ControlRequest: Codable, Sendable {
     case exec(ExecOptions)
     /// The launch program of a service's first container, as text in a `text` event.
     case launchProgram(service: String)
+    /// `event` for each that is wanted, until the client hangs up or, without `follow`, `done`.
+    case events(EventOptions)
 }
 
 public struct UpOptions: Codable, Sendable {
@@ -83,6 +85,8 @@ public enum ControlEvent: Codable, Sendable {
     /// Something the user should know that is no failure.
     case notice(String)
     case status([ContainerStatus])
+    /// Something that happened, to who asked for events.
+    case event(ProjectEvent)
     /// A text asked for: a plan, a launch program.
     case text(String)
     /// The answer to `plan`: for people, for machines, and how many operations it has.

@@ -33,10 +33,12 @@ extension ProjectController {
         let isKill = timeout <= .zero || container.phase == .launching
         let signal = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
         _ = linux_pidfd_send_signal(pidfd.raw, isKill ? SIGKILL : signal)
+        tell("kill", of: container, ["signal": "\(isKill ? SIGKILL : signal)"])
         guard !isKill else { return }
         if let timer = container.killTimer { loop.cancel(timer) }
         container.killTimer = loop.after(timeout) { [unowned self, unowned container] in
             container.killTimer = nil
+            tell("kill", of: container, ["signal": "\(SIGKILL)"])
             do throws(Failure) {
                 try cgroup.container(container.name).kill()
             } catch {
@@ -78,6 +80,7 @@ extension ProjectController {
     func finishExit(_ container: Container, _ end: ProcessEnd?, _ at: Int64) {
         if let timer = container.killTimer { loop.cancel(timer) }
         container.killTimer = nil
+        drift.forget(container.name)
         container.health?.stop()
         container.health = nil
         closeStreams(of: container)
@@ -89,8 +92,8 @@ extension ProjectController {
         }
         if container.standardInput != nil { container.standardInput = nil }
         let own = cgroup.container(container.name)
-        container.status.oomKilled =
-            (own.memoryKills ?? 0) > container.memoryKillsBefore && end == .signalled(SIGKILL)
+        let outOfMemory = (own.memoryKills ?? 0) > container.memoryKillsBefore
+        container.status.oomKilled = outOfMemory && end == .signalled(SIGKILL)
         container.pid = nil
         container.pidfd = nil
         container.phase = .exited
@@ -110,11 +113,22 @@ extension ProjectController {
                 log("\(error)")
             }
         }
+        if outOfMemory, (own.memoryKills ?? 0) > container.memoryKillsTold { tell("oom", of: container) }
+        tellEnd(of: container)
         let waiting = container.onExited
         container.onExited = []
         superviseExit(container)
         for told in waiting { told() }
         changed()
+    }
+
+    private func tellEnd(of container: Container) {
+        // A first process that ended before it ran its program was never started.
+        guard container.status.startedAt != nil else { return }
+        var attributes = ["exitCode": container.status.end.map { "\($0.code)" } ?? "unknown"]
+        if case .signalled(let signal) = container.status.end { attributes["signal"] = "\(signal)" }
+        tell("die", of: container, attributes)
+        if container.status.stopRequested { tell("stop", of: container) }
     }
 
     // MARK: Restart policies

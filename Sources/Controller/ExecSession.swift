@@ -231,7 +231,12 @@ extension ProjectController {
         container.health = HealthMonitor(
             check, startedAt: container.runningSince, atOnce: atOnce, loop: loop,
             probe: { [unowned self, unowned container] told in probe(container, check, told) },
-            changed: { [unowned self] in changed() })
+            changed: { [unowned self, unowned container] in
+                if let health = container.health {
+                    tell("health_status: \(health.state.rawValue)", of: container)
+                }
+                changed()
+            })
     }
 
     private func probe(

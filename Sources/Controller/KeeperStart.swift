@@ -92,6 +92,12 @@ func recordKeeper(_ place: ProjectPlace) {
     }
 }
 
+/// The keeper's pid while it is there.
+func runningKeeper(of place: ProjectPlace) -> Int32? {
+    guard let record = KeeperRecord.read(place), record.isRunning else { return nil }
+    return record.pid
+}
+
 private func startKeeper(_ place: ProjectPlace, _ doing: String) throws(Failure) {
     var cgroup = try ProjectCgroup(host: try CgroupHost.detect(), project: place.project)
     try cgroup.ensure()

@@ -59,11 +59,7 @@ extension ProjectController {
     ) {
         let request = container.request
         let networking = try ensureNetworking()
-        var setup = ContainerSetup(name: container.name, request: request, directories: container.directories)
-        setup.contents = contents
-        for mount in request.mounts {
-            if case .volume(let name) = mount.source { setup.volumes[name] = volumes.dataDirectory(name) }
-        }
+        var setup = setup(of: container)
         setup.hostsText = hostsFile(of: container, networking)
         setup.resolvText = resolvFile(of: container)
         setup.goesOn = container.isLive || container.status.startedAt != nil
@@ -89,6 +85,17 @@ extension ProjectController {
             containerProgram(for: request, prepared: prepared, host: host, intoCgroup: own.cloneInto != nil),
             own
         )
+    }
+
+    /// All of it but the generated files' texts.
+    func setup(of container: Container) -> ContainerSetup {
+        var setup = ContainerSetup(
+            name: container.name, request: container.request, directories: container.directories)
+        setup.contents = contents
+        for mount in container.request.mounts {
+            if case .volume(let name) = mount.source { setup.volumes[name] = volumes.dataDirectory(name) }
+        }
+        return setup
     }
 
     private func send(_ program: LaunchProgram, of container: Container, cloneInto: String?)
@@ -137,6 +144,7 @@ extension ProjectController {
             case .launched(let id, let pid, let pidfd): launched(id, pid, pidfd)
             case .refused(let id, let errno, let operation): refused(id, errno, operation)
             case .exited(let id, let pid, let end, _, let at): exited(id, pid, end, at)
+            case .ping: keeperAsks()
             case .child, .held, .ready: break
             }
         } catch {
@@ -254,6 +262,8 @@ extension ProjectController {
             try publish(container)
             try container.saveStatus()
             startHealth(of: container)
+            watchForDriftSoon()
+            tell("start", of: container, container.startedByPolicy ? ["by": "restart policy"] : [:])
             told(nil)
         } catch {
             if !container.startedByPolicy { container.status.stopRequested = true }
@@ -436,15 +446,21 @@ extension ProjectController {
 
     private func publish(_ container: Container) throws(Failure) {
         guard !container.status.ports.isEmpty, let networking else { return }
-        guard let address = networking.publishAddress(of: container.name, container.request) else { return }
-        try networking.publish(
-            container.status.ports.compactMap { port in
-                guard let host = IPv4Address(port.hostAddress) else { return nil }
-                return PublishedPort(
-                    proto: port.proto, hostAddress: host, hostPort: port.hostPort,
-                    container: container.name, address: address, port: port.containerPort)
-            })
+        try networking.publish(publishedPorts(of: container))
         try serveListeners(of: container)
+    }
+
+    /// What the firewall forwards to the container; what is published on IPv6 alone is relayed instead.
+    func publishedPorts(of container: Container) -> [PublishedPort] {
+        guard let address = networking?.publishAddress(of: container.name, container.request) else {
+            return []
+        }
+        return container.status.ports.compactMap { port in
+            guard let host = IPv4Address(port.hostAddress) else { return nil }
+            return PublishedPort(
+                proto: port.proto, hostAddress: host, hostPort: port.hostPort,
+                container: container.name, address: address, port: port.containerPort)
+        }
     }
 }
 

@@ -16,21 +16,29 @@ extension ProjectController {
     func perform(_ operation: Operation, _ index: Int, of run: PlanRun) {
         switch operation {
         case .createNetwork(let request):
-            finish(index, run) { () throws(Failure) in try ensureNetworking().ensure(request) }
+            finish(index, run) { () throws(Failure) in
+                try ensureNetworking().ensure(request)
+                tell(.network, "create", request.name)
+            }
         case .removeNetwork(let name):
             finish(index, run) { () throws(Failure) in
                 // On the way down one delete takes all links: each by itself waits for RCU grace periods.
                 let failures = takingDown ? networking?.removeAll() : networking?.remove(name)
                 if let failure = Failure.collect(failures ?? []) { throw failure }
+                tell(.network, "destroy", name)
             }
         case .createVolume(let request):
             finish(index, run) { () throws(Failure) in
                 try volumes.ensure(request, project: place.project, durable: false)
                 unsynced.append(volumes.recordPath(request.name))
+                tell(.volume, "create", request.name)
             }
         case .removeVolume(let name):
             filledVolumes = []
-            finish(index, run) { () throws(Failure) in try volumes.remove(name) }
+            finish(index, run) { () throws(Failure) in
+                try volumes.remove(name)
+                tell(.volume, "destroy", name)
+            }
         case .createContainer(let reference, _):
             finish(index, run) { () throws(Failure) in try create(reference, run) }
         case .startContainer(let reference):
@@ -99,6 +107,7 @@ extension ProjectController {
             try writeRecord(record, directories.record)
         }
         containers[reference.name] = container
+        tell("create", of: container)
     }
 
     /// For all containers the run will create, at once: each write of leases costs a lock and a file.
@@ -140,7 +149,7 @@ extension ProjectController {
             }
         }
         try removeLeftovers(of: name)
-        containers[name] = nil
+        if let container = containers.removeValue(forKey: name) { tell("destroy", of: container) }
         if !takingDown { try networking?.releaseAddresses(of: name) }
         changed()
     }
@@ -177,6 +186,7 @@ extension ProjectController {
         }
         do throws(SyscallError) {
             try retrying("pidfd_send_signal", name) { linux_pidfd_send_signal(pidfd.raw, number) }
+            tell("kill", of: container, ["signal": "\(number)"])
         } catch {
             if error.errno != .noProcess {
                 throw Failure("cannot send \(signal) to container \"\(name)\"", error)

@@ -47,6 +47,17 @@ final class ProjectController {
     var waitingRequests: [PendingRequest] = []
     var connections: [Int32: ClientConnection] = [:]
     var watchers: Set<Int32> = []
+    /// Who follows events, by descriptor.
+    var eventFollowers: [Int32: EventOptions] = [:]
+    let eventLog: EventLog
+    var keeperTimer: EventLoop.Timer?
+    var keeperIsSilent = false
+    let drift: DriftWatch
+    var repairs = RepairHistory()
+    var driftTimer: EventLoop.Timer?
+    /// How often listening was put off for a command at work.
+    var driftDelays = 0
+    var eventLogFailed: Int64 = 0
     var leaving = false
     /// The whole project goes: links are removed together, once.
     var takingDown = false
@@ -69,6 +80,7 @@ final class ProjectController {
         self.listener = listener
         self.generation = generation
         volumes = VolumeStore(root: place.root)
+        eventLog = EventLog(runDirectory: place.runDirectory)
         let doing = "cannot start the controller of project \"\(place.project)\""
         do throws(SyscallError) {
             loop = try EventLoop()
@@ -77,6 +89,7 @@ final class ProjectController {
             throw Failure(doing, error)
         }
         names = NameService(loop: loop)
+        drift = DriftWatch(loop: loop)
         bootID = try currentBootID()
         cgroup = try ProjectCgroup(host: try CgroupHost.detect(), project: place.project)
         try cgroup.ensure()
@@ -92,6 +105,8 @@ final class ProjectController {
             throw Failure("cannot take over from the controller before", error)
         }
         try adopt(replay)
+        tellPredecessor()
+        expectKeeper()
         do throws(SyscallError) {
             try loop.watch(keeper.descriptor) { [unowned self] _ in keeperSpoke() }
             try setNonBlocking(listener.raw)

@@ -122,6 +122,51 @@ final class ProjectNetworking {
         try admit()
     }
 
+    // MARK: Drift
+
+    /// What is listened to on the host.
+    var monitored: NetlinkMonitor.Filter {
+        var filter = NetlinkMonitor.Filter()
+        filter.group = group
+        filter.bridges = Set(networks.values.map(\.index))
+        return filter
+    }
+
+    func endpoints(of container: String, _ request: ContainerRequest) -> [DeclaredEndpoint] {
+        let all = interfaces(of: container, request)
+        let first = all.first { !$0.state.isInternal }?.link
+        return all.map { _, state, address, link in
+            DeclaredEndpoint(
+                container: container, network: state, address: address, linkName: link,
+                isDefault: link == first)
+        }
+    }
+
+    func verifyLinks(_ endpoints: [DeclaredEndpoint]) throws(Failure) -> [LinkDrift] {
+        try host.verifyLinks(
+            networks: networks.values.sorted { $0.name < $1.name }, endpoints: endpoints, project: project)
+    }
+
+    func repair(_ drift: LinkDrift, endpoint: DeclaredEndpoint?, pid: Int32?) throws(Failure) {
+        guard let state = networks[drift.network] else { return }
+        networks[drift.network] = try host.repair(
+            drift, network: state, endpoint: endpoint, pid: pid, project: project, group: group)
+    }
+
+    func verifyFirewall(_ ports: [PublishedPort]) throws(Failure) -> [FirewallDrift] {
+        try host.verifyTable(ports, networks: Array(networks.values), project: project)
+    }
+
+    /// - Parameter rules: elements alone would not do.
+    func repairFirewall(_ ports: [PublishedPort], rules: Bool) throws(Failure) {
+        let all = Array(networks.values)
+        if rules {
+            try host.repairTable(ports, networks: all, project: project)
+        } else {
+            try host.publish(ports, networks: all, project: project)
+        }
+    }
+
     func publish(_ ports: [PublishedPort]) throws(Failure) {
         if !ports.isEmpty { try host.publish(ports, networks: Array(networks.values), project: project) }
     }

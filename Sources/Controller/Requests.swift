@@ -28,6 +28,7 @@ extension ProjectController {
     private func forget(_ connection: ClientConnection) {
         loop.unwatch(connection.descriptor)
         watchers.remove(connection.descriptor)
+        eventFollowers[connection.descriptor] = nil
         scheduleRest()
         // Kept alive until the handlers of this round are through.
         loop.soon { [self] in
@@ -58,6 +59,7 @@ extension ProjectController {
         case .watch:
             watchers.insert(connection.descriptor)
             connection.send(.status(shownContainers()))
+        case .events(let options): showEvents(options, connection)
         case .exec(let options): exec(options, connection)
         case .launchProgram(let service): showProgram(of: service, connection)
         case .plan(let options):
@@ -321,6 +323,7 @@ extension ProjectController {
 
     /// Ends controller and keeper with all they made only to be there; the client removes the run directory.
     private func leave() {
+        drift.stop()
         for failure in networking?.removeAll() ?? [] { log("\(failure)") }
         networking = nil
         do throws(SyscallError) {
@@ -383,6 +386,7 @@ extension ProjectController {
             planned.timeout = options.timeout
             let plan = try planDown(observation, options: planned)
             takingDown = true
+            drift.stop()
             execute(plan, for: connection, goesOn: true) { [self] failure in
                 finishDown(connection, failure, changed: plan.changesSomething)
             }
@@ -396,6 +400,7 @@ extension ProjectController {
         takingDown = false
         if let failure {
             connection.finish(.failed(failure))
+            watchForDriftSoon()
             return runEnded()
         }
         var failures = networking?.removeAll() ?? []

@@ -79,25 +79,46 @@ public let nameServiceAddress = IPv4Address(127, 0, 0, 11)
 /// Answers come back from port 53: the connection's reverse translation is the kernel's own. `redirect` would not do:
 /// in OUTPUT it rewrites the address to 127.0.0.1 (nf_nat_redirect_ipv4).
 public func containerNameServiceRules(port: UInt16) -> [UInt8] {
-    let table = TableName(.ipv4, "covey")
     var batch = Requests()
     batch.beginBatch()
-    batch.createTable(table, comment: "name service")
-    batch.createChain("names", hook: ChainHook(.nat, .output, priority: -100), in: table)
-    for transport: UInt8 in [17, 6] {
-        batch.addRule(
-            [
-                .payload(.network, offset: 16, length: 4, into: Register(0)),
-                .compare(Register(0), .equal, nameServiceAddress.bytes),
-                .meta(.transportProtocol, into: Register(0)),
-                .compare(Register(0), .equal, [transport]),
-                .payload(.transport, offset: 2, length: 2, into: Register(0)),
-                .compare(Register(0), .equal, [0, 53]),
-                .immediate(nameServiceAddress.bytes, into: Register(0)),
-                .immediate([UInt8(port >> 8), UInt8(port & 255)], into: Register(1)),
-                .nat(.destination, address: Register(0), port: Register(1)),
-            ], chain: "names", in: table)
-    }
+    batch.createTable(nameServiceTable, comment: "name service")
+    batch.addNameServiceChain(port: port)
     batch.endBatch()
     return batch.bytes
 }
+
+/// Where those rules are, in the container's network namespace.
+public let nameServiceTable = TableName(.ipv4, "covey")
+
+extension Requests {
+    /// The same in a batch of its own, whatever is there of it.
+    public mutating func restoreNameServiceRules(port: UInt16) {
+        beginBatch()
+        createTable(nameServiceTable, comment: "name service")
+        createChain("names", hook: nameServiceHook, in: nameServiceTable)
+        deleteRules(in: nameServiceTable)
+        addNameServiceChain(port: port)
+        endBatch()
+    }
+
+    /// The chain and its rules, between beginBatch and endBatch.
+    public mutating func addNameServiceChain(port: UInt16) {
+        createChain("names", hook: nameServiceHook, in: nameServiceTable)
+        for transport: UInt8 in [17, 6] {
+            addRule(
+                [
+                    .payload(.network, offset: 16, length: 4, into: Register(0)),
+                    .compare(Register(0), .equal, nameServiceAddress.bytes),
+                    .meta(.transportProtocol, into: Register(0)),
+                    .compare(Register(0), .equal, [transport]),
+                    .payload(.transport, offset: 2, length: 2, into: Register(0)),
+                    .compare(Register(0), .equal, [0, 53]),
+                    .immediate(nameServiceAddress.bytes, into: Register(0)),
+                    .immediate([UInt8(port >> 8), UInt8(port & 255)], into: Register(1)),
+                    .nat(.destination, address: Register(0), port: Register(1)),
+                ], chain: "names", in: nameServiceTable)
+        }
+    }
+}
+
+private let nameServiceHook = ChainHook(.nat, .output, priority: -100)

@@ -157,6 +157,14 @@ extension Requests {
         add(type: RouteMessage.newLink, "bring up link \(index)") { $0.linkHeader(index: index, up: true) }
     }
 
+    /// Puts a link into a bridge.
+    public mutating func setMaster(_ master: UInt32, index: UInt32, name: String) {
+        add(type: RouteMessage.newLink, "connect link \(name)") { m in
+            m.linkHeader(index: index)
+            m.attribute(LinkAttribute.master, u32: master)
+        }
+    }
+
     public mutating func deleteLink(index: UInt32, name: String) {
         add(type: RouteMessage.deleteLink, "delete link \(name)") { $0.linkHeader(index: index) }
     }

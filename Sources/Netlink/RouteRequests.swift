@@ -14,6 +14,7 @@ enum RouteAttribute {
     static let destination: UInt16 = 1
     static let outLink: UInt16 = 4
     static let gateway: UInt16 = 5
+    static let preferredSource: UInt16 = 7
     static let table: UInt16 = 15
 }
 
@@ -57,6 +58,21 @@ extension Requests {
             m.attribute(RouteAttribute.destination, bytes: subnet.base.bytes)
             if let gateway { m.attribute(RouteAttribute.gateway, bytes: gateway.bytes) }
             if let index { m.attribute(RouteAttribute.outLink, u32: index) }
+        }
+    }
+
+    /// The route to a link's own subnet, as the kernel adds it with the address: RTPROT_KERNEL, link scope, `source` as
+    /// the preferred one.
+    public mutating func addConnectedRoute(to subnet: Subnet, source: IPv4Address, index: UInt32) {
+        add(
+            type: RouteMessage.newRoute, flags: MessageFlags.create | MessageFlags.exclusive,
+            "add the route to \(subnet)"
+        ) { m in
+            m.append(bytes: [familyInet, subnet.prefix, 0, 0, 254, 2, 253, 1])
+            m.append(UInt32(0))
+            m.attribute(RouteAttribute.destination, bytes: subnet.base.bytes)
+            m.attribute(RouteAttribute.preferredSource, bytes: source.bytes)
+            m.attribute(RouteAttribute.outLink, u32: index)
         }
     }
 

@@ -33,6 +33,31 @@ public struct PublishedPort: Hashable, Codable, Sendable {
     }
 }
 
+/// What of the table is not as it ought to be.
+public enum FirewallDrift: Hashable, Sendable, CustomStringConvertible {
+    case tableGone
+    case layout(String)
+    case rules(chain: String)
+    case element(set: String, comment: String)
+
+    public var description: String {
+        switch self {
+        case .tableGone: "table inet covey is gone"
+        case .layout(let comment): "table inet covey has layout \"\(comment)\""
+        case .rules(let chain): "the rules of chain \(chain) were changed"
+        case .element(let set, let comment): "set \(set) lacks an element of \(comment)"
+        }
+    }
+
+    /// Adding elements is not enough.
+    public var needsRules: Bool {
+        switch self {
+        case .layout, .rules: true
+        case .tableGone, .element: false
+        }
+    }
+}
+
 /// The host's firewall table. Belongs to one thread.
 public final class Firewall {
     private let socket: NetlinkSocket
@@ -117,39 +142,32 @@ public final class Firewall {
         throw Failure(doing, cause: "the ruleset kept changing", advice: "try again")
     }
 
-    /// What differs from how it ought to be, in words; empty when all is as published.
+    /// What differs from how it ought to be; empty when all is as published.
     func drift(_ ports: [PublishedPort], networks: [NetworkState], owner: NetworkOwner) throws(Failure)
-        -> [String]
+        -> [FirewallDrift]
     {
         let doing = "cannot look at the firewall"
         return try kernel(doing) { () throws(NetlinkError) in
             guard let comment = try tableComment() else {
-                return ports.isEmpty && networks.isEmpty ? [] : ["table inet covey is gone"]
+                return ports.isEmpty && networks.isEmpty ? [] : [.tableGone]
             }
-            var differences: [String] = []
-            if comment != FirewallTable.layout {
-                differences.append("table inet covey has layout \"\(comment)\"")
-            }
+            var differences: [FirewallDrift] = []
+            if comment != FirewallTable.layout { differences.append(.layout(comment)) }
             var question = Requests()
             question.dumpRules(in: table)
             var found: [String: [String]] = [:]
             for rule in try socket.ask(question).compactMap(TableReplies.rule) {
                 found[rule.chain, default: []].append(rule.signature)
             }
-            var expected: [String: [String]] = [:]
-            var model = Requests()
-            FirewallTable.build(into: &model, fresh: true)
-            for rule in Message.all(in: model.bytes[...]).compactMap(TableReplies.rule) {
-                expected[rule.chain, default: []].append(rule.signature)
-            }
-            for (chain, rules) in expected.sorted(by: { $0.key < $1.key }) where found[chain] != rules {
-                differences.append("the rules of chain \(chain) were changed")
+            for (chain, rules) in FirewallTable.signatures.sorted(by: { $0.key < $1.key })
+            where found[chain] != rules {
+                differences.append(.rules(chain: chain))
             }
             for (set, wanted) in elements(ports, networks, owner) {
                 let present = Dictionary(
                     try elements(of: set).map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
                 for element in wanted where present[element.key] != element.value {
-                    differences.append("set \(set.name) lacks an element of \(element.comment)")
+                    differences.append(.element(set: set.name, comment: element.comment))
                 }
             }
             return differences
@@ -308,10 +326,10 @@ extension HostNetworks {
         try firewall.withdraw { owner.owns($0) }
     }
 
-    /// What of the firewall table is not as `publish` left it, in words.
+    /// What of the firewall table is not as `publish` left it.
     public func verifyTable(_ ports: [PublishedPort], networks: [NetworkState], project: String)
         throws(Failure)
-        -> [String]
+        -> [FirewallDrift]
     {
         try firewall.drift(ports, networks: networks, owner: owner(project))
     }

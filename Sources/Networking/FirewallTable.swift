@@ -145,6 +145,17 @@ enum FirewallTable {
 
     static func port(_ port: UInt16) -> [UInt8] { [UInt8(port >> 8), UInt8(port & 255), 0, 0] }
 
+    /// What each chain's rules look like when the kernel prints them back.
+    static let signatures: [String: [String]] = {
+        var expected: [String: [String]] = [:]
+        var model = Requests()
+        build(into: &model, fresh: true)
+        for rule in Message.all(in: model.bytes[...]).compactMap(TableReplies.rule) {
+            expected[rule.chain, default: []].append(rule.signature)
+        }
+        return expected
+    }()
+
     /// The requests that make all of it; `fresh` fails with EEXIST when the table is there.
     static func build(into batch: inout Requests, fresh: Bool) {
         batch.createTable(name, comment: layout, exclusive: fresh)

@@ -195,7 +195,7 @@ public final class HostNetworks {
     /// Bridges of one root and another never share a name: the hash covers the root.
     func bridgeName(_ network: String) -> String { "cvy" + shortHash("\(root)\u{0}\(network)", digits: 8) }
 
-    private func makeBridge(_ state: NetworkState, alias: String) throws(NetlinkError) -> UInt32 {
+    func makeBridge(_ state: NetworkState, alias: String) throws(NetlinkError) -> UInt32 {
         var requests = Requests()
         requests.createBridge(name: state.bridge, group: state.group, mac: MACAddress(for: state.gateway))
         requests.configureBridge(name: state.bridge, alias: alias, routeLocalnet: !state.isInternal)
@@ -224,7 +224,7 @@ public final class HostNetworks {
         var question = Requests()
         question.getLink(name: name)
         do throws(NetlinkError) {
-            return try route.ask(question).compactMap(LinkState.init).first
+            return try route.ask(question).compactMap { LinkState($0) }.first
         } catch {
             if error.errno == .noDevice { return nil }
             throw error
@@ -235,7 +235,7 @@ public final class HostNetworks {
         try asking(doing) { () throws(NetlinkError) in
             var question = Requests()
             question.dumpLinks()
-            return try route.ask(question).compactMap(LinkState.init)
+            return try route.ask(question).compactMap { LinkState($0) }
         }
     }
 

@@ -364,7 +364,7 @@ private struct Scene {
             let networks = shop.networks
             try networks.publish([port], networks: [network], project: "shop")
             func look() throws -> [String] {
-                try networks.verifyTable([port], networks: [network], project: "shop")
+                try networks.verifyTable([port], networks: [network], project: "shop").map(\.description)
             }
             #expect(try look() == [])
             try host.shell("nft flush chain inet covey forward")

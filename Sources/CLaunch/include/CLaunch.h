@@ -111,13 +111,15 @@ enum keeper_kind {
     K_DROP,        // forget `name`
     K_RELEASE,     // the exit of child `id` is dealt with: forget it
     K_QUIT,        // leave; the controller leaves too
+    K_PONG,        // the answer to K_PING
     // keeper → controller
     K_LAUNCHED = 101,  // pid, its pidfd beside
     K_REFUSED,         // value: errno, status: operation
     K_EXITED,          // status as waitid gives it: value = CLD_*, status = code or signal
     K_CHILD,           // replay: a child that runs, pidfd and its held descriptors beside
     K_HELD,            // replay: a descriptor kept under `name`
-    K_READY            // end of the replay
+    K_READY,           // end of the replay
+    K_PING             // are you there?
 };
 
 struct keeper_message {
@@ -144,3 +146,7 @@ void covey_bound_log(int log, long long limit);
 
 // In the controller: the descriptors it was born with, and how often it was started before. False in any other process.
 int covey_is_controller(int *launch_socket, int *listener, int *generation);
+
+// In the controller: how the one before ended (CLD_*, code or signal), and how many ended in a row without a minute of
+// peace between. False for a keeper's first.
+int covey_predecessor(int *kind, int *status, int *failures);

@@ -9,6 +9,11 @@ static inline int linux_connect_netlink(int fd) {
     struct sockaddr_nl a = {.nl_family = AF_NETLINK};
     return connect(fd, (struct sockaddr *)&a, sizeof a);
 }
+// A port of its own: the kernel leaves out of a multicast the sockets that have the sender's, and its own is 0.
+static inline int linux_bind_netlink(int fd) {
+    struct sockaddr_nl a = {.nl_family = AF_NETLINK};
+    return bind(fd, (struct sockaddr *)&a, sizeof a);
+}
 static inline struct sockaddr_in linux_inet_address(uint32_t address, uint16_t port) {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(address)}};
     return a;

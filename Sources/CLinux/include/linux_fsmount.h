@@ -3,6 +3,8 @@
 // Mounts that are attached nowhere (fsopen(2), fsconfig(2), fsmount(2); Linux 5.2). Constants are written out, as
 // <linux/mount.h> and <sys/mount.h> exclude each other on glibc before 2.37.
 #pragma once
+#include <stdint.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,3 +19,24 @@ static inline int linux_fsconfig_create(int fd) {
     return (int)syscall(431, fd, 6 /* FSCONFIG_CMD_CREATE */, (void *)0, (void *)0, 0);
 }
 static inline int linux_fsmount(int fd) { return (int)syscall(432, fd, 1 /* FSMOUNT_CLOEXEC */, 0); }
+// A copy of the mount at a path, attached nowhere (open_tree(2), OPEN_TREE_CLONE, Linux 5.2).
+static inline int linux_open_tree_clone(const char *path, int recursive) {
+    return (int)syscall(428, -100 /* AT_FDCWD */, path, 1 | 02000000 | (recursive ? 0x8000 : 0));
+}
+// Attaches such a mount at an open path (move_mount(2), both by descriptor alone).
+static inline int linux_move_mount(int mount, int target) {
+    return (int)syscall(429, mount, "", target, "", 0x04 | 0x40);
+}
+// mount_setattr(2), Linux 5.12: MOUNT_ATTR_* to set, and private propagation, of the mount and all beneath it.
+static inline int linux_mount_set_private(int mount, uint64_t attributes) {
+    struct { uint64_t set, clear, propagation, userns; } a = {attributes, 0, 1 << 18 /* MS_PRIVATE */, 0};
+    return (int)syscall(442, mount, "", 0x1000 | 0x8000, &a, sizeof a);
+}
+// 1 when the open path is where a mount begins (statx(2), STATX_ATTR_MOUNT_ROOT, Linux 5.8), 0 when not, -1 on an error
+// or when the kernel can't tell.
+static inline int linux_is_mount_root(int fd) {
+    struct statx s;
+    if (statx(fd, "", 0x1000 /* AT_EMPTY_PATH */, 0, &s)) return -1;
+    if (!(s.stx_attributes_mask & 0x2000)) return -1;
+    return (s.stx_attributes & 0x2000) != 0;
+}

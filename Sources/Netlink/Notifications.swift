@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What multicast messages are about: enough to tell ours from others'.
+
+extension LinkState {
+    /// From an RTM_NEWLINK or RTM_DELLINK; the kernel fills both alike (rtnl_fill_ifinfo).
+    public init?(anyOf message: Message) {
+        guard message.type == RouteMessage.newLink || message.type == RouteMessage.deleteLink else {
+            return nil
+        }
+        self.init(
+            Message(
+                type: RouteMessage.newLink, flags: message.flags, sequence: message.sequence,
+                payload: message.payload))
+    }
+}
+
+extension Message {
+    /// The link an address or route message is about; nil when it names none.
+    public var aboutLink: UInt32? {
+        switch type {
+        case RouteMessage.newAddress, RouteMessage.newAddress + 1:
+            payload.count >= 8 ? payload.u32(4) : nil
+        case RouteMessage.newRoute, RouteMessage.newRoute + 1:
+            payload.count >= 12 ? attributes(after: 12).first(RouteAttribute.outLink)?.u32 : nil
+        default: nil
+        }
+    }
+}
+
+extension TableReplies {
+    /// The table a message of NFNLGRP_NFTABLES is about; nil when it is about none, as a generation's number.
+    public static func change(_ message: Message) -> (table: String, addsElement: Bool)? {
+        // The table's name is the first attribute of tables, chains, rules, sets and elements alike.
+        guard message.type >> 8 == 10, message.type & 0xff != 15,
+            let name = message.attributes(after: 4).first(1)?.text
+        else { return nil }
+        return (name, message.type & 0xff == 12)
+    }
+}

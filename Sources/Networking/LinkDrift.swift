@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What of a project's bridges and links is not as it was made, decided from what the kernel lists: pure. For each
+// resource only the first thing that is wrong is told: once that is repaired a second look finds what hung on it.
+
+internal import Basics
+public import Netlink
+
+/// A running container's end of a network, as it was declared.
+public struct DeclaredEndpoint: Hashable, Sendable {
+    public var container: String
+    public var network: NetworkState
+    public var address: IPv4Address
+    /// The link's name inside, `eth0`.
+    public var linkName: String
+    /// The default route goes through it.
+    public var isDefault: Bool
+
+    public init(
+        container: String, network: NetworkState, address: IPv4Address, linkName: String, isDefault: Bool
+    ) {
+        self.container = container
+        self.network = network
+        self.address = address
+        self.linkName = linkName
+        self.isDefault = isDefault
+    }
+}
+
+/// What is wrong on the host's side.
+public enum LinkDrift: Hashable, Sendable {
+    case bridgeGone(network: String)
+    case bridgeDown(network: String)
+    case bridgeForeign(network: String, alias: String)
+    case gatewayGone(network: String)
+    case routeGone(network: String)
+    case endpointGone(container: String, network: String)
+    /// Out of its bridge.
+    case endpointLoose(container: String, network: String)
+    case endpointDown(container: String, network: String)
+}
+
+/// What is wrong inside a container.
+public enum InsideDrift: Hashable, Sendable {
+    case loopbackDown
+    /// Its link is not there by its name.
+    case linkGone(String)
+    case linkDown(String)
+    case addressGone(String)
+    case routeGone(String)
+    case defaultRouteGone(String)
+    case nameRulesGone
+}
+
+/// What a network namespace has.
+public struct LinkObservation: Sendable {
+    public var links: [LinkState]
+    public var addresses: [AddressState]
+    public var routes: [RouteState]
+
+    public init(links: [LinkState], addresses: [AddressState], routes: [RouteState]) {
+        self.links = links
+        self.addresses = addresses
+        self.routes = routes
+    }
+
+    func has(_ address: IPv4Address, prefix: UInt8, on index: UInt32) -> Bool {
+        addresses.contains { $0.index == index && $0.address == address && $0.prefix == prefix }
+    }
+
+    /// In the main table, RT_TABLE_MAIN.
+    func routes(to subnet: Subnet, over index: UInt32) -> Bool {
+        routes.contains { $0.table == 254 && $0.destination == subnet && $0.index == index }
+    }
+
+    var hasDefaultRoute: Bool {
+        routes.contains { $0.table == 254 && $0.destination.prefix == 0 }
+    }
+}
+
+/// - Parameter owned: names of the networks this project made; of others only its own endpoints are looked at.
+func linkDrift(
+    networks: [NetworkState], owned: Set<String>, endpoints: [DeclaredEndpoint], found: LinkObservation,
+    owner: NetworkOwner
+) -> [LinkDrift] {
+    var drift: [LinkDrift] = []
+    var bridges: [String: UInt32] = [:]
+    for network in networks {
+        guard let link = found.links.first(where: { $0.name == network.bridge }) else {
+            if owned.contains(network.name) { drift.append(.bridgeGone(network: network.name)) }
+            continue
+        }
+        bridges[network.name] = link.index
+        guard owned.contains(network.name) else { continue }
+        if link.alias != owner.alias(network: network.name) {
+            drift.append(.bridgeForeign(network: network.name, alias: link.alias))
+        } else if !link.isUp {
+            drift.append(.bridgeDown(network: network.name))
+        } else if !found.has(network.gateway, prefix: network.subnet.prefix, on: link.index) {
+            drift.append(.gatewayGone(network: network.name))
+        } else if !found.routes(to: network.subnet, over: link.index) {
+            drift.append(.routeGone(network: network.name))
+        }
+    }
+    let byAlias = Dictionary(
+        found.links.filter { !$0.alias.isEmpty }.map { ($0.alias, $0) },
+        uniquingKeysWith: { first, _ in first })
+    for endpoint in endpoints {
+        let (container, network) = (endpoint.container, endpoint.network.name)
+        // Without its bridge nothing can be said of it yet.
+        guard let bridge = bridges[network] else { continue }
+        guard let link = byAlias[owner.alias(container: container, network: network)] else {
+            drift.append(.endpointGone(container: container, network: network))
+            continue
+        }
+        if link.master != bridge {
+            drift.append(.endpointLoose(container: container, network: network))
+        } else if !link.isUp {
+            drift.append(.endpointDown(container: container, network: network))
+        }
+    }
+    return drift
+}
+
+/// - Parameter endpoints: this container's.
+func insideDrift(_ endpoints: [DeclaredEndpoint], found: LinkObservation) -> [InsideDrift] {
+    var drift: [InsideDrift] = []
+    if let loopback = found.links.first(where: { $0.name == "lo" }), !loopback.isUp {
+        drift.append(.loopbackDown)
+    }
+    for endpoint in endpoints {
+        let name = endpoint.linkName
+        guard let link = found.links.first(where: { $0.name == name }) else {
+            drift.append(.linkGone(name))
+            continue
+        }
+        let subnet = Subnet(endpoint.address, prefix: endpoint.network.subnet.prefix)
+        if !link.isUp {
+            drift.append(.linkDown(name))
+        } else if !found.has(endpoint.address, prefix: subnet.prefix, on: link.index) {
+            drift.append(.addressGone(name))
+        } else if !found.routes(to: subnet, over: link.index) {
+            drift.append(.routeGone(name))
+        } else if endpoint.isDefault, !found.hasDefaultRoute {
+            drift.append(.defaultRouteGone(name))
+        }
+    }
+    return drift
+}
+
+extension LinkDrift {
+    /// What happened, in the user's words.
+    public var cause: String {
+        switch self {
+        case .bridgeGone: "its bridge was deleted"
+        case .bridgeDown: "its bridge was set down"
+        case .bridgeForeign(_, let alias): "its bridge's alias was changed to \"\(alias)\""
+        case .gatewayGone: "its bridge's address was deleted"
+        case .routeGone: "the host's route to it was deleted"
+        case .endpointGone(_, let network): "its link to network \"\(network)\" was deleted"
+        case .endpointLoose(_, let network): "its link was taken out of the bridge of network \"\(network)\""
+        case .endpointDown(_, let network): "its link to network \"\(network)\" was set down"
+        }
+    }
+
+    /// What is done about it.
+    public var action: String {
+        switch self {
+        case .bridgeGone: "bridge made again"
+        case .bridgeDown, .endpointDown: "set up again"
+        case .bridgeForeign: "alias written back"
+        case .gatewayGone: "address added again"
+        case .routeGone: "route added again"
+        case .endpointGone: "link made again"
+        case .endpointLoose: "link put back into its bridge"
+        }
+    }
+
+    public var network: String {
+        switch self {
+        case .bridgeGone(let network), .bridgeDown(let network), .bridgeForeign(let network, _),
+            .gatewayGone(let network), .routeGone(let network), .endpointGone(_, let network),
+            .endpointLoose(_, let network), .endpointDown(_, let network):
+            network
+        }
+    }
+
+    /// nil for what concerns the whole network.
+    public var container: String? {
+        switch self {
+        case .endpointGone(let container, _), .endpointLoose(let container, _),
+            .endpointDown(let container, _):
+            container
+        default: nil
+        }
+    }
+}
+
+extension InsideDrift {
+    public var cause: String {
+        switch self {
+        case .loopbackDown: "lo was set down"
+        case .linkGone(let name): "\(name) is not there any more"
+        case .linkDown(let name): "\(name) was set down"
+        case .addressGone(let name): "the address of \(name) was deleted"
+        case .routeGone(let name): "the route to the network of \(name) was deleted"
+        case .defaultRouteGone: "the default route was deleted"
+        case .nameRulesGone: "the rules that lead name queries were deleted"
+        }
+    }
+
+    public var action: String {
+        switch self {
+        case .loopbackDown, .linkDown: "set up again"
+        case .linkGone: "link made again"
+        case .addressGone: "address added again"
+        case .routeGone, .defaultRouteGone: "route added again"
+        case .nameRulesGone: "rules made again"
+        }
+    }
+}
