@@ -33,6 +33,7 @@ extension ProjectController {
         let isKill = timeout <= .zero || container.phase == .launching
         let signal = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
         _ = linux_pidfd_send_signal(pidfd.raw, isKill ? SIGKILL : signal)
+        thaw(container)
         guard !isKill else { return }
         if let timer = container.killTimer { loop.cancel(timer) }
         container.killTimer = loop.after(timeout) { [unowned self, unowned container] in
@@ -78,6 +79,7 @@ extension ProjectController {
     func finishExit(_ container: Container, _ end: ProcessEnd?, _ at: Int64) {
         if let timer = container.killTimer { loop.cancel(timer) }
         container.killTimer = nil
+        container.status.paused = false
         container.health?.stop()
         container.health = nil
         closeStreams(of: container)
@@ -113,6 +115,7 @@ extension ProjectController {
         let waiting = container.onExited
         container.onExited = []
         superviseExit(container)
+        if container.oneOff != nil { oneOffEnded(container) }
         for told in waiting { told() }
         changed()
     }
