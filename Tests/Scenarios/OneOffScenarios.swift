@@ -20,8 +20,8 @@ extension Scenarios {
                 try stage.require(
                     rows.map(\.Service).sorted() == ["db", "job"], "dependencies alone are left: \(rows)")
                 try stage.require(try stage.container("db").Health == "healthy", "\(rows)")
-                let log = try stage.covey("run", "-T", "--rm", "app", "sh", "-c", "echo out; echo err >&2")
-                try stage.require(log.output == "out\n" && log.errors.hasSuffix("err\n"), "\(log)")
+                let log = try stage.covey("run", "-q", "-T", "--rm", "app", "sh", "-c", "echo out; echo err >&2")
+                try stage.require(log.output == "out\n" && log.errors == "err\n", "\(log)")
             }
         }
 
@@ -29,6 +29,7 @@ extension Scenarios {
         func flags() throws {
             try Stage.play("oneoff") { stage in
                 try stage.write("more.env", "SIZE=large\nFROM_FILE=yes\n")
+                try ensureDirectory("\(stage.files)/here")
                 try stage.write("here/file", "from the host\n")
                 let line = "echo $COLOUR $SIZE $FROM_FILE $EXTRA $PASSED; id -u; pwd; cat /mnt/file; ls /extra"
                 let set = try stage.covey(
