@@ -19,7 +19,8 @@ extension ProjectCgroup {
                 $0.hierarchy.unified && $0.has("\(child)/cgroup.freeze")
             }) {
                 try unified.write("\(child)/cgroup.freeze", frozen ? "1" : "0")
-                for _ in 0..<200 where unified.value("frozen", in: "\(child)/cgroup.events") != (frozen ? 1 : 0) {
+                for _ in 0..<200
+                where unified.value("frozen", in: "\(child)/cgroup.events") != (frozen ? 1 : 0) {
                     pauseBetweenLooks(.milliseconds(1))
                 }
                 return

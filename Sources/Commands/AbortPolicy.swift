@@ -49,7 +49,9 @@ struct AbortPolicy: Equatable {
     func cause(among containers: [ContainerStatus]) -> ContainerStatus? {
         if trigger == .never { return nil }
         return containers.filter { container in
-            guard !container.oneOff, container.state == .exited || container.state == .dead else { return false }
+            guard !container.oneOff, container.state == .exited || container.state == .dead else {
+                return false
+            }
             let failed = container.exitCode != 0 || !container.exitCodeKnown
             if container.service == codeFrom { return true }
             return failed || trigger == .exit && !awaited.contains(container.service)

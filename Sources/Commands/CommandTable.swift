@@ -42,7 +42,9 @@ let commandTable: [CommandDefinition] = [
             Flag(.timestamps, nil, "the time before each line"),
             Flag(.abortOnExit, nil, "stop everything when a container has ended, and end with its code"),
             Flag(.abortOnFailure, nil, "stop everything when a container has failed, and end with its code"),
-            Flag(.exitCodeFrom, nil, .one("SERVICE"), "end with this service's code; implies the first of these"),
+            Flag(
+                .exitCodeFrom, nil, .one("SERVICE"),
+                "end with this service's code; implies the first of these"),
             Flag(.attach, nil, .many("SERVICE"), "show the logs of these services only"),
             Flag(.noAttach, nil, .many("SERVICE"), "don't show this service's logs"),
             Flag(.noDependencies, nil, "leave alone what the named services depend on"),
@@ -90,7 +92,9 @@ let commandTable: [CommandDefinition] = [
             Flag(.follow, "f", "go on with what they write from now on"),
             Flag(.tail, "n", .one("N"), "only the last N lines of each container, or all"),
             Flag(.timestamps, "t", "the time before each line"),
-            Flag(.since, nil, .one("TIME"), "only lines from then on: 2026-01-02T03:04:05Z, or 10m for so long ago"),
+            Flag(
+                .since, nil, .one("TIME"),
+                "only lines from then on: 2026-01-02T03:04:05Z, or 10m for so long ago"),
             Flag(.until, nil, .one("TIME"), "only lines until then"),
             Flag(.noLogPrefix, nil, "no service name before each line"),
             Flag(.index, nil, .one("N"), "only this container of the service"),
@@ -169,7 +173,8 @@ let commandTable: [CommandDefinition] = [
     ),
     CommandDefinition(
         "rm", "Remove containers that don't run", operands: .services,
-        details: "One-off containers that `run` left are among them. Anonymous volumes go with their container.",
+        details:
+            "One-off containers that `run` left are among them. Anonymous volumes go with their container.",
         flags: [
             Flag(.force, "f", "don't ask"),
             Flag(.stop, "s", "stop those that run, and remove them too"),
@@ -195,7 +200,8 @@ let commandTable: [CommandDefinition] = [
             Flag(.index, nil, .one("N"), "which container of the service"),
             Flag(.noInput, nil, "only show its output"),
             Flag(.proxySignals, nil, "pass signals on; done unless --sig-proxy=false is given"),
-            Flag(.detachKeys, nil, .one("KEYS"), "what leaves it running; ctrl-p,ctrl-q unless said otherwise"),
+            Flag(
+                .detachKeys, nil, .one("KEYS"), "what leaves it running; ctrl-p,ctrl-q unless said otherwise"),
         ], run: runAttach),
     CommandDefinition("top", "List the processes of services", operands: .services, run: runTop),
     CommandDefinition(

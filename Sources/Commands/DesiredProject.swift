@@ -72,7 +72,8 @@ func applyScale(_ session: Session, to project: inout Project) throws(Failure) {
 
 /// `SERVICE=N` put into the project; the service's name.
 func applyScale(_ text: String, to project: inout Project) throws(Failure) -> String {
-    guard let equals = text.lastIndex(of: "="), let count = Int(text[text.index(after: equals)...]), count >= 0
+    guard let equals = text.lastIndex(of: "="), let count = Int(text[text.index(after: equals)...]),
+        count >= 0
     else {
         throw Failure("cannot understand the scale \(text)", cause: "it is not of the form SERVICE=N")
     }

@@ -54,7 +54,9 @@ final class LogFeed {
                 container.name.hasPrefix(prefix)
                 ? String(container.name.dropFirst(prefix.count)) : container.name
             printer.announce(label)
-            try merge.add(LogSource(label: label, directory: container.directory), tail: started || period.upperBound < .max ? nil : tail)
+            try merge.add(
+                LogSource(label: label, directory: container.directory),
+                tail: started || period.upperBound < .max ? nil : tail)
             if watch == nil { watch = try LogWatch() }
             try watch?.add(container.directory)
         }
@@ -70,7 +72,9 @@ final class LogFeed {
         while let line = try merge.next() { show(line) }
         if last {
             for line in merge.rest() { show(line) }
-            for line in held.values.joined().sorted(by: { $0.line.time < $1.line.time }) { printer.print(line) }
+            for line in held.values.joined().sorted(by: { $0.line.time < $1.line.time }) {
+                printer.print(line)
+            }
             held = [:]
         }
         printer.flush()

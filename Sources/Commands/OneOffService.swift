@@ -26,7 +26,8 @@ struct OneOffName {
         }
         let isName =
             name.utf8.first.map(isLetterOrDigit) ?? false
-            && name.utf8.allSatisfy { isLetterOrDigit($0) || "_.-".utf8.contains($0) } && name.utf8.count <= 200
+            && name.utf8.allSatisfy { isLetterOrDigit($0) || "_.-".utf8.contains($0) }
+            && name.utf8.count <= 200
         guard isName else {
             throw Failure(
                 "cannot name a container \"\(name)\"",

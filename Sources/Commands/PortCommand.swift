@@ -21,7 +21,8 @@ func runPort(_ session: Session) throws(Failure) -> Int32 {
     else {
         throw Failure(
             "port \(number)/\(proto) of container \"\(container.name)\" is not published",
-            cause: container.ports.isEmpty ? "none of its ports is" : "published: \(portsText(container.ports))",
+            cause: container.ports.isEmpty
+                ? "none of its ports is" : "published: \(portsText(container.ports))",
             advice: "name it under the service's `ports`")
     }
     let address = port.hostAddress.contains(":") ? "[\(port.hostAddress)]" : port.hostAddress

@@ -30,7 +30,8 @@ func runImages(_ session: Session) throws(Failure) -> Int32 {
     for container in containers where wanted.isEmpty || wanted.contains(container.service) {
         let path = "\(place.directory)/containers/\(container.name)/container.json"
         // Removed meanwhile, or being made.
-        guard let bytes = try? readFile(path), let record = try? decodeJSON(ImageRecord.self, from: bytes) else {
+        guard let bytes = try? readFile(path), let record = try? decodeJSON(ImageRecord.self, from: bytes)
+        else {
             continue
         }
         let image = record.service.container.image
@@ -43,7 +44,8 @@ func runImages(_ session: Session) throws(Failure) -> Int32 {
             session.out.line(
                 JSONText.object([
                     ("ContainerName", .string(row.container)), ("Image", .string(row.image.reference)),
-                    ("ID", .string(row.image.id.description)), ("Size", row.size.map { .number($0) } ?? .null),
+                    ("ID", .string(row.image.id.description)),
+                    ("Size", row.size.map { .number($0) } ?? .null),
                 ]).compact)
         }
     } else {
@@ -83,7 +85,8 @@ func runVolumes(_ session: Session) throws(Failure) -> Int32 {
         for name in found { session.out.line(name) }
     } else if session.arguments.last(.format) == "json" {
         for name in found {
-            session.out.line(JSONText.object([("Driver", .string("local")), ("Name", .string(name))]).compact)
+            session.out.line(
+                JSONText.object([("Driver", .string("local")), ("Name", .string(name))]).compact)
         }
     } else {
         session.out.write(table(["DRIVER", "VOLUME NAME"], found.map { ["local", $0] }))

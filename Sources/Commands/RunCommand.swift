@@ -67,7 +67,8 @@ func runOneOff(_ session: Session) throws(Failure) -> Int32 {
 }
 
 private func follow(
-    _ session: Session, _ place: ProjectPlace, _ options: RunOptions, _ blobs: [[UInt8]], _ oneOff: OneOffName,
+    _ session: Session, _ place: ProjectPlace, _ options: RunOptions, _ blobs: [[UInt8]],
+    _ oneOff: OneOffName,
     _ progress: Progress
 ) throws(Failure) -> Int32 {
     let invocation = session.invocation

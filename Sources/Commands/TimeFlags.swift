@@ -13,7 +13,8 @@ extension Arguments {
         if let moment = readMoment(text, now: now) { return moment }
         throw Failure(
             "cannot understand --\(name.rawValue) \(text)", cause: "it is neither a time nor a duration",
-            advice: "write a time such as 2026-01-02T03:04:05Z, seconds since 1970, or a duration such as 10m")
+            advice: "write a time such as 2026-01-02T03:04:05Z, seconds since 1970, or a duration such as 10m"
+        )
     }
 }
 
@@ -45,7 +46,8 @@ private func readTimestamp(_ text: String) -> Int64? {
     var rest = text[...]
     func number(_ count: Int, _ range: ClosedRange<Int>) -> Int? {
         let digits = rest.prefix(count)
-        guard digits.count == count, digits.utf8.allSatisfy({ (48...57).contains($0) }), let value = Int(digits),
+        guard digits.count == count, digits.utf8.allSatisfy({ (48...57).contains($0) }),
+            let value = Int(digits),
             range.contains(value)
         else { return nil }
         rest = rest.dropFirst(count)

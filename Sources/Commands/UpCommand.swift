@@ -85,7 +85,8 @@ private struct BringUp {
         self.options.noRecreate = arguments.has(.noRecreate)
         self.options.recreateDependencies = arguments.has(.alwaysRecreateDependencies)
         self.options.noDependencies = arguments.has(.noDependencies)
-        if arguments.has(.noRecreate), arguments.has(.forceRecreate) || arguments.has(.alwaysRecreateDependencies)
+        if arguments.has(.noRecreate),
+            arguments.has(.forceRecreate) || arguments.has(.alwaysRecreateDependencies)
         {
             throw Failure(
                 "cannot recreate and not recreate", advice: "leave --no-recreate out, or the other flag")

@@ -95,7 +95,11 @@ extension ProjectController {
                 "cannot run \"\(options.oneOff.service)\"", cause: "its standard streams were not sent")
         }
         let declared: DesiredState
-        if bytes == desiredBytes, let desired { declared = desired } else { declared = try decodeDesired(bytes) }
+        if bytes == desiredBytes, let desired {
+            declared = desired
+        } else {
+            declared = try decodeDesired(bytes)
+        }
         var wanted = declared
         wanted.services[options.service.name] = options.service
         wanted.volumes.merge(options.volumes) { declared, _ in declared }

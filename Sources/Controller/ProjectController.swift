@@ -90,13 +90,8 @@ final class ProjectController {
     /// Serves until the project is down.
     func serve() throws(Failure) {
         recordKeeper(place)
-        let replay: Replay
-        do throws(SyscallError) {
-            replay = try Replay(keeper)
-        } catch {
-            throw Failure("cannot take over from the controller before", error)
-        }
-        try adopt(replay)
+        // Not kept: its descriptors would hold ports that were given back.
+        try adopt(try replay())
         do throws(SyscallError) {
             try loop.watch(keeper.descriptor) { [unowned self] _ in keeperSpoke() }
             try setNonBlocking(listener.raw)
@@ -104,6 +99,14 @@ final class ProjectController {
             try loop.run()
         } catch {
             throw Failure("the event loop failed", error)
+        }
+    }
+
+    private func replay() throws(Failure) -> Replay {
+        do throws(SyscallError) {
+            return try Replay(keeper)
+        } catch {
+            throw Failure("cannot take over from the controller before", error)
         }
     }
 

@@ -142,7 +142,9 @@ extension ProjectController {
     }
 
     func shownContainers() -> [ContainerStatus] {
-        containers.values.map(\.shown).sorted { ($0.service, $0.index, $0.name) < ($1.service, $1.index, $1.name) }
+        containers.values.map(\.shown).sorted {
+            ($0.service, $0.index, $0.name) < ($1.service, $1.index, $1.name)
+        }
     }
 
     /// A container changed: who watches is told, who waits for a condition looks again.

@@ -14,13 +14,15 @@ extension Scenarios {
             try Stage.play("oneoff") { stage in
                 // No controller runs yet: run starts one.
                 let run = try stage.covey(
-                    "run", "--rm", "-T", "app", "sh", "-c", "cat /data/job; echo $COLOUR; pwd; exit 7", code: 7)
+                    "run", "--rm", "-T", "app", "sh", "-c", "cat /data/job; echo $COLOUR; pwd; exit 7",
+                    code: 7)
                 try stage.require(run.output == "prepared\nblue\n/tmp\n", "\(run)")
                 let rows = try stage.containers()
                 try stage.require(
                     rows.map(\.Service).sorted() == ["db", "job"], "dependencies alone are left: \(rows)")
                 try stage.require(try stage.container("db").Health == "healthy", "\(rows)")
-                let log = try stage.covey("run", "-q", "-T", "--rm", "app", "sh", "-c", "echo out; echo err >&2")
+                let log = try stage.covey(
+                    "run", "-q", "-T", "--rm", "app", "sh", "-c", "echo out; echo err >&2")
                 try stage.require(log.output == "out\n" && log.errors == "err\n", "\(log)")
             }
         }
@@ -31,27 +33,33 @@ extension Scenarios {
                 try stage.write("more.env", "SIZE=large\nFROM_FILE=yes\n")
                 try ensureDirectory("\(stage.files)/here")
                 try stage.write("here/file", "from the host\n")
-                let line = "echo $COLOUR $SIZE $FROM_FILE $EXTRA $PASSED; id -u; pwd; cat /mnt/file; ls /extra"
+                let line =
+                    "echo $COLOUR $SIZE $FROM_FILE $EXTRA $PASSED; id -u; pwd; cat /mnt/file; ls /extra"
                 let set = try stage.covey(
                     "run", "--rm", "-T", "--no-deps", "-e", "EXTRA=more", "-e", "PASSED", "--env-from-file",
-                    "more.env", "-u", "app", "-w", "/data", "-v", "./here:/mnt:ro", "-v", "/extra", "app", "sh",
+                    "more.env", "-u", "app", "-w", "/data", "-v", "./here:/mnt:ro", "-v", "/extra", "app",
+                    "sh",
                     "-c", line, variables: ["PASSED=on"])
                 try stage.require(
                     set.output == "blue large yes more on\n1000\n/data\nfrom the host\n", "\(set)")
-                try stage.require(try stage.containers().isEmpty, "--no-deps brought something up, or --rm failed")
+                try stage.require(
+                    try stage.containers().isEmpty, "--no-deps brought something up, or --rm failed")
                 let entry = try stage.covey("run", "--rm", "-T", "tool")
                 try stage.require(entry.output == "entry default\n", "\(entry)")
                 let arguments = try stage.covey("run", "--rm", "-T", "tool", "-x", "--rm")
                 try stage.require(arguments.output == "entry -x --rm\n", "\(arguments)")
-                let other = try stage.covey("run", "--rm", "-T", "--entrypoint", "printf '%s %s'", "tool", "a", "b")
+                let other = try stage.covey(
+                    "run", "--rm", "-T", "--entrypoint", "printf '%s %s'", "tool", "a", "b")
                 try stage.require(other.output == "a b", "\(other)")
                 let named = try stage.covey(
                     "run", "-d", "--no-deps", "--name", "one-more", "-p", "9090:80", "app", "sleep", "1000")
                 try stage.require(named.text == "one-more", "\(named)")
                 let port = try stage.covey("ps", "--format", "json")
                 try stage.require(
-                    port.output.contains("9090") && !port.output.contains("8080"), "ports of the service: \(port)")
-                let again = try stage.covey("run", "--no-deps", "-T", "--name", "one-more", "app", "true", code: 1)
+                    port.output.contains("9090") && !port.output.contains("8080"),
+                    "ports of the service: \(port)")
+                let again = try stage.covey(
+                    "run", "--no-deps", "-T", "--name", "one-more", "app", "true", code: 1)
                 try stage.require(again.errors.contains("one-more"), "\(again)")
                 let service = try stage.covey("run", "-d", "--no-deps", "-P", "app", "sleep", "1000")
                 try stage.require(try stage.covey("ps").output.contains("8080->80"), "\(service)")
@@ -62,7 +70,8 @@ extension Scenarios {
         func exactStreams() throws {
             try Stage.play("oneoff") { stage in
                 let big = "\(stage.files)/big"
-                try Host.run(["dd", "if=/dev/urandom", "of=\(big)", "bs=1M", "count=64", "status=none"]).orThrow()
+                try Host.run(["dd", "if=/dev/urandom", "of=\(big)", "bs=1M", "count=64", "status=none"])
+                    .orThrow()
                 let sum = try Host.run(["sha256sum", big]).orThrow().output.prefix(64)
                 let covey = Host.covey ?? "covey"
                 let piped = try stage.inHost([
@@ -133,7 +142,8 @@ extension Scenarios {
                 try stage.require(try stage.covey("ps", "-q").lines.count == 2, "an ended one-off is listed")
                 let all = try stage.covey("ps", "-a", "-q").lines
                 let name = all.first { $0.contains("-app-run-") } ?? ""
-                try stage.require(name.hasPrefix("\(stage.project)-app-run-"), "ps -a does not list it: \(all)")
+                try stage.require(
+                    name.hasPrefix("\(stage.project)-app-run-"), "ps -a does not list it: \(all)")
                 let running = try stage.covey("run", "-d", "app", "sleep", "1000").text
                 try stage.covey("up", "-d", "--remove-orphans")
                 try stage.covey("up", "-d", "--force-recreate", "app")
@@ -194,7 +204,8 @@ extension Scenarios {
                 try stage.covey("run", "--rm", "-T", "--no-deps", "app", "/etc/passwd", code: 126)
                 for (arguments, word) in [
                     (["-p", "nonsense", "app"], "nonsense"), (["-p", "99999", "app"], "99999"),
-                    (["-v", "undeclared:/x", "app"], "undeclared"), (["-v", "/x:relative", "app"], "relative"),
+                    (["-v", "undeclared:/x", "app"], "undeclared"),
+                    (["-v", "/x:relative", "app"], "relative"),
                     (["-e", "=x", "app"], "=x"), (["--env-from-file", "missing.env", "app"], "missing.env"),
                     (["--name", "bad/name", "app"], "bad/name"), (["--entrypoint", "'open", "app"], "open"),
                     (["-u", "nobody-here", "--no-deps", "app"], "nobody-here"),
