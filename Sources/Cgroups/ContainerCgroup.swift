@@ -117,10 +117,21 @@ public struct ContainerCgroup: Sendable {
                 }
                 if let bytes = number("memory.current") { usage.memory = ByteSize(bytes: bytes) }
                 if let bytes = number("memory.peak") { usage.memoryPeak = ByteSize(bytes: bytes) }
+                if let bytes = number("memory.max") { usage.memoryLimit = ByteSize(bytes: bytes) }
+                if let bytes = directory.value("inactive_file", in: child + "/memory.stat") {
+                    usage.inactiveFiles = ByteSize(bytes: bytes)
+                }
+                if let text = try? directory.read("\(child)/io.stat") {
+                    usage.storage = StorageUsage(parsing: text)
+                }
             } else if directory.hierarchy.controllers.contains("memory") {
                 if let bytes = number("memory.usage_in_bytes") { usage.memory = ByteSize(bytes: bytes) }
                 if let bytes = number("memory.max_usage_in_bytes") {
                     usage.memoryPeak = ByteSize(bytes: bytes)
+                }
+                if let bytes = number("memory.limit_in_bytes") { usage.memoryLimit = ByteSize(bytes: bytes) }
+                if let bytes = directory.value("total_inactive_file", in: child + "/memory.stat") {
+                    usage.inactiveFiles = ByteSize(bytes: bytes)
                 }
             }
             if let count = number("pids.current") { usage.processes = Int(count) }
@@ -141,6 +152,23 @@ public struct ContainerCgroup: Sendable {
     }
 }
 
+/// Bytes read and written.
+public struct StorageUsage: Hashable, Sendable {
+    public var read: ByteSize
+    public var written: ByteSize
+
+    /// From v2's io.stat: `8:0 rbytes=4096 wbytes=0 rios=1 …` for each device.
+    init(parsing text: String) {
+        func sum(_ key: String) -> Int64 {
+            text.split(whereSeparator: \.isWhitespace).reduce(0) { sum, word in
+                word.hasPrefix(key) ? sum + (Int64(word.dropFirst(key.count)) ?? 0) : sum
+            }
+        }
+        read = ByteSize(bytes: sum("rbytes="))
+        written = ByteSize(bytes: sum("wbytes="))
+    }
+}
+
 /// What a container uses.
 public struct CgroupUsage: Hashable, Sendable {
     public var memory: ByteSize?
@@ -148,5 +176,11 @@ public struct CgroupUsage: Hashable, Sendable {
     public var memoryPeak: ByteSize?
     public var processorTime: Duration?
     public var processes: Int?
+    /// File pages that were not used lately: the first to go when memory is short.
+    public var inactiveFiles: ByteSize?
+    /// What memory is limited to; nil is no limit.
+    public var memoryLimit: ByteSize?
+    /// Read from and written to block devices, where the io controller is switched on.
+    public var storage: StorageUsage?
     public init() {}
 }

@@ -177,7 +177,7 @@ extension ProjectCgroup {
             && !name.utf8.contains { $0 == UInt8(ascii: "/") || $0 == 0 || $0 == UInt8(ascii: "\n") }
     }
 
-    private func directory(in hierarchy: CgroupHierarchy) -> CgroupDirectory? {
+    func directory(in hierarchy: CgroupHierarchy) -> CgroupDirectory? {
         directories.first { $0.hierarchy == hierarchy }
     }
 
@@ -246,7 +246,7 @@ extension ProjectCgroup {
     }
 
     /// Makes a container's directory, and the project's where it is missing or was removed under us.
-    private mutating func makeChild(_ child: String, in hierarchy: CgroupHierarchy) throws(SyscallError)
+    mutating func makeChild(_ child: String, in hierarchy: CgroupHierarchy) throws(SyscallError)
         -> Bool
     {
         if let known = directory(in: hierarchy) {
@@ -260,7 +260,7 @@ extension ProjectCgroup {
     }
 
     /// Moves a running container's processes into a v1 directory it has now got.
-    private func move(_ child: String, from home: CgroupHierarchy, to hierarchy: CgroupHierarchy)
+    func move(_ child: String, from home: CgroupHierarchy, to hierarchy: CgroupHierarchy)
         throws(SyscallError)
     {
         guard let source = directory(in: home), let target = directory(in: hierarchy) else { return }

@@ -9,31 +9,46 @@ internal import Kernel
 
 /// Shows logs until all containers ended or the user had enough; the exit code.
 func attach(
-    _ session: Session, _ place: ProjectPlace, _ signals: SignalStream, services: [String], grace: Duration?
+    _ session: Session, _ place: ProjectPlace, _ signals: SignalStream, services: [String], grace: Duration?,
+    _ policy: AbortPolicy
 ) throws(Failure) -> Int32 {
     guard let client = try ControlClient.connect(to: place) else { throw session.hangup(place) }
     let choice = LogChoice(services: services)
     let watch = try StatusWatch(client, choice)
+    var shown = choice
+    shown.only = session.arguments.all(.attach)
+    shown.except = session.arguments.all(.noAttach)
     let style = LogPrinter.Style(
         prefix: !session.arguments.has(.noLogPrefix), times: session.arguments.has(.timestamps))
     let feed = LogFeed(
-        project: place.project, choice: choice, tail: nil,
+        project: place.project, choice: shown, tail: nil,
         printer: LogPrinter(out: session.out, errors: session.errors, style: style))
     var ending: Ending?
     var states: [String: ContainerStatus.State] = [:]
+    var cause: ContainerStatus?
+    /// Ctrl-C came, not an end of ours.
+    var isInterrupted = false
     while true {
         let news = try watch.wait(
             signals: signals, logs: feed.wakeup, also: ending?.descriptor ?? -1, atMost: LogFeed.look)
-        if let containers = news.containers { try feed.add(containers.map(LogContainer.init)) }
+        if let containers = news.containers {
+            try feed.add(containers.filter { !$0.oneOff }.map(LogContainer.init))
+        }
         try feed.printAvailable(last: news.ended)
-        for container in news.containers ?? [] {
+        for container in news.containers ?? [] where !container.oneOff {
             let before = states.updateValue(container.state, forKey: container.name)
             if container.state == .exited, let before, before != .exited {
                 let code = container.exitCodeKnown ? container.exitCode.map(String.init) ?? "?" : "unknown"
                 feed.say("\(container.name) exited with code \(code)")
             }
         }
+        if ending == nil, cause == nil, let found = policy.cause(among: news.containers ?? []) {
+            cause = found
+            feed.say("\(found.name) ended: stopping project \"\(place.project)\"")
+            ending = try Ending(place, .stop(services: [], timeout: grace), session)
+        }
         if news.signal != nil {
+            isInterrupted = true
             if ending == nil {
                 feed.say("stopping project \"\(place.project)\"; Ctrl-C again kills it")
                 ending = try Ending(place, .stop(services: services, timeout: grace), session)
@@ -43,11 +58,13 @@ func attach(
         }
         if let current = ending, try current.hasEnded() {
             try feed.printAvailable(last: true)
-            return interruptedCode
+            if isInterrupted { return interruptedCode }
+            return policy.code(cause: cause, try session.containers(place))
         }
         if news.ended || watch.everyoneEnded {
             try feed.printAvailable(last: true)
-            return ending == nil ? 0 : interruptedCode
+            if isInterrupted { return interruptedCode }
+            return policy.code(cause: cause, news.ended ? [] : try session.containers(place))
         }
     }
 }

@@ -40,7 +40,33 @@ let commandTable: [CommandDefinition] = [
             timeout,
             Flag(.noLogPrefix, nil, "no service name before each line"),
             Flag(.timestamps, nil, "the time before each line"),
+            Flag(.abortOnExit, nil, "stop everything when a container has ended, and end with its code"),
+            Flag(.abortOnFailure, nil, "stop everything when a container has failed, and end with its code"),
+            Flag(
+                .exitCodeFrom, nil, .one("SERVICE"),
+                "end with this service's code; implies the first of these"),
+            Flag(.attach, nil, .many("SERVICE"), "show the logs of these services only"),
+            Flag(.noAttach, nil, .many("SERVICE"), "don't show this service's logs"),
+            Flag(.noDependencies, nil, "leave alone what the named services depend on"),
+            Flag(.noStart, nil, "create containers, start nothing"),
+            Flag(.noRecreate, nil, "leave containers alone that exist, also changed ones"),
+            Flag(.alwaysRecreateDependencies, nil, "recreate what the named services depend on"),
+            Flag(.quietBuild, nil, "don't show what build steps write"),
         ], run: runUp),
+    CommandDefinition(
+        "create", "Create the services' containers, start nothing", operands: .services,
+        flags: [
+            Flag(.build, nil, "build images before, also those that exist"),
+            Flag(.forceRecreate, nil, "recreate containers that have not changed"),
+            Flag(.noRecreate, nil, "leave containers alone that exist, also changed ones"),
+            Flag(.removeOrphans, nil, "remove containers of services that are no longer declared"),
+            Flag(.scale, nil, .many("SERVICE=N"), "how many containers of a service"),
+            Flag(.quietBuild, nil, "don't show what build steps write"),
+        ], run: runCreate),
+    CommandDefinition(
+        "scale", "Change how many containers services have", operands: .atLeast("SERVICE=N…", 1),
+        details: "The next `up` goes back to what the Compose file says.",
+        flags: [Flag(.noDependencies, nil, "leave alone what the services depend on")], run: runScale),
     CommandDefinition(
         "down", "Stop and remove everything of the project",
         details: "Named volumes stay without -v; external networks and volumes always stay.",
@@ -66,6 +92,10 @@ let commandTable: [CommandDefinition] = [
             Flag(.follow, "f", "go on with what they write from now on"),
             Flag(.tail, "n", .one("N"), "only the last N lines of each container, or all"),
             Flag(.timestamps, "t", "the time before each line"),
+            Flag(
+                .since, nil, .one("TIME"),
+                "only lines from then on: 2026-01-02T03:04:05Z, or 10m for so long ago"),
+            Flag(.until, nil, .one("TIME"), "only lines until then"),
             Flag(.noLogPrefix, nil, "no service name before each line"),
             Flag(.index, nil, .one("N"), "only this container of the service"),
         ], run: runLogs),
@@ -94,6 +124,38 @@ let commandTable: [CommandDefinition] = [
             Flag(.tty, "t", "done anyway", hidden: true),
         ], passesRest: true, run: runExec),
     CommandDefinition(
+        "run", "Run a command in a container of its own",
+        operands: .atLeast("SERVICE [COMMAND [ARGUMENT…]]", 1),
+        details: """
+            The container is made after the service, beside its own ones, once what the service depends on is ready.
+            A terminal is used when input and output are one. Ends with the command's exit code. The container stays
+            until `rm` or `down` unless --rm is given; `ps -a` lists it.
+            """,
+        flags: [
+            Flag(.detach, "d", "return when it is started, and print the container's name"),
+            Flag(.remove, nil, "remove the container and its anonymous volumes when it has ended"),
+            Flag(.env, "e", .many("NAME[=VALUE]"), "variable of its environment"),
+            Flag(.envFromFile, nil, .many("FILE"), "file of variables of its environment"),
+            Flag(.user, "u", .one("USER[:GROUP]"), "run as this user"),
+            Flag(.workdir, "w", .one("DIR"), "run in this directory"),
+            Flag(.entrypoint, nil, .one("PROGRAM"), "instead of the image's entrypoint"),
+            Flag(.volume, "v", .many("[SOURCE:]TARGET[:OPTIONS]"), "mount a volume or directory"),
+            Flag(.publish, "p", .many("[[IP:]HOST:]PORT[/PROTOCOL]"), "publish a port"),
+            Flag(.servicePorts, "P", "publish the service's ports; without it none are"),
+            Flag(.noDependencies, nil, "leave alone what the service depends on"),
+            Flag(.name, nil, .one("NAME"), "the container's name"),
+            Flag(.label, "l", .many("NAME[=VALUE]"), "label of the container"),
+            Flag(.capAdd, nil, .many("CAPABILITY"), "give a capability"),
+            Flag(.capDrop, nil, .many("CAPABILITY"), "take a capability away"),
+            Flag(.noTTY, "T", "no terminal"),
+            Flag(.interactive, "i", "hand the standard input over; done unless -i=false is given"),
+            Flag(.build, nil, "build images before, also those that exist"),
+            Flag(.removeOrphans, nil, "remove containers of services that are no longer declared"),
+            Flag(.useAliases, nil, "answer to the service's names on its networks"),
+            Flag(.quiet, "q", "show no progress"),
+            Flag(.tty, "t", "done anyway", hidden: true),
+        ], passesRest: true, run: runOneOff),
+    CommandDefinition(
         "plan", "Say what `up` would change, and why", operands: .services,
         details: "Ends with 0 when there is nothing to do, 2 when there are changes, 1 on an error.",
         flags: [
@@ -120,6 +182,57 @@ let commandTable: [CommandDefinition] = [
         "kill", "Send a signal to services", operands: .services,
         flags: [Flag(.signal, "s", .one("SIGNAL"), "the signal, SIGKILL unless said otherwise")], run: runKill
     ),
+    CommandDefinition(
+        "rm", "Remove containers that don't run", operands: .services,
+        details:
+            "One-off containers that `run` left are among them. Anonymous volumes go with their container.",
+        flags: [
+            Flag(.force, "f", "don't ask"),
+            Flag(.stop, "s", "stop those that run, and remove them too"),
+            Flag(.volumes, "v", "done anyway", hidden: true),
+        ], run: runRemove),
+    CommandDefinition(
+        "pause", "Freeze all processes of services", operands: .services,
+        details: "Health checks are not run meanwhile; `exec` is refused; `stop`, `kill` and `down` work.",
+        run: runPause),
+    CommandDefinition("unpause", "Let paused services go on", operands: .services, run: runUnpause),
+    CommandDefinition(
+        "wait", "Wait until services have ended", operands: .atLeast("SERVICE…", 1),
+        details: "Prints the codes of their containers and ends with the first one's.",
+        flags: [Flag(.downProject, nil, "take the project down when the first container has ended")],
+        run: runWait),
+    CommandDefinition(
+        "attach", "Show a running container's output, and type into it", operands: .exactly("SERVICE", 1),
+        details: """
+            Input reaches a service that has `tty` or `stdin_open`. Ends with the container, with its code, or when the
+            detach keys are typed.
+            """,
+        flags: [
+            Flag(.index, nil, .one("N"), "which container of the service"),
+            Flag(.noInput, nil, "only show its output"),
+            Flag(.proxySignals, nil, "pass signals on; done unless --sig-proxy=false is given"),
+            Flag(
+                .detachKeys, nil, .one("KEYS"), "what leaves it running; ctrl-p,ctrl-q unless said otherwise"),
+        ], run: runAttach),
+    CommandDefinition("top", "List the processes of services", operands: .services, run: runTop),
+    CommandDefinition(
+        "stats", "Show what containers use", operands: .services,
+        details: "Drawn again each second until Ctrl-C. 100 % is one processor.",
+        flags: [
+            Flag(.all, "a", "stopped ones too"), tableOrJSON, Flag(.noStream, nil, "only once"),
+        ], run: runStats),
+    CommandDefinition(
+        "port", "Say where a container's port is published", operands: .exactly("SERVICE PRIVATE_PORT", 2),
+        flags: [
+            Flag(.proto, nil, .choice(["tcp", "udp"]), "the port's protocol, tcp unless said otherwise"),
+            Flag(.index, nil, .one("N"), "which container of the service"),
+        ], run: runPort),
+    CommandDefinition(
+        "images", "List the images containers were made of", operands: .services,
+        flags: [tableOrJSON, Flag(.quiet, "q", "ids only")], run: runImages),
+    CommandDefinition(
+        "volumes", "List the project's volumes", operands: .services,
+        flags: [tableOrJSON, Flag(.quiet, "q", "names only")], run: runVolumes),
     CommandDefinition(
         "image ls", "List the images of the store", flags: [tableOrJSON, Flag(.quiet, "q", "ids only")],
         run: runImageList),

@@ -72,7 +72,7 @@ func lostController(_ place: ProjectPlace) -> Failure {
 }
 
 /// True at the last event.
-private func take(_ event: ControlEvent, _ answer: inout Answer, _ first: inout Int, _ progress: Progress)
+func take(_ event: ControlEvent, _ answer: inout Answer, _ first: inout Int, _ progress: Progress)
     throws(Failure) -> Bool
 {
     switch event {

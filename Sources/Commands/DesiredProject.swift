@@ -67,16 +67,20 @@ private func bytes(of source: FileSource, _ title: String, _ session: Session) t
 
 /// `--scale SERVICE=N` put into the project.
 func applyScale(_ session: Session, to project: inout Project) throws(Failure) {
-    for text in session.arguments.all(.scale) {
-        guard let equals = text.lastIndex(of: "="), let count = Int(text[text.index(after: equals)...]),
-            count >= 0
-        else {
-            throw Failure("cannot understand --scale \(text)", cause: "it is not of the form SERVICE=N")
-        }
-        let name = String(text[..<equals])
-        try checkServices([name], project)
-        project.services[name]?.replicas = count
+    for text in session.arguments.all(.scale) { _ = try applyScale(text, to: &project) }
+}
+
+/// `SERVICE=N` put into the project; the service's name.
+func applyScale(_ text: String, to project: inout Project) throws(Failure) -> String {
+    guard let equals = text.lastIndex(of: "="), let count = Int(text[text.index(after: equals)...]),
+        count >= 0
+    else {
+        throw Failure("cannot understand the scale \(text)", cause: "it is not of the form SERVICE=N")
     }
+    let name = String(text[..<equals])
+    try checkServices([name], project)
+    project.services[name]?.replicas = count
+    return name
 }
 
 /// Every name is a service that is switched on.

@@ -132,13 +132,13 @@ private func carryAll(
     return try exitCode(of: client, place, session)
 }
 
-private func fitWindow(of master: Int32, to terminal: Int32) {
+func fitWindow(of master: Int32, to terminal: Int32) {
     // A size that can't be told is no reason to give the session up.
     if let size = windowSize(of: terminal) { try? setWindowSize(of: master, size) }
 }
 
 /// Moves what is there once; false at the end. A terminal's master ends with EIO when nobody holds the other side.
-private func carry(from source: Int32, to target: Int32) -> Bool {
+func carry(from source: Int32, to target: Int32) -> Bool {
     var buffer = [UInt8](repeating: 0, count: 32 << 10)
     let count = read(source, &buffer, buffer.count)
     if count < 0 { return linux_errno() == EINTR || linux_errno() == EAGAIN }

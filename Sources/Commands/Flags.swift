@@ -24,6 +24,30 @@ enum FlagName: String {
     case removeOrphans = "remove-orphans"
     case renewVolumes = "renew-anon-volumes"
     case waitTimeout = "wait-timeout"
+    // Of one-off containers and of attaching.
+    case capAdd = "cap-add"
+    case capDrop = "cap-drop"
+    case envFromFile = "env-from-file"
+    case noDependencies = "no-deps"
+    case remove = "rm"
+    case servicePorts = "service-ports"
+    case useAliases = "use-aliases"
+    case entrypoint, label, name, publish, volume
+    case abortOnExit = "abort-on-container-exit"
+    case abortOnFailure = "abort-on-container-failure"
+    case alwaysRecreateDependencies = "always-recreate-deps"
+    case detachKeys = "detach-keys"
+    case downProject = "down-project"
+    case exitCodeFrom = "exit-code-from"
+    case noAttach = "no-attach"
+    case noInput = "no-stdin"
+    case noRecreate = "no-recreate"
+    case noStart = "no-start"
+    case noStream = "no-stream"
+    case proto = "protocol"
+    case proxySignals = "sig-proxy"
+    case quietBuild = "quiet-build"
+    case attach, force, stop
 }
 
 /// One flag as it is written and described.
@@ -133,6 +157,8 @@ struct Arguments {
     mutating func add(_ name: FlagName, _ value: String) { values[name, default: []].append(value) }
 
     func has(_ name: FlagName) -> Bool { switches[name] ?? false }
+    /// Switched off by `--name=false`.
+    func isOff(_ name: FlagName) -> Bool { switches[name] == false }
     func last(_ name: FlagName) -> String? { values[name]?.last }
     func all(_ name: FlagName) -> [String] { values[name] ?? [] }
 

@@ -64,7 +64,7 @@ func runKill(_ session: Session) throws(Failure) -> Int32 {
 }
 
 /// Sends a request that needs a project that is up.
-private func simple(_ session: Session, _ title: String, _ already: String?, _ request: ControlRequest)
+func simple(_ session: Session, _ title: String, _ already: String?, _ request: ControlRequest)
     throws(Failure) -> Int32
 {
     let client = try session.runningController()

@@ -37,7 +37,7 @@ extension ContainerStatus.State {
     /// Shown by `ps` without -a.
     var isUp: Bool {
         switch self {
-        case .starting, .running, .restarting, .stopping: true
+        case .starting, .running, .paused, .restarting, .stopping: true
         case .created, .exited, .dead: false
         }
     }
@@ -66,6 +66,7 @@ func statusText(_ container: ContainerStatus, now: Int64) -> String {
     switch container.state {
     case .created: return "Created"
     case .starting: return "Starting"
+    case .paused: return "Up" + (since.map { " \($0)" } ?? "") + " (Paused)"
     case .running: return "Up" + (since.map { " \($0)" } ?? "") + health
     case .restarting: return "Restarting (\(code))\(ended)"
     case .stopping: return "Stopping"
@@ -90,6 +91,7 @@ func containerJSON(_ container: ContainerStatus, project: String, now: Int64) ->
         ("Project", .string(project)),
         ("Service", .string(container.service)),
         ("Index", .number(container.index)),
+        ("OneOff", .bool(container.oneOff)),
         ("Image", .string(container.image)),
         ("Command", .string(container.command.joined(separator: " "))),
         ("State", .string(container.state.rawValue)),

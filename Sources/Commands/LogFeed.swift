@@ -16,12 +16,20 @@ final class LogFeed {
     private var known: Set<String> = []
     private var started = false
     private var watch: LogWatch?
+    /// Only lines of this time, nanoseconds since 1970.
+    private let period: ClosedRange<Int64>
+    /// With an end in time the last lines are counted back from there: by container, until that end.
+    private var held: [String: [MergedLine]] = [:]
 
     /// How long to rely on inotify alone: before Linux 6.6 a splice(2) into a file told nobody, and an index record
     /// may come after its bytes.
     static let look = Duration.milliseconds(500)
 
-    init(project: String, choice: LogChoice, tail: Int?, printer: LogPrinter) {
+    init(
+        project: String, choice: LogChoice, tail: Int?, printer: LogPrinter,
+        period: ClosedRange<Int64> = Int64.min...Int64.max
+    ) {
+        self.period = period
         self.project = project
         self.choice = choice
         self.tail = tail
@@ -46,7 +54,9 @@ final class LogFeed {
                 container.name.hasPrefix(prefix)
                 ? String(container.name.dropFirst(prefix.count)) : container.name
             printer.announce(label)
-            try merge.add(LogSource(label: label, directory: container.directory), tail: started ? nil : tail)
+            try merge.add(
+                LogSource(label: label, directory: container.directory),
+                tail: started || period.upperBound < .max ? nil : tail)
             if watch == nil { watch = try LogWatch() }
             try watch?.add(container.directory)
         }
@@ -59,10 +69,26 @@ final class LogFeed {
     /// Prints what is there. `last`: nothing will follow, so lines without an end are printed too.
     func printAvailable(last: Bool) throws(Failure) {
         watch?.drain()
-        while let line = try merge.next() { printer.print(line) }
-        if last { for line in merge.rest() { printer.print(line) } }
+        while let line = try merge.next() { show(line) }
+        if last {
+            for line in merge.rest() { show(line) }
+            for line in held.values.joined().sorted(by: { $0.line.time < $1.line.time }) {
+                printer.print(line)
+            }
+            held = [:]
+        }
         printer.flush()
     }
+
+    private func show(_ line: MergedLine) {
+        guard period.contains(line.line.time) else { return }
+        guard let tail, period.upperBound < .max else { return printer.print(line) }
+        held[line.label, default: []].append(line)
+        if held[line.label]?.count ?? 0 > tail { held[line.label]?.removeFirst() }
+    }
+
+    /// Nothing that is still to come is wanted.
+    var isOver: Bool { realtimeNanoseconds() > period.upperBound }
 
     func say(_ text: String) { printer.say(text) }
 

@@ -18,12 +18,21 @@ func runLogs(_ session: Session) throws(Failure) -> Int32 {
         }
         tail = number < 0 ? nil : number
     }
+    let now = realtimeNanoseconds()
+    let since = try arguments.moment(.since, now: now) ?? .min
+    let until = try arguments.moment(.until, now: now) ?? .max
+    guard since <= until else {
+        throw Failure(
+            "cannot show the logs of that time", cause: "--since is later than --until",
+            advice: "exchange the two")
+    }
     let choice = LogChoice(services: arguments.operands, index: try arguments.number(.index, atLeast: 1))
     let feed = LogFeed(
         project: place.project, choice: choice, tail: tail,
         printer: LogPrinter(
             out: session.out, errors: session.errors,
-            style: .init(prefix: !arguments.has(.noLogPrefix), times: arguments.has(.timestamps))))
+            style: .init(prefix: !arguments.has(.noLogPrefix), times: arguments.has(.timestamps))),
+        period: since...until)
     guard let client = try ControlClient.connect(to: place) else {
         let containers = try containersOnDisk(place)
         try feed.add(containers)
@@ -74,7 +83,7 @@ private func followLogs(_ feed: LogFeed, _ choice: LogChoice, _ client: ControlC
         }
         try feed.printAvailable(last: news.ended)
         if news.signal != nil { return interruptedCode }
-        if news.ended || watch.everyoneEnded { return try feed.finish() }
+        if news.ended || watch.everyoneEnded || feed.isOver { return try feed.finish() }
     }
 }
 
@@ -82,10 +91,14 @@ private func followLogs(_ feed: LogFeed, _ choice: LogChoice, _ client: ControlC
 struct LogChoice {
     var services: [String] = []
     var index: Int?
+    /// Only these of them; empty is all.
+    var only: [String] = []
+    var except: [String] = []
 
     func wants(_ container: LogContainer) -> Bool {
         (services.isEmpty || services.contains(container.service))
             && (index == nil || index == container.index)
+            && (only.isEmpty || only.contains(container.service)) && !except.contains(container.service)
     }
 }
 

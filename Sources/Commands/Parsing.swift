@@ -150,8 +150,14 @@ private func cluster(
             throw unknown("-\(letter)", command, globals)
         }
         guard flag.takesValue else {
-            arguments.set(flag.name, true)
-            if flag.name == .help { helpAsked = true }
+            // `-i=false`, as Docker takes it.
+            let value = rest.hasPrefix("=") ? String(rest.dropFirst()) : "true"
+            guard value == "true" || value == "false" else {
+                throw Failure("cannot understand \(word)", cause: "-\(letter) takes no value \"\(value)\"")
+            }
+            arguments.set(flag.name, value == "true")
+            if flag.name == .help { helpAsked = value == "true" }
+            if rest.hasPrefix("=") { break }
             continue
         }
         if rest.hasPrefix("=") { rest = rest.dropFirst() }

@@ -63,6 +63,8 @@ final class Progress {
     private var lastDrawn: Int64?
     private var stale = false
     private var ended = false
+    /// False: lines of a step's own output are left out.
+    var showsDetails = true
 
     /// Nothing is drawn before: most commands are over by then, and a list that flickers by helps nobody.
     static let quietStart: Int64 = 100_000_000
@@ -120,6 +122,7 @@ final class Progress {
 
     /// A line of a step's own output (a build's), above the list.
     func detail(_ text: String) {
+        if !showsDetails { return }
         switch mode {
         case .quiet: break
         case .json:

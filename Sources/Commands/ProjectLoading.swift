@@ -16,6 +16,8 @@ func loadProject(_ session: Session) throws(Failure) -> LoadedProject {
     options.envFiles = arguments.all(.envFile)
     options.profiles = arguments.all(.profile)
     if session.command.namesServices { options.services = arguments.operands }
+    // Who is asked for by name needs no profile.
+    if session.command.name == "run" { options.services = Array(arguments.operands.prefix(1)) }
     return try loadProject(options, reading: fileAccess(input: invocation.input))
 }
 

@@ -128,7 +128,8 @@ final class Session {
             switch event {
             case .status(let containers): found = containers
             case .failed(let failure): throw failure
-            case .done: return found.sorted { ($0.service, $0.index) < ($1.service, $1.index) }
+            case .done:
+                return found.sorted { ($0.service, $0.index, $0.name) < ($1.service, $1.index, $1.name) }
             default: break
             }
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `up` and `plan`: the declared project handed to the controller, which makes it so or says what it would do.
+// `up`, `create`, `scale` and `plan`: the declared project handed to the controller, which makes it so or says what it
+// would do.
 
 internal import Basics
 internal import ComposeModel
@@ -13,60 +14,131 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     var project = try session.project()
     try checkServices(arguments.operands, project)
     try applyScale(session, to: &project)
-    guard !project.services.isEmpty else {
-        throw Failure(
-            "project \"\(project.name)\" has no service to start", cause: nil,
-            advice: project.disabledServices.isEmpty
-                ? "declare one under `services`" : "switch some on with --profile")
-    }
     let place = session.place(project.name)
     let wait = arguments.has(.wait) || arguments.last(.waitTimeout) != nil
-    let detached = arguments.has(.detach) || wait
+    let detached = arguments.has(.detach) || wait || arguments.has(.noStart)
+    let policy = try AbortPolicy(session, project, detached: detached)
     if arguments.has(.detach), arguments.has(.timestamps) || arguments.has(.noLogPrefix) {
         throw Failure("cannot show logs with --detach", advice: "leave --detach out, or run `covey logs`")
     }
+    for name in arguments.all(.attach) + arguments.all(.noAttach) { try checkServices([name], project) }
     var options = UpOptions()
     options.services = arguments.operands
-    options.forceRecreate = arguments.has(.forceRecreate)
     options.removeOrphans = arguments.has(.removeOrphans)
     options.renewsVolumes = arguments.has(.renewVolumes)
     options.wait = wait
     options.waitTimeout = try arguments.duration(.waitTimeout)
+    options.noStart = arguments.has(.noStart)
     let grace = try arguments.duration(.timeout)
-
-    let wanted = withDependencies(arguments.operands, project)
-    let progress = try session.progress("up")
-    let images: [String: LoweredImage]
-    do throws(Failure) {
-        images = try resolveImages(
-            session, &project, wanted: wanted, build: arguments.has(.build), progress)
-    } catch {
-        progress.end()
-        throw error
-    }
-    let lowered = try lowered(session, project, images: images)
+    options.timeout = grace
+    let bringUp = try BringUp(session, project, options, title: "up")
     let signals = try interruptSignals()
-    // Before the description is written out: a new controller takes as long to begin.
-    let client = try connectOrStart(place, session.invocation)
-    let keeper = KeeperHandle(of: place)
-    let answer: Answer
-    do throws(Failure) {
-        try client.send(.up(options), blobs: try desiredBlobs(lowered))
-        answer = try follow(client, place, progress, signals: signals)
-    } catch {
-        // Refused before anything was made: the controller leaves, and what it was started with goes too.
-        if error != lostController(place), !exists(place.directory) { try? keeper.finishDown() }
-        throw error
-    }
+    let answer = try bringUp.run(signals)
     if answer.interrupted {
         if !detached { return try stopAfterInterrupt(session, place, signals, grace) }
         return interruptedCode
     }
-    if let standing = answer.unchanged {
-        progress.notice(unchangedText(project.name, running: standing.running, completed: standing.completed))
-    }
     if detached { return 0 }
-    return try attach(session, place, signals, services: arguments.operands, grace: grace)
+    return try attach(
+        session, place, signals, services: arguments.operands, grace: grace, policy)
+}
+
+/// `create`: `up` that starts nothing.
+func runCreate(_ session: Session) throws(Failure) -> Int32 {
+    var project = try session.project()
+    try checkServices(session.arguments.operands, project)
+    try applyScale(session, to: &project)
+    var options = UpOptions()
+    options.services = session.arguments.operands
+    options.removeOrphans = session.arguments.has(.removeOrphans)
+    options.noStart = true
+    let answer = try BringUp(session, project, options, title: "create").run(try interruptSignals())
+    return answer.interrupted ? interruptedCode : 0
+}
+
+/// `scale SERVICE=N…`: `up -d` of these services with other numbers.
+func runScale(_ session: Session) throws(Failure) -> Int32 {
+    var project = try session.project()
+    var options = UpOptions()
+    for text in session.arguments.operands {
+        options.services.append(try applyScale(text, to: &project))
+    }
+    let answer = try BringUp(session, project, options, title: "scale").run(try interruptSignals())
+    return answer.interrupted ? interruptedCode : 0
+}
+
+/// The declared project handed to the controller, with images made and progress shown.
+private struct BringUp {
+    private let session: Session
+    private var project: Project
+    private var options: UpOptions
+    private let title: String
+
+    /// Takes in the flags that `up`, `create` and `scale` share.
+    init(_ session: Session, _ project: Project, _ options: UpOptions, title: String) throws(Failure) {
+        let arguments = session.arguments
+        self.session = session
+        self.project = project
+        self.options = options
+        self.title = title
+        self.options.forceRecreate = arguments.has(.forceRecreate)
+        self.options.noRecreate = arguments.has(.noRecreate)
+        self.options.recreateDependencies = arguments.has(.alwaysRecreateDependencies)
+        self.options.noDependencies = arguments.has(.noDependencies)
+        if arguments.has(.noRecreate),
+            arguments.has(.forceRecreate) || arguments.has(.alwaysRecreateDependencies)
+        {
+            throw Failure(
+                "cannot recreate and not recreate", advice: "leave --no-recreate out, or the other flag")
+        }
+        guard !project.services.isEmpty else {
+            throw Failure(
+                "project \"\(project.name)\" has no service to start", cause: nil,
+                advice: project.disabledServices.isEmpty
+                    ? "declare one under `services`" : "switch some on with --profile")
+        }
+    }
+
+    /// - Parameter signals: the first one ends the wait; what was begun goes on.
+    func run(_ signals: SignalStream) throws(Failure) -> Answer {
+        var project = project
+        let place = session.place(project.name)
+        let wanted =
+            options.noDependencies && !options.services.isEmpty
+            ? Set(options.services) : withDependencies(options.services, project)
+        let progress = try session.progress(title)
+        progress.showsDetails = !session.arguments.has(.quietBuild)
+        let images: [String: LoweredImage]
+        do throws(Failure) {
+            images = try resolveImages(
+                session, &project, wanted: wanted, build: session.arguments.has(.build), progress)
+        } catch {
+            progress.end()
+            throw error
+        }
+        let lowered = try lowered(session, project, images: images)
+        // Before the description is written out: a new controller takes as long to begin.
+        let client = try connectOrStart(place, session.invocation)
+        let keeper = KeeperHandle(of: place)
+        let answer: Answer
+        do throws(Failure) {
+            try client.send(.up(options), blobs: try desiredBlobs(lowered))
+            answer = try follow(client, place, progress, signals: signals)
+        } catch {
+            // Refused before anything was made: the controller leaves, and what it was started with goes too.
+            if error != lostController(place), !exists(place.directory) { try? keeper.finishDown() }
+            throw error
+        }
+        if options.noStart {
+            if !answer.interrupted, !answer.changed {
+                progress.notice("project \"\(project.name)\" unchanged, its containers are created")
+            }
+        } else if let standing = answer.unchanged {
+            progress.notice(
+                unchangedText(project.name, running: standing.running, completed: standing.completed))
+        }
+        return answer
+    }
 }
 
 /// A service whose work is done does not run.

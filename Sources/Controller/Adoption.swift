@@ -109,6 +109,7 @@ extension ProjectController {
             log("\(error)")
         }
         awaitHalfLaunched()
+        discardOneOffs()
     }
 
     /// Gives the names of the descriptors it took over.
@@ -124,7 +125,7 @@ extension ProjectController {
         let reference = ContainerReference(name: name, service: record.service.name, index: record.index)
         let container = Container(
             reference: reference, service: record.service, createdAt: record.createdAt,
-            directories: directories, bootID: bootID)
+            directories: directories, bootID: bootID, oneOff: record.oneOff)
         containers[name] = container
         if let status = try readRecord(ContainerStatusRecord.self, directories.run + "/status.json"),
             status.bootID == bootID

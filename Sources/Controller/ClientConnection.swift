@@ -14,6 +14,8 @@ final class ClientConnection {
     var descriptors: [SharedFD] = []
     /// Set once the last event was sent or the client was lost.
     private(set) var isClosed = false
+    /// Told once, when the last event was sent or the client was lost.
+    var onClosed: (() -> Void)?
     private let loop: EventLoop
     private let closed: (ClientConnection) -> Void
     /// Events that are sent together before the loop next waits: each message by itself wakes the client.
@@ -66,6 +68,9 @@ final class ClientConnection {
     func close() {
         if isClosed { return }
         isClosed = true
+        let told = onClosed
+        onClosed = nil
+        told?()
         closed(self)
     }
 

@@ -25,6 +25,8 @@ final class Container {
     var service: ServiceRequest
     let createdAt: Int64
     let directories: ContainerDirectories
+    /// Set when `run` made it.
+    let oneOff: OneOff?
     var phase = Phase.created
     /// Kept beside the phase and written with it.
     var status: ContainerStatusRecord
@@ -38,6 +40,12 @@ final class Container {
     var pumps: [LogPump] = []
     var terminal: SharedFD?
     var standardInput: SharedFD?
+    /// A client's own 0, 1 and 2, given to the program instead of streams to the log; until it is launched.
+    var givenStreams: [SharedFD] = []
+    /// A client reads and writes the terminal: what it shows is not ours to log.
+    var isTerminalTaken = false
+    /// The terminal's size from its first moment on.
+    var window: WindowSize?
     var nameSockets: [SharedFD] = []
     /// Bound to the published ports, so that nobody else takes them.
     var reservations: [SharedFD] = []
@@ -53,7 +61,7 @@ final class Container {
     var killTimer: EventLoop.Timer?
 
     /// Frozen because somebody asked us for it.
-    var isPaused: Bool { status.paused ?? false }
+    var isPaused: Bool { status.paused }
 
     // Supervision.
     var health: HealthMonitor?
@@ -68,9 +76,10 @@ final class Container {
 
     init(
         reference: ContainerReference, service: ServiceRequest, createdAt: Int64,
-        directories: ContainerDirectories, bootID: String
+        directories: ContainerDirectories, bootID: String, oneOff: OneOff? = nil
     ) {
         self.reference = reference
+        self.oneOff = oneOff
         self.service = service
         self.createdAt = createdAt
         self.directories = directories
@@ -116,11 +125,12 @@ final class Container {
             switch phase {
             case .created: .created
             case .launching: .starting
-            case .running: status.stopRequested ? .stopping : .running
+            case .running: status.stopRequested ? .stopping : status.paused ? .paused : .running
             case .exited: restartTimer != nil ? .restarting : .exited
             }
         var shown = ContainerStatus(
-            name: name, service: reference.service, index: reference.index, image: request.image.reference,
+            name: name, service: oneOff?.service ?? reference.service, index: reference.index,
+            image: request.image.reference,
             command: request.arguments, state: state, logDirectory: directories.log)
         shown.health = phase == .running ? health.map { $0.state } : nil
         shown.exitCode = phase == .exited ? status.end?.code : nil
@@ -133,6 +143,7 @@ final class Container {
         shown.finishedAt = phase == .exited ? status.finishedAt : nil
         shown.ports = isLive ? status.ports : []
         shown.addresses = isLive ? status.addresses : [:]
+        shown.oneOff = oneOff != nil
         shown.healthOutput = health?.state == .unhealthy ? health?.lastOutput : nil
         return shown
     }

@@ -14,6 +14,8 @@ struct ContainerRecord: Codable {
     var service: ServiceRequest
     /// Nanoseconds since 1970.
     var createdAt: Int64
+    /// Set when `run` made it.
+    var oneOff: OneOff?
 }
 
 /// `status.json` in the container's run directory.
@@ -30,8 +32,8 @@ struct ContainerStatusRecord: Codable {
     var restarts = 0
     /// Somebody asked for the stop; no policy starts it again.
     var stopRequested = false
-    /// Frozen because somebody asked for it.
-    var paused: Bool?
+    /// Somebody asked for it: its processes are frozen.
+    var paused = false
     var addresses: [String: String] = [:]
     var ports: [PublishedPortStatus] = []
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ControlChannel: frames on the control socket. A frame is an 8-byte head, little-endian length and tag, and its
-// payload. Tag 1 is JSON, tag 2 a blob. Descriptors ride on a frame's first byte.
+// payload. Tag 1 is JSON, tag 2 a blob. Descriptors ride on a frame's first byte; how many stands above the tag, since
+// one read may bring several frames and the descriptors of the last (unix(7), SCM_RIGHTS).
 
 public import Basics
 internal import JSONFormat
@@ -14,19 +15,19 @@ public struct Frame {
     public var payload: [UInt8]
     public var descriptors: [SharedFD]
 
-    /// A JSON frame as it is sent.
-    static func bytes(json value: some Encodable) throws(Failure) -> [UInt8] {
+    /// A JSON frame as it is sent, with so many descriptors beside it.
+    static func bytes(json value: some Encodable, descriptors: Int = 0) throws(Failure) -> [UInt8] {
         do {
-            return bytes(.json, try encodeJSON(value))
+            return bytes(.json, try encodeJSON(value), descriptors: descriptors)
         } catch {
             throw Failure("cannot write a control message", cause: "\(error)")
         }
     }
 
-    static func bytes(_ tag: Tag, _ payload: [UInt8]) -> [UInt8] {
+    static func bytes(_ tag: Tag, _ payload: [UInt8], descriptors: Int = 0) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(payload.count + 8)
-        for value in [UInt32(payload.count), tag.rawValue] {
+        for value in [UInt32(payload.count), tag.rawValue | UInt32(descriptors) << 8] {
             for shift in [0, 8, 16, 24] { bytes.append(UInt8(truncatingIfNeeded: value >> UInt32(shift))) }
         }
         return bytes + payload
@@ -46,7 +47,8 @@ public final class ControlChannel {
     public init(_ fd: consuming OwnedFD) { self.fd = SharedFD(fd) }
 
     public func send(json value: some Encodable, descriptors: [Int32] = []) throws(Failure) {
-        try send(frames: try Frame.bytes(json: value), descriptors: descriptors)
+        try send(
+            frames: try Frame.bytes(json: value, descriptors: descriptors.count), descriptors: descriptors)
     }
 
     public func send(blob: [UInt8]) throws(Failure) { try send(frames: Frame.bytes(.blob, blob)) }
@@ -86,7 +88,8 @@ public final class ControlChannel {
             (0..<4).reduce(0) { $0 | UInt32(buffer[consumed + at + $1]) << UInt32(8 * $1) }
         }
         let length = Int(word(0))
-        guard length <= Self.longestFrame, let tag = Frame.Tag(rawValue: word(4)) else {
+        let carried = Int(word(4) >> 8)
+        guard length <= Self.longestFrame, let tag = Frame.Tag(rawValue: word(4) & 0xff) else {
             throw Failure(
                 "cannot understand a control message", cause: "\(length) bytes with tag \(word(4))",
                 advice: "run the same version of covey on both sides")
@@ -94,8 +97,9 @@ public final class ControlChannel {
         guard buffer.count - consumed >= 8 + length else { return nil }
         let payload = Array(buffer[(consumed + 8)..<(consumed + 8 + length)])
         consumed += 8 + length
-        defer { descriptors = [] }
-        return Frame(tag: tag, payload: payload, descriptors: descriptors)
+        let own = Array(descriptors.prefix(carried))
+        descriptors.removeFirst(own.count)
+        return Frame(tag: tag, payload: payload, descriptors: own)
     }
 
     /// The next frame, waiting for it; nil at the end of the stream.

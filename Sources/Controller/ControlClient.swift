@@ -70,7 +70,7 @@ public final class ControlClient {
         throws(Failure)
     {
         // What is run twice is not what was asked for.
-        if case .exec = request { lastRequest = nil } else { lastRequest = (request, blobs) }
+        if request.runsSomething { lastRequest = nil } else { lastRequest = (request, blobs) }
         let deadline = monotonicNanoseconds() + longestSilence.nanoseconds
         while true {
             if try isAnswered(request, blobs, descriptors, deadline) { return }

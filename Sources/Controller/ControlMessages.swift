@@ -34,6 +34,19 @@ public enum ControlRequest: Codable, Sendable {
     case launchProgram(service: String)
     /// `event` for each that is wanted, until the client hangs up or, without `follow`, `done`.
     case events(EventOptions)
+    /// A container of its own for one command. Blobs as for `up`. Descriptors: stdin, stdout, stderr, unless it is
+    /// detached or has a terminal.
+    case run(RunOptions)
+    /// Follows a one-off container to its end: `execStarted`, with its terminal where it has one, and `exited`.
+    case follow(container: String)
+    /// One signal to one container by name.
+    case signal(container: String, signal: String)
+    case pause(services: [String])
+    case unpause(services: [String])
+    /// Removes containers that do not run; with `stop` the others too.
+    case remove(services: [String], stop: Bool)
+    /// The way to a container's input as a descriptor: its terminal's master, or its standard input's writing end.
+    case input(service: String, index: Int)
 }
 
 public struct UpOptions: Codable, Sendable {
@@ -46,6 +59,16 @@ public struct UpOptions: Codable, Sendable {
     /// Answer only when every service runs and is healthy, or has completed well.
     public var wait = false
     public var waitTimeout: Duration?
+    /// Leave the dependencies of the named services alone.
+    public var noDependencies = false
+    /// Create and recreate, start nothing.
+    public var noStart = false
+    /// Leave containers as they are although their services changed.
+    public var noRecreate = false
+    /// Recreate what the named services depend on too.
+    public var recreateDependencies = false
+    /// How long containers that go may take to stop; nil is each one's own grace period.
+    public var timeout: Duration?
     public init() {}
 }
 
@@ -130,7 +153,7 @@ public enum OperationState: Codable, Sendable {
 /// One container as `ps` shows it.
 public struct ContainerStatus: Codable, Sendable {
     public enum State: String, Codable, Sendable {
-        case created, starting, running, restarting, stopping, exited, dead
+        case created, starting, running, paused, restarting, stopping, exited, dead
     }
     public enum Health: String, Codable, Sendable {
         case starting, healthy, unhealthy
@@ -161,6 +184,8 @@ public struct ContainerStatus: Codable, Sendable {
     public var logDirectory: String
     /// Output of the last health probe, when it failed.
     public var healthOutput: String?
+    /// Made by `run`, beside the service's own containers.
+    public var oneOff = false
 
     public init(
         name: String, service: String, index: Int, image: String, command: [String], state: State,

@@ -34,6 +34,7 @@ extension ProjectController {
         let signal = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
         _ = linux_pidfd_send_signal(pidfd.raw, isKill ? SIGKILL : signal)
         tell("kill", of: container, ["signal": "\(isKill ? SIGKILL : signal)"])
+        thaw(container)
         guard !isKill else { return }
         if let timer = container.killTimer { loop.cancel(timer) }
         container.killTimer = loop.after(timeout) { [unowned self, unowned container] in
@@ -81,6 +82,7 @@ extension ProjectController {
         if let timer = container.killTimer { loop.cancel(timer) }
         container.killTimer = nil
         drift.forget(container.name)
+        container.status.paused = false
         container.health?.stop()
         container.health = nil
         closeStreams(of: container)
@@ -118,6 +120,7 @@ extension ProjectController {
         let waiting = container.onExited
         container.onExited = []
         superviseExit(container)
+        if container.oneOff != nil { oneOffEnded(container) }
         for told in waiting { told() }
         changed()
     }

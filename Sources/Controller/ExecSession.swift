@@ -89,7 +89,7 @@ final class ExecSession {
 
 extension Failure {
     /// What a shell answers when a program can't be run: 127 when it is not there, 126 when it may not be executed.
-    fileprivate var commandExitCode: Int? {
+    var commandExitCode: Int? {
         guard doing.hasPrefix("running "), let cause else { return nil }
         if cause.hasPrefix("ENOENT") { return 127 }
         return cause.hasPrefix("EACCES") ? 126 : nil
@@ -108,6 +108,11 @@ extension ProjectController {
             throw Failure(
                 doing, cause: "the container does not run",
                 advice: "see `covey ps -a`; `covey start \(container.reference.service)` starts it")
+        }
+        guard !container.status.paused else {
+            throw Failure(
+                doing, cause: "the container is paused",
+                advice: "run `covey unpause \(container.reference.service)` first")
         }
         guard !options.arguments.isEmpty else { throw Failure(doing, cause: "no command was given") }
         let request = container.request
@@ -237,6 +242,7 @@ extension ProjectController {
                 }
                 changed()
             })
+        container.health?.isSuspended = { [unowned container] in container.status.paused }
     }
 
     private func probe(

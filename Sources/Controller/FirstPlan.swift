@@ -67,6 +67,11 @@ func planning(_ options: UpOptions) -> Planning.UpOptions {
     result.forceRecreate = options.forceRecreate
     result.removeOrphans = options.removeOrphans
     result.wait = options.wait
+    result.noDependencies = options.noDependencies
+    result.noStart = options.noStart
+    result.noRecreate = options.noRecreate
+    result.recreateDependencies = options.recreateDependencies
+    result.timeout = options.timeout
     return result
 }
 

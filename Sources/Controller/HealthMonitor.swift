@@ -21,6 +21,8 @@ final class HealthMonitor {
     /// Starts a probe; gives its success and output to the closure, once.
     private let probe: (@escaping (Bool, String) -> Void) -> Void
     private let changed: () -> Void
+    /// True while the container is paused: it is not asked, and keeps the health it had.
+    var isSuspended: () -> Bool = { false }
 
     init(
         _ check: HealthcheckRequest, startedAt: Int64, atOnce: Bool = false, loop: EventLoop,
@@ -55,9 +57,11 @@ final class HealthMonitor {
 
     private func run() {
         timer = nil
+        if isSuspended() { return schedule() }
         probe { [weak self] success, output in
             guard let self, !self.stopped else { return }
-            self.note(success, output)
+            // Paused in the middle of it, it could not answer.
+            if !self.isSuspended() { self.note(success, output) }
             self.schedule()
         }
     }

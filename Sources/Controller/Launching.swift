@@ -114,7 +114,10 @@ extension ProjectController {
         try removeFile("exit.json", at: record.raw)
         let place = try openFile(cloneInto ?? "/", flags: O_RDONLY | O_DIRECTORY)
         let streams =
-            container.request.tty ? [null.raw, null.raw, null.raw] : [input.raw, output.raw, errors.raw]
+            container.request.tty
+            ? [null.raw, null.raw, null.raw]
+            : container.givenStreams.count == 3
+                ? container.givenStreams.map(\.raw) : [input.raw, output.raw, errors.raw]
         container.childID = nextChild
         nextChild += 1
         try keeper.launch(
@@ -122,6 +125,7 @@ extension ProjectController {
             descriptors: [pair.second.raw] + streams + (cloneInto == nil ? [] : [place.raw]),
             record: record.raw,
             held: [output.raw, errors.raw])
+        container.givenStreams = []
         launching[container.childID] = container
         let sync = SharedFD(try pair.first.duplicate())
         container.sync = sync
@@ -219,6 +223,9 @@ extension ProjectController {
                 serveNames(of: container)
             case .tag(LaunchTag.terminal, let descriptors):
                 container.terminal = descriptors.first
+                if let size = container.window, let master = descriptors.first {
+                    try setWindowSize(of: master.raw, size)
+                }
                 if let master = descriptors.first { try keeper.hold(master.raw, as: "tty:" + container.name) }
                 openStreams(of: container)
             case .tag, .born: break
@@ -309,6 +316,7 @@ extension ProjectController {
     func openStreams(of container: Container) {
         do throws(SyscallError) {
             if let terminal = container.terminal {
+                if container.isTerminalTaken { return }
                 try setNonBlocking(terminal.raw)
                 try addPump(
                     LogPump(

@@ -78,7 +78,7 @@ extension ProjectController {
     // MARK: Containers
 
     private func create(_ reference: ContainerReference, _ run: PlanRun) throws(Failure) {
-        guard let service = desired?.services[reference.service] else {
+        guard let service = desired?.services[reference.service] ?? oneOffs[reference.service]?.service else {
             throw Failure(
                 "cannot create container \"\(reference.name)\"", cause: "its service is not declared")
         }
@@ -86,7 +86,7 @@ extension ProjectController {
         if exists(directories.state) || exists(directories.run) { try removeLeftovers(of: reference.name) }
         let container = Container(
             reference: reference, service: service, createdAt: realtimeNanoseconds(),
-            directories: directories, bootID: bootID)
+            directories: directories, bootID: bootID, oneOff: oneOffs[reference.service]?.oneOff)
         do throws(SyscallError) {
             try ensureDirectory(directories.state, mode: 0o700)
             try ensureDirectory(directories.run, mode: 0o700)
@@ -94,7 +94,8 @@ extension ProjectController {
             throw Failure("cannot create container \"\(reference.name)\"", error)
         }
         let record = ContainerRecord(
-            name: reference.name, index: reference.index, service: service, createdAt: container.createdAt)
+            name: reference.name, index: reference.index, service: service, createdAt: container.createdAt,
+            oneOff: container.oneOff)
         if !run.renewsVolumes, hasCarriedVolumes(reference) {
             // First the record: without it the next controller would remove what was taken over.
             try writeRecord(record, directories.record)
@@ -108,6 +109,7 @@ extension ProjectController {
         }
         containers[reference.name] = container
         tell("create", of: container)
+        oneOffs[reference.service]?.created(container)
     }
 
     /// For all containers the run will create, at once: each write of leases costs a lock and a file.
@@ -116,7 +118,8 @@ extension ProjectController {
         for (index, node) in run.plan.nodes.enumerated() {
             guard run.states[index] == .waiting || run.states[index] == .running else { continue }
             guard case .createContainer(let reference, _) = node.operation else { continue }
-            guard let service = desired?.services[reference.service] else { continue }
+            guard let service = desired?.services[reference.service] ?? oneOffs[reference.service]?.service
+            else { continue }
             wanted.append((reference.name, service.container))
         }
         try ensureNetworking().assignAddresses(wanted)
@@ -141,7 +144,7 @@ extension ProjectController {
         }
     }
 
-    private func remove(_ name: String) throws(Failure) {
+    func remove(_ name: String) throws(Failure) {
         if let container = containers[name] {
             cancelRestart(container)
             guard !container.isLive else {
@@ -187,6 +190,8 @@ extension ProjectController {
         do throws(SyscallError) {
             try retrying("pidfd_send_signal", name) { linux_pidfd_send_signal(pidfd.raw, number) }
             tell("kill", of: container, ["signal": "\(number)"])
+            // v1's freezer keeps even the dying.
+            if number == SIGKILL { thaw(container) }
         } catch {
             if error.errno != .noProcess {
                 throw Failure("cannot send \(signal) to container \"\(name)\"", error)
@@ -266,28 +271,12 @@ extension ProjectController {
 
     /// Adds what the container said last.
     private func withLogs(_ failure: Failure, _ container: Container) -> Failure {
-        var lines: [Substring] = []
-        for stream in ["stderr", "stdout"] {
-            guard let text = lastOutput(in: container.directories.log, stream: stream), !text.isEmpty else {
-                continue
-            }
-            lines += text.split(separator: "\n").suffix(5)
-        }
+        let lines = lastLines(10, in: container.directories.log)
         guard !lines.isEmpty else { return failure }
         var told = failure
         let said = "it said last:\n" + lines.map { "           \($0)" }.joined(separator: "\n")
         told.cause = [failure.cause, said].compactMap { $0 }.joined(separator: "\n         ")
         return told
-    }
-
-    private func lastOutput(in directory: String, stream: String) -> String? {
-        let names = (try? directoryEntries(directory)) ?? []
-        let last = names.compactMap { $0.hasPrefix(stream + ".") ? Int($0.dropFirst(stream.count + 1)) : nil }
-            .max()
-        guard let last, let fd = try? openFile("\(directory)/\(stream).\(last)") else { return nil }
-        let size = (try? fileStatus(of: fd.raw).st_size) ?? 0
-        if size > 4096 { lseek(fd.raw, size - 4096, SEEK_SET) }
-        return (try? readAll(fd.raw)).map { String(decoding: $0, as: UTF8.self) }
     }
 
     // MARK: up --wait
@@ -304,13 +293,17 @@ extension ProjectController {
             {
                 if container.phase == .exited, container.restartTimer == nil {
                     if container.status.end?.code == 0 { continue }
-                    return .some(Failure("container \"\(container.name)\" \(endText(container))"))
+                    return .some(
+                        withLogs(
+                            Failure("container \"\(container.name)\" \(endText(container))"), container))
                 }
                 if container.phase != .running { return nil }
                 guard let health = container.health else { continue }
                 if health.state == .unhealthy {
                     return .some(
-                        Failure("container \"\(container.name)\" is unhealthy", cause: health.lastOutput))
+                        withLogs(
+                            Failure("container \"\(container.name)\" is unhealthy", cause: health.lastOutput),
+                            container))
                 }
                 if health.state != .healthy { return nil }
             }

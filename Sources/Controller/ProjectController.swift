@@ -43,6 +43,11 @@ final class ProjectController {
     var strayExits: [Int32: ProcessEnd] = [:]
     var nextChild: UInt32 = 1
 
+    /// One-off containers that are being brought up, by their own service's name.
+    var oneOffs: [String: OneOffStart] = [:]
+    /// How one-off containers ended that may be removed already, for clients that lost the controller before.
+    var endedOneOffs: [String: Int] = [:]
+
     var run: PlanRun?
     var waitingRequests: [PendingRequest] = []
     var connections: [Int32: ClientConnection] = [:]
@@ -98,13 +103,8 @@ final class ProjectController {
     /// Serves until the project is down.
     func serve() throws(Failure) {
         recordKeeper(place)
-        let replay: Replay
-        do throws(SyscallError) {
-            replay = try Replay(keeper)
-        } catch {
-            throw Failure("cannot take over from the controller before", error)
-        }
-        try adopt(replay)
+        // Not kept: its descriptors would hold ports that were given back.
+        try adopt(try replay())
         tellPredecessor()
         expectKeeper()
         do throws(SyscallError) {
@@ -114,6 +114,14 @@ final class ProjectController {
             try loop.run()
         } catch {
             throw Failure("the event loop failed", error)
+        }
+    }
+
+    private func replay() throws(Failure) -> Replay {
+        do throws(SyscallError) {
+            return try Replay(keeper)
+        } catch {
+            throw Failure("cannot take over from the controller before", error)
         }
     }
 
@@ -160,10 +168,12 @@ final class ProjectController {
 
     // MARK: Observation
 
-    func observe() -> Observation {
+    /// - Parameter oneOffs: with the containers of `run`, each as a service of its own; only their removal asks for them.
+    func observe(oneOffs: Bool = false) -> Observation {
         var observation = Observation(project: place.project)
-        observation.containers = containers.values.map(\.observed).sorted { $0.name < $1.name }
-        for container in containers.values {
+        let observed = containers.values.filter { oneOffs || $0.oneOff == nil }
+        observation.containers = observed.map(\.observed).sorted { $0.name < $1.name }
+        for container in observed {
             observation.requests[container.reference.service] = container.service
         }
         for (name, service) in desired?.services ?? [:] where observation.requests[name] == nil {
@@ -173,7 +183,8 @@ final class ProjectController {
             for name in networking.networks.keys {
                 observation.networks[name] = ObservedNetwork(
                     name: name, project: networking.owner(of: name) ?? place.project,
-                    request: desired?.networks[name])
+                    request: desired?.networks[name],
+                    foreignContainers: oneOffs ? [] : liveOneOffs(on: name))
             }
         }
         return observation

@@ -93,6 +93,23 @@ extension ProjectController {
             } catch {
                 connection.finish(.failed(error))
             }
+        case .run(let options):
+            enqueue(connection, supersedes: false) { [self] in beginRun(options, connection) }
+        case .follow(let name): followOneOff(name, connection)
+        case .signal(let name, let signal):
+            answer(connection) { () throws(Failure) in try sendSignal(signal, to: name) }
+        case .pause(let services):
+            pause(true, services, connection)
+        case .unpause(let services):
+            pause(false, services, connection)
+        case .remove(let services, let stop):
+            enqueue(connection, supersedes: false) { [self] in
+                begin(connection, goesOn: true) { () throws(Failure) in
+                    try planRemove(observe(oneOffs: true), services: withOneOffs(services), stop: stop)
+                }
+            }
+        case .input(let service, let index):
+            answer(connection) { () throws(Failure) in try giveInput(service, index, connection) }
         }
     }
 
@@ -117,7 +134,7 @@ extension ProjectController {
             Failure.collect(failures).map { .failed($0) } ?? .done(changed: plan.changesSomething))
     }
 
-    private func answer(_ connection: ClientConnection, _ body: () throws(Failure) -> Void) {
+    func answer(_ connection: ClientConnection, _ body: () throws(Failure) -> Void) {
         do throws(Failure) {
             try body()
             connection.finish(.done(changed: false))
@@ -127,7 +144,9 @@ extension ProjectController {
     }
 
     func shownContainers() -> [ContainerStatus] {
-        containers.values.map(\.shown).sorted { ($0.service, $0.index) < ($1.service, $1.index) }
+        containers.values.map(\.shown).sorted {
+            ($0.service, $0.index, $0.name) < ($1.service, $1.index, $1.name)
+        }
     }
 
     /// A container changed: who watches is told, who waits for a condition looks again.
@@ -140,7 +159,7 @@ extension ProjectController {
 
     // MARK: Order
 
-    private func enqueue(
+    func enqueue(
         _ connection: ClientConnection, supersedes: Bool, isDown: Bool = false, _ begin: @escaping () -> Void
     ) {
         // The client asks whoever comes after us.
@@ -158,7 +177,7 @@ extension ProjectController {
         }
     }
 
-    private func endRun(_ run: PlanRun, _ reason: Failure) {
+    func endRun(_ run: PlanRun, _ reason: Failure) {
         // Its plan may be done and only readiness waited for.
         if let readyEnd { readyEnd(reason) } else { run.cancel(reason) }
     }
@@ -204,7 +223,7 @@ extension ProjectController {
 
     // MARK: Plans
 
-    private func begin(
+    func begin(
         _ connection: ClientConnection, goesOn: Bool = false, _ make: () throws(Failure) -> Plan
     ) {
         do throws(Failure) {
@@ -218,7 +237,7 @@ extension ProjectController {
         }
     }
 
-    private func runEndedTelling(_ connection: ClientConnection, _ failure: Failure?, changed: Bool) {
+    func runEndedTelling(_ connection: ClientConnection, _ failure: Failure?, changed: Bool) {
         connection.finish(failure.map { .failed($0) } ?? .done(changed: changed))
         runEnded()
     }
@@ -316,13 +335,13 @@ extension ProjectController {
     }
 
     /// Nothing is looked after, and nobody waits for this to change.
-    private var nothingWasMade: Bool {
+    var nothingWasMade: Bool {
         desired == nil && containers.isEmpty && run == nil && waitingRequests.isEmpty
             && !exists(place.directory + "/project.json")
     }
 
     /// Ends controller and keeper with all they made only to be there; the client removes the run directory.
-    private func leave() {
+    func leave() {
         drift.stop()
         for failure in networking?.removeAll() ?? [] { log("\(failure)") }
         networking = nil
@@ -336,7 +355,7 @@ extension ProjectController {
         loop.stop()
     }
 
-    private func saveDesired(_ wanted: DesiredState, _ bytes: [UInt8]) throws(Failure) {
+    func saveDesired(_ wanted: DesiredState, _ bytes: [UInt8]) throws(Failure) {
         do throws(SyscallError) {
             try ensureDirectory(place.directory + "/containers", mode: 0o700)
             try replaceFile(place.directory + "/project.json", bytes, mode: 0o600)
@@ -349,7 +368,7 @@ extension ProjectController {
     }
 
     /// What changes without a new container: restart policy, dependencies, number of replicas.
-    private func adoptSettings(of wanted: DesiredState) {
+    func adoptSettings(of wanted: DesiredState) {
         for container in containers.values {
             if let service = wanted.services[container.reference.service],
                 service.configHash == container.service.configHash
@@ -360,7 +379,7 @@ extension ProjectController {
     }
 
     /// The observation with those networks and volumes the desired state names.
-    private func observe(for wanted: DesiredState) throws(Failure) -> Observation {
+    func observe(for wanted: DesiredState) throws(Failure) -> Observation {
         var observation = observe()
         let networking = try ensureNetworking()
         for name in wanted.networks.keys where observation.networks[name] == nil {
@@ -376,7 +395,7 @@ extension ProjectController {
 
     private func beginDown(_ options: DownOptions, _ connection: ClientConnection) {
         do throws(Failure) {
-            var observation = observe()
+            var observation = observe(oneOffs: true)
             for volume in try volumes.list() where volume.project == place.project {
                 observation.volumes[volume.name] = ObservedVolume(
                     name: volume.name, project: volume.project, request: nil)

@@ -65,6 +65,9 @@ extension UpPlanner {
     private mutating func decide(_ service: ServiceRequest) {
         let force =
             options.forceRecreate && (options.services.isEmpty || options.services.contains(service.name))
+        let forceAsDependency =
+            options.recreateDependencies && !options.services.isEmpty
+            && !options.services.contains(service.name)
         var present: [Int: ObservedContainer] = [:]
         var surplus: [(container: ObservedContainer, reason: String)] = []
         for container in containers[service.name] ?? [] {
@@ -88,12 +91,14 @@ extension UpPlanner {
                 note(Decision(.create, target, because: whyMissing(service, index: index + 1)))
                 continue
             }
-            if container.configHash != service.configHash {
+            if container.configHash != service.configHash, !options.noRecreate {
                 let reason = changes ?? whyChanged(service, container)
                 changes = reason
                 note(Decision(.recreate, target, old: container, because: reason))
             } else if force {
                 note(Decision(.recreate, target, old: container, because: "--force-recreate"))
+            } else if forceAsDependency {
+                note(Decision(.recreate, target, old: container, because: "--always-recreate-deps"))
             } else {
                 note(unchanged(container, target: target, policy: service.restart))
             }

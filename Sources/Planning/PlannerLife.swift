@@ -131,6 +131,24 @@ public func planRestart(
     return life.builder.plan
 }
 
+/// Removes containers that do not run; with `stop` those that run are stopped first, dependants before all.
+///
+/// - Throws: when a named service is unknown.
+public func planRemove(
+    _ observed: Observation, services: [String] = [], stop: Bool = false
+) throws(Failure) -> Plan {
+    var life = LifePlanner(observed)
+    let targets = try life.targets(services)
+    for service in life.stopOrder where targets.contains(service) {
+        for container in (life.containers[service] ?? []).reversed() where stop || !container.state.isLive {
+            let stopped = life.stop(container, because: "rm --stop", timeout: nil)
+            _ = life.builder.add(
+                .removeContainer(container.reference), because: "rm", after: stopped.map { [$0] } ?? [])
+        }
+    }
+    return life.builder.plan
+}
+
 /// Sends a signal to everything of the services that runs.
 ///
 /// - Throws: when the signal or a named service is unknown.

@@ -26,6 +26,12 @@ public struct UpOptions: Hashable, Codable, Sendable {
     public var removeOrphans = false
     /// Wait for the health of every service that has a check.
     public var wait = false
+    /// Create and recreate, start nothing.
+    public var noStart = false
+    /// Leave containers as they are although their services changed.
+    public var noRecreate = false
+    /// Recreate what the named services depend on although nothing changed.
+    public var recreateDependencies = false
     /// Leave alone what has ended: for repairing drift, where restart policies and `stop` decide what runs.
     public var leaveEnded = false
     /// How long containers may take to stop; nil is each service's own grace period.

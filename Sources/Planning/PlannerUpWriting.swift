@@ -127,6 +127,10 @@ extension UpPlanner {
                 decisions[$0].action != .keep && decisions[$0].action != .remove
             }
             if arrivals.isEmpty { continue }
+            if options.noStart {
+                writeCreations(arrivals, of: service, on: &page)
+                continue
+            }
             let ready = readiness.before(service, in: &builder) {
                 !options.noDependencies || selected.contains($0)
             }
@@ -137,12 +141,28 @@ extension UpPlanner {
                 readiness.note(start: start, of: name)
             }
         }
-        if options.wait {
+        if options.wait, !options.noStart {
             for name in order.names where selected.contains(name) {
                 if let service = desired.services[name], service.replicas > 0 {
                     readiness.awaitHealth(of: service, in: &builder)
                 }
             }
+        }
+    }
+
+    /// What `create` does: nothing is started, and what runs and has not changed is left running.
+    private mutating func writeCreations(_ arrivals: [Int], of service: ServiceRequest, on page: inout Page) {
+        let resources = resources(of: service, page)
+        for index in arrivals {
+            let decision = decisions[index]
+            guard decision.action == .create || decision.action == .recreate else { continue }
+            var free = resources + decision.waitsFor.compactMap { page.departed[$0] }
+            if let departed = page.departed[index] ?? writeDeparture(decision, after: [], on: &page) {
+                free.append(departed)
+            }
+            _ = builder.add(
+                .createContainer(decision.target, configHash: service.configHash), because: decision.reason,
+                after: free)
         }
     }
 

@@ -77,6 +77,34 @@ extension Scenarios {
                 try stage.require(
                     try stage.containers().first { $0.Service == "app" }?.State != "running",
                     "app was started")
+                // Which service, how it ended, and the last ten lines of both its streams, in their order.
+                try stage.require(
+                    up.errors.contains("dependency \"broken\" failed") && up.errors.contains("exited (4)"),
+                    "\(up)")
+                for number in 16...20 {
+                    try stage.require(
+                        up.errors.contains("line \(number)\n") && up.errors.contains("problem \(number)\n"),
+                        "\(up)")
+                }
+                try stage.require(!up.errors.contains("line 15\n"), "more than ten lines: \(up)")
+            }
+        }
+
+        @Test("a dependency that is unhealthy, or ends before it is healthy, is named with its last lines")
+        func dependencyNeverHealthy() throws {
+            try Stage.play("dependency-unhealthy") { stage in
+                let sick = try stage.covey("up", "-d", "app", code: 1)
+                for part in ["\"sick\"", "is unhealthy", "no good", "I am starting"] {
+                    try stage.require(sick.errors.contains(part), "\(part) is not in \(sick)")
+                }
+                let gone = try stage.covey("up", "-d", "other", code: 1)
+                for part in ["\"gone\"", "exited (3)", "before it was healthy", "giving up"] {
+                    try stage.require(gone.errors.contains(part), "\(part) is not in \(gone)")
+                }
+                let run = try stage.covey("run", "--rm", "-T", "other", "true", code: 1)
+                try stage.require(run.errors.contains("giving up"), "\(run)")
+                try stage.require(
+                    !(try stage.covey("ps", "-a", "-q").output.contains("-run-")), "run left its container")
             }
         }
 

@@ -241,8 +241,8 @@ final class Stage {
     }
 
     /// Fails the step unless the condition holds.
-    func require(_ condition: Bool, _ what: @autoclosure () -> String) throws {
-        if !condition { throw ScenarioError(what()) }
+    func require(_ condition: Bool, _ what: @autoclosure () throws -> String) throws {
+        if !condition { throw ScenarioError(try what()) }
     }
 
     // MARK: - Files

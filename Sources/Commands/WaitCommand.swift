@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `wait`: stays until the services' containers have ended, and ends with the code of the first that did.
+
+internal import Basics
+internal import Controller
+internal import Kernel
+
+func runWait(_ session: Session) throws(Failure) -> Int32 {
+    let client = try session.runningController()
+    let place = try session.place()
+    let services = session.arguments.operands
+    try client.send(.watch)
+    var awaited: Set<String>?
+    var first: Int32?
+    while let (event, _) = try client.next() {
+        if case .failed(let failure) = event { throw failure }
+        guard case .status(let all) = event else { continue }
+        let own = all.filter { services.contains($0.service) && !$0.oneOff }
+        if awaited == nil {
+            try checkKnown(services, among: all.map(\.service), session)
+            for name in services where !own.contains(where: { $0.service == name }) {
+                throw Failure("service \"\(name)\" has no container", advice: "bring it up with `covey up`")
+            }
+            awaited = Set(own.map(\.name))
+        }
+        for container in own where container.state == .exited || container.state == .restarting {
+            guard awaited?.remove(container.name) != nil else { continue }
+            let code = container.exitCodeKnown ? container.exitCode : nil
+            session.out.line("\(container.name) exited with code \(code.map(String.init) ?? "unknown")")
+            if first == nil { first = Int32(clamping: code ?? 1) }
+            if session.arguments.has(.downProject) {
+                _ = try runDown(session)
+                return first ?? 0
+            }
+        }
+        // Removed before it was seen to end: nobody can tell how.
+        awaited?.formIntersection(own.map(\.name))
+        if awaited?.isEmpty ?? false { return first ?? 1 }
+    }
+    if let first { return first }
+    throw session.hangup(place)
+}
