@@ -5,13 +5,14 @@
 internal import Basics
 internal import CLinux
 internal import Kernel
+internal import Networking
 
 /// All findings, the most basic first.
 func probeHost(root: String, run: String) -> [Finding] {
     [kernelRelease(), rights()] + capabilities() + chroot() + [
         cgroups(), overlay(), stateDirectory(root), runDirectory(run), seccomp(), openat2Call(), pidfds(),
         exitCodes(), netfilter(), bridges(), forwarding(),
-    ] + libraries()
+    ] + otherFirewalls() + libraries()
 }
 
 private func text(_ path: String) -> String? {
@@ -214,6 +215,18 @@ private func forwarding() -> Finding {
     text("/proc/sys/net/ipv4/ip_forward") == "1"
         ? Finding(.ok, "ip_forward", "on")
         : Finding(.fallback, "ip_forward", "off", "it is switched on with the first network")
+}
+
+/// Nothing to say when no other firewall stands in the way.
+private func otherFirewalls() -> [Finding] {
+    guard let drops = try? foreignForwardDrops() else { return [] }
+    return drops.map { drop in
+        let rule = "nft insert rule \(drop.table) \(drop.chain)"
+        return Finding(
+            .missing, "other firewalls", "chain \(drop.chain) of table \(drop.table) drops what is forwarded",
+            "containers reach nothing outside, and nobody reaches their published ports: let both ways pass, "
+                + "`\(rule) iifname \"cvy*\" accept` and `\(rule) oifname \"cvy*\" accept`")
+    }
 }
 
 private func libraries() -> [Finding] {

@@ -3,6 +3,7 @@
 // How a build's RUN steps are run: in the container runtime, by this process.
 
 internal import Basics
+internal import Cgroups
 internal import ContainerModel
 internal import ContainerRuntime
 internal import ImageBuild
@@ -35,16 +36,20 @@ func stepRunner(root: String) -> StepRunner {
         request.environment = step.environment
         request.workingDirectory = step.workingDirectory
         request.user = step.user
-        // A step has no cgroup and so no device policy: without this capability it opens none of the host's devices.
-        request.capDrop = ["MKNOD"]
+        var cgroup = try StepCgroup()
+        defer { cgroup.remove() }
+        // Where no cgroup can be made there is no device policy: without this capability it opens none of the host's devices.
+        if !cgroup.hasDevicePolicy { request.capDrop = ["MKNOD"] }
         let mountPoint = step.work + ".root"
         do throws(SyscallError) { try ensureDirectory(mountPoint, mode: 0o700) } catch {
             throw Failure("cannot run a build step", error)
         }
         defer { try? removeDirectory(mountPoint) }
-        let container = StepContainer(
+        var container = StepContainer(
             lowers: step.lowers, upper: step.upper, work: step.work, mountPoint: mountPoint,
             hostNetwork: step.network)
+        container.cgroupTaskFiles = cgroup.taskFiles
+        container.cgroupDirectory = cgroup.cloneInto
         let end = try runStep(request, in: container, host: host, filters: &filters, output: step.output)
         return Int32(end.code)
     }

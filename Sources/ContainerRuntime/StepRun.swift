@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One program of an image build, run to its end in a container of its own that takes nothing but the layers beneath and
-// writes nothing but its upper directory: with seccomp, capabilities and masks as services have them, no cgroup, and
+// writes nothing but its upper directory: with seccomp, capabilities and masks as services have them, in the cgroup it is given, and
 // the end of the builder as its own end.
 
 public import Basics
@@ -20,6 +20,9 @@ public struct StepContainer: Sendable {
     public var mountPoint: String
     /// True: the host's network with its resolver's files; false: a loopback of its own.
     public var hostNetwork: Bool
+    /// Where the step's processes go: v1 `tasks` files it writes itself into, and a v2 directory to be born in.
+    public var cgroupTaskFiles: [String] = []
+    public var cgroupDirectory: String?
 
     public init(lowers: [String], upper: String, work: String, mountPoint: String, hostNetwork: Bool) {
         self.lowers = lowers
@@ -45,6 +48,7 @@ public func runStep(
     prepared.overlayOptions = [
         ("redirect_dir", "off"), ("index", "off"), ("metacopy", "off"), ("volatile", ""),
     ]
+    prepared.cgroupTaskFiles = step.cgroupTaskFiles
     prepared.identity = context.identity
     prepared.hostname = "build"
     prepared.environment = context.environment
@@ -61,13 +65,20 @@ public func runStep(
     }
     let stubs = mountStubs(roots: roots, hostNetwork: step.hostNetwork)
     let program = containerProgram(
-        for: request, prepared: prepared, host: host, intoCgroup: false, ownNetwork: !step.hostNetwork,
+        for: request, prepared: prepared, host: host, intoCgroup: step.cgroupDirectory != nil,
+        ownNetwork: !step.hostNetwork,
         endsWithParent: true)
     defer { removeStubs(stubs, upper: step.upper) }
     let null = try naming(doing) { () throws(SyscallError) in try openFile("/dev/null", flags: O_RDWR) }
     let pipe = try naming(doing) { () throws(SyscallError) in try makePipe() }
     let reader = SharedFD(try naming(doing) { () throws(SyscallError) in try pipe.first.duplicate() })
-    let child = try DirectChild(program, descriptors: [null.raw, pipe.second.raw, pipe.second.raw])
+    let place = try naming(doing) { () throws(SyscallError) in
+        try openFile(step.cgroupDirectory ?? "/", flags: O_RDONLY | O_DIRECTORY)
+    }
+    let child = try DirectChild(
+        program,
+        descriptors: [null.raw, pipe.second.raw, pipe.second.raw]
+            + (step.cgroupDirectory == nil ? [] : [place.raw]))
     // The child alone holds the writing end now: its end is the end of the output.
     _ = consume pipe
     try child.waitForExec()

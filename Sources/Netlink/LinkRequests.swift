@@ -28,6 +28,7 @@ public struct MACAddress: Hashable, Sendable, CustomStringConvertible {
 enum LinkAttribute {
     static let address: UInt16 = 1
     static let name: UInt16 = 3
+    static let mtu: UInt16 = 4
     static let master: UInt16 = 10
     static let linkInfo: UInt16 = 18
     static let namespacePid: UInt16 = 19
@@ -72,7 +73,8 @@ extension MessageBuilder {
 
 extension Requests {
     /// Makes a bridge, down; `configureBridge` completes it. EEXIST when the name is taken.
-    public mutating func createBridge(name: String, group: UInt32, mac: MACAddress) {
+    /// - mtu: nil for the kernel's default, 1500.
+    public mutating func createBridge(name: String, group: UInt32, mac: MACAddress, mtu: UInt32? = nil) {
         add(
             type: RouteMessage.newLink, flags: MessageFlags.create | MessageFlags.exclusive,
             "create bridge \(name)"
@@ -80,6 +82,7 @@ extension Requests {
             m.linkHeader()
             m.attribute(LinkAttribute.name, text: name)
             m.attribute(LinkAttribute.address, bytes: mac.bytes)
+            if let mtu { m.attribute(LinkAttribute.mtu, u32: mtu) }
             m.attribute(LinkAttribute.group, u32: group)
             m.nested(LinkAttribute.linkInfo) { $0.attribute(LinkAttribute.infoKind, text: "bridge") }
         }
@@ -110,7 +113,7 @@ extension Requests {
     /// Makes a veth pair, the host's end in a bridge, the peer named and born in the container's namespace.
     public mutating func createVeth(
         name: String, group: UInt32, master: UInt32, peerName: String, peerMAC: MACAddress,
-        peer: NamespacePlace
+        peer: NamespacePlace, mtu: UInt32? = nil
     ) {
         add(
             type: RouteMessage.newLink, flags: MessageFlags.create | MessageFlags.exclusive,
@@ -118,6 +121,7 @@ extension Requests {
         ) { m in
             m.linkHeader()
             m.attribute(LinkAttribute.name, text: name)
+            if let mtu { m.attribute(LinkAttribute.mtu, u32: mtu) }
             m.attribute(LinkAttribute.group, u32: group)
             m.attribute(LinkAttribute.master, u32: master)
             m.nested(LinkAttribute.linkInfo) { m in
@@ -127,6 +131,7 @@ extension Requests {
                         m.linkHeader()
                         m.attribute(LinkAttribute.name, text: peerName)
                         m.attribute(LinkAttribute.address, bytes: peerMAC.bytes)
+                        if let mtu { m.attribute(LinkAttribute.mtu, u32: mtu) }
                         switch peer {
                         case .pid(let pid):
                             m.attribute(LinkAttribute.namespacePid, u32: UInt32(bitPattern: pid))
@@ -211,6 +216,8 @@ public struct LinkState: Hashable, Sendable {
     public var group: UInt32
     public var master: UInt32
     public var isUp: Bool
+    /// Bytes; 0 where the kernel did not say.
+    public var mtu: UInt32 = 0
     /// `bridge`, `veth`, empty for others.
     public var kind: String
 
@@ -228,6 +235,7 @@ public struct LinkState: Hashable, Sendable {
             switch attribute.type {
             case LinkAttribute.name: name = attribute.text
             case LinkAttribute.alias: alias = attribute.text
+            case LinkAttribute.mtu: mtu = attribute.u32 ?? 0
             case LinkAttribute.group: group = attribute.u32 ?? 0
             case LinkAttribute.master: master = attribute.u32 ?? 0
             case LinkAttribute.linkInfo:

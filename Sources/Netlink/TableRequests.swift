@@ -306,6 +306,20 @@ public enum TableReplies {
         return (table, name)
     }
 
+    /// Table and name of a base chain that drops what none of its rules accepts, when it is at `hook`.
+    public static func dropsByPolicy(_ message: Message, at hook: ChainHook.Point) -> (
+        table: String, name: String
+    )? {
+        // NFTA_CHAIN_HOOK with NFTA_HOOK_HOOKNUM, NFTA_CHAIN_POLICY with NF_DROP; linux/netfilter/nf_tables.h.
+        guard let chain = chain(message) else { return nil }
+        let attributes = message.attributes(after: 4)
+        guard attributes.first(4)?.nested.first(1)?.big32 == hook.rawValue, attributes.first(5)?.big32 == 0
+        else {
+            return nil
+        }
+        return chain
+    }
+
     /// The chain of an NFT_MSG_NEWRULE, and what its expressions do, without what the kernel adds when it prints
     /// them back: names, registers' keys, compared values and sets.
     public static func rule(_ message: Message) -> (chain: String, signature: String)? {

@@ -153,22 +153,25 @@ public final class HostNetworks {
                     cause: "its bridge \(bridge) is not there",
                     advice: "bring project \"\(recorded?.project ?? "")\" up again")
             }
+            let links = try links(doing)
+            let routes = try asking(doing) { () throws(NetlinkError) in
+                var question = Requests()
+                question.dumpRoutes()
+                return try route.ask(question).compactMap(RouteState.init)
+            }
             let allocation = SubnetAllocation(
                 others: try records.networks().filter { $0.name != request.name },
-                links: try links(doing),
+                links: links,
                 addresses: try asking(doing) { () throws(NetlinkError) in
                     var question = Requests()
                     question.dumpAddresses()
                     return try route.ask(question).compactMap(AddressState.init)
                 },
-                routes: try asking(doing) { () throws(NetlinkError) in
-                    var question = Requests()
-                    question.dumpRoutes()
-                    return try route.ask(question).compactMap(RouteState.init)
-                }, ownBridge: link?.index)
+                routes: routes, ownBridge: link?.index)
             var state = try allocation.choose(
                 request, project: project, group: group, bridge: bridge, seed: "\(root)\u{0}\(request.name)",
                 recorded: recorded)
+            state.mtu = uplinkMTU(routes, links)
             try records.save(state)
             // An internal network that was not one, or the reverse, stands in the wrong set.
             if recorded != nil { try firewall.withdraw { $0 == alias } }
@@ -197,7 +200,9 @@ public final class HostNetworks {
 
     func makeBridge(_ state: NetworkState, alias: String) throws(NetlinkError) -> UInt32 {
         var requests = Requests()
-        requests.createBridge(name: state.bridge, group: state.group, mac: MACAddress(for: state.gateway))
+        requests.createBridge(
+            name: state.bridge, group: state.group, mac: MACAddress(for: state.gateway),
+            mtu: state.mtu)
         requests.configureBridge(name: state.bridge, alias: alias, routeLocalnet: !state.isInternal)
         try route.perform(requests)
         guard let link = try findLink(state.bridge) else {
@@ -265,7 +270,7 @@ public final class HostNetworks {
             var requests = Requests()
             requests.createVeth(
                 name: name, group: group, master: endpoint.network.index, peerName: endpoint.linkName,
-                peerMAC: mac, peer: endpoint.namespace)
+                peerMAC: mac, peer: endpoint.namespace, mtu: endpoint.network.mtu)
             requests.configurePort(name: name, alias: alias)
             do throws(NetlinkError) {
                 try route.perform(requests)
@@ -281,6 +286,17 @@ public final class HostNetworks {
         }
         throw Failure("cannot connect container \"\(endpoint.container)\" to network \"\(network)\"")
     }
+}
+
+/// The MTU of the link that the default route goes out by, where it is not the kernel's default: packets from containers
+/// fit then, in a tunnel or a cloud's network, without waiting for an answer that they don't.
+func uplinkMTU(_ routes: [RouteState], _ links: [LinkState]) -> UInt32? {
+    // RTN_UNICAST in RT_TABLE_MAIN; linux/rtnetlink.h.
+    let ways = routes.filter { $0.destination.prefix == 0 && $0.kind == 1 && $0.table == 254 }
+    // The lowest of several: whichever of them is taken, a packet fits.
+    let sizes = ways.compactMap { way in links.first { $0.index == way.index }?.mtu }.filter { $0 >= 68 }
+    guard let least = sizes.min(), least != 1500 else { return nil }
+    return min(least, 65535)
 }
 
 extension Failure {

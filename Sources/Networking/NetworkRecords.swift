@@ -24,6 +24,8 @@ public struct NetworkState: Hashable, Codable, Sendable {
     public var range: Subnet
     public var isInternal: Bool
     public var group: UInt32
+    /// Of bridge and links, taken from the link the default route went out by; nil for 1500, as nearly everywhere.
+    public var mtu: UInt32?
 
     /// False when only its record is: after a reboot, or when somebody removed its bridge.
     public var isThere: Bool { index != 0 }

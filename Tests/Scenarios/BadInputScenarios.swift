@@ -150,6 +150,30 @@ extension Scenarios {
             }
         }
 
+        @Test("a RUN step makes device nodes and opens none that a service may not; its cgroup goes with it")
+        func devicesOfSteps() throws {
+            try Stage.play("one") { stage in
+                try stage.write(
+                    "Dockerfile",
+                    """
+                    FROM bb:1
+                    RUN mknod /null c 1 3 && echo x >/null && mknod /disk b 7 0 && mknod /kmsg c 1 11
+                    RUN ! dd if=/kmsg of=/tmp/k bs=1 count=1 && ! dd if=/disk of=/tmp/d bs=1 count=1
+                    RUN sleep 1000 & cat /proc/self/cgroup >/groups
+
+                    """)
+                try stage.write(
+                    "compose.yaml", "services:\n  app: {build: ., init: true, command: [sleep, \"1000\"]}\n")
+                try stage.covey("build")
+                try stage.covey("up", "-d")
+                try stage.require(
+                    try stage.exec("app", "cat /groups").contains("/covey/build."), "no cgroup of its own")
+                try stage.exec("app", "test -c /null && test -b /disk && ! dd if=/kmsg of=/k bs=1 count=1")
+                let left = tree("/sys/fs/cgroup", depth: 3).filter { $0.contains("/covey/build.") }
+                try stage.require(left.isEmpty, "left: \(left)")
+            }
+        }
+
         @Test("an up that is refused before anything was made leaves nothing, no keeper either")
         func refusedUp() throws {
             try Stage.play("one") { stage in

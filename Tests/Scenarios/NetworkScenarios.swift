@@ -253,6 +253,53 @@ extension Scenarios {
             }
         }
 
+        @Test(
+            "doctor names another firewall that drops what is forwarded, until that lets us through",
+            arguments: ["ip", "inet"])
+        func otherFirewall(family: String) throws {
+            try Stage.play("one") { stage in
+                func doctor() throws -> String { try stage.attempt("debug", "doctor").output }
+                try stage.require(try !doctor().contains("other firewalls"), "it sees what is not there")
+                let table =
+                    "table \(family) strict { chain FORWARD { type filter hook forward priority 0; policy drop; ct state established accept; }; chain other { type filter hook input priority 0; policy accept; }; }"
+                try stage.inHost(["nft", table]).orThrow()
+                let found = try doctor()
+                for text in [
+                    "other firewalls", "chain FORWARD of table \(family) strict",
+                    "nft insert rule \(family) strict FORWARD iifname",
+                ] {
+                    try stage.require(found.contains(text), "\(text) is not in \(found)")
+                }
+                for direction in ["iifname", "oifname"] {
+                    try stage.inHost([
+                        "nft", "insert rule \(family) strict FORWARD \(direction) \"cvy*\" accept",
+                    ]).orThrow()
+                }
+                try stage.require(try !doctor().contains("other firewalls"), "its own advice does not help")
+                try stage.inHost(["nft", "delete", "table", family, "strict"]).orThrow()
+                // Ours is none.
+                try stage.covey("up", "-d")
+                try stage.require(try !doctor().contains("other firewalls"), "it complains of our own table")
+            }
+        }
+
+        @Test("bridge and links have the MTU of the link the default route goes out by")
+        func uplinkMTU() throws {
+            try Stage.play("one") { stage in
+                _ = try stage.inNeighbour(["true"])
+                try stage.inHost(["ip", "link", "set", "up0", "mtu", "1380"]).orThrow()
+                try stage.inHost(["ip", "route", "add", "default", "via", "192.0.2.2"]).orThrow()
+                try stage.covey("up", "-d")
+                try stage.require(try stage.exec("app", "cat /sys/class/net/eth0/mtu") == "1380", "inside")
+                let links = try stage.inHost(["ip", "-o", "link"]).lines.filter { $0.contains(" cvy") }
+                try stage.require(
+                    links.count == 2 && links.allSatisfy { $0.contains("mtu 1380") }, "\(links)")
+                try stage.covey("up", "-d", "--force-recreate")
+                try stage.require(try stage.exec("app", "cat /sys/class/net/eth0/mtu") == "1380", "recreated")
+                try stage.dismissNeighbour()
+            }
+        }
+
         @Test("a port taken over IPv6 is an error that names its holder", arguments: ["[::1]", "[::]", ""])
         func portTakenOverIPv6(address: String) throws {
             try Stage.play("one") { stage in

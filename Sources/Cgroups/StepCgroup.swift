@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The cgroup of a build step: as a project of one container, `covey/build.<pid>/ctr-step`, with the device policy that
+// services have and no limits. It lasts as long as the step; one that a killed builder left goes with the next step.
+
+public import Basics
+internal import CLinux
+internal import ContainerModel
+internal import Kernel
+
+/// Made for one build step of this process.
+public struct StepCgroup {
+    private var project: ProjectCgroup
+    private let own: ContainerCgroup?
+
+    private static let prefix = "build."
+
+    /// Where an enclosing container keeps cgroups to itself nothing is made.
+    /// - Throws: what the kernel refused.
+    public init() throws(Failure) {
+        let host = try CgroupHost.detect()
+        Self.removeAbandoned(host)
+        project = try ProjectCgroup(host: host, project: "\(Self.prefix)\(getpid())")
+        do throws(Failure) {
+            try project.ensure()
+            let isThere = project.engineCloneInto != nil || !project.engineTaskFiles.isEmpty
+            own = isThere ? try project.ensureContainer("step", limits: ResourceLimits()) : nil
+        } catch {
+            try? project.remove()
+            throw error
+        }
+    }
+
+    /// True when its processes open no other devices than a service's do.
+    public var hasDevicePolicy: Bool { own != nil }
+
+    /// In this order: the policy's own directory first, so that a place deeper in the same hierarchy is the last.
+    public var taskFiles: [String] { own.map { project.engineTaskFiles + $0.taskFiles } ?? [] }
+
+    public var cloneInto: String? { own?.cloneInto }
+
+    /// Kills what the step left and removes the cgroup.
+    public mutating func remove() {
+        if let own, !own.isEmpty {
+            try? own.kill()
+            for _ in 0..<200 where !own.isEmpty { pauseBetweenLooks(.milliseconds(5)) }
+        }
+        try? own?.remove()
+        try? project.remove()
+    }
+
+    private static func removeAbandoned(_ host: CgroupHost) {
+        var names: Set<String> = []
+        for hierarchy in host.writable {
+            for name in (try? directoryEntries("\(hierarchy.mountPoint)/\(ProjectCgroup.top)")) ?? []
+            where name.hasPrefix(prefix) {
+                guard let pid = Int32(name.dropFirst(prefix.count)), pid > 0, !exists("/proc/\(pid)") else {
+                    continue
+                }
+                names.insert(name)
+            }
+        }
+        for name in names {
+            guard var left = try? ProjectCgroup(host: host, project: name) else { continue }
+            try? left.container("step").remove()
+            try? left.remove()
+        }
+    }
+}
