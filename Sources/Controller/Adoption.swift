@@ -103,6 +103,7 @@ extension ProjectController {
             }
         }
         for name in replay.held.keys where !taken.contains(name) { try? keeper.drop(name) }
+        restoreLostNetworks()
         do throws(Failure) {
             try networking?.admit()
         } catch {

@@ -152,6 +152,20 @@ extension ProjectController {
 
     // MARK: Networks
 
+    /// Bridges that went while no controller was there, under containers that run on.
+    func restoreLostNetworks() {
+        guard let networking else { return }
+        for name in networking.lost.keys.sorted()
+        where containers.values.contains(where: { container in
+            container.phase == .running && container.request.networks.contains { $0.network == name }
+        }) {
+            let drift = LinkDrift.bridgeGone(network: name)
+            _ = repair(.network, name, cause: drift.cause, action: drift.action) { () throws(Failure) in
+                try networking.restore(name)
+            }
+        }
+    }
+
     private func lookAtLinks() -> Set<DriftSubject> {
         guard let networking else { return [] }
         var again: Set<DriftSubject> = []

@@ -18,6 +18,8 @@ final class ProjectNetworking {
     private let group: UInt32
     /// By real name.
     private(set) var networks: [String: NetworkState] = [:]
+    /// Networks of an earlier controller whose bridge is gone; this project's alone.
+    private(set) var lost: [String: NetworkState] = [:]
     /// Networks that the firewall does not know yet.
     private var unadmitted: Set<String> = []
     /// Container → network → address.
@@ -38,8 +40,22 @@ final class ProjectNetworking {
     /// Finds a network of an earlier controller, which may have died before it was admitted. One whose bridge is gone, as
     /// after a reboot, is none: it is made again.
     func adopt(_ name: String) throws(Failure) {
-        guard let state = try host.network(name), state.isThere else { return }
+        guard let state = try host.network(name) else { return }
+        guard state.isThere else {
+            if state.project == project { lost[name] = state }
+            return
+        }
         networks[name] = state
+        unadmitted.insert(name)
+    }
+
+    /// Makes the bridge of a network again that was adopted without one, while containers run on it.
+    func restore(_ name: String) throws(Failure) {
+        guard let state = lost[name] else { return }
+        networks[name] = try host.repair(
+            .bridgeGone(network: name), network: state, endpoint: nil, pid: nil, project: project,
+            group: group)
+        lost[name] = nil
         unadmitted.insert(name)
     }
 
