@@ -21,6 +21,9 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     if arguments.has(.detach), arguments.has(.timestamps) || arguments.has(.noLogPrefix) {
         throw Failure("cannot show logs with --detach", advice: "leave --detach out, or run `covey logs`")
     }
+    if wait, arguments.has(.noStart) {
+        throw Failure("cannot wait for what is not started", advice: "leave out --no-start or --wait")
+    }
     for name in arguments.all(.attach) + arguments.all(.noAttach) { try checkServices([name], project) }
     var options = UpOptions()
     options.services = arguments.operands

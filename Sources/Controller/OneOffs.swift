@@ -126,8 +126,11 @@ extension ProjectController {
             start?.started()
             return runEnded()
         }
-        // It never ran: nobody has a use for it.
-        if let container = start?.container { discard(container) }
+        // It never ran, or runs since a moment ago for a client that is gone: nobody has a use for it.
+        if let container = start?.container {
+            if container.phase == .running { stop(container, timeout: .zero) { _ in } }
+            discard(container)
+        }
         if let code = failure.startExitCode {
             connection.send(.text(failure.description))
             connection.send(.exited(code: code))

@@ -200,6 +200,36 @@ struct CgroupTests {
         }
     }
 
+    @Test(
+        "a paused container stands still and goes on, with v2's freezer and with v1's",
+        arguments: [true, false])
+    func paused(unified: Bool) throws {
+        let detected = try CgroupHost.detect()
+        let hasFreezer =
+            unified ? detected.writable.contains(where: \.unified) : detected.hierarchy(of: "freezer") != nil
+        guard hasFreezer else { return }
+        try withProject(on: { unified == $0.unified || unified ? $0 : nil }) { project in
+            let container = try project.ensureContainer("p", limits: ResourceLimits())
+            let shell = try Shell("while :; do :; done", in: container)
+            eventually("it runs") { container.processes == [shell.pid] }
+            func ticks() -> Substring? {
+                (try? readText("/proc/\(shell.pid)/stat"))?.split(separator: " ").dropFirst(13).first
+            }
+            try project.setFrozen(true, container: "p")
+            let before = ticks()
+            usleep(100_000)
+            #expect(ticks() == before, "it runs although it is frozen")
+            try project.setFrozen(true, container: "p")
+            try project.setFrozen(false, container: "p")
+            eventually("it goes on") { ticks() != before }
+            try project.setFrozen(true, container: "p")
+            // As it is now: v1's freezer has its directory since the first pause.
+            try project.container("p").kill()
+            #expect(shell.wait() == 137)
+            try project.container("p").remove()
+        }
+    }
+
     // A v1-frozen task stays in D with its SIGKILL pending until it is thawed.
     @Test("a container frozen by v1's freezer dies", .enabled(if: hasLegacyFreezer, "needs the v1 freezer"))
     func frozenLegacy() throws {

@@ -18,6 +18,8 @@ import Testing
                   -f, --follow         go on with what they write from now on
                   -n, --tail N         only the last N lines of each container, or all
                   -t, --timestamps     the time before each line
+                      --since TIME     only lines from then on: 2026-01-02T03:04:05Z, or 10m for so long ago
+                      --until TIME     only lines until then
                       --no-log-prefix  no service name before each line
                       --index N        only this container of the service
 

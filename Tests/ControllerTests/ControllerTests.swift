@@ -5,6 +5,7 @@
 
 import Basics
 import ContainerModel
+import Glibc
 import Kernel
 import Planning
 import Testing
@@ -177,5 +178,23 @@ struct HealthMonitorTests {
         monitor.stop()
         answers.first?(true, "")
         #expect(changes == 0 && monitor.state == .starting)
+    }
+}
+
+@Suite("control socket")
+struct ControlChannelTests {
+    @Test("descriptors come with the frame they were sent with, also when one read brings several frames")
+    func descriptors() throws {
+        var fds: [Int32] = [0, 0]
+        try #require(socketpair(AF_UNIX, 1, 0, &fds) == 0)  // SOCK_STREAM
+        let (sender, receiver) = (
+            ControlChannel(OwnedFD(taking: fds[0])), ControlChannel(OwnedFD(taking: fds[1]))
+        )
+        try sender.send(json: "first")
+        try sender.send(json: "second", descriptors: [0, 1])
+        try sender.send(json: "third")
+        var counts: [Int] = []
+        for _ in 0..<3 { counts.append(try receiver.next()?.descriptors.count ?? -1) }
+        #expect(counts == [0, 2, 0])
     }
 }

@@ -252,6 +252,23 @@ private let lifeCases: [LifeCase] = [
             4. remove container demo-web-1: down [after 3]
             """),
     LifeCase(
+        "rm removes what does not run",
+        changes: { world in
+            world.change("demo-web-2") { $0.state = .exited(code: 1, onRequest: true) }
+        }, intent: { try planRemove($0, services: ["web"]) },
+        plan: "1. remove container demo-web-2: rm"),
+    LifeCase(
+        "rm --stop stops what runs, dependants first, and removes all",
+        intent: { try planRemove($0, services: ["web", "db"], stop: true) },
+        plan: """
+            1. stop container demo-web-2 within 10s: rm --stop
+            2. remove container demo-web-2: rm [after 1]
+            3. stop container demo-web-1 within 10s: rm --stop
+            4. remove container demo-web-1: rm [after 3]
+            5. stop container demo-db-1 within 30s: rm --stop [after 1, 3]
+            6. remove container demo-db-1: rm [after 5]
+            """),
+    LifeCase(
         "stop stops what runs, dependants first", intent: { try planStop($0) },
         plan: """
             1. stop container demo-web-2 within 10s: stop

@@ -44,6 +44,7 @@ struct PlanUpTests {
         #expect(world.broken == [])
         var again = test.options
         again.forceRecreate = false
+        again.recreateDependencies = false
         let second = try planUp(desired, observed: world.seen, options: again)
         #expect(!second.changesSomething, "\(second)")
     }
@@ -384,6 +385,38 @@ let upCases: [UpCase] = [
             2. remove container demo-web-1: --force-recreate [after 1]
             3. create container demo-web-1: --force-recreate [after 2]
             4. start container demo-web-1: --force-recreate [after 3]
+            """),
+    UpCase(
+        "--always-recreate-deps recreates what the named ones depend on, and only that",
+        before: "db:\nweb: needs db",
+        options: {
+            $0.services = ["web"]
+            $0.recreateDependencies = true
+        },
+        plan: """
+            1. stop container demo-db-1 within 10s: --always-recreate-deps
+            2. remove container demo-db-1: --always-recreate-deps [after 1]
+            3. create container demo-db-1: --always-recreate-deps [after 2]
+            4. start container demo-db-1: --always-recreate-deps [after 3]
+            """),
+    UpCase(
+        "--no-recreate leaves a changed container as it is", before: "web:", after: "web: port 8080\ndb:",
+        options: { $0.noRecreate = true },
+        plan: """
+            1. create container demo-db-1: service "db" is new
+            2. start container demo-db-1: service "db" is new [after 1]
+            """),
+    UpCase(
+        "--no-start creates and starts nothing, and waits for nobody",
+        after: "db: check\nweb: needs db healthy",
+        options: {
+            $0.noStart = true
+            $0.wait = true
+        },
+        plan: """
+            1. create network demo_default: it does not exist
+            2. create container demo-db-1: service "db" is new [after 1]
+            3. create container demo-web-1: service "web" is new [after 1]
             """),
     UpCase(
         "--wait waits for the health of those who have a check", after: "db: check\nweb:",
