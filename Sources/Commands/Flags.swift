@@ -7,20 +7,28 @@ internal import Basics
 
 /// Every flag by its long name.
 enum FlagName: String {
-    case alias = "as", ansi, build, detach, env, file, follow, format, help, index, interactive, profile,
-        progress,
+    case alias = "as", ansi, build, detach, env, environment, file, follow, format, hash, help, images, index,
+        interactive, models, networks, output, profile, profiles, progress,
         project = "project-name"
-    case quiet, root, run, scale, services, signal, tail, timeout, timestamps, tty, user, version, volumes,
+    case quiet, root, run, scale, services, signal, tail, timeout, timestamps, tty, user, variables, version,
+        volumes,
         wait,
         workdir, all
     case envFile = "env-file"
     case forceRecreate = "force-recreate"
+    case lockImageDigests = "lock-image-digests"
     case noCache = "no-cache"
     case noColor = "no-color"
+    case noConsistency = "no-consistency"
+    case noEnvResolution = "no-env-resolution"
+    case noInterpolate = "no-interpolate"
     case noLogPrefix = "no-log-prefix"
+    case noNormalize = "no-normalize"
+    case noPathResolution = "no-path-resolution"
     case noTTY = "no-tty"
     case projectDirectory = "project-directory"
     case removeOrphans = "remove-orphans"
+    case resolveImageDigests = "resolve-image-digests"
     case waitTimeout = "wait-timeout"
 }
 

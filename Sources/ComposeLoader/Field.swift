@@ -18,6 +18,11 @@ struct Field {
         log.error("`\(path.text)` \(text)", cause: cause, advice: advice, at: place ?? node.place)
     }
 
+    /// Says that the value is understood and not honoured here.
+    func refuse(_ text: String, cause: String? = nil, advice: String? = nil, at place: Place? = nil) {
+        log.refuse("`\(path.text)` \(text)", cause: cause, advice: advice, at: place ?? node.place)
+    }
+
     /// Says that the node has the wrong form.
     func wrongForm(expected: String) {
         let found: String
@@ -98,8 +103,11 @@ struct Field {
         return value
     }
 
-    func number(what: String = "a number") -> Double? {
-        guard let text = node.text, let value = Double(text), value.isFinite else {
+    func number(
+        _ range: ClosedRange<Double> = -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude,
+        what: String = "a number"
+    ) -> Double? {
+        guard let text = node.text, let value = Double(text), value.isFinite, range.contains(value) else {
             wrongForm(expected: what)
             return nil
         }
@@ -198,6 +206,19 @@ struct Field {
         var labels: [String: String] = [:]
         for (key, value, _) in keyValues() { labels[key] = value ?? "" }
         return labels
+    }
+
+    /// A mapping whose values are texts, numbers or truths, as texts.
+    func options() -> [String: String] {
+        var options: [String: String] = [:]
+        for (key, _, field) in fields() {
+            guard case .scalar = field.node.content else {
+                field.wrongForm(expected: "text or a number")
+                continue
+            }
+            options[key] = field.node.text ?? ""
+        }
+        return options
     }
 
     /// A program with its arguments: a list as it is, a text split as a shell would, without running one.

@@ -133,7 +133,9 @@ extension Field {
         switch text.lowercased() {
         case "tcp": return .tcp
         case "udp": return .udp
-        case "sctp": error("asks for sctp, which is not supported", advice: "tcp and udp are")
+        case "sctp":
+            refuse("asks for sctp, which is not supported", advice: "tcp and udp are")
+            return .sctp
         default: error("names the protocol \"\(text)\"", advice: "tcp and udp are supported")
         }
         return nil

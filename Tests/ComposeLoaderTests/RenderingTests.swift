@@ -69,8 +69,7 @@ func golden() throws {
                     source: /work/demo/site
                     target: /www
                     read_only: true
-                    bind:
-                      create_host_path: true
+                    bind: {}
             networks:
               default:
                 name: demo_default
@@ -106,7 +105,8 @@ func json() throws {
               },
               "networks": {
                 "default": {
-                  "name": "demo_default"
+                  "name": "demo_default",
+                  "ipam": {}
                 }
               }
             }
