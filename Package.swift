@@ -105,7 +105,10 @@ let package = Package(
         tests("BasicsTests", ["Basics"]),
         tests("KernelTests", ["Kernel", "Basics"]),
         tests("YAMLTreeTests", ["YAMLTree", "Basics"]),
-        tests("ComposeLoaderTests", ["ComposeLoader", "ComposeModel", "YAMLTree", "Basics"]),
+        .testTarget(
+            name: "ComposeLoaderTests",
+            dependencies: ["ComposeLoader", "ComposeModel", "YAMLTree", "Basics"],
+            exclude: ["Golden"], swiftSettings: swift),
         tests("ArchivesTests", ["Archives", "Basics", "Kernel"]),
         tests(
             "ImagesTests",

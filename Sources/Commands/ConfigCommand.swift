@@ -15,8 +15,12 @@ func runConfig(_ session: Session) throws(Failure) -> Int32 {
             "cannot run `covey config --\(flag.rawValue)`", cause: "no registry is asked for digests yet",
             advice: "write `image: NAME@sha256:…` yourself")
     }
+    if arguments.has(.quiet) {
+        let project = try session.understood().project
+        try checkServices(arguments.operands, project)
+        return 0
+    }
     let text = try configText(session)
-    if arguments.has(.quiet) { return 0 }
     guard let path = arguments.last(.output) else {
         session.out.write(text)
         return 0

@@ -210,11 +210,29 @@ private func isAmbiguous(_ text: String) -> Bool {
     for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] where plain.hasPrefix(prefix) {
         if Int(plain.dropFirst(2), radix: radix) != nil { return true }
     }
-    // Dates, and YAML 1.1's numbers of base 60.
+    if isBase60(text) { return true }
+    // Dates.
     return text.utf8.allSatisfy {
         (48...58).contains($0) || [0x2d, 0x2e, 0x54, 0x74, 0x5a, 0x20, 0x2b].contains($0)
     }
-        && (text.utf8.contains(0x3a) || text.utf8.filter { $0 == 0x2d }.count == 2)
+        && text.utf8.filter { $0 == 0x2d }.count == 2
+}
+
+/// YAML 1.1's numbers of base 60, `12:30:45.5` (yaml.org/type/float.html).
+private func isBase60(_ text: String) -> Bool {
+    var parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard parts.count > 1 else { return false }
+    var first = parts.removeFirst()
+    if let sign = first.first, "+-".contains(sign) { first.removeFirst() }
+    guard let digit = first.utf8.first, (48...57).contains(digit) else { return false }
+    guard first.utf8.allSatisfy({ (48...57).contains($0) || $0 == 0x5f }) else { return false }
+    let last = parts.removeLast().split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+    guard last.count == 1 || last[1].utf8.allSatisfy({ (48...57).contains($0) || $0 == 0x5f }) else {
+        return false
+    }
+    return (parts + [last[0]]).allSatisfy { part in
+        (1...2).contains(part.utf8.count) && UInt8(part).map { $0 < 60 } == true
+    }
 }
 
 private func canBePlain(_ text: String) -> Bool {

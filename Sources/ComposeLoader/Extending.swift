@@ -16,6 +16,8 @@ private final class Scope {
     /// A file that is only extended has its variables put in service by service: the others may ask for more.
     let isForeign: Bool
     var resolved: [String: Node] = [:]
+    /// Complained about already.
+    var failed: Set<String> = []
 
     init(path: String, origin: Int, services: Mapping, isForeign: Bool) {
         self.path = path
@@ -62,6 +64,13 @@ final class Extending {
     /// A service with what it extends beneath it; nil after a complaint.
     private func resolve(_ name: String, in scope: Scope, chain: [String]) -> Node? {
         if let done = scope.resolved[name] { return done }
+        if scope.failed.contains(name) { return nil }
+        let found = resolveAnew(name, in: scope, chain: chain)
+        if let found { scope.resolved[name] = found } else { scope.failed.insert(name) }
+        return found
+    }
+
+    private func resolveAnew(_ name: String, in scope: Scope, chain: [String]) -> Node? {
         guard let pair = scope.services.pair(name) else { return nil }
         let path = Path(name, in: Path("services"))
         var node = pair.value
@@ -70,7 +79,6 @@ final class Extending {
                 .apply(node, path)
         }
         guard let mapping = node.mapping, let extends = mapping.pair("extends"), !extends.value.isNull else {
-            scope.resolved[name] = node
             return node
         }
         let step = "\"\(name)\" in \(assembly.reader.displayName(scope.path))"
@@ -98,28 +106,23 @@ final class Extending {
         let rest = Mapping(mapping.pairs.filter { $0.key != "extends" })
         let over = Node(.mapping(rest), tag: node.tag, at: node.place)
         let beneath = Merging(log: log).settle(found) ?? Node(.mapping(Mapping([])), at: found.place)
-        let merged: Node?
-        if beneath.isNull {
-            merged = over
-        } else {
-            var merging = Merging(log: log)
-            merging.keepsTags = true
-            merged = merging.merge(beneath, over, Ledger.serviceShape, path)
-        }
-        if let merged { scope.resolved[name] = merged }
-        return merged
+        if beneath.isNull { return over }
+        var merging = Merging(log: log)
+        merging.keepsTags = true
+        return merging.merge(beneath, over, Ledger.serviceShape, path)
     }
 
     /// The service's name and the file it is in; nil after a complaint.
     private func base(_ field: Field, _ scope: Scope) -> (String, Scope)? {
         var reference: String?
-        var file: String?
+        var file: (path: String, field: Field)?
         if field.node.mapping != nil {
             field.check(Shape(fields: Ledger.extends))
             for (key, _, field) in field.fields() {
                 switch key {
                 case "service": reference = field.nonEmptyString()
-                case "file": file = field.node.isNull ? nil : field.nonEmptyString()
+                case "file":
+                    if !field.node.isNull { file = field.nonEmptyString().map { ($0, field) } }
                 default: continue
                 }
             }
@@ -131,17 +134,18 @@ final class Extending {
         }
         guard let reference else { return nil }
         guard let file else { return (reference, scope) }
-        if assembly.isRemote(file) {
-            field.error("names \(file); files that must be fetched are not supported", advice: "copy it here")
+        if assembly.isRemote(file.path) {
+            file.field.error(
+                "names \(file.path); files that must be fetched are not supported", advice: "copy it here")
             return nil
         }
-        let path = assembly.absolute(file, origin: field.place.file.origin)
+        let path = assembly.absolute(file.path, origin: field.place.file.origin)
         if path == scope.path { return (reference, scope) }
         let key = "\(scope.origin) \(path)"
         if let known = scopes[key] { return (reference, known) }
         let variables = assembly.origins.all[scope.origin].variables
         let origin = assembly.origins.add(Origin(directory: parent(of: path), variables: variables))
-        let documents = assembly.reader.documents(path, origin: origin, at: field.place)
+        let documents = assembly.reader.documents(path, origin: origin, at: file.field.place)
         let merging = Merging(log: log)
         var merged: Node?
         for document in documents {
@@ -155,7 +159,7 @@ final class Extending {
         guard let merged else { return nil }
         guard let services = merged.mapping?["services"]?.mapping else {
             log.error(
-                "\(assembly.reader.displayName(path)) has no services to extend", at: field.place)
+                "\(assembly.reader.displayName(path)) has no services to extend", at: file.field.place)
             return nil
         }
         let new = Scope(path: path, origin: origin, services: services, isForeign: true)

@@ -11,6 +11,10 @@ struct ProjectReading {
     let files: FileAccess
     let options: LoadOptions
     private var drafts: [String: ServiceDraft] = [:]
+    /// The names of those that are switched on.
+    private var on: Set<String> = []
+    /// The names of those that have a `build`.
+    private var built: Set<String> = []
     private var project: Project
 
     init(around: Surroundings, files: FileAccess, options: LoadOptions) {
@@ -92,17 +96,24 @@ struct ProjectReading {
         for (name, draft) in drafts {
             let profiles = draft.service.profiles
             if profiles.isEmpty || active.contains("*") || !active.isDisjoint(with: profiles) {
+                on.insert(name)
+            }
+            if draft.service.build != nil { built.insert(name) }
+        }
+        let names = on.sorted()
+        for name in names {
+            guard let draft = drafts[name] else { continue }
+            resolve(&draft.service, draft)
+            if options.normalizes { normalize(&draft.service) }
+            if options.checksConsistency { check(&draft.service) }
+        }
+        project.services.reserveCapacity(on.count)
+        for (name, draft) in drafts {
+            if on.contains(name) {
                 project.services[name] = draft.service
             } else {
                 project.disabledServices[name] = draft.service
             }
-        }
-        for name in project.services.keys.sorted() {
-            guard var service = project.services[name], let draft = drafts[name] else { continue }
-            resolve(&service, draft)
-            if options.normalizes { normalize(&service) }
-            if options.checksConsistency { check(&service) }
-            project.services[name] = service
         }
         if options.checksConsistency {
             checkNames()
@@ -262,8 +273,8 @@ struct ProjectReading {
                 marks["models"])
         }
         for (name, dependency) in service.dependsOn.sorted(by: { $0.key < $1.key }) {
-            if project.services[name] != nil { continue }
-            if project.disabledServices[name] != nil {
+            if on.contains(name) { continue }
+            if drafts[name] != nil {
                 if !dependency.required {
                     service.dependsOn[name] = nil
                     continue
@@ -284,7 +295,7 @@ struct ProjectReading {
         for (name, reference) in service.build?.additionalContexts.sorted(by: { $0.key < $1.key }) ?? []
         where reference.hasPrefix("service:") {
             let other = String(reference.dropFirst(8))
-            if drafts[other]?.service.build == nil {
+            if !built.contains(other) {
                 log.add(
                     Failure(
                         "\(who) builds with \"\(name)\" from the service \"\(other)\", which is not built",

@@ -46,7 +46,7 @@ struct Pairs {
     mutating func add(_ key: String, flag: Bool?) { add(key, flag.map { .bool($0) }) }
     mutating func add(_ key: String, _ size: ByteSize?) { add(key, size.map { .text(String($0.bytes)) }) }
     mutating func add(_ key: String, _ duration: Duration?) {
-        add(key, duration.map { .text($0.composeText) })
+        add(key, duration.map { .text(durationText($0)) })
     }
     mutating func add(_ key: String, _ number: Int?) { add(key, number.map { .integer(Int64($0)) }) }
     mutating func add(_ key: String, _ number: Double?) { add(key, number.map { .decimal($0) }) }
@@ -289,4 +289,25 @@ struct Rendering {
         pairs.add(extensions: model.extensions)
         return pairs.document
     }
+}
+
+/// A duration as Docker Compose prints it: hours, minutes and seconds from the largest unit down, `1m0s`; below a
+/// second in one unit, `250ms` (Go's time.Duration).
+private func durationText(_ duration: Duration) -> String {
+    let all = duration.nanoseconds
+    if all == 0 { return "0s" }
+    func decimal(_ value: Int64, _ unit: Int64) -> String {
+        guard value % unit != 0 else { return String(value / unit) }
+        var fraction = String(value % unit + unit).dropFirst()
+        while fraction.last == "0" { fraction = fraction.dropLast() }
+        return "\(value / unit).\(fraction)"
+    }
+    if all < 1000 { return "\(all)ns" }
+    if all < 1_000_000 { return decimal(all, 1000) + "µs" }
+    if all < 1_000_000_000 { return decimal(all, 1_000_000) + "ms" }
+    let minute: Int64 = 60_000_000_000
+    var text = ""
+    if all >= 60 * minute { text += "\(all / (60 * minute))h" }
+    if all >= minute { text += "\(all / minute % 60)m" }
+    return text + decimal(all % minute, 1_000_000_000) + "s"
 }

@@ -8,17 +8,23 @@ internal import ComposeModel
 internal import YAMLTree
 
 /// A service with what is only put in once it is known to be switched on.
-struct ServiceDraft {
+final class ServiceDraft {
     var service: Service
     var environment: [(key: String, value: String?, place: Place)] = []
     var envFiles: [(file: Service.EnvironmentFileReference, place: Place)] = []
     var labelFiles: [(path: String, place: Place)] = []
+
+    init(name: String) { service = Service(name: name) }
 }
 
 struct ServiceReader {
     let around: Surroundings
-    private var draft: ServiceDraft
-    private var service: Service
+    private let draft: ServiceDraft
+    /// The draft's: a service has so many attributes that it is never copied while it is read.
+    private var service: Service {
+        get { draft.service }
+        nonmutating _modify { yield &draft.service }
+    }
     private var temporaries: [Service.Mount] = []
 
     static func read(_ name: String, _ keyPlace: Place, _ field: Field, _ around: Surroundings)
@@ -29,14 +35,12 @@ struct ServiceReader {
         field.log.service = name
         reader.read(field, keyPlace)
         field.log.service = nil
-        reader.draft.service = reader.service
         return reader.draft
     }
 
     private init(_ name: String, _ around: Surroundings) {
         self.around = around
-        service = Service(name: name)
-        draft = ServiceDraft(service: service)
+        draft = ServiceDraft(name: name)
     }
 
     private mutating func read(_ field: Field, _ keyPlace: Place) {
