@@ -108,7 +108,7 @@ let package = Package(
         .testTarget(
             name: "ComposeLoaderTests",
             dependencies: ["ComposeLoader", "ComposeModel", "YAMLTree", "Basics"],
-            exclude: ["Golden"], swiftSettings: swift),
+            exclude: ["Golden", "stacks"], swiftSettings: swift),
         tests("ArchivesTests", ["Archives", "Basics", "Kernel"]),
         tests(
             "ImagesTests",

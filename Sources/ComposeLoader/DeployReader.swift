@@ -26,7 +26,10 @@ extension Field {
                     if key == "reservations" { deploy.reservations = field.resources() }
                 }
             case "restart_policy": deploy.restartPolicy = field.deployRestart()
-            case "placement": deploy.placement = field.placement()
+            case "placement":
+                // JSON has an empty one where YAML has none.
+                let placement = field.placement()
+                if placement != Deploy.Placement() { deploy.placement = placement }
             case "endpoint_mode": deploy.endpointMode = field.nonEmptyString()
             case _ where key.hasPrefix("x-"): deploy.extensions[key] = field.node.value
             default: continue

@@ -64,10 +64,11 @@ extension Field {
         _ targets: ClosedRange<UInt16>, _ published: ClosedRange<UInt16>?, _ address: String?,
         _ proto: Service.Port.Proto, text: String
     ) -> [Service.Port] {
+        let location = place.location
         func port(_ target: UInt16, _ published: ClosedRange<UInt16>?) -> Service.Port {
             var port = Service.Port(target: target, published: published, proto: proto)
             port.hostIP = address
-            port.location = place.location
+            port.location = location
             return port
         }
         if targets.count == 1 { return [port(targets.lowerBound, published)] }
