@@ -96,11 +96,26 @@ struct Field {
     }
 
     func integer(_ range: ClosedRange<Int> = Int.min...Int.max, what: String = "a whole number") -> Int? {
-        guard let text = node.text, let value = Int(text), range.contains(value) else {
+        guard let text = node.text,
+            let value = Int(text) == nil || text.hasPrefix("0") ? plainInteger() : Int(text),
+            range.contains(value)
+        else {
             wrongForm(expected: what)
             return nil
         }
         return value
+    }
+
+    /// A plain number in one of YAML's other spellings: `0x1f`, `0o17`, `017`, `0b11`, `1_000`. Text has none of them.
+    private func plainInteger() -> Int? {
+        guard case .scalar(let text, let style) = node.content else { return nil }
+        guard case .plain = style else { return Int(text) }
+        let digits = text.filter { $0 != "_" }
+        for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] where digits.hasPrefix(prefix) {
+            return Int(digits.dropFirst(2), radix: radix)
+        }
+        if digits.hasPrefix("0"), digits.utf8.count > 1, let octal = Int(digits, radix: 8) { return octal }
+        return Int(digits)
     }
 
     func number(
