@@ -14,7 +14,7 @@ extension Field {
         }
         return unique(ports) { port in
             let published = port.published.map { "\($0.lowerBound)-\($0.upperBound)" } ?? ""
-            return "\(port.hostIP ?? "") \(published) \(port.target) \(port.proto)"
+            return "\(port.hostIP ?? "0.0.0.0") \(published) \(port.target) \(port.proto)"
         }
     }
 

@@ -120,7 +120,8 @@ struct Rendering {
         pairs.add("configs", project.configs, document(of:))
         pairs.add("models", project.models, document(of:))
         pairs.add(extensions: project.extensions)
-        return pairs.document
+        // Docker Compose prints JSON's top level from a map of Go's, which is sorted.
+        return isJSON ? .map(pairs.pairs.sorted { $0.0 < $1.0 }) : pairs.document
     }
 
     func document(of service: Service) -> Document {

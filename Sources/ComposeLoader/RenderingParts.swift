@@ -100,7 +100,9 @@ extension Rendering {
     func document(of grant: Service.FileGrant) -> Document {
         var pairs = Pairs(self)
         pairs.add("source", grant.source)
-        pairs.add("target", grant.target)
+        // A secret's place is always said, a config's only when the file says it (compose-go, types).
+        let isSecret = grant.target.hasPrefix("/run/secrets/")
+        if grant.isTargetGiven || isSecret { pairs.add("target", grant.target) }
         pairs.add("uid", grant.uid.map { String($0) })
         pairs.add("gid", grant.gid.map { String($0) })
         pairs.add("mode", grant.mode.map { "0" + String($0, radix: 8) })

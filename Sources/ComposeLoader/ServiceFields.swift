@@ -428,7 +428,10 @@ extension Field {
                 grant.source = element.nonEmptyString() ?? ""
             }
             if grant.source.isEmpty { continue }
-            if grant.target.isEmpty { grant.target = grant.source }
+            if grant.target.isEmpty {
+                grant.target = grant.source
+                grant.isTargetGiven = false
+            }
             grant.target = joined(defaultDirectory, grant.target)
             grant.location = element.place.location
             grants.append(grant)

@@ -325,6 +325,8 @@ extension Service {
         public var gid: UInt32?
         /// nil: 0444.
         public var mode: UInt32?
+        /// Whether the file said the target, or it was made from the source.
+        @NotCompared public var isTargetGiven = true
         @NotCompared public var location: SourceLocation?
         public init(source: String, target: String) {
             self.source = source

@@ -120,7 +120,7 @@ private func config(_ words: String..., text: String = file) throws -> (
     @Test("-o writes a file, JSON is JSON, and the environment is what the files see")
     func outputs() throws {
         #expect(try config("-o", "out.yaml").out.hasPrefix("name: demo\nservices:\n"))
-        #expect(try config("--format", "json").out.hasPrefix("{\n  \"name\": \"demo\",\n"))
+        #expect(try config("--format", "json").out.contains("\n  \"name\": \"demo\",\n"))
         let environment = try config("--environment").out
         #expect(environment.contains("PORT=8080\n") && environment.contains("COMPOSE_PROJECT_NAME=demo\n"))
         #expect(

@@ -88,6 +88,12 @@ func json() throws {
         renderJSON(project) == """
             {
               "name": "demo",
+              "networks": {
+                "default": {
+                  "name": "demo_default",
+                  "ipam": {}
+                }
+              },
               "services": {
                 "a": {
                   "command": null,
@@ -101,12 +107,6 @@ func json() throws {
                     "default": null
                   },
                   "scale": 2
-                }
-              },
-              "networks": {
-                "default": {
-                  "name": "demo_default",
-                  "ipam": {}
                 }
               }
             }
