@@ -117,7 +117,10 @@ let package = Package(
         tests("BasicsTests", ["Basics"]),
         tests("KernelTests", ["Kernel", "Basics"]),
         tests("YAMLTreeTests", ["YAMLTree", "Basics"]),
-        tests("ComposeLoaderTests", ["ComposeLoader", "ComposeModel", "YAMLTree", "Basics"]),
+        .testTarget(
+            name: "ComposeLoaderTests",
+            dependencies: ["ComposeLoader", "ComposeModel", "YAMLTree", "Basics"],
+            exclude: ["Golden", "stacks"], swiftSettings: swift),
         tests("JSONFormatTests", ["JSONFormat"]),
         tests("ArchivesTests", ["Archives", "Basics", "Kernel"]),
         tests(

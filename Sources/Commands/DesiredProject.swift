@@ -56,6 +56,10 @@ private func bytes(of source: FileSource, _ title: String, _ session: Session) t
                 advice: "set it before running covey", at: source.marks["environment"])
         }
         return Array(value.utf8)
+    case .external:
+        throw Failure(
+            "cannot read \(title)", cause: "it is external, and there is no store of them on one host",
+            advice: "give it a `file`", at: source.marks["external"])
     case .file(let path):
         do throws(SyscallError) {
             return try readFile(path)

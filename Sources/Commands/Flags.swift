@@ -7,22 +7,28 @@ internal import Basics
 
 /// Every flag by its long name.
 enum FlagName: String {
-    case alias = "as", ansi, build, detach, env, file, follow, format, help, index, interactive, json,
-        profile,
-        progress,
+    case alias = "as", ansi, build, detach, env, environment, file, follow, format, hash, help, images, index,
+        interactive, json, models, networks, output, profile, profiles, progress,
         project = "project-name"
     case quiet, root, run, scale, services, signal, since, tail, timeout, timestamps, tty, until, user,
-        version, volumes, wait,
+        variables, version, volumes, wait,
         workdir, all
     case envFile = "env-file"
     case forceRecreate = "force-recreate"
+    case lockImageDigests = "lock-image-digests"
     case noCache = "no-cache"
     case noColor = "no-color"
+    case noConsistency = "no-consistency"
+    case noEnvResolution = "no-env-resolution"
+    case noInterpolate = "no-interpolate"
     case noLogPrefix = "no-log-prefix"
+    case noNormalize = "no-normalize"
+    case noPathResolution = "no-path-resolution"
     case noTTY = "no-tty"
     case projectDirectory = "project-directory"
     case removeOrphans = "remove-orphans"
     case renewVolumes = "renew-anon-volumes"
+    case resolveImageDigests = "resolve-image-digests"
     case waitTimeout = "wait-timeout"
     // Of one-off containers and of attaching.
     case capAdd = "cap-add"

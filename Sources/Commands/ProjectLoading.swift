@@ -8,6 +8,15 @@ internal import Kernel
 
 /// Loads the project a session is about.
 func loadProject(_ session: Session) throws(Failure) -> LoadedProject {
+    try loadProject(loadOptions(session), reading: fileAccess(input: session.invocation.input))
+}
+
+/// Merges the files of the project a session is about, and puts nothing in.
+func loadPlainModel(_ session: Session) throws(Failure) -> PlainModel {
+    try loadPlainModel(loadOptions(session), reading: fileAccess(input: session.invocation.input))
+}
+
+private func loadOptions(_ session: Session) -> LoadOptions {
     let (invocation, arguments) = (session.invocation, session.arguments)
     var options = LoadOptions(workingDirectory: invocation.directory, environment: invocation.environment)
     options.files = arguments.all(.file)
@@ -18,7 +27,11 @@ func loadProject(_ session: Session) throws(Failure) -> LoadedProject {
     if session.command.namesServices { options.services = arguments.operands }
     // Who is asked for by name needs no profile.
     if session.command.name == "run" { options.services = Array(arguments.operands.prefix(1)) }
-    return try loadProject(options, reading: fileAccess(input: invocation.input))
+    options.normalizes = !arguments.has(.noNormalize)
+    options.resolvesPaths = !arguments.has(.noPathResolution)
+    options.checksConsistency = !arguments.has(.noConsistency)
+    options.resolvesEnvironment = !arguments.has(.noEnvResolution)
+    return options
 }
 
 private func fileAccess(input: Int32) -> FileAccess {

@@ -51,12 +51,27 @@ final class Session {
     }
 
     /// The project of the Compose files, loaded once; what is worth saying about it goes to the error output.
+    /// - Throws: also when this host does not honour all of it.
     func project() throws(Failure) -> Project {
+        let loaded = try load()
+        if !warned {
+            for warning in loaded.warnings + loaded.notes { errors.line(warningText(warning)) }
+        }
+        warned = true
+        try loaded.checkHonoured()
+        return loaded.project
+    }
+
+    /// The project as the files say it, whether this host honours it or not.
+    func understood() throws(Failure) -> LoadedProject {
         let loaded = try load()
         if !warned { for warning in loaded.warnings { errors.line(warningText(warning)) } }
         warned = true
-        return loaded.project
+        return loaded
     }
+
+    /// The project's files merged, with their variables in place.
+    func plainModel() throws(Failure) -> PlainModel { try loadPlainModel(self) }
 
     /// The environment with the environment files, where `environment:` of configs and secrets looks.
     func variables() throws(Failure) -> [String: String] { try load().environment }

@@ -15,7 +15,7 @@ extension Field {
             wrongForm(expected: "a directory or a mapping")
             return nil
         }
-        var build = Service.Build(context: around.directory)
+        var build = Service.Build(context: around.absolute(".", at: place))
         var dockerfile: String?
         for (key, _, field) in fields() {
             switch key {
@@ -24,14 +24,39 @@ extension Field {
             case "dockerfile_inline": build.dockerfileInline = field.string()
             case "target": build.target = field.nonEmptyString()
             case "args":
-                for (key, value, _) in field.keyValues() {
+                for (key, value, field) in field.keyValues() {
                     // Without a value the client's own; without that the Dockerfile's default.
-                    if let value = value ?? around.variables[key] { build.args[key] = value }
+                    if let value = value ?? around.variable(key, at: field.place) {
+                        build.args[key] = value
+                    } else {
+                        build.unsetArgs.insert(key)
+                    }
                 }
             case "labels": build.labels = field.labels()
             case "tags": build.tags = unique(field.strings()) { $0 }
             case "no_cache": build.noCache = field.bool() ?? false
-            case "platforms": for element in field.elements() { element.platform() }
+            case "no_cache_filter": build.noCacheFilter = field.stringOrList()
+            case "platforms": build.platforms = unique(field.elements().compactMap { $0.platform() }) { $0 }
+            case "entitlements": build.entitlements = unique(field.strings()) { $0 }
+            case "provenance": build.provenance = field.string()
+            case "sbom": build.sbom = field.string()
+            case "ssh":
+                if let text = field.node.text {
+                    build.ssh[text] = ""
+                } else {
+                    for (key, value, _) in field.keyValues() { build.ssh[key] = value ?? "" }
+                }
+            case "cache_from": build.cacheFrom = unique(field.strings()) { $0 }
+            case "cache_to": build.cacheTo = unique(field.strings()) { $0 }
+            case "pull": build.pull = field.bool() ?? false
+            case "extra_hosts": build.extraHosts = field.extraHosts()
+            case "isolation": build.isolation = field.nonEmptyString()
+            case "network": build.network = field.nonEmptyString()
+            case "secrets": build.secrets = field.grants(defaultDirectory: "/run/secrets/")
+            case "shm_size": build.shmSize = field.bytes()
+            case "ulimits": build.ulimits = field.ulimits()
+            case "privileged": build.privileged = field.bool() ?? false
+            case _ where key.hasPrefix("x-"): build.extensions[key] = field.node.value
             case "additional_contexts":
                 for (name, value, field) in field.keyValues() {
                     build.additionalContexts[name] = field.namedContext(value ?? "", around)
@@ -44,7 +69,9 @@ extension Field {
                 "has both `dockerfile` and `dockerfile_inline`", advice: "give one of them", at: pair.keyPlace
             )
         }
-        build.dockerfile = dockerfile.map { joined(build.context, $0) }
+        build.dockerfile = dockerfile.map {
+            around.resolvesPaths && !isRemote(build.context) ? joined(build.context, $0) : $0
+        }
         return build
     }
 
@@ -52,12 +79,12 @@ extension Field {
     private func directory(_ around: Surroundings) -> String? {
         guard let text = nonEmptyString() else { return nil }
         if isRemote(text) {
-            error(
+            refuse(
                 "is \"\(text)\"; a remote context is not supported", advice: "clone it and name the directory"
             )
-            return nil
+            return text
         }
-        return around.absolute(text)
+        return around.absolute(text, at: place)
     }
 
     private func namedContext(_ text: String, _ around: Surroundings) -> String? {
@@ -66,15 +93,15 @@ extension Field {
             return nil
         }
         if text.hasPrefix("service:") { return text }
-        if text.hasPrefix("oci-layout://") { return around.transport("oci:" + text.dropFirst(13)) }
+        if text.hasPrefix("oci-layout://") { return around.transport("oci:" + text.dropFirst(13), at: place) }
         if isRemote(text) {
-            error(
+            refuse(
                 "is \"\(text)\", which is not supported",
                 advice:
                     "a directory, service:NAME, oci:PATH, oci-archive:PATH, docker-archive:PATH or dir:PATH")
-            return nil
+            return text
         }
-        return around.transport(text) ?? around.absolute(text)
+        return around.transport(text, at: place) ?? around.absolute(text, at: place)
     }
 
     private func isRemote(_ text: String) -> Bool {

@@ -19,7 +19,9 @@ public func readMounts(_ text: String, directory: String, home: String?) throws(
     try reading("volume", [text]) { field in
         field.mounts(
             Surroundings(
-                projectName: "", directory: directory, home: home, variables: [:], log: field.log))
+                projectName: "", home: home,
+                origins: Origins(Origin(directory: directory, variables: [:])),
+                resolvesPaths: true, normalizes: true, log: field.log))
     }
 }
 

@@ -9,6 +9,13 @@ internal import YAMLTree
 final class Diagnostics {
     private(set) var errors: [Failure] = []
     private(set) var warnings: [Failure] = []
+    /// What loads and is not honoured here, and what is accepted without effect, each with the service it is
+    /// said of: one that is switched off asks for nothing.
+    private var held: [(failure: Failure, service: String?, stops: Bool)] = []
+    /// The service being read.
+    var service: String?
+    /// Variables that were already warned about, in all files of a load.
+    var unsetVariables: Set<String> = []
     /// Aliases show one node at several paths: a text is said once per place.
     private var said: Set<String> = []
 
@@ -25,6 +32,25 @@ final class Diagnostics {
 
     func warn(_ text: String, advice: String? = nil, at place: Place?) {
         warnings.append(Failure(text, advice: advice, at: place?.location))
+    }
+
+    /// Says that something is understood and not honoured: it stops whoever wants to run the project.
+    func refuse(_ doing: String, cause: String? = nil, advice: String? = nil, at place: Place?) {
+        held.append((Failure(doing, cause: cause, advice: advice, at: place?.location), service, true))
+    }
+
+    /// Says that something is accepted and has no effect here.
+    func note(_ text: String, cause: String? = nil, at place: Place?) {
+        held.append((Failure(text, cause: cause, at: place?.location), service, false))
+    }
+
+    /// What was refused or noted of the services that are switched on, and of the rest of the project.
+    func held(stopping: Bool, services: some Collection<String>) -> [Failure] {
+        var said: Set<String> = []
+        let on = Set(services)
+        return held.filter { $0.stops == stopping && $0.service.map(on.contains) ?? true }
+            .map(\.failure)
+            .filter { said.insert("\($0.location.map(String.init(describing:)) ?? "") \($0.doing)").inserted }
     }
 
     /// Throws all that was collected, if anything was.

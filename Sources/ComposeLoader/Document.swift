@@ -1,21 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Document: a value to print, as YAML or JSON. YAML is written as Docker Compose's `config` writes it: two
+// Document: a value as YAML or JSON text. YAML is written as Docker Compose's `config` writes it: two
 // columns of indentation, lists indented below their key, quotes only where the plain text would be read as
 // something else.
 
-/// A value to print; pairs keep the order they are given in.
-indirect enum Document: Equatable {
-    case null
-    case bool(Bool)
-    case integer(Int64)
-    case decimal(Double)
-    case text(String)
-    case list([Document])
-    case map([(String, Document)])
+internal import ComposeModel
+internal import YAMLTree
 
-    static func == (a: Document, b: Document) -> Bool { a.json() == b.json() }
+extension Node {
+    /// The node without places: plain scalars as YAML 1.2's core schema has them, all else as text.
+    var value: Value {
+        switch content {
+        case .sequence(let items): return .list(items.map(\.value))
+        case .mapping(let mapping): return .map(mapping.pairs.map { ($0.key, $0.value.value) })
+        case .scalar(let text, .plain):
+            switch text {
+            case _ where isNull: return .null
+            case "true", "True", "TRUE": return .bool(true)
+            case "false", "False", "FALSE": return .bool(false)
+            default: break
+            }
+            if let number = Int64(text), text.first != "+",
+                text == "0" || !text.drop(while: { $0 == "-" }).hasPrefix("0")
+            {
+                return .integer(number)
+            }
+            let first = text.utf8.first ?? 0
+            let isNumber = (48...57).contains(first) || first == 0x2d || first == 0x2e
+            if isNumber, text.utf8.contains(0x2e) || text.utf8.contains(0x65), let number = Double(text),
+                number.isFinite
+            {
+                return .decimal(number)
+            }
+            return .text(text)
+        case .scalar(let text, _): return .text(text)
+        }
+    }
+}
 
+/// Values are printed as documents.
+typealias Document = Value
+
+extension Value {
     // MARK: YAML
 
     func yaml() -> String {
@@ -184,11 +210,29 @@ private func isAmbiguous(_ text: String) -> Bool {
     for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] where plain.hasPrefix(prefix) {
         if Int(plain.dropFirst(2), radix: radix) != nil { return true }
     }
-    // Dates, and YAML 1.1's numbers of base 60.
+    if isBase60(text) { return true }
+    // Dates.
     return text.utf8.allSatisfy {
         (48...58).contains($0) || [0x2d, 0x2e, 0x54, 0x74, 0x5a, 0x20, 0x2b].contains($0)
     }
-        && (text.utf8.contains(0x3a) || text.utf8.filter { $0 == 0x2d }.count == 2)
+        && text.utf8.filter { $0 == 0x2d }.count == 2
+}
+
+/// YAML 1.1's numbers of base 60, `12:30:45.5` (yaml.org/type/float.html).
+private func isBase60(_ text: String) -> Bool {
+    var parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard parts.count > 1 else { return false }
+    var first = parts.removeFirst()
+    if let sign = first.first, "+-".contains(sign) { first.removeFirst() }
+    guard let digit = first.utf8.first, (48...57).contains(digit) else { return false }
+    guard first.utf8.allSatisfy({ (48...57).contains($0) || $0 == 0x5f }) else { return false }
+    let last = parts.removeLast().split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+    guard last.count == 1 || last[1].utf8.allSatisfy({ (48...57).contains($0) || $0 == 0x5f }) else {
+        return false
+    }
+    return (parts + [last[0]]).allSatisfy { part in
+        (1...2).contains(part.utf8.count) && UInt8(part).map { $0 < 60 } == true
+    }
 }
 
 private func canBePlain(_ text: String) -> Bool {

@@ -18,6 +18,11 @@ struct Field {
         log.error("`\(path.text)` \(text)", cause: cause, advice: advice, at: place ?? node.place)
     }
 
+    /// Says that the value is understood and not honoured here.
+    func refuse(_ text: String, cause: String? = nil, advice: String? = nil, at place: Place? = nil) {
+        log.refuse("`\(path.text)` \(text)", cause: cause, advice: advice, at: place ?? node.place)
+    }
+
     /// Says that the node has the wrong form.
     func wrongForm(expected: String) {
         let found: String
@@ -91,15 +96,33 @@ struct Field {
     }
 
     func integer(_ range: ClosedRange<Int> = Int.min...Int.max, what: String = "a whole number") -> Int? {
-        guard let text = node.text, let value = Int(text), range.contains(value) else {
+        guard let text = node.text,
+            let value = Int(text) == nil || text.hasPrefix("0") ? plainInteger() : Int(text),
+            range.contains(value)
+        else {
             wrongForm(expected: what)
             return nil
         }
         return value
     }
 
-    func number(what: String = "a number") -> Double? {
-        guard let text = node.text, let value = Double(text), value.isFinite else {
+    /// A plain number in one of YAML's other spellings: `0x1f`, `0o17`, `017`, `0b11`, `1_000`. Text has none of them.
+    private func plainInteger() -> Int? {
+        guard case .scalar(let text, let style) = node.content else { return nil }
+        guard case .plain = style else { return Int(text) }
+        let digits = text.filter { $0 != "_" }
+        for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] where digits.hasPrefix(prefix) {
+            return Int(digits.dropFirst(2), radix: radix)
+        }
+        if digits.hasPrefix("0"), digits.utf8.count > 1, let octal = Int(digits, radix: 8) { return octal }
+        return Int(digits)
+    }
+
+    func number(
+        _ range: ClosedRange<Double> = -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude,
+        what: String = "a number"
+    ) -> Double? {
+        guard let text = node.text, let value = Double(text), value.isFinite, range.contains(value) else {
             wrongForm(expected: what)
             return nil
         }
@@ -198,6 +221,19 @@ struct Field {
         var labels: [String: String] = [:]
         for (key, value, _) in keyValues() { labels[key] = value ?? "" }
         return labels
+    }
+
+    /// A mapping whose values are texts, numbers or truths, as texts.
+    func options() -> [String: String] {
+        var options: [String: String] = [:]
+        for (key, _, field) in fields() {
+            guard case .scalar = field.node.content else {
+                field.wrongForm(expected: "text or a number")
+                continue
+            }
+            options[key] = field.node.text ?? ""
+        }
+        return options
     }
 
     /// A program with its arguments: a list as it is, a text split as a shell would, without running one.

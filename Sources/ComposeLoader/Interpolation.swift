@@ -9,10 +9,6 @@ internal import YAMLTree
 struct Interpolation {
     let variables: [String: String]
     let log: Diagnostics
-    private let warned = Warned()
-
-    /// Variables that were already warned about, in all files of a load.
-    private final class Warned { var names: Set<String> = [] }
 
     init(variables: [String: String], log: Diagnostics) {
         self.variables = variables
@@ -21,19 +17,24 @@ struct Interpolation {
 
     func apply(_ root: Node) -> Node {
         guard root.place.file.contains(UInt8(ascii: "$")) else { return root }
-        return apply(root, Path(""))
+        return apply(root, Path(""), depth: 0)
     }
 
-    private func apply(_ node: Node, _ path: Path) -> Node {
+    /// Puts variables into one value of a file.
+    func apply(_ node: Node, _ path: Path) -> Node { apply(node, path, depth: 1) }
+
+    /// - Parameter isLenient: beneath `x-…`, where a text that is no template means something to others.
+    private func apply(_ node: Node, _ path: Path, depth: Int, isLenient: Bool = false) -> Node {
         switch node.content {
         case .scalar(let text, let style):
             guard text.utf8.contains(UInt8(ascii: "$")) else { return node }
             return Node(
-                .scalar(expand(text, style, node, path), .interpolated), tag: node.tag, at: node.place)
+                .scalar(expand(text, style, node, path, isLenient), .interpolated), tag: node.tag,
+                at: node.place)
         case .sequence(let items):
             var changed: [Node]?
             for (index, item) in items.enumerated() {
-                let new = apply(item, Path(index: index, in: path))
+                let new = apply(item, Path(index: index, in: path), depth: depth + 1, isLenient: isLenient)
                 if new !== item {
                     if changed == nil { changed = items }
                     changed?[index] = new
@@ -42,8 +43,12 @@ struct Interpolation {
             return changed.map { Node(.sequence($0), tag: node.tag, at: node.place) } ?? node
         case .mapping(let mapping):
             var changed: [Mapping.Pair]?
-            for (index, pair) in mapping.pairs.enumerated() where !pair.key.hasPrefix("x-") {
-                let new = apply(pair.value, Path(pair.key, in: path))
+            for (index, pair) in mapping.pairs.enumerated() {
+                // The top level, and what stands there under names: elsewhere `x-` may begin a user's own name.
+                let isExtension = (depth == 0 || depth == 2) && pair.key.hasPrefix("x-")
+                let new = apply(
+                    pair.value, Path(pair.key, in: path), depth: depth + 1,
+                    isLenient: isLenient || isExtension)
                 if new !== pair.value {
                     if changed == nil { changed = mapping.pairs }
                     changed?[index] = Mapping.Pair(key: pair.key, keyPlace: pair.keyPlace, value: new)
@@ -53,11 +58,13 @@ struct Interpolation {
         }
     }
 
-    private func expand(_ text: String, _ style: ScalarStyle, _ node: Node, _ path: Path) -> String {
+    private func expand(
+        _ text: String, _ style: ScalarStyle, _ node: Node, _ path: Path, _ isLenient: Bool
+    ) -> String {
         let template = Template(
             lookup: { variables[$0] },
             onMissing: { name, offset in
-                guard warned.names.insert(name).inserted else { return }
+                guard log.unsetVariables.insert(name).inserted else { return }
                 log.warn(
                     "the variable \"\(name)\" is not set: it is taken as empty",
                     advice: "set it, or give a default: ${\(name):-}",
@@ -66,6 +73,7 @@ struct Interpolation {
         do throws(TemplateError) {
             return try template.expand(text)
         } catch {
+            if isLenient { return text }
             let place = place(of: error.offset, in: text, style, node)
             switch error.reason {
             case .invalid:

@@ -7,11 +7,12 @@
 internal import Basics
 internal import YAMLTree
 
-/// One attribute of the Compose schema.
+/// One attribute of the Compose schema. Every one loads, and `config` shows it; the standing is what this host
+/// does about it.
 public struct Attribute: Sendable {
     public enum Standing: Sendable, Equatable {
         case works
-        /// Accepted, and rightly without effect.
+        /// Accepted, and rightly without effect; who runs the project is told.
         case noEffect
         /// Refused by name until it is honoured.
         case refused
@@ -26,6 +27,8 @@ public struct Attribute: Sendable {
     /// Values of a refused attribute that ask for nothing, and so are accepted.
     public let harmless: [String]
     let shape: Shape
+    /// Whether its reader warns already.
+    var isTold = false
 
     /// The attributes of what stands inside: of a mapping, of each element, or of each name's value.
     public var inside: Fields? { shape.fields ?? shape.each?.fields }
@@ -38,11 +41,16 @@ final class Shape: Sendable {
     let fields: Fields?
     /// What stands under names the user chose, or in a list's elements.
     let each: Shape?
+    /// Whether those names are services': what is refused beneath one is only said when it is switched on.
+    let isPerService: Bool
 
-    init(_ merge: MergeRule = .ordinary, fields: Fields? = nil, each: Shape? = nil) {
+    init(
+        _ merge: MergeRule = .ordinary, fields: Fields? = nil, each: Shape? = nil, isPerService: Bool = false
+    ) {
         self.merge = merge
         self.fields = fields
         self.each = each
+        self.isPerService = isPerService
     }
 
     static let plain = Shape()
@@ -68,6 +76,32 @@ public final class Fields: Sendable {
     public subscript(name: String) -> Attribute? { index[name].map { attributes[$0] } }
 }
 
+/// One attribute by its full path, `services.*.ports.*.target`: a star stands for a name or a place in a list.
+public struct LedgerRow: Sendable {
+    public let path: String
+    /// What stands inside something refused is refused with it.
+    public let standing: Attribute.Standing
+    public let attribute: Attribute
+}
+
+extension Ledger {
+    /// Every attribute, the outer before the inner.
+    public static var rows: [LedgerRow] {
+        var rows: [LedgerRow] = []
+        func walk(_ shape: Shape, _ path: String, _ above: Attribute.Standing) {
+            for attribute in shape.fields?.attributes ?? [] {
+                let own = path.isEmpty ? attribute.name : "\(path).\(attribute.name)"
+                let standing = above == .works ? attribute.standing : above
+                rows.append(LedgerRow(path: own, standing: standing, attribute: attribute))
+                walk(attribute.shape, own, standing)
+            }
+            if let each = shape.each { walk(each, path + ".*", above) }
+        }
+        walk(root, "", .works)
+        return rows
+    }
+}
+
 // MARK: Writing the tables
 
 extension Attribute {
@@ -75,8 +109,17 @@ extension Attribute {
         Attribute(name: name, standing: .works, note: note, harmless: [], shape: shape)
     }
 
-    static func noEffect(_ name: String, _ note: String, _ shape: Shape = .plain) -> Attribute {
-        Attribute(name: name, standing: .noEffect, note: note, harmless: [], shape: shape)
+    static func noEffect(
+        _ name: String, _ note: String, unless harmless: [String] = [], _ shape: Shape = .plain
+    ) -> Attribute {
+        Attribute(name: name, standing: .noEffect, note: note, harmless: harmless, shape: shape)
+    }
+
+    /// Without effect by the specification, and warned about whenever it is loaded.
+    static func obsolete(_ name: String) -> Attribute {
+        var attribute = noEffect(name, "obsolete, warned about")
+        attribute.isTold = true
+        return attribute
     }
 
     static func refused(
@@ -84,6 +127,10 @@ extension Attribute {
         _ shape: Shape = .plain
     ) -> Attribute {
         Attribute(name: name, standing: .refused, note: note, harmless: harmless, shape: shape)
+    }
+
+    static func refused(_ name: String, _ shape: Shape) -> Attribute {
+        refused(name, "not supported yet", shape)
     }
 
     static func notHere(
@@ -96,7 +143,8 @@ extension Attribute {
 // MARK: Holding a tree against them
 
 extension Field {
-    /// Reports every attribute beneath this node that is unknown or refused.
+    /// Reports every attribute beneath this node that is unknown, as an error, and every one that is not
+    /// honoured, as a refusal.
     func check(_ shape: Shape) {
         switch node.content {
         case .scalar: return
@@ -107,7 +155,11 @@ extension Field {
             if let fields = shape.fields {
                 for pair in mapping.pairs { check(pair, fields) }
             } else if let each = shape.each {
-                for pair in mapping.pairs { child(pair).check(each) }
+                for pair in mapping.pairs {
+                    if shape.isPerService { log.service = pair.key }
+                    child(pair).check(each)
+                }
+                if shape.isPerService { log.service = nil }
             }
         }
     }
@@ -127,10 +179,14 @@ extension Field {
         }
         let field = child(pair)
         switch attribute.standing {
-        case .works, .noEffect: field.check(attribute.shape)
+        case .works: break
+        case .noEffect:
+            if !attribute.isTold, !field.asksNothing(attribute) {
+                log.note("`\(field.path.text)` has no effect", cause: attribute.note, at: pair.keyPlace)
+            }
         case .refused, .notHere:
-            if field.asksNothing(attribute) { return }
-            log.error(
+            if field.asksNothing(attribute) { break }
+            log.refuse(
                 "`\(field.path.text)` is not supported\(attribute.standing == .refused ? " yet" : "")",
                 cause: attribute.note == "not supported yet" ? nil : attribute.note,
                 advice: attribute.harmless.isEmpty
@@ -138,6 +194,7 @@ extension Field {
                     : "only \(attribute.harmless.map { "`\($0)`" }.joined(separator: ", ")) is accepted",
                 at: pair.keyPlace)
         }
+        field.check(attribute.shape)
     }
 
     private func asksNothing(_ attribute: Attribute) -> Bool {

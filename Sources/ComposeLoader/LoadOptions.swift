@@ -21,6 +21,14 @@ public struct LoadOptions: Sendable {
     public var workingDirectory: String
     /// Services named on the command line: their profiles count as switched on.
     public var services: [String] = []
+    /// Whether relative paths become absolute.
+    public var resolvesPaths = true
+    /// Whether what a file leaves unsaid is put in: the default network, real names, implied dependencies.
+    public var normalizes = true
+    /// Whether what is named must exist, and nothing may contradict itself.
+    public var checksConsistency = true
+    /// Whether `env_file` and `label_file` are read and variables without a value looked up.
+    public var resolvesEnvironment = true
 
     public init(workingDirectory: String, environment: [String: String] = [:]) {
         self.workingDirectory = workingDirectory
@@ -48,6 +56,15 @@ public struct LoadedProject: Sendable {
     public var project: Project
     /// Nothing that stops: variables that are not set, obsolete attributes. Print them as warnings.
     public var warnings: [Failure]
+    /// What this host does not honour of it, each by name with its place: whoever runs the project throws them.
+    public var refusals: [Failure]
+    /// What is accepted and has no effect on one host; print them as warnings when the project is run.
+    public var notes: [Failure]
     /// The client's environment with the environment files: where `environment:` of configs and secrets looks.
     public var environment: [String: String]
+
+    /// - Throws: everything that is not honoured here, when there is something.
+    public func checkHonoured() throws(Failure) {
+        if let failure = Failure.collect(refusals) { throw failure }
+    }
 }

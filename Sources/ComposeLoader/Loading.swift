@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Loading, in the order of compose-go's parsing.md: parse, put variables in, merge, hold against the ledger, read
-// into the model, profiles, consistency. Each step reports all it finds; a step that found errors is the last,
-// so that one mistake is not told twice.
+// Loading, in the order of compose-go's parsing.md: parse, put variables in, extends, include, merge, hold against
+// the ledger, read into the model, profiles, consistency. Each step reports all it finds; a step that found
+// errors is the last, so that one mistake is not told twice.
+//
+// Loading is one thing and honouring another: what the model has and this host has not comes back as refusals.
 
 public import Basics
 internal import ComposeModel
@@ -11,66 +13,65 @@ internal import YAMLTree
 /// Loads a project.
 /// - Throws: every problem of the step that failed, each with its place.
 public func loadProject(_ options: LoadOptions, reading files: FileAccess) throws(Failure) -> LoadedProject {
-    let sources = try ProjectFiles(options, files)
-    let log = Diagnostics()
-
-    var documents: [Node] = []
-    for path in sources.paths {
-        let name = sources.displayName(path)
-        guard let bytes = try files.read(path) else {
-            log.add(
-                Failure("cannot read \(name)", cause: "no such file", advice: "name a Compose file with -f"))
-            continue
-        }
-        do throws(Failure) {
-            let read = try readYAML(bytes, file: name).filter { !$0.isNull }
-            if read.isEmpty { log.add(Failure("\(name) is empty", advice: "a Compose file has `services:`")) }
-            for node in read where node.mapping == nil {
-                log.error("\(name) is not a Compose file", cause: "it is not a mapping", at: node.place)
-            }
-            documents += read
-        } catch {
-            log.add(error)
-        }
-    }
-    try log.check()
-
-    var variables = sources.variables
-    let name = try projectName(options, sources, documents, variables)
-    variables["COMPOSE_PROJECT_NAME"] = name
-    let interpolation = Interpolation(variables: variables, log: log)
-    documents = documents.map(interpolation.apply)
-    try log.check()
-
-    let merging = Merging(log: log)
-    var merged: Node?
-    for document in documents {
-        merged =
-            if let base = merged { merging.merge(base, document, Ledger.root, Path("")) } else {
-                merging.settle(document)
-            }
-    }
-    try log.check()
-    guard let merged else { throw Failure("the project is empty") }
-
-    let around = Surroundings(
-        projectName: name, directory: sources.directory, home: variables["HOME"], variables: variables,
-        log: log)
-    let root = Field(node: merged, path: Path(""), log: log)
+    let merged = try MergedFiles(options, files, interpolates: true)
+    let log = merged.log
+    let around = merged.surroundings(options)
+    let root = Field(node: merged.root, path: Path(""), log: log)
     root.check(Ledger.root)
-    var reading = ProjectReading(around: around, files: files)
+    var reading = ProjectReading(around: around, files: files, options: options)
     reading.read(root)
     try log.check()
     var active = options.profiles
-    active += split(variables["COMPOSE_PROFILES"] ?? "", by: ",")
+    active += split(merged.variables["COMPOSE_PROFILES"] ?? "", by: ",")
     var project = try reading.finish(active: Set(active), named: options.services)
-    project.files = sources.paths
-    return LoadedProject(project: project, warnings: log.warnings, environment: variables)
+    project.files = merged.paths
+    let services = project.services.keys
+    return LoadedProject(
+        project: project, warnings: log.warnings, refusals: log.held(stopping: true, services: services),
+        notes: log.held(stopping: false, services: services), environment: merged.variables)
+}
+
+/// A project's files merged to one tree, before anything in it is understood.
+struct MergedFiles {
+    let log = Diagnostics()
+    let projectName: String
+    let root: Node
+    let origins: Origins
+    let paths: [String]
+    var variables: [String: String] { origins.all[0].variables }
+
+    init(_ options: LoadOptions, _ files: FileAccess, interpolates: Bool) throws(Failure) {
+        let sources = try ProjectFiles(options, files, log)
+        paths = sources.paths
+        let reader = FileReader(files: files, log: log, displayName: sources.displayName)
+        var documents: [(path: String, roots: [Node])] = []
+        for path in sources.paths {
+            documents.append((path, reader.documents(path, origin: 0, at: nil)))
+        }
+        try log.check()
+        var variables = sources.variables
+        projectName = try ComposeLoader.projectName(
+            options, sources.directory, documents.flatMap(\.roots), variables)
+        variables["COMPOSE_PROJECT_NAME"] = projectName
+        origins = Origins(Origin(directory: sources.directory, variables: variables))
+        let assembly = Assembly(
+            reader: reader, files: files, log: log, origins: origins, interpolates: interpolates)
+        let assembled = assembly.merge(documents, origin: 0, within: [])
+        try log.check()
+        guard let assembled else { throw Failure("the project is empty") }
+        root = assembled
+    }
+
+    func surroundings(_ options: LoadOptions) -> Surroundings {
+        Surroundings(
+            projectName: projectName, home: variables["HOME"], origins: origins,
+            resolvesPaths: options.resolvesPaths, normalizes: options.normalizes, log: log)
+    }
 }
 
 /// `-p`, then COMPOSE_PROJECT_NAME, then the last file's `name`, then the directory's name.
 private func projectName(
-    _ options: LoadOptions, _ sources: ProjectFiles, _ documents: [Node], _ variables: [String: String]
+    _ options: LoadOptions, _ directory: String, _ documents: [Node], _ variables: [String: String]
 ) throws(Failure) -> String {
     func refuse(_ name: String, _ origin: String, at place: Place?) -> Failure {
         let normal = normalizedProjectName(name)
@@ -94,10 +95,10 @@ private func projectName(
         guard normalizedProjectName(name) == name else { throw refuse(name, "`name`", at: node.place) }
         return name
     }
-    let name = normalizedProjectName(baseName(sources.directory))
+    let name = normalizedProjectName(baseName(directory))
     guard !name.isEmpty else {
         throw Failure(
-            "the project has no name", cause: "nothing of \"\(baseName(sources.directory))\" can be in one",
+            "the project has no name", cause: "nothing of \"\(baseName(directory))\" can be in one",
             advice: "give one with -p or `name:`")
     }
     return name

@@ -26,10 +26,16 @@ enum MergeRule: Sendable {
     case logging
     /// `ipam.config`: elements with one subnet are merged.
     case subnets
+    /// `extra_hosts`: a mapping or a list, made lists, then appended.
+    case hosts
+    /// `gpus`: a list, or `all`.
+    case gpus
 }
 
 struct Merging {
     let log: Diagnostics
+    /// Whether `!reset` and `!override` stay in what comes out, for the file beneath (`extends`).
+    var keepsTags = false
 
     /// Strips `!reset` and `!override` of a file that has nothing beneath it.
     func settle(_ node: Node) -> Node? {
@@ -56,27 +62,32 @@ struct Merging {
         }
     }
 
+    /// What comes from the upper file: settled, unless tags are kept.
+    private func taken(_ node: Node) -> Node? { keepsTags ? node : settle(node) }
+
     /// `over` laid on `base`, which is settled; nil when `!reset` removes it.
     func merge(_ base: Node, _ over: Node, _ shape: Shape, _ path: Path) -> Node? {
-        if over.tag == .reset { return nil }
-        if over.tag == .override { return settle(over) }
+        if over.tag == .reset { return keepsTags ? over : nil }
+        if over.tag == .override { return taken(over) }
         switch shape.merge {
-        case .replace: return settle(over)
+        case .replace: return taken(over)
         case .keyed: return mappings(keyed(base), keyed(over), shape, path, nullReplaces: true)
         case .dependencies: return mappings(dependencies(base), dependencies(over), shape, path)
         case .named: return mappings(named(base), named(over), shape, path)
         case .build: return mappings(contextual(base), contextual(over), shape, path)
         case .list: return lists(listed(base), listed(over), path)
+        case .hosts: return lists(hosts(base), hosts(over), path)
+        case .gpus: if base.items == nil || over.items == nil { return taken(over) }
         case .logging:
             let (old, new) = (base.mapping?["driver"]?.text, over.mapping?["driver"]?.text)
-            if let old, let new, old != new { return settle(over) }
+            if let old, let new, old != new { return taken(over) }
         case .subnets: return subnets(base, over, shape, path)
         case .ordinary: break
         }
         switch (base.content, over.content) {
         case (.mapping, .mapping): return mappings(base, over, shape, path)
         case (.sequence, .sequence): return lists(base, over, path)
-        case (.scalar, _): return settle(over)
+        case (.scalar, _): return taken(over)
         default:
             // An empty section says nothing about what is beneath it.
             if over.isNull { return base }
@@ -96,8 +107,8 @@ struct Merging {
     }
 
     private func lists(_ base: Node, _ over: Node, _ path: Path) -> Node {
-        guard let old = base.items, let new = over.items else { return settle(over) ?? base }
-        return Node(.sequence(old + new.compactMap(settle)), at: base.place)
+        guard let old = base.items, let new = over.items else { return taken(over) ?? base }
+        return Node(.sequence(old + new.compactMap(taken)), at: base.place)
     }
 
     private func mappings(
@@ -105,21 +116,27 @@ struct Merging {
     ) -> Node {
         guard let old = base.mapping, let new = over.mapping else {
             if over.isNull { return base }
-            if base.isNull { return settle(over) ?? base }
+            if base.isNull { return taken(over) ?? base }
             // The reader of the attribute says what form it wants.
-            return settle(over) ?? base
+            return taken(over) ?? base
         }
         var pairs = old.pairs.map(Optional.some)
         for pair in new.pairs {
+            if pair.key.hasPrefix("x-"), let position = old.position(of: pair.key) {
+                pairs[position] = taken(pair.value).map {
+                    Mapping.Pair(key: pair.key, keyPlace: pair.keyPlace, value: $0)
+                }
+                continue
+            }
             guard let position = old.position(of: pair.key), let beneath = pairs[position] else {
-                if let value = settle(pair.value) {
+                if let value = taken(pair.value) {
                     pairs.append(Mapping.Pair(key: pair.key, keyPlace: pair.keyPlace, value: value))
                 }
                 continue
             }
             let value: Node?
             if nullReplaces {
-                value = settle(pair.value)
+                value = taken(pair.value)
             } else {
                 value = merge(beneath.value, pair.value, shape.inside(pair.key), Path(pair.key, in: path))
             }
@@ -134,7 +151,7 @@ struct Merging {
     }
 
     private func subnets(_ base: Node, _ over: Node, _ shape: Shape, _ path: Path) -> Node {
-        guard var result = base.items, let new = over.items else { return settle(over) ?? base }
+        guard var result = base.items, let new = over.items else { return taken(over) ?? base }
         for item in new {
             let subnet = item.mapping?["subnet"]?.text
             let position = result.firstIndex { $0.mapping?["subnet"]?.text == subnet && subnet != nil }
@@ -142,7 +159,7 @@ struct Merging {
                 if let merged = merge(result[position], item, shape.inside(""), path) {
                     result[position] = merged
                 }
-            } else if let item = settle(item) {
+            } else if let item = taken(item) {
                 result.append(item)
             }
         }
@@ -203,6 +220,19 @@ struct Merging {
         return Node(
             .mapping(Mapping([Mapping.Pair(key: "context", keyPlace: node.place, value: node)])),
             at: node.place)
+    }
+
+    /// `{NAME: ADDRESS}` or `{NAME: [ADDRESS…]}` as the list of `NAME=ADDRESS`.
+    private func hosts(_ node: Node) -> Node {
+        guard let mapping = node.mapping else { return node }
+        var items: [Node] = []
+        for pair in mapping.pairs {
+            for address in pair.value.items ?? [pair.value] {
+                guard let text = address.text else { return node }
+                items.append(Node(.scalar("\(pair.key)=\(text)", .quoted), at: pair.keyPlace))
+            }
+        }
+        return Node(.sequence(items), tag: node.tag, at: node.place)
     }
 
     private func listed(_ node: Node) -> Node {

@@ -38,10 +38,13 @@ extension Field {
         var propagation: String?
         for option in parts.count == 3 ? parts[2].split(separator: ",").map(String.init) : [] {
             switch option {
+            case "rw": continue
             case "ro": mount.readOnly = true
             case "nocopy" where !isPath: mount.noCopy = true
-            // Hints for other systems, and relabelling, which Covey does not do.
-            case "rw", "z", "Z", "cached", "delegated", "consistent": continue
+            case "z", "Z":
+                if isPath { mount.selinux = option }
+            // Hints for other systems.
+            case "cached", "delegated", "consistent": mount.consistency = option
             case _ where isPath && propagations.contains(option): propagation = option
             default:
                 let known = ["ro", "rw", "z", "Z"] + (isPath ? propagations : ["nocopy"])
@@ -53,7 +56,7 @@ extension Field {
         }
         if isPath {
             mount.source = .bind(
-                path: around.absolute(parts[0]), createHostPath: true, propagation: propagation)
+                path: around.absolute(parts[0], at: place), createHostPath: true, propagation: propagation)
         }
         return mount
     }
@@ -82,11 +85,16 @@ extension Field {
             error("has no `type`", advice: "volume, bind or tmpfs")
             return nil
         }
-        guard ["volume", "bind", "tmpfs"].contains(type) else {
-            let isKnown = ["image", "npipe", "cluster"].contains(type)
-            error(
-                isKnown ? "has the type \(type), which is not supported" : "has the unknown type \"\(type)\"",
+        let known = ["volume", "bind", "tmpfs"]
+        if ["image", "npipe", "cluster"].contains(type) {
+            refuse(
+                "has the type \(type), which is not supported",
                 advice: "volume, bind and tmpfs are supported", at: mapping["type"]?.place)
+        } else if !known.contains(type) {
+            error(
+                "has the unknown type \"\(type)\"",
+                advice: nearest(to: type, among: known).map { "did you mean \"\($0)\"?" }
+                    ?? "volume, bind and tmpfs are supported", at: mapping["type"]?.place)
             return nil
         }
         var mount = Service.Mount(source: .anonymous, target: "")
@@ -98,7 +106,8 @@ extension Field {
             case "source": source = field.nonEmptyString()
             case "target": mount.target = field.string().flatMap(field.target) ?? "?"
             case "read_only": mount.readOnly = field.bool() ?? false
-            case "bind", "volume", "tmpfs":
+            case "consistency": mount.consistency = field.nonEmptyString()
+            case "bind", "volume", "tmpfs", "image":
                 guard key == type else {
                     if field.node.mapping?.pairs.isEmpty == false {
                         error("has options for \(key), but its type is \(type)", at: keyPlace)
@@ -113,6 +122,10 @@ extension Field {
                             field.wrongForm(expected: "one of \(propagations.joined(separator: ", "))")
                         }
                     case "create_host_path": create = field.bool() ?? true
+                    case "selinux": mount.selinux = field.oneOf(["z", "Z"])
+                    case "recursive":
+                        mount.recursive = field.oneOf(["enabled", "disabled", "writable", "readonly"])
+                    case "labels": mount.labels = field.labels()
                     case "nocopy": mount.noCopy = field.bool() ?? false
                     case "subpath": mount.subpath = field.nonEmptyString()
                     case "size": size = field.bytes()
@@ -135,10 +148,18 @@ extension Field {
                 return nil
             }
             mount.source = .bind(
-                path: around.absolute(source), createHostPath: create, propagation: propagation)
+                path: around.absolute(source, at: mapping["source"]?.place ?? place), createHostPath: create,
+                propagation: propagation)
         case "tmpfs":
             if source != nil { error("is a tmpfs and has no `source`", at: mapping["source"]?.place) }
             mount.source = .tmpfs(size: size, mode: mode, uid: nil, gid: nil)
+        case "image":
+            guard let source else {
+                error("has no `source`", advice: "`source` is an image")
+                return nil
+            }
+            mount.source = .image(source)
+        case "npipe", "cluster": mount.source = .foreign(type: type, source: source)
         default:
             if let source {
                 guard isResourceName(source) else {
@@ -192,13 +213,16 @@ extension Field {
             case "rw", "nosuid", "nodev", "noexec": continue
             default: isGood = false
             }
-            if !isGood {
-                error(
+            if !isGood, ["size", "mode", "uid", "gid"].contains(pair[0]) {
+                error("has the option \"\(option)\"", advice: "such as size=64m, mode=1777, uid=0")
+            } else if !isGood {
+                refuse(
                     "has the option \"\(option)\"",
                     advice: "size=64m, mode=1777, uid=0, gid=0 and ro are supported")
             }
         }
         mount.source = .tmpfs(size: size, mode: mode, uid: uid, gid: gid)
+        mount.tmpfsText = text
         mount.location = place.location
         return mount
     }

@@ -14,7 +14,7 @@ extension Field {
         }
         return unique(ports) { port in
             let published = port.published.map { "\($0.lowerBound)-\($0.upperBound)" } ?? ""
-            return "\(port.hostIP ?? "") \(published) \(port.target) \(port.proto)"
+            return "\(port.hostIP ?? "0.0.0.0") \(published) \(port.target) \(port.proto)"
         }
     }
 
@@ -64,10 +64,11 @@ extension Field {
         _ targets: ClosedRange<UInt16>, _ published: ClosedRange<UInt16>?, _ address: String?,
         _ proto: Service.Port.Proto, text: String
     ) -> [Service.Port] {
+        let location = place.location
         func port(_ target: UInt16, _ published: ClosedRange<UInt16>?) -> Service.Port {
             var port = Service.Port(target: target, published: published, proto: proto)
             port.hostIP = address
-            port.location = place.location
+            port.location = location
             return port
         }
         if targets.count == 1 { return [port(targets.lowerBound, published)] }
@@ -133,7 +134,9 @@ extension Field {
         switch text.lowercased() {
         case "tcp": return .tcp
         case "udp": return .udp
-        case "sctp": error("asks for sctp, which is not supported", advice: "tcp and udp are")
+        case "sctp":
+            refuse("asks for sctp, which is not supported", advice: "tcp and udp are")
+            return .sctp
         default: error("names the protocol \"\(text)\"", advice: "tcp and udp are supported")
         }
         return nil

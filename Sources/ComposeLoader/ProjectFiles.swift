@@ -19,12 +19,14 @@ struct ProjectFiles {
     private(set) var directory: String
     private(set) var variables: [String: String]
 
+    private let log: Diagnostics
     private let options: LoadOptions
     private let files: FileAccess
     private var readEnvironmentFiles: Set<String> = []
 
-    init(_ options: LoadOptions, _ files: FileAccess) throws(Failure) {
+    init(_ options: LoadOptions, _ files: FileAccess, _ log: Diagnostics) throws(Failure) {
         self.options = options
+        self.log = log
         self.files = files
         variables = options.environment
         directory = options.projectDirectory.map { joined(options.workingDirectory, $0) } ?? ""
@@ -54,11 +56,9 @@ struct ProjectFiles {
         }
         var place = directory.isEmpty ? options.workingDirectory : directory
         while true {
-            if let name = fileNames.first(where: { files.exists(joined(place, $0)) }) {
-                paths = [joined(place, name)]
-                if let name = overrideNames.first(where: { files.exists(joined(place, $0)) }) {
-                    paths.append(joined(place, name))
-                }
+            if let name = choose(fileNames, in: place) {
+                paths = [name]
+                if let name = choose(overrideNames, in: place) { paths.append(name) }
                 return
             }
             if place == "/" { break }
@@ -67,6 +67,19 @@ struct ProjectFiles {
         throw Failure(
             "no Compose file in \(directory.isEmpty ? options.workingDirectory : directory) or above it",
             cause: "looked for \(fileNames.joined(separator: ", "))", advice: "name one with -f")
+    }
+
+    /// The first of these names that is there; the others that are there too are told of.
+    private func choose(_ names: [String], in place: String) -> String? {
+        let found = names.map { joined(place, $0) }.filter(files.exists)
+        if found.count > 1 {
+            let others = found.dropFirst().map(displayName).joined(separator: ", ")
+            log.warn(
+                "\(displayName(found[0])) is used, and \(others) is not",
+                advice: "remove it, or name files with -f",
+                at: nil)
+        }
+        return found.first
     }
 
     private mutating func readEnvironment(in directory: String) throws(Failure) {

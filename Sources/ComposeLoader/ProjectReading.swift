@@ -9,12 +9,18 @@ internal import YAMLTree
 struct ProjectReading {
     let around: Surroundings
     let files: FileAccess
+    let options: LoadOptions
     private var drafts: [String: ServiceDraft] = [:]
+    /// The names of those that are switched on.
+    private var on: Set<String> = []
+    /// The names of those that have a `build`.
+    private var built: Set<String> = []
     private var project: Project
 
-    init(around: Surroundings, files: FileAccess) {
+    init(around: Surroundings, files: FileAccess, options: LoadOptions) {
         self.around = around
         self.files = files
+        self.options = options
         project = Project(name: around.projectName, directory: around.directory)
     }
 
@@ -48,6 +54,11 @@ struct ProjectReading {
                 for (name, place, field) in named(field, "a secret") {
                     project.secrets[name] = resources.file(name, place, field)
                 }
+            case "models":
+                for (name, place, field) in named(field, "a model") {
+                    project.models[name] = resources.model(name, place, field)
+                }
+            case _ where section.hasPrefix("x-"): project.extensions[section] = field.node.value
             default: continue
             }
         }
@@ -85,50 +96,122 @@ struct ProjectReading {
         for (name, draft) in drafts {
             let profiles = draft.service.profiles
             if profiles.isEmpty || active.contains("*") || !active.isDisjoint(with: profiles) {
+                on.insert(name)
+            }
+            if draft.service.build != nil { built.insert(name) }
+        }
+        let names = on.sorted()
+        for name in names {
+            guard let draft = drafts[name] else { continue }
+            resolve(&draft.service, draft)
+            if options.normalizes { normalize(&draft.service) }
+            if options.checksConsistency { check(&draft.service) }
+        }
+        project.services.reserveCapacity(on.count)
+        for (name, draft) in drafts {
+            if on.contains(name) {
                 project.services[name] = draft.service
             } else {
                 project.disabledServices[name] = draft.service
             }
         }
-        for name in project.services.keys.sorted() {
-            guard var service = project.services[name], let draft = drafts[name] else { continue }
-            service.environment = environment(of: draft)
-            check(&service, draft)
-            project.services[name] = service
+        if options.checksConsistency {
+            checkNames()
+            checkCycles()
         }
-        checkNames()
-        checkCycles()
-        prune()
+        if options.normalizes { prune() }
         try log.check()
         return project
     }
 
-    /// `env_file`s in order, then `environment`; a name without a value is the client's, or absent.
-    private func environment(of draft: ServiceDraft) -> [String: String] {
-        var result: [String: String] = [:]
-        for file in draft.envFiles {
-            do throws(Failure) {
-                guard let bytes = try files.read(file.path) else {
-                    if file.required {
-                        log.error(
-                            "the environment file \(file.path) does not exist",
-                            advice: "create it, or give `required: false`", at: file.place)
-                    }
-                    continue
+    // MARK: Environment files
+
+    /// `env_file`s in order, then `environment`; a name without a value is the client's, or unset. Labels alike.
+    private func resolve(_ service: inout Service, _ draft: ServiceDraft) {
+        guard options.resolvesEnvironment else {
+            service.envFiles = draft.envFiles.map(\.file)
+            service.labelFiles = draft.labelFiles.map(\.path)
+            for (key, value, _) in draft.environment {
+                if let value {
+                    service.environment[key] = value
+                } else {
+                    service.unsetEnvironment.insert(key)
                 }
-                let read = try EnvironmentFile.read(bytes, name: file.path, raw: file.raw) {
-                    around.variables[$0] ?? result[$0]
-                }
-                result.merge(read) { $1 }
-            } catch {
-                log.add(error)
+            }
+            return
+        }
+        for (file, place) in draft.envFiles {
+            let above = service.environment
+            let read = variables(file.path, required: file.required, raw: file.isRaw, place) {
+                around.variable($0, at: place) ?? above[$0]
+            }
+            service.environment.merge(read) { $1 }
+        }
+        for (key, value, place) in draft.environment {
+            if let value = value ?? around.variable(key, at: place) {
+                service.environment[key] = value
+                service.unsetEnvironment.remove(key)
+            } else {
+                service.environment[key] = nil
+                service.unsetEnvironment.insert(key)
             }
         }
-        for (key, value) in draft.environment { result[key] = value ?? around.variables[key] }
-        return result
+        var labels: [String: String] = [:]
+        for (path, place) in draft.labelFiles {
+            let read = variables(path, required: true, raw: false, place) { _ in nil }
+            labels.merge(read) { $1 }
+        }
+        if !labels.isEmpty { service.labels = labels.merging(service.labels) { $1 } }
     }
 
-    private func check(_ service: inout Service, _ draft: ServiceDraft) {
+    private func variables(
+        _ path: String, required: Bool, raw: Bool, _ place: Place, _ lookup: @escaping (String) -> String?
+    ) -> [String: String] {
+        do throws(Failure) {
+            let path = joined(around.origins[place].directory, path)
+            if let bytes = try files.read(path) {
+                return try EnvironmentFile.read(bytes, name: path, raw: raw, lookup: lookup)
+            }
+            if required {
+                log.error(
+                    "the environment file \(path) does not exist",
+                    advice: "create it, or give `required: false`", at: place)
+            }
+        } catch {
+            log.add(error)
+        }
+        return [:]
+    }
+
+    // MARK: What is left unsaid
+
+    /// The default network, and the services one needs without naming them under `depends_on`
+    /// (compose-go, loader/normalize.go).
+    private func normalize(_ service: inout Service) {
+        if service.networkMode == nil, service.networks.isEmpty, service.provider == nil {
+            service.networks["default"] = Service.Attachment()
+        }
+        if let build = service.build, build.dockerfile == nil, build.dockerfileInline == nil {
+            let isLocal = build.context.hasPrefix("/")
+            service.build?.dockerfile = isLocal ? joined(build.context, "Dockerfile") : "Dockerfile"
+        }
+        if service.pullPolicy == "if_not_present" { service.pullPolicy = "missing" }
+        func depend(on name: String, restart: Bool) {
+            guard service.dependsOn[name] == nil, name != service.name else { return }
+            var dependency = Service.Dependency(condition: .started)
+            dependency.restart = restart
+            service.dependsOn[name] = dependency
+        }
+        for link in service.links { depend(on: String(link.prefix { $0 != ":" }), restart: true) }
+        for mode in [service.networkMode, service.ipc, service.pid, service.uts, service.cgroup] {
+            if let mode, mode.hasPrefix("service:") { depend(on: String(mode.dropFirst(8)), restart: true) }
+        }
+        for source in service.volumesFrom where !source.hasPrefix("container:") {
+            depend(on: String(source.prefix { $0 != ":" }), restart: false)
+        }
+    }
+
+    private func check(_ service: inout Service) {
         let marks = service.marks
         let who = "service \"\(service.name)\""
         func missing(
@@ -141,21 +224,19 @@ struct ProjectReading {
                     advice: nearest(to: name, among: known).map { "did you mean \"\($0)\"?" } ?? advice,
                     at: at))
         }
-        if service.networkMode != nil {
+        if let mode = service.networkMode {
             if !service.networks.isEmpty {
                 log.add(
                     Failure(
                         "\(who) has both `networks` and `network_mode`", advice: "give one of them",
                         at: marks["network_mode"]))
             }
-            if !service.ports.isEmpty {
+            if mode == "none", !service.ports.isEmpty {
                 log.add(
                     Failure(
                         "\(who) publishes ports and has no network",
                         advice: "remove `ports` or `network_mode: none`", at: marks["ports"]))
             }
-        } else if service.networks.isEmpty {
-            service.networks["default"] = Service.Attachment()
         }
         for name in service.networks.keys.sorted() where name != "default" && project.networks[name] == nil {
             missing(
@@ -181,9 +262,19 @@ struct ProjectReading {
                 "secret", grant.source, project.secrets.keys.sorted(),
                 "declare it under `secrets:` at the top level", grant.location)
         }
+        for secret in service.build?.secrets ?? [] where project.secrets[secret.source] == nil {
+            missing(
+                "secret", secret.source, project.secrets.keys.sorted(),
+                "declare it under `secrets:` at the top level", secret.location)
+        }
+        for name in service.models.keys.sorted() where project.models[name] == nil {
+            missing(
+                "model", name, project.models.keys.sorted(), "declare it under `models:` at the top level",
+                marks["models"])
+        }
         for (name, dependency) in service.dependsOn.sorted(by: { $0.key < $1.key }) {
-            if project.services[name] != nil { continue }
-            if project.disabledServices[name] != nil {
+            if on.contains(name) { continue }
+            if drafts[name] != nil {
                 if !dependency.required {
                     service.dependsOn[name] = nil
                     continue
@@ -204,7 +295,7 @@ struct ProjectReading {
         for (name, reference) in service.build?.additionalContexts.sorted(by: { $0.key < $1.key }) ?? []
         where reference.hasPrefix("service:") {
             let other = String(reference.dropFirst(8))
-            if drafts[other]?.service.build == nil {
+            if !built.contains(other) {
                 log.add(
                     Failure(
                         "\(who) builds with \"\(name)\" from the service \"\(other)\", which is not built",
@@ -277,6 +368,7 @@ struct ProjectReading {
     private mutating func prune() {
         var (networks, volumes): (Set<String>, Set<String>) = ([], [])
         var (configs, secrets): (Set<String>, Set<String>) = ([], [])
+        var models: Set<String> = []
         for service in project.services.values {
             networks.formUnion(service.networks.keys)
             for mount in service.volumes {
@@ -284,6 +376,8 @@ struct ProjectReading {
             }
             configs.formUnion(service.configs.map(\.source))
             secrets.formUnion(service.secrets.map(\.source))
+            secrets.formUnion(service.build?.secrets.map(\.source) ?? [])
+            models.formUnion(service.models.keys)
         }
         if networks.contains("default"), project.networks["default"] == nil {
             project.networks["default"] = Network(name: "\(project.name)_default")
@@ -292,5 +386,6 @@ struct ProjectReading {
         project.volumes = project.volumes.filter { volumes.contains($0.key) }
         project.configs = project.configs.filter { configs.contains($0.key) }
         project.secrets = project.secrets.filter { secrets.contains($0.key) }
+        project.models = project.models.filter { models.contains($0.key) }
     }
 }

@@ -10,7 +10,7 @@ struct ResourceReader {
     let around: Surroundings
 
     func network(_ key: String, _ keyPlace: Place, _ field: Field) -> Network {
-        var network = Network(name: "\(around.projectName)_\(key)")
+        var network = Network(name: around.realName(key))
         network.marks = marks(keyPlace, field)
         let (isExternal, name) = external(field, key)
         network.external = isExternal
@@ -21,16 +21,27 @@ struct ResourceReader {
             case "driver":
                 network.driver = field.string().flatMap { $0.isEmpty || $0 == "default" ? nil : $0 }
                 if let driver = network.driver, driver != "bridge" {
-                    field.error("is \(driver), which is not supported", advice: "`bridge` is")
+                    field.refuse("is \(driver), which is not supported", advice: "`bridge` is")
                 }
+            case "driver_opts": network.driverOptions = field.options()
+            case "enable_ipv4": network.enableIPv4 = field.bool()
+            case "enable_ipv6": network.enableIPv6 = field.bool()
+            case _ where key.hasPrefix("x-"): network.extensions[key] = field.node.value
             case "internal": network.isInternal = field.bool() ?? false
             case "attachable": network.attachable = field.bool() ?? false
             case "labels": network.labels = field.labels()
             case "ipam":
-                guard let config = field.node.mapping?.pair("config") else { continue }
+                guard let ipam = field.node.mapping else {
+                    if !field.node.isNull { field.wrongForm(expected: "a mapping") }
+                    continue
+                }
+                network.ipamDriver = ipam.pair("driver").flatMap { field.child($0).string() }
+                network.ipamOptions = ipam.pair("options").map { field.child($0).options() } ?? [:]
+                guard let config = ipam.pair("config") else { continue }
                 network.ipam = field.child(config).elements().compactMap { self.subnet($0) }
                 if network.ipam.count > 1 {
-                    field.child(config).error("has \(network.ipam.count) subnets", advice: "one is supported")
+                    field.child(config).refuse(
+                        "has \(network.ipam.count) subnets", advice: "one is supported")
                 }
             default: continue
             }
@@ -41,15 +52,18 @@ struct ResourceReader {
     private func subnet(_ field: Field) -> Network.Subnet? {
         var subnet = Network.Subnet()
         var range: Subnet4?
+        var isIPv6Subnet = false
         for (key, _, field) in field.fields() where key == "subnet" {
             guard let text = field.string() else { return nil }
             guard let parsed = Subnet4(text) else {
-                if isIPv6(text.prefix { $0 != "/" }) {
-                    field.error("is \"\(text)\"; IPv6 is not supported")
-                } else {
+                guard isIPv6(text.prefix { $0 != "/" }) else {
                     field.error("is \"\(text)\"; expected a subnet such as 10.5.0.0/24")
+                    return nil
                 }
-                return nil
+                field.refuse("is \"\(text)\"; IPv6 is not supported")
+                subnet.subnet = text
+                isIPv6Subnet = true
+                continue
             }
             if !parsed.isExact {
                 field.error(
@@ -63,6 +77,9 @@ struct ResourceReader {
         }
         for (key, _, field) in field.fields() {
             switch key {
+            case "aux_addresses": subnet.auxiliary = field.options()
+            case "gateway" where isIPv6Subnet: subnet.gateway = field.nonEmptyString()
+            case "ip_range" where isIPv6Subnet: subnet.ipRange = field.nonEmptyString()
             case "gateway":
                 guard let text = field.string() else { continue }
                 guard let address = ipv4(text) else {
@@ -88,7 +105,7 @@ struct ResourceReader {
     }
 
     func volume(_ key: String, _ keyPlace: Place, _ field: Field) -> Volume {
-        var volume = Volume(name: "\(around.projectName)_\(key)")
+        var volume = Volume(name: around.realName(key))
         volume.marks = marks(keyPlace, field)
         let (isExternal, name) = external(field, key)
         volume.external = isExternal
@@ -99,8 +116,10 @@ struct ResourceReader {
             case "driver":
                 volume.driver = field.string().flatMap { $0.isEmpty || $0 == "default" ? nil : $0 }
                 if let driver = volume.driver, driver != "local" {
-                    field.error("is \(driver), which is not supported", advice: "`local` is")
+                    field.refuse("is \(driver), which is not supported", advice: "`local` is")
                 }
+            case "driver_opts": volume.driverOptions = field.options()
+            case _ where key.hasPrefix("x-"): volume.extensions[key] = field.node.value
             case "labels": volume.labels = field.labels()
             default: continue
             }
@@ -110,16 +129,27 @@ struct ResourceReader {
 
     /// A config or a secret; nil when nothing says where its content is.
     func file(_ key: String, _ keyPlace: Place, _ field: Field) -> FileSource? {
-        var source = FileSource(name: "\(around.projectName)_\(key)", content: .content(""))
+        var source = FileSource(name: around.realName(key), content: .content(""))
         source.marks = marks(keyPlace, field)
+        let (isExternal, externalName) = external(field, key)
+        if isExternal {
+            source.content = .external
+            source.name = externalName ?? key
+        }
         var given: [String] = []
         for (key, _, field) in field.fields() {
             switch key {
+            case "driver": source.driver = field.string()
+            case "driver_opts": source.driverOptions = field.options()
+            case "template_driver": source.templateDriver = field.string()
+            case _ where key.hasPrefix("x-"): source.extensions[key] = field.node.value
             case "name": source.name = field.nonEmptyString() ?? source.name
             case "labels": source.labels = field.labels()
             case "file":
                 given.append(key)
-                if let path = field.nonEmptyString() { source.content = .file(around.absolute(path)) }
+                if let path = field.nonEmptyString() {
+                    source.content = .file(around.absolute(path, at: field.place))
+                }
             case "content":
                 given.append(key)
                 source.content = .content(field.string() ?? "")
@@ -129,9 +159,12 @@ struct ResourceReader {
             default: continue
             }
         }
-        if given.count == 1 { return source }
-        // An external one was refused by the ledger already.
-        if given.isEmpty, field.node.mapping?["external"] != nil { return nil }
+        if given.count == 1 || isExternal { return source }
+        // A driver knows where it is.
+        if given.isEmpty, source.driver != nil {
+            source.content = .external
+            return source
+        }
         field.error(
             given.isEmpty
                 ? "does not say where its content is"
@@ -140,6 +173,25 @@ struct ResourceReader {
                 "give one of `file`, `environment`\(field.path.text.hasPrefix("configs") ? ", `content`" : "")",
             at: keyPlace)
         return nil
+    }
+
+    func model(_ key: String, _ keyPlace: Place, _ field: Field) -> Model? {
+        var model = Model(model: "")
+        for (key, _, field) in fields(field) {
+            switch key {
+            case "name": model.name = field.nonEmptyString()
+            case "model": model.model = field.nonEmptyString() ?? ""
+            case "context_size": model.contextSize = field.integer(0...Int.max, what: "a number of tokens")
+            case "runtime_flags": model.runtimeFlags = field.strings()
+            case _ where key.hasPrefix("x-"): model.extensions[key] = field.node.value
+            default: continue
+            }
+        }
+        if field.node.mapping?["model"] == nil {
+            field.error("has no `model`", advice: "name the model's artifact", at: keyPlace)
+            return nil
+        }
+        return model
     }
 
     // MARK: Parts
@@ -165,11 +217,6 @@ struct ResourceReader {
             field.log.warn(
                 "`\(external.path.text).name` is obsolete", advice: "write `external: true` and `name:`",
                 at: pair.keyPlace)
-            for pair in old.pairs where pair.key != "name" && !pair.key.hasPrefix("x-") {
-                field.log.error(
-                    "unknown attribute `\(external.child(pair).path.text)`", advice: "known here: name",
-                    at: pair.keyPlace)
-            }
             name = old["name"]?.text ?? key
         } else if external.bool() != true {
             return (false, nil)

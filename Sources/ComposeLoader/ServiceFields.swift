@@ -4,56 +4,112 @@
 
 internal import Basics
 internal import ComposeModel
+internal import YAMLTree
 
 extension Field {
-    /// Of two names for one limit: the one that is given, and a complaint when both are and differ.
-    func agreed<Value: Equatable>(_ own: Value?, _ other: Value?, _ otherName: String) -> Value? {
+    /// Complains when two names for one limit are both given and differ.
+    func agree<Limit: Equatable>(_ own: Limit?, _ other: Limit?, _ otherName: String) {
         if let own, let other, own != other {
             error("differs from `\(otherName)`", advice: "give one of them")
         }
-        return own ?? other
+    }
+
+    /// One of a few words.
+    func oneOf(_ words: [String]) -> String? {
+        guard let text = nonEmptyString() else { return nil }
+        if words.contains(text) { return text }
+        error(
+            "is \"\(text)\"",
+            advice: nearest(to: text, among: words).map { "did you mean \"\($0)\"?" }
+                ?? "\(words.dropLast().joined(separator: ", "))\(words.count > 1 ? " or " : "")\(words.last ?? "")"
+        )
+        return nil
+    }
+
+    /// A namespace: one of a few words, another service's (`service:NAME`) or a container's (`container:NAME`).
+    func namespace(_ words: [String]) -> String? {
+        guard let text = nonEmptyString() else { return nil }
+        for prefix in ["service:", "container:"] where text.hasPrefix(prefix) {
+            if text.utf8.count > prefix.utf8.count { return text }
+        }
+        return oneOf(words + ["service:NAME", "container:NAME"])
+    }
+
+    /// Whole microseconds, or a duration.
+    func microseconds() -> Int? {
+        if let text = node.text, let number = Int(text), number >= -1 { return number }
+        guard let text = node.text, let duration = Duration(compose: text) else {
+            wrongForm(expected: "microseconds, or a duration such as 50ms")
+            return nil
+        }
+        return Int(duration.nanoseconds / 1000)
+    }
+
+    /// A duration with days and weeks: `1w2d`, as in `every_12h`.
+    func longDuration() -> String? {
+        guard let text = nonEmptyString() else { return nil }
+        if isLongDuration(text) { return text }
+        wrongForm(expected: "a duration such as 12h, 3d or 1w")
+        return nil
+    }
+
+    private func isLongDuration(_ text: String) -> Bool {
+        var rest = text[...]
+        while !rest.isEmpty {
+            let number = rest.prefix { $0.isASCII && $0.isNumber }
+            rest = rest.dropFirst(number.count)
+            guard !number.isEmpty, let unit = rest.popFirst(), "wdhms".contains(unit) else { return false }
+        }
+        return !text.isEmpty
     }
 
     func pullPolicy() -> String? {
         guard let policy = string() else { return nil }
         switch policy {
         case "missing", "if_not_present", "never", "build": return policy
-        case _ where ["always", "refresh", "daily", "weekly"].contains(policy) || policy.hasPrefix("every_"):
-            error(
+        case _
+        where ["always", "refresh", "daily", "weekly"].contains(policy)
+            || policy.hasPrefix("every_") && isLongDuration(String(policy.dropFirst(6))):
+            refuse(
                 "is \(policy), which is not supported", cause: "nothing is pulled yet",
                 advice: "use missing or never")
+            return policy
         default: wrongForm(expected: "missing, never or build")
         }
         return nil
     }
 
-    /// The host's own platform is the only one.
-    func platform() {
-        guard let text = string()?.lowercased() else { return }
+    /// `os[/arch[/variant]]`; the host's own is the only one that is honoured.
+    func platform() -> String? {
+        guard let given = nonEmptyString() else { return nil }
+        let text = given.lowercased()
         let host = Surroundings.platform
         let architecture = String(host.split(separator: "/")[1])
         let synonyms = architecture == "amd64" ? ["x86_64"] : ["aarch64", "arm64/v8"]
         let accepted = [host, architecture] + synonyms.flatMap { [$0, "linux/\($0)"] } + ["linux"]
         if !accepted.contains(text) {
-            error("is \(text), which is not supported", cause: "this host is \(host)")
+            refuse("is \(text), which is not supported", cause: "this host is \(host)")
         }
+        return given
     }
 
-    func envFiles(_ around: Surroundings) -> [ServiceDraft.EnvFile] {
-        func file(_ field: Field) -> ServiceDraft.EnvFile? {
+    func envFiles(_ around: Surroundings) -> [(file: Service.EnvironmentFileReference, place: Place)] {
+        func file(_ field: Field) -> (file: Service.EnvironmentFileReference, place: Place)? {
+            var file = Service.EnvironmentFileReference(path: "")
             guard field.node.mapping != nil else {
-                return field.nonEmptyString().map {
-                    ServiceDraft.EnvFile(path: around.absolute($0), place: field.place)
-                }
+                guard let path = field.nonEmptyString() else { return nil }
+                file.path = around.absolute(path, at: field.place)
+                return (file, field.place)
             }
-            var file = ServiceDraft.EnvFile(path: "", place: field.place)
             for (key, _, field) in field.fields() {
                 switch key {
-                case "path": file.path = field.nonEmptyString().map(around.absolute) ?? ""
+                case "path":
+                    file.path = field.nonEmptyString().map { around.absolute($0, at: field.place) } ?? ""
                 case "required": file.required = field.bool() ?? true
                 case "format":
-                    file.raw = field.node.text == "raw"
-                    if !file.raw { field.wrongForm(expected: "raw") }
+                    if field.node.isNull { continue }
+                    file.isRaw = field.node.text == "raw"
+                    if !file.isRaw { field.wrongForm(expected: "raw") }
                 default: continue
                 }
             }
@@ -61,10 +117,19 @@ extension Field {
                 if field.node.mapping?["path"] == nil { field.error("has no `path`") }
                 return nil
             }
-            return file
+            return (file, field.place)
         }
         let files = node.text != nil ? [file(self)] : elements().map(file)
-        return unique(files.compactMap { $0 }) { $0.path }
+        return unique(files.compactMap { $0 }) { $0.file.path }
+    }
+
+    func labelFiles(_ around: Surroundings) -> [(path: String, place: Place)] {
+        let fields = node.text != nil ? [self] : elements()
+        return unique(
+            fields.compactMap { field in
+                field.nonEmptyString().map { (around.absolute($0, at: field.place), field.place) }
+            }
+        ) { $0.path }
     }
 
     func exposed() -> [String] {
@@ -105,6 +170,21 @@ extension Field {
                     if let text = attachment.ipv4Address, ipv4(text) == nil {
                         field.wrongForm(expected: "an IPv4 address")
                     }
+                case "ipv6_address":
+                    attachment.ipv6Address = field.string()
+                    if let text = attachment.ipv6Address, !isIPv6(text) {
+                        field.wrongForm(expected: "an IPv6 address")
+                    }
+                case "link_local_ips":
+                    attachment.linkLocalAddresses = unique(field.strings()) { $0 }
+                    for address in attachment.linkLocalAddresses
+                    where ipv4(address) == nil && !isIPv6(address) {
+                        field.error("names \"\(address)\", which is not an address")
+                    }
+                case "mac_address": attachment.macAddress = field.macAddress()
+                case "interface_name": attachment.interfaceName = field.nonEmptyString()
+                case "driver_opts": attachment.driverOptions = field.options()
+                case "gw_priority": attachment.gatewayPriority = field.integer() ?? 0
                 case "priority": attachment.priority = field.integer() ?? 0
                 default: continue
                 }
@@ -115,10 +195,12 @@ extension Field {
     }
 
     func networkMode() -> String? {
-        guard let mode = string() else { return nil }
+        guard let mode = nonEmptyString() else { return nil }
         if mode == "none" { return mode }
-        error("is \(mode), which is not supported", advice: "`none` is; for anything else use `networks`")
-        return nil
+        // Any other word is a network of the engine's, as `bridge` and `host` are.
+        for prefix in ["service:", "container:"] where mode == prefix { wrongForm(expected: "\(prefix)NAME") }
+        refuse("is \(mode), which is not supported", advice: "`none` is; for anything else use `networks`")
+        return mode
     }
 
     func dependencies() -> [String: Service.Dependency] {
@@ -178,10 +260,7 @@ extension Field {
             default: continue
             }
         }
-        if setting.test == ["NONE"] {
-            setting.disabled = true
-            setting.test = nil
-        } else if setting.disabled, setting.test != nil {
+        if setting.disabled, let test = setting.test, test != ["NONE"] {
             error("is disabled and has a `test`", advice: "give one of them")
         }
         return setting
@@ -206,17 +285,16 @@ extension Field {
     func cpus() -> Double? {
         guard let cpus = number(what: "a number of processors such as 0.5") else { return nil }
         if cpus < 0 { wrongForm(expected: "a number of processors such as 0.5") }
-        return cpus > 0 ? cpus : nil
+        return cpus
     }
 
     func pids() -> Int? {
-        guard let pids = integer(-1...4_194_304, what: "a number of processes, or -1") else { return nil }
-        return pids > 0 ? pids : nil
+        integer(-1...4_194_304, what: "a number of processes, or -1")
     }
 
     func signal() -> String? {
         guard let text = string() else { return nil }
-        if let name = signalName(text) { return name }
+        if signalName(text) != nil { return text }
         let near = nearest(to: text.uppercased(), among: signalNames)
         error(
             "is \"\(text)\", which is no signal",
@@ -231,7 +309,7 @@ extension Field {
             var name = text.uppercased()
             if name.hasPrefix("CAP_") { name.removeFirst(4) }
             if capabilityNames.contains(name) {
-                names.append(name)
+                names.append(text)
             } else {
                 element.error(
                     "is \"\(text)\", which is no capability of Linux",
@@ -245,13 +323,14 @@ extension Field {
         var options: [String] = []
         for element in elements() {
             guard let text = element.string() else { continue }
+            options.append(text)
             switch text {
-            case "no-new-privileges", "no-new-privileges:true", "no-new-privileges=true":
-                options.append("no-new-privileges:true")
-            case "no-new-privileges:false", "no-new-privileges=false": continue
-            case "seccomp:unconfined", "seccomp=unconfined": options.append("seccomp:unconfined")
+            case "no-new-privileges", "no-new-privileges:true", "no-new-privileges=true",
+                "no-new-privileges:false", "no-new-privileges=false", "seccomp:unconfined",
+                "seccomp=unconfined":
+                continue
             default:
-                element.error(
+                element.refuse(
                     "is \"\(text)\", which is not supported",
                     advice: "no-new-privileges:true and seccomp:unconfined are")
             }
@@ -266,7 +345,8 @@ extension Field {
             var address = address[...]
             if address.first == "[", address.last == "]" { address = address.dropFirst().dropLast() }
             if address == "host-gateway" {
-                field.error("asks for host-gateway, which is not supported", advice: "give an address")
+                field.refuse("asks for host-gateway, which is not supported", advice: "give an address")
+                hosts.append(Service.ExtraHost(name: name, address: String(address)))
             } else if !isHostName(name) || ipv4(address) == nil && !isIPv6(address) {
                 field.error("is not a name and an address", advice: "such as \"db.local=10.0.0.5\"")
             } else {
@@ -292,7 +372,7 @@ extension Field {
 
     func ulimits() -> [String: Service.Ulimit] {
         var limits: [String: Service.Ulimit] = [:]
-        for (name, keyPlace, field) in fields() {
+        for (name, keyPlace, field) in fields() where !name.hasPrefix("x-") {
             guard limitNames.contains(name) else {
                 log.error(
                     "unknown limit `\(field.path.text)`",
@@ -302,13 +382,6 @@ extension Field {
             }
             let (soft, hard): (Int?, Int?)
             if let mapping = field.node.mapping {
-                for pair in mapping.pairs
-                where pair.key != "soft" && pair.key != "hard" && !pair.key.hasPrefix("x-") {
-                    log.error(
-                        "unknown attribute `\(field.child(pair).path.text)`",
-                        advice: "known here: soft, hard",
-                        at: pair.keyPlace)
-                }
                 guard let low = mapping.pair("soft"), let high = mapping.pair("hard") else {
                     field.error("needs both `soft` and `hard`")
                     continue
@@ -355,7 +428,10 @@ extension Field {
                 grant.source = element.nonEmptyString() ?? ""
             }
             if grant.source.isEmpty { continue }
-            if grant.target.isEmpty { grant.target = grant.source }
+            if grant.target.isEmpty {
+                grant.target = grant.source
+                grant.isTargetGiven = false
+            }
             grant.target = joined(defaultDirectory, grant.target)
             grant.location = element.place.location
             grants.append(grant)
@@ -363,7 +439,7 @@ extension Field {
         return unique(grants) { $0.target }
     }
 
-    private func owner() -> UInt32 {
-        UInt32(integer(0...Int(UInt32.max) - 1, what: "a number") ?? 0)
+    private func owner() -> UInt32? {
+        integer(0...Int(UInt32.max) - 1, what: "a number").map(UInt32.init)
     }
 }

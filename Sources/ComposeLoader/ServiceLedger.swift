@@ -6,12 +6,12 @@
 public enum Ledger {
     /// `services.<name>`.
     public static let service = Fields([
-        .refused("develop"),
+        .refused("develop", Shape(fields: develop)),
         .works("deploy", "", Shape(fields: deploy)),
         .refused("annotations", "not supported yet", .keyed),
         .refused("attach", unless: ["true"]),
         .works("build", "", Shape(.build, fields: build)),
-        .refused("blkio_config"),
+        .refused("blkio_config", Shape(fields: blockIO)),
         .works("cap_add", "Linux's capability names, or ALL"),
         .works("cap_drop", "Linux's capability names, or ALL"),
         .refused("cgroup", unless: ["private"]),
@@ -28,12 +28,16 @@ public enum Ledger {
         .refused("cpu_rt_runtime"),
         .works("cpus"),
         .refused("cpuset"),
-        .notHere("credential_spec", "Windows only"),
+        .notHere(
+            "credential_spec", "Windows only",
+            Shape(fields: Fields([.works("config"), .works("file"), .works("registry")]))),
         .works(
             "depends_on", "all three conditions, `restart`, `required`",
             Shape(.dependencies, each: Shape(fields: dependency))),
         .refused("device_cgroup_rules"),
-        .refused("devices"),
+        .refused(
+            "devices",
+            Shape(each: Shape(fields: Fields([.works("source"), .works("target"), .works("permissions")])))),
         .works("dns", "", .list),
         .refused("dns_opt", "not supported yet", .list),
         .refused("dns_search", "not supported yet", .list),
@@ -42,15 +46,16 @@ public enum Ledger {
         .works(
             "env_file", "short and long, `required`, `format: raw`",
             Shape(.list, each: Shape(fields: envFile))),
-        .refused("label_file", "not supported yet", .list),
+        .works("label_file", "`labels` win over it", .list),
         .works("environment", "values are the text that was written", .keyed),
         .works("expose", "containers of one network reach each other's ports anyway"),
-        .refused(
-            "extends", "not supported yet", Shape(fields: Fields([.refused("service"), .refused("file")]))),
-        .notHere("provider", "runs another engine's plug-in"),
+        .works("extends", "of the same file or another one on this host", Shape(.replace, fields: extends)),
+        .notHere(
+            "provider", "runs another engine's plug-in",
+            Shape(fields: Fields([.works("type"), .works("options")]))),
         .refused("external_links", "use `networks` with `external: true`"),
-        .works("extra_hosts", "addresses; `host-gateway` is refused"),
-        .refused("gpus"),
+        .works("extra_hosts", "addresses; `host-gateway` is refused", Shape(.hosts)),
+        .refused("gpus", Shape(.gpus, each: Shape(fields: deviceRequest))),
         .refused("group_add"),
         .works("healthcheck", "", Shape(fields: healthcheck)),
         .works("hostname"),
@@ -60,14 +65,18 @@ public enum Ledger {
         .notHere("isolation", "Windows only", unless: ["default"]),
         .works("labels", "", .keyed),
         .refused("links", "services reach each other by name; use `networks` with `aliases` for more"),
-        .refused("logging", "output is always kept, see `covey logs`", Shape(.logging)),
+        .refused(
+            "logging", "output is always kept, see `covey logs`",
+            Shape(.logging, fields: Fields([.works("driver"), .works("options")]))),
         .refused("mac_address"),
         .works("mem_limit"),
         .refused("mem_reservation"),
         .refused("mem_swappiness"),
         .refused("memswap_limit"),
         .works("network_mode", "`none` only"),
-        .notHere("models", "needs a model runner", Shape(.named)),
+        .notHere(
+            "models", "needs a model runner",
+            Shape(.named, each: Shape(fields: Fields([.works("endpoint_var"), .works("model_var")])))),
         .works("networks", "", Shape(.named, each: Shape(fields: attachment))),
         .refused("oom_kill_disable", unless: ["false"]),
         .refused("oom_score_adj", unless: ["0"]),
@@ -75,9 +84,9 @@ public enum Ledger {
         .works("pids_limit", "-1 and 0 are no limit"),
         .works("platform", "the host's own only"),
         .works("ports", "all short and long forms, tcp and udp", Shape(each: Shape(fields: port))),
-        .refused("post_start"),
-        .refused("pre_start"),
-        .refused("pre_stop"),
+        .refused("post_start", Shape(each: Shape(fields: hook))),
+        .refused("pre_start", Shape(each: Shape(fields: firstHook))),
+        .refused("pre_stop", Shape(each: Shape(fields: hook))),
         .refused("privileged", unless: ["false"]),
         .works("profiles"),
         .works("pull_policy", "`missing`, `if_not_present`, `never`, `build`; nothing is pulled yet"),
@@ -96,7 +105,7 @@ public enum Ledger {
         .refused("storage_opt"),
         .works("tmpfs", "options size, mode, uid, gid", .list),
         .works("tty"),
-        .works("ulimits", "", Shape(each: .replaced)),
+        .works("ulimits", "", Shape(each: Shape(.replace, fields: limit))),
         .notHere("use_api_socket", "there is no engine socket", unless: ["false"]),
         .works("user"),
         .refused("uts"),
@@ -113,7 +122,7 @@ public enum Ledger {
         .works("dockerfile_inline"),
         .refused("entitlements"),
         .works("args", "", .keyed),
-        .refused("ssh"),
+        .refused("ssh", "not supported yet", .keyed),
         .works("labels", "", .keyed),
         .refused("cache_from", "the layer cache is the store's own"),
         .refused("cache_to", "the layer cache is the store's own"),
@@ -129,12 +138,12 @@ public enum Ledger {
         .refused("pull", unless: ["false"]),
         .works("target"),
         .refused("shm_size"),
-        .refused("extra_hosts"),
+        .refused("extra_hosts", Shape(.hosts)),
         .notHere("isolation", "Windows only", unless: ["default"]),
         .refused("privileged", unless: ["false"]),
-        .refused("secrets"),
+        .refused("secrets", Shape(each: Shape(fields: grant))),
         .works("tags"),
-        .refused("ulimits"),
+        .refused("ulimits", Shape(each: Shape(.replace, fields: limit))),
         .works("platforms", "the host's own only"),
     ])
 
@@ -172,7 +181,7 @@ public enum Ledger {
     /// An element of `services.<name>.ports`, long syntax.
     public static let port = Fields([
         .works("name", "kept for people to read"),
-        .noEffect("mode", "`host` and `ingress` are the same on one host"),
+        .noEffect("mode", "`host` and `ingress` are the same on one host", unless: ["ingress", "host"]),
         .works("host_ip"),
         .works("target"),
         .works("published", "a port or a range"),
@@ -203,7 +212,7 @@ public enum Ledger {
                     .refused("labels", "not supported yet", .keyed), .works("nocopy"), .works("subpath"),
                 ]))),
         .works("tmpfs", "", Shape(fields: Fields([.works("size"), .works("mode")]))),
-        .refused("image"),
+        .refused("image", Shape(fields: Fields([.works("subpath")]))),
     ])
 
     /// `services.<name>.deploy`.
@@ -212,8 +221,8 @@ public enum Ledger {
         .notHere("endpoint_mode", "belongs to a cluster"),
         .works("replicas", "must agree with `scale`"),
         .refused("labels", "they name the service, not its containers; use the service's `labels`", .keyed),
-        .refused("rollback_config"),
-        .refused("update_config"),
+        .refused("rollback_config", Shape(fields: updating)),
+        .refused("update_config", Shape(fields: updating)),
         .works(
             "resources", "",
             Shape(
@@ -221,7 +230,14 @@ public enum Ledger {
                     .works(
                         "limits", "must agree with `cpus`, `mem_limit`, `pids_limit`",
                         Shape(fields: Fields([.works("cpus"), .works("memory"), .works("pids")]))),
-                    .refused("reservations"),
+                    .refused(
+                        "reservations",
+                        Shape(
+                            fields: Fields([
+                                .works("cpus"), .works("memory"),
+                                .works("generic_resources", "", Shape(each: Shape(fields: generic))),
+                                .works("devices", "", Shape(each: Shape(fields: deviceRequest))),
+                            ]))),
                 ]))),
         .works(
             "restart_policy", "stands before `restart`",
@@ -229,6 +245,74 @@ public enum Ledger {
                 fields: Fields([
                     .works("condition"), .refused("delay"), .works("max_attempts"), .refused("window"),
                 ]))),
-        .notHere("placement", "belongs to a cluster"),
+        .notHere(
+            "placement", "belongs to a cluster",
+            Shape(
+                fields: Fields([
+                    .works("constraints"),
+                    .works("preferences", "", Shape(each: Shape(fields: Fields([.works("spread")])))),
+                    .works("max_replicas_per_node"),
+                ]))),
     ])
+
+    /// `update_config` and `rollback_config` of `services.<name>.deploy`.
+    static let updating = Fields([
+        .works("parallelism"), .works("delay"), .works("failure_action"), .works("monitor"),
+        .works("max_failure_ratio"), .works("order"),
+    ])
+
+    static let generic = Fields([
+        .works(
+            "discrete_resource_spec", "", Shape(fields: Fields([.works("kind"), .works("value")])))
+    ])
+
+    /// An element of `services.<name>.gpus`.
+    static let deviceRequest = Fields([
+        .works("capabilities"), .works("count"), .works("device_ids"), .works("driver"),
+        .works("options", "", .keyed),
+    ])
+
+    /// `services.<name>.extends`.
+    static let extends = Fields([.works("service"), .works("file")])
+
+    /// An element of `services.<name>.ulimits`.
+    static let limit = Fields([.works("soft"), .works("hard")])
+
+    /// An element of `services.<name>.post_start` and `pre_stop`.
+    static let hook = Fields(hookAttributes)
+
+    /// An element of `services.<name>.pre_start`.
+    static let firstHook = Fields(hookAttributes + [.works("image"), .works("per_replica")])
+
+    private static let hookAttributes: [Attribute] = [
+        .works("command", "", .replaced), .works("user"), .works("privileged"), .works("working_dir"),
+        .works("environment", "", .keyed),
+    ]
+
+    /// `services.<name>.develop`.
+    static let develop = Fields([
+        .works(
+            "watch", "",
+            Shape(
+                each: Shape(
+                    fields: Fields([
+                        .works("path"), .works("action"), .works("target"), .works("ignore"),
+                        .works("include"), .works("initial_sync"), .works("exec", "", Shape(fields: hook)),
+                    ]))))
+    ])
+
+    /// `services.<name>.blkio_config`.
+    static let blockIO = Fields(
+        [.works("weight")]
+            + ["device_read_bps", "device_read_iops", "device_write_bps", "device_write_iops"].map {
+                .works($0, "", Shape(each: Shape(fields: Fields([.works("path"), .works("rate")]))))
+            }
+            + [
+                .works(
+                    "weight_device", "",
+                    Shape(each: Shape(fields: Fields([.works("path"), .works("weight")]))))
+            ])
+
+    /// `services.<name>`, for merging one alone.
+    static let serviceShape = Shape(fields: service)
 }

@@ -3,15 +3,48 @@
 internal import Basics
 internal import YAMLTree
 
+/// Where a file comes from: what its relative paths and its variables mean. The project's own files have one,
+/// every `include` another, and a file that is only extended has its own directory.
+struct Origin {
+    /// Absolute.
+    let directory: String
+    /// The client's environment with the environment files.
+    let variables: [String: String]
+}
+
+/// The origins of a load; a node's place tells its own by number. The first is the project's.
+final class Origins {
+    private(set) var all: [Origin]
+
+    init(_ first: Origin) { all = [first] }
+
+    func add(_ origin: Origin) -> Int {
+        all.append(origin)
+        return all.count - 1
+    }
+
+    subscript(place: Place) -> Origin { all[place.file.origin] }
+}
+
 /// What the readers of a merged file need to know beyond it.
 struct Surroundings {
     let projectName: String
-    /// Relative paths start here; absolute.
-    let directory: String
     let home: String?
-    /// The client's environment with the environment files.
-    let variables: [String: String]
+    let origins: Origins
+    /// Whether relative paths are made absolute.
+    let resolvesPaths: Bool
+    /// Whether resources get their real names.
+    let normalizes: Bool
     let log: Diagnostics
+
+    /// The real name of a resource that gives none, empty when it is left unsaid.
+    func realName(_ key: String) -> String { normalizes ? "\(projectName)_\(key)" : "" }
+
+    /// The project's directory.
+    var directory: String { origins.all[0].directory }
+
+    /// A variable's value where the place's file looks for it.
+    func variable(_ name: String, at place: Place) -> String? { origins[place].variables[name] }
 
     /// `os/arch` of this host, as Compose writes platforms.
     static let platform: String = {
@@ -22,20 +55,21 @@ struct Surroundings {
         #endif
     }()
 
-    /// A path made absolute: `~` is the client's home, relative ones start at the project's directory.
-    func absolute(_ path: String) -> String {
+    /// A path made absolute: `~` is the client's home, relative ones start at the directory of the file's origin.
+    func absolute(_ path: String, at place: Place) -> String {
+        if !resolvesPaths { return path }
         if let home, path == "~" || path.hasPrefix("~/") {
             return normalized(home + path.dropFirst(1))
         }
-        return joined(directory, path)
+        return joined(origins[place].directory, path)
     }
 
     /// A transport reference (`oci:PATH`) with its path made absolute; nil when the text is none.
-    func transport(_ text: String) -> String? {
+    func transport(_ text: String, at place: Place) -> String? {
         for prefix in ["oci:", "oci-archive:", "docker-archive:", "dir:"] where text.hasPrefix(prefix) {
             let rest = text.dropFirst(prefix.count)
             // Only the path is made absolute; a reference after it stays.
-            return prefix + absolute(String(rest))
+            return prefix + absolute(String(rest), at: place)
         }
         return nil
     }

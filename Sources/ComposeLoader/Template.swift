@@ -45,13 +45,13 @@ struct Template {
                 result.append(dollar)
                 i += 1
             } else if text[i] == openBrace {
-                guard let end = closingBrace(text, from: i) else {
+                guard let end = Template.closingBrace(text, from: i) else {
                     throw TemplateError(reason: .invalid, offset: start)
                 }
                 result += try braced(text[(i + 1)..<end], at: start, depth: depth + 1)
                 i = end + 1
             } else {
-                let name = variableName(text[i...])
+                let name = Template.variableName(text[i...])
                 guard !name.isEmpty else { throw TemplateError(reason: .invalid, offset: start) }
                 i = name.endIndex
                 let variable = String(decoding: name, as: UTF8.self)
@@ -69,7 +69,7 @@ struct Template {
     private func braced(
         _ inside: ArraySlice<UInt8>, at start: Int, depth: Int
     ) throws(TemplateError) -> [UInt8] {
-        let name = variableName(inside)
+        let name = Template.variableName(inside)
         guard !name.isEmpty else { throw TemplateError(reason: .invalid, offset: start) }
         let variable = String(decoding: name, as: UTF8.self)
         let value = lookup(variable)
@@ -94,11 +94,11 @@ struct Template {
     }
 
     /// The brace that closes the one at `open`; braces in between are counted, as compose-go does.
-    private func closingBrace(_ text: ArraySlice<UInt8>, from open: Int) -> Int? {
+    static func closingBrace(_ text: ArraySlice<UInt8>, from open: Int) -> Int? {
         var depth = 0
         for i in open..<text.endIndex {
-            if text[i] == openBrace { depth += 1 }
-            if text[i] == closeBrace {
+            if text[i] == UInt8(ascii: "{") { depth += 1 }
+            if text[i] == UInt8(ascii: "}") {
                 depth -= 1
                 if depth == 0 { return i }
             }
@@ -106,18 +106,18 @@ struct Template {
         return nil
     }
 
-    private func variableName(_ text: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    /// The name at the beginning, empty when none is there.
+    static func variableName(_ text: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         guard let first = text.first, isLetter(first) else { return text.prefix(0) }
         return text.prefix { isLetter($0) || (48...57).contains($0) }
     }
 
-    private func isLetter(_ byte: UInt8) -> Bool {
+    private static func isLetter(_ byte: UInt8) -> Bool {
         (65...90).contains(byte) || (97...122).contains(byte) || byte == 95
     }
 
     private let dollar = UInt8(ascii: "$")
     private let openBrace = UInt8(ascii: "{")
-    private let closeBrace = UInt8(ascii: "}")
 
     init(lookup: @escaping (String) -> String?, onMissing: @escaping (String, Int) -> Void) {
         self.lookup = lookup

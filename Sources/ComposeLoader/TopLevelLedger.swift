@@ -5,11 +5,12 @@
 extension Ledger {
     /// The top level of a file.
     public static let topLevel = Fields([
-        .noEffect("version", "obsolete, warned about"),
+        .obsolete("version"),
         .works("name"),
-        .refused("include"),
-        .works("services", "", Shape(each: Shape(fields: service))),
-        .notHere("models", "needs a model runner"),
+        .works("include", "files on this host", Shape(each: Shape(fields: include))),
+        .works("services", "", Shape(each: Shape(fields: service), isPerService: true)),
+        .works(
+            "models", "loaded; a service that uses one is refused", Shape(each: Shape(fields: model))),
         .works("networks", "", Shape(each: Shape(fields: network))),
         .works("volumes", "", Shape(each: Shape(fields: volume))),
         .works("secrets", "", Shape(each: Shape(fields: secret))),
@@ -29,7 +30,7 @@ extension Ledger {
                     .works("config", "one IPv4 subnet", Shape(.subnets, each: Shape(fields: subnet))),
                     .refused("options"),
                 ]))),
-        .works("external"),
+        .works("external", "", external),
         .works("internal"),
         .refused("enable_ipv4", unless: ["true"]),
         .refused("enable_ipv6", unless: ["false"]),
@@ -47,7 +48,7 @@ extension Ledger {
         .works("name"),
         .works("driver", "`local`"),
         .refused("driver_opts"),
-        .works("external"),
+        .works("external", "", external),
         .works("labels", "", .keyed),
     ])
 
@@ -56,7 +57,7 @@ extension Ledger {
         .works("name"),
         .works("environment"),
         .works("file"),
-        .notHere("external", "there is no store of secrets on one host", unless: ["false"]),
+        .notHere("external", "there is no store of secrets on one host", unless: ["false"], external),
         .works("labels", "", .keyed),
         .notHere("driver", "belongs to a cluster"),
         .notHere("driver_opts", "belongs to a cluster"),
@@ -69,10 +70,20 @@ extension Ledger {
         .works("content"),
         .works("environment"),
         .works("file"),
-        .notHere("external", "there is no store of configs on one host", unless: ["false"]),
+        .notHere("external", "there is no store of configs on one host", unless: ["false"], external),
         .works("labels", "", .keyed),
         .notHere("template_driver", "belongs to a cluster"),
     ])
+
+    /// `models.<name>`.
+    static let model = Fields([
+        .works("name"), .works("model"), .works("context_size"), .works("runtime_flags"),
+    ])
+
+    /// An element of `include`.
+    static let include = Fields([.works("path"), .works("env_file"), .works("project_directory")])
+
+    private static let external = Shape(fields: Fields([.works("name", "the older form, warned about")]))
 
     static let root = Shape(fields: topLevel)
 }

@@ -3,9 +3,9 @@
 // ComposeModel: what a Compose project is, after loading: every short form made long, every variable put in,
 // every relative path absolute. No file is read here and nothing is decided.
 //
-// Names follow the Compose Specification. Attributes the specification has and Covey refuses are not here;
-// ComposeLoader's ledger names them. `marks` remembers where an attribute was written, for later errors; it
-// takes no part in equality.
+// Names follow the Compose Specification, and all of it is here; what Covey honours of it is said by
+// ComposeLoader's ledger. `marks` remembers where an attribute was written, for later errors; it takes no part
+// in equality.
 
 public import Basics
 
@@ -21,6 +21,9 @@ public struct Project: Sendable, Equatable {
     public var volumes: [String: Volume]
     public var configs: [String: FileSource]
     public var secrets: [String: FileSource]
+    public var models: [String: Model] = [:]
+    /// `x-…` at the top level.
+    public var extensions: [String: Value] = [:]
     /// Services switched off by their profiles, by name, so that naming one can be answered well.
     public var disabledServices: [String: Service]
 
@@ -61,10 +64,15 @@ public struct Network: Sendable, Equatable {
     public var isInternal = false
     public var attachable = false
     public var labels: [String: String] = [:]
+    public var enableIPv4: Bool?
+    public var enableIPv6: Bool?
+    public var ipamDriver: String?
+    public var ipamOptions: [String: String] = [:]
     public var ipam: [Subnet] = []
+    public var extensions: [String: Value] = [:]
     @NotCompared public var marks = Marks()
 
-    /// One entry of `ipam.config`, as written and checked by the loader (IPv4 only for now).
+    /// One entry of `ipam.config`, as written and checked by the loader.
     public struct Subnet: Sendable, Equatable {
         public var subnet: String?
         public var gateway: String?
@@ -84,8 +92,21 @@ public struct Volume: Sendable, Equatable {
     public var driver: String?
     public var driverOptions: [String: String] = [:]
     public var labels: [String: String] = [:]
+    public var extensions: [String: Value] = [:]
     @NotCompared public var marks = Marks()
     public init(name: String) { self.name = name }
+}
+
+/// A top-level model (models.md).
+public struct Model: Sendable, Equatable {
+    /// Given by `name`, else nil.
+    public var name: String?
+    /// The artifact's reference.
+    public var model: String
+    public var contextSize: Int?
+    public var runtimeFlags: [String] = []
+    public var extensions: [String: Value] = [:]
+    public init(model: String) { self.model = model }
 }
 
 /// A top-level config or secret (08-configs.md, 09-secrets.md).
@@ -97,10 +118,16 @@ public struct FileSource: Sendable, Equatable {
         case content(String)
         /// The variable's name; its value is read from the client's environment.
         case environment(String)
+        /// Kept by another program under the source's name.
+        case external
     }
     public var name: String
     public var content: Content
     public var labels: [String: String] = [:]
+    public var driver: String?
+    public var driverOptions: [String: String] = [:]
+    public var templateDriver: String?
+    public var extensions: [String: Value] = [:]
     @NotCompared public var marks = Marks()
     public init(name: String, content: Content) {
         self.name = name

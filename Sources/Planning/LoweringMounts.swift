@@ -78,6 +78,10 @@ extension ServiceLowering {
                     at: place)
             }
             return .volume(name: volume.name)
+        case .image, .foreign:
+            throw Failure(
+                "service \(quoted(service.name)) has a mount of a kind that is not supported at \(mount.target)",
+                advice: "volume, bind and tmpfs are", at: place)
         }
     }
 }
@@ -127,8 +131,9 @@ struct GrantedFiles {
         digests[title] = digest
         blobs[digest] = content
         return FileRequest(
-            title: title, content: digest, target: cleanPath(grant.target), uid: grant.uid, gid: grant.gid,
-            mode: grant.mode)
+            title: title, content: digest, target: cleanPath(grant.target), uid: grant.uid ?? 0,
+            gid: grant.gid ?? 0,
+            mode: grant.mode ?? 0o444)
     }
 }
 

@@ -22,16 +22,16 @@ struct ServiceLowering {
         container.files = try files.requests(for: service)
         container.mounts = try mounts(beside: container.files)
         container.networks = try endpoints()
-        container.ports = ports()
+        container.ports = try ports()
         container.extraHosts = service.extraHosts.map { HostEntry(name: $0.name, address: $0.address) }
         container.dnsServers = service.dns
         container.limits = ResourceLimits(
-            cpus: service.cpus, memory: service.memoryLimit, pids: service.pidsLimit)
-        container.capAdd = service.capAdd
-        container.capDrop = service.capDrop
+            cpus: service.cpuLimit, memory: service.memoryBound, pids: service.pidsBound)
+        container.capAdd = unique(service.capAdd.map(capabilityName))
+        container.capDrop = unique(service.capDrop.map(capabilityName))
         try applySecurityOptions(to: &container)
         container.readOnlyRoot = service.readOnly
-        container.initProcess = service.initProcess
+        container.initProcess = service.initProcess ?? false
         container.tty = service.tty
         container.stdinOpen = service.stdinOpen
         container.ulimits = service.ulimits.mapValues { LimitPair(soft: $0.soft, hard: $0.hard) }
@@ -71,6 +71,9 @@ struct ServiceLowering {
     /// The image's variables in their order, the service's put over them, its own after them by name.
     private func environment() -> [String] {
         var merged = image.defaults.environment
+        if !service.unsetEnvironment.isEmpty {
+            merged.removeAll { service.unsetEnvironment.contains(String($0.prefix { $0 != "=" })) }
+        }
         var own = service.environment
         for (index, variable) in merged.enumerated() where !own.isEmpty {
             let name = String(variable.prefix { $0 != "=" })
@@ -159,12 +162,23 @@ struct ServiceLowering {
         return endpoints
     }
 
-    private func ports() -> [PortRequest] {
-        service.ports.map { port in
-            PortRequest(
-                target: port.target, published: port.published, hostAddress: port.hostIP,
-                proto: port.proto == .tcp ? .tcp : .udp)
+    private func ports() throws(Failure) -> [PortRequest] {
+        var requests: [PortRequest] = []
+        for port in service.ports {
+            let proto: PortRequest.Proto
+            switch port.proto {
+            case .tcp: proto = .tcp
+            case .udp: proto = .udp
+            case .sctp:
+                throw Failure(
+                    "service \(quoted(service.name)) publishes an sctp port, which is not supported",
+                    advice: "tcp and udp are", at: port.location ?? service.marks["ports"])
+            }
+            requests.append(
+                PortRequest(
+                    target: port.target, published: port.published, hostAddress: port.hostIP, proto: proto))
         }
+        return requests
     }
 
     // MARK: How it lives
@@ -248,11 +262,23 @@ struct ServiceLowering {
     }
 
     private func restartPolicy() -> RestartPolicy {
-        switch service.restart {
+        switch service.restartPolicy {
         case .no: .no
         case .always: .always
         case .unlessStopped: .unlessStopped
         case .onFailure(let maximumRetries): .onFailure(maximumRetries: maximumRetries)
         }
     }
+}
+
+/// A capability as the kernel's lists have it: upper case, without `CAP_`.
+private func capabilityName(_ text: String) -> String {
+    let name = text.uppercased()
+    return name.hasPrefix("CAP_") ? String(name.dropFirst(4)) : name
+}
+
+/// Each once, in the order of their first places.
+private func unique(_ names: [String]) -> [String] {
+    var seen: Set<String> = []
+    return names.filter { seen.insert($0).inserted }
 }

@@ -10,12 +10,15 @@ public final class SourceFile: Sendable {
     /// As messages call it.
     public let name: String
     public let bytes: [UInt8]
+    /// The reader's own number for where the file comes from.
+    public let origin: Int
     /// Offset of each line's first byte.
     private let lineStarts: [Int]
 
-    public init(name: String, bytes: [UInt8]) {
+    public init(name: String, bytes: [UInt8], origin: Int = 0) {
         self.name = name
         self.bytes = bytes
+        self.origin = origin
         var starts = [0]
         starts.reserveCapacity(bytes.count / 24 + 1)
         bytes.withUnsafeBufferPointer { bytes in

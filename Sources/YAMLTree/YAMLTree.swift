@@ -21,17 +21,19 @@ public struct YAMLLimits: Sendable {
 /// Reads every document of a YAML file, in order; an empty file has none.
 ///
 /// UTF-8 only, with or without a byte order mark. `<<` is resolved, aliases share their node.
-/// - Parameter name: how messages call the file.
+/// - Parameters:
+///   - name: how messages call the file.
+///   - origin: kept in every place of the file, for the caller.
 /// - Throws: every problem found, each with its place; reading stops at the first that breaks the structure.
-public func readYAML(_ bytes: [UInt8], file name: String, limits: YAMLLimits = YAMLLimits())
-    throws(Failure) -> [Node]
-{
+public func readYAML(
+    _ bytes: [UInt8], file name: String, origin: Int = 0, limits: YAMLLimits = YAMLLimits()
+) throws(Failure) -> [Node] {
     guard bytes.count <= limits.fileBytes else {
         throw Failure(
             "\(name) is too large: \(ByteSize(bytes: Int64(bytes.count))); a file may have at most \(ByteSize(bytes: Int64(limits.fileBytes)))"
         )
     }
-    let file = SourceFile(name: name, bytes: bytes)
+    let file = SourceFile(name: name, bytes: bytes, origin: origin)
     try checkEncoding(file)
     let builder = TreeBuilder(file: file, limits: limits)
     return try builder.read()

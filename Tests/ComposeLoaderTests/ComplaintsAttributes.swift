@@ -125,9 +125,10 @@ private let attributesComplaints: [Complaint] = [
           web: {image: a}
         """#,
         says: #"""
-            compose.yaml:1:1: error: `include` is not supported yet
+            compose.yaml:1:11: error: cannot read other.yaml
               1 | include: [other.yaml]
-                | ^
+                |           ^
+              cause: no such file
             """#),
     Complaint(
         "extends",
@@ -138,9 +139,9 @@ private let attributesComplaints: [Complaint] = [
             extends: {service: base}
         """#,
         says: #"""
-            compose.yaml:4:5: error: `services.web.extends` is not supported yet
+            compose.yaml:4:14: error: service "web" extends "base", which is not in compose.yaml
               4 |     extends: {service: base}
-                |     ^
+                |              ^
             """#),
     Complaint(
         "several problems at once",
@@ -149,7 +150,7 @@ private let attributesComplaints: [Complaint] = [
           web:
             image: app
             privilegd: true
-            devices: [/dev/null]
+            devices: [/dev/null:/dev/null:x]
             stop_signal: SIGTREM
             ports: [80:80:80]
         """#,
@@ -158,9 +159,10 @@ private let attributesComplaints: [Complaint] = [
               4 |     privilegd: true
                 |     ^
               try:   did you mean `privileged`?
-            compose.yaml:5:5: error: `services.web.devices` is not supported yet
-              5 |     devices: [/dev/null]
-                |     ^
+            compose.yaml:5:15: error: `services.web.devices[0]` has the permissions "x"
+              5 |     devices: [/dev/null:/dev/null:x]
+                |               ^
+              try:   of r, w and m
             compose.yaml:6:18: error: `services.web.stop_signal` is "SIGTREM", which is no signal
               6 |     stop_signal: SIGTREM
                 |                  ^

@@ -67,7 +67,7 @@ func warnings() throws {
         ])
 }
 
-@Test("values are put in, keys are not, and x- is left alone")
+@Test("values are put in, keys are not, and what is no variable in x- is left alone")
 func valuesOnly() throws {
     let service = try web("labels: {\"$SET\": \"$SET\"}", "x-other: $(date)\n") { $0.environment = variables }
     #expect(service.labels == ["$SET": "value"])

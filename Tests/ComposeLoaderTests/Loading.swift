@@ -7,8 +7,9 @@ import ComposeLoader
 import ComposeModel
 
 /// Loads files given by name; the first is `compose.yaml` unless options say otherwise.
+/// - Parameter honoured: whether what this host does not honour is an error, as it is for `up`.
 func load(
-    _ files: [String: String], _ change: (inout LoadOptions) -> Void = { _ in }
+    _ files: [String: String], honoured: Bool = true, _ change: (inout LoadOptions) -> Void = { _ in }
 ) throws(Failure) -> LoadedProject {
     var options = LoadOptions(
         workingDirectory: "/work/demo", environment: ["HOME": "/home/me", "USER": "me"])
@@ -18,7 +19,9 @@ func load(
             files[path.hasPrefix("/work/demo/") ? String(path.dropFirst(11)) : path].map { Array($0.utf8) }
         },
         exists: { path in files[path.hasPrefix("/work/demo/") ? String(path.dropFirst(11)) : path] != nil })
-    return try loadProject(options, reading: access)
+    let loaded = try loadProject(options, reading: access)
+    if honoured { try loaded.checkHonoured() }
+    return loaded
 }
 
 /// The one service of a project whose service `web` has these lines, each indented by four spaces here.

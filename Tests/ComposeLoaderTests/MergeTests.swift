@@ -67,13 +67,13 @@ private let merges: [Merge] = [
         "environment:; A: \"1\"; B: \"3\"; C: \"4\""),
     Merge(
         "environment: mapping on list", "environment: [A=1, B=2]", "environment: {B: }",
-        "environment:; A: \"1\""),
+        "environment:; A: \"1\"; B: null"),
     Merge("labels", "labels: [a=1]", "labels: {b: 2}", "labels:; a: \"1\"; b: \"2\""),
     Merge("sysctls", "sysctls: {a.b: 1}", "sysctls: [a.b=2, c.d=3]", "sysctls:; a.b: \"2\"; c.d: \"3\""),
     Merge("dns: text on list", "dns: [1.1.1.1]", "dns: 8.8.8.8", "dns:; - 1.1.1.1; - 8.8.8.8"),
     Merge(
         "tmpfs: by target", "tmpfs: [/run, /tmp]", "tmpfs: \"/run:size=1m\"",
-        "tmpfs:; - /run:size=1048576; - /tmp"),
+        "tmpfs:; - /run:size=1m; - /tmp"),
     Merge(
         "extra_hosts without doubles", "extra_hosts: [\"a:1.1.1.1\"]",
         "extra_hosts: [\"a:1.1.1.1\", \"b:2.2.2.2\"]", "extra_hosts:; - a=1.1.1.1; - b=2.2.2.2"),
@@ -93,19 +93,20 @@ private let merges: [Merge] = [
         "a:; aliases:; - x; - z"),
     Merge(
         "build: text on mapping", "build: {context: /a, target: t}", "build: /b",
-        "build:; context: /b; target: t"),
+        "build:; context: /b; dockerfile: Dockerfile; target: t"),
     Merge(
-        "build: mapping on text", "build: /a", "build: {args: [X=1]}", "build:; context: /a; args:; X: \"1\""),
+        "build: mapping on text", "build: /a", "build: {args: [X=1]}",
+        "build:; context: /a; dockerfile: Dockerfile; args:; X: \"1\""),
     Merge(
         "build.args", "build: {context: /a, args: {X: 1, Z: 2}}", "build: {args: [Z=3]}",
-        "build:; context: /a; args:; X: \"1\"; Z: \"3\""),
+        "build:; context: /a; dockerfile: Dockerfile; args:; X: \"1\"; Z: \"3\""),
     Merge(
         "build.additional_contexts", "build: {context: /a, additional_contexts: {x: /x}}",
         "build: {additional_contexts: [\"x=/y\", \"z=/z\"]}",
-        "build:; context: /a; additional_contexts:; x: /y; z: /z"),
+        "build:; context: /a; dockerfile: Dockerfile; additional_contexts:; x: /y; z: /z"),
     Merge(
         "volumes by target, in place", "volumes: [\"/a:/x\", \"v:/y\"]", "volumes: [\"/b:/x:ro\"]",
-        "volumes:; - type: bind; source: /b; target: /x; read_only: true; bind:; create_host_path: true; - type: volume; source: v; target: /y; volume: {}"
+        "volumes:; - type: bind; source: /b; target: /x; read_only: true; bind: {}; - type: volume; source: v; target: /y; volume: {}"
     ),
     Merge(
         "ports append, each once", "ports: [\"80:80\"]", "ports: [\"80:80\", \"81:80\"]",
@@ -126,7 +127,8 @@ private let merges: [Merge] = [
         "ulimits:; core: 0; nofile: 9"),
     Merge(
         "deploy recurses", "deploy: {replicas: 2, resources: {limits: {cpus: 1}}}",
-        "deploy: {resources: {limits: {memory: 1m}}}", "cpus: 1; mem_limit: \"1048576\"; scale: 2"),
+        "deploy: {resources: {limits: {memory: 1m}}}",
+        "deploy:; replicas: 2; resources:; limits:; cpus: 1; memory: \"1048576\""),
     Merge(
         "an empty section changes nothing", "cap_add: [KILL], labels: {a: b}", "cap_add: , labels: ",
         "cap_add:; - KILL; labels:; a: b"),

@@ -69,8 +69,7 @@ func golden() throws {
                     source: /work/demo/site
                     target: /www
                     read_only: true
-                    bind:
-                      create_host_path: true
+                    bind: {}
             networks:
               default:
                 name: demo_default
@@ -89,6 +88,12 @@ func json() throws {
         renderJSON(project) == """
             {
               "name": "demo",
+              "networks": {
+                "default": {
+                  "name": "demo_default",
+                  "ipam": {}
+                }
+              },
               "services": {
                 "a": {
                   "command": null,
@@ -102,11 +107,6 @@ func json() throws {
                     "default": null
                   },
                   "scale": 2
-                }
-              },
-              "networks": {
-                "default": {
-                  "name": "demo_default"
                 }
               }
             }

@@ -8,75 +8,71 @@ import ComposeLoader
 import Glibc
 import Testing
 
-/// The Compose schema's attributes (compose-spec.json, and compose-go's additions), by element.
-private let schema: [(String, Fields, String)] = [
-    ("top level", Ledger.topLevel, "version name include services models networks volumes secrets configs"),
-    (
-        "service", Ledger.service,
-        """
-        develop deploy annotations attach build blkio_config cap_add cap_drop cgroup cgroup_parent command configs
-        container_name cpu_count cpu_percent cpu_shares cpu_quota cpu_period cpu_rt_period cpu_rt_runtime cpus cpuset
-        credential_spec depends_on device_cgroup_rules devices dns dns_opt dns_search domainname entrypoint env_file
-        label_file environment expose extends provider external_links extra_hosts gpus group_add healthcheck hostname
-        image init ipc isolation labels links logging mac_address mem_limit mem_reservation mem_swappiness
-        memswap_limit network_mode models networks oom_kill_disable oom_score_adj pid pids_limit platform ports
-        post_start pre_start pre_stop privileged profiles pull_policy pull_refresh_after read_only restart runtime
-        scale security_opt shm_size secrets sysctls stdin_open stop_grace_period stop_signal storage_opt tmpfs tty
-        ulimits use_api_socket user uts userns_mode volumes volumes_from working_dir
-        """
-    ),
-    (
-        "build", Ledger.build,
-        """
-        context dockerfile dockerfile_inline entitlements args ssh labels cache_from cache_to no_cache no_cache_filter
-        additional_contexts network provenance sbom pull target shm_size extra_hosts isolation privileged secrets tags
-        ulimits platforms
-        """
-    ),
-    ("depends_on", Ledger.dependency, "restart required condition"),
-    ("env_file", Ledger.envFile, "path format required"),
-    ("configs and secrets", Ledger.grant, "source target uid gid mode"),
-    (
-        "healthcheck", Ledger.healthcheck,
-        "disable interval retries test timeout start_period start_interval"
-    ),
-    (
-        "service network", Ledger.attachment,
-        "aliases interface_name ipv4_address ipv6_address link_local_ips mac_address driver_opts priority gw_priority"
-    ),
-    ("ports", Ledger.port, "name mode host_ip target published protocol app_protocol"),
-    ("volumes", Ledger.mount, "type source target read_only consistency bind volume tmpfs image"),
-    (
-        "deploy", Ledger.deploy,
-        "mode endpoint_mode replicas labels rollback_config update_config resources restart_policy placement"
-    ),
-    (
-        "network", Ledger.network,
-        "name driver driver_opts ipam external internal enable_ipv4 enable_ipv6 attachable labels"
-    ),
-    ("ipam.config", Ledger.subnet, "subnet ip_range gateway aux_addresses"),
-    ("volume", Ledger.volume, "name driver driver_opts external labels"),
-    ("secret", Ledger.secret, "name environment file external labels driver driver_opts template_driver"),
-    ("config", Ledger.config, "name content environment file external labels template_driver"),
+/// Where compose-go is ahead of the schema.
+private let ahead = [
+    "services.*.build.no_cache_filter", "services.*.pre_start", "services.*.pre_start.*.command",
+    "services.*.pre_start.*.environment", "services.*.pre_start.*.image",
+    "services.*.pre_start.*.per_replica", "services.*.pre_start.*.privileged", "services.*.pre_start.*.user",
+    "services.*.pre_start.*.working_dir",
 ]
 
-@Test("every attribute of the schema has a standing, and no other has", arguments: schema.indices)
-func whole(_ index: Int) {
-    let (element, fields, names) = schema[index]
-    let expected = names.split { $0 == " " || $0 == "\n" }.map(String.init).sorted()
-    #expect(fields.attributes.map(\.name).sorted() == expected, "\(element)")
+@Test("every path of the schema is in the ledger, and no other")
+func whole() {
+    let paths = Set(Ledger.rows.map(\.path))
+    let expected = Set(schemaPaths + ahead)
+    #expect(expected.subtracting(paths).sorted() == [])
+    #expect(paths.subtracting(expected).sorted() == [])
+    #expect(paths.count == Ledger.rows.count)
 }
 
-@Test("what the ledger refuses is refused by name with its place, whatever its value")
-func refusals() {
-    for attribute in Ledger.service.attributes
-    where attribute.standing == .refused || attribute.standing == .notHere {
-        let text = complaint(["compose.yaml": yaml("\(attribute.name): {a: b}")])
-        let yet = attribute.standing == .refused ? " yet" : ""
-        #expect(
-            text.hasPrefix(
-                "compose.yaml:4:5: error: `services.web.\(attribute.name)` is not supported\(yet)\n"))
+@Test("what is refused says why, and what has no effect too")
+func reasons() {
+    for row in Ledger.rows where row.attribute.standing != .works {
+        #expect(!row.attribute.note.isEmpty, "\(row.path)")
     }
+}
+
+/// A value of each service attribute that this host refuses, as the reader of the attribute takes it.
+private let refusedValues: [(String, String)] = [
+    ("develop", "{watch: [{path: ., action: rebuild}]}"), ("annotations", "{a: b}"), ("attach", "false"),
+    ("blkio_config", "{weight: 300}"), ("cgroup", "host"), ("cgroup_parent", "/m"), ("cpu_count", "2"),
+    ("cpu_percent", "50"), ("cpu_shares", "10"), ("cpu_quota", "1000"), ("cpu_period", "10ms"),
+    ("cpu_rt_period", "1"), ("cpu_rt_runtime", "1"), ("cpuset", "\"0\""), ("credential_spec", "{file: f}"),
+    ("device_cgroup_rules", "[\"c 1:3 r\"]"), ("devices", "[/dev/null]"), ("dns_opt", "[ndots:1]"),
+    ("dns_search", "a.b"), ("domainname", "a.b"), ("provider", "{type: x}"), ("external_links", "[a]"),
+    ("gpus", "all"), ("group_add", "[5]"), ("ipc", "host"), ("isolation", "hyperv"), ("links", "[web]"),
+    ("logging", "{driver: none}"), ("mac_address", "\"02:42:ac:11:00:02\""), ("mem_reservation", "5m"),
+    ("mem_swappiness", "5"), ("memswap_limit", "-1"), ("models", "[m]"), ("oom_kill_disable", "true"),
+    ("oom_score_adj", "5"), ("pid", "host"), ("post_start", "[{command: a}]"),
+    ("pre_start", "[{command: a}]"),
+    ("pre_stop", "[{command: a}]"), ("privileged", "true"), ("pull_refresh_after", "1d"), ("runtime", "runc"),
+    ("storage_opt", "{size: 1g}"), ("use_api_socket", "true"), ("uts", "host"), ("userns_mode", "host"),
+    ("volumes_from", "[\"container:c\"]"),
+]
+
+@Test("what this host refuses loads, and is refused by name with its place", arguments: refusedValues)
+func refusals(_ name: String, _ value: String) throws {
+    let files = ["compose.yaml": yaml("\(name): \(value)", "models: {m: {model: x}}\n")]
+    let loaded = try load(files, honoured: false) { $0.checksConsistency = false }
+    let yet = Ledger.service[name]?.standing == .refused ? " yet" : ""
+    #expect(
+        loaded.refusals.map(\.description).first?.hasPrefix(
+            "compose.yaml:4:5: error: `services.web.\(name)` is not supported\(yet)\n") == true,
+        "\(loaded.refusals)")
+    #expect(renderYAML(loaded.project).contains("\n    \(name):"))
+}
+
+@Test("every service attribute that is refused is tried")
+func refusalsAreWhole() {
+    let refused = Ledger.service.attributes.filter { $0.standing == .refused || $0.standing == .notHere }
+    #expect(Set(refused.map(\.name)) == Set(refusedValues.map(\.0)))
+}
+
+@Test("a service that is switched off asks for nothing")
+func switchedOff() throws {
+    let file = "services: {a: {image: x}, b: {image: y, privileged: true, platform: plan9, profiles: [p]}}"
+    #expect(try load(["compose.yaml": file]).refusals.isEmpty)
+    #expect(try load(["compose.yaml": file], honoured: false) { $0.profiles = ["p"] }.refusals.count == 2)
 }
 
 @Test("docs/compose-support.md says what the ledger says")
@@ -99,58 +95,65 @@ func document() throws {
 }
 
 private func supportPage() -> String {
+    let counts = Ledger.rows.reduce(into: [:]) { $0[word($1.standing), default: 0] += 1 }
     var text = """
         # Compose attributes: what works
 
         Printed from the ledger in `Sources/ComposeLoader` by its test; change it there and run the tests with
-        `COVEY_UPDATE_GOLDEN=1`.
+        `COVEY_UPDATE_GOLDEN=1`. Of \(Ledger.rows.count) attribute paths \(counts["works"] ?? 0) work, \
+        \(counts["no effect"] ?? 0) have no effect, \(counts["refused"] ?? 0) are refused for now and \
+        \(counts["not here"] ?? 0) for good.
 
-        Nothing is silently ignored. An attribute is in one of four standings:
+        Nothing is silently ignored. Every attribute loads, and `covey config` shows it. What `up`, `plan` and `build` do
+        about it is one of four things:
 
         - **works**: honoured as the Compose Specification says, with the limits the note names.
-        - **no effect**: accepted; on one host there is rightly nothing to do.
-        - **refused**: ``FILE:LINE:COLUMN: error: `PATH` is not supported yet``; loading stops. An empty value, or one of
-          those listed as accepted, asks for nothing and is accepted.
+        - **no effect**: accepted with the warning `` `PATH` has no effect ``; on one host there is rightly nothing to do.
+        - **refused**: ``FILE:LINE:COLUMN: error: `PATH` is not supported yet``. An empty value, or one of those listed as
+          accepted, asks for nothing and is accepted.
         - **not here**: refused as `` `PATH` is not supported `` with the cause; it belongs to a cluster, to Windows or to
           another engine, and cannot mean anything on one Linux host.
 
-        What is not in the schema is ``unknown attribute `PATH` ``, with the nearest known name. `x-*` is accepted in every
-        element whose keys are not the user's own names. Services, networks, volumes, configs and secrets are held to
-        `[a-zA-Z0-9._-]+`.
+        A service that is switched off by its profiles asks for nothing. What is not in the schema is
+        ``unknown attribute `PATH` ``, with the nearest known name. `x-*` is accepted in every element whose keys are not
+        the user's own names. Services, networks, volumes, configs, secrets and models are held to `[a-zA-Z0-9._-]+`.
 
         What differs from Docker Compose on purpose: a plain value of `environment`, `labels` and `args` is the text
         that was written (`1.10` stays `1.10`, `True` stays `True`); an `env_file` that has junk after a closing quote
-        is an error.
+        is an error; a text under `x-*` that is no template is left as it is; a file is read up to 4 MiB, 100 levels
+        deep, and a project up to 1000 files.
+
+        In paths a star stands for a name, or for an element of a list.
 
 
         """
-    section("", Ledger.topLevel, to: &text)
+    var group = "?"
+    for row in Ledger.rows {
+        let parts = row.path.split(separator: ".").map(String.init)
+        let depth = parts.first == "services" ? 3 : 2
+        let own = parts.count < depth ? "" : parts.prefix(depth - 1).joined(separator: ".")
+        if own != group {
+            group = own
+            let title = own.isEmpty ? "Top level" : own.hasPrefix("services") ? "`services`" : "`\(own)`"
+            text += "\(text.hasSuffix("\n\n") ? "" : "\n")## \(title)\n\n"
+            text += "| attribute | standing | note |\n|---|---|---|\n"
+        }
+        var notes =
+            row.attribute.note.isEmpty || row.attribute.note == "not supported yet"
+            ? [] : [row.attribute.note]
+        if !row.attribute.harmless.isEmpty {
+            notes.append("accepted: \(row.attribute.harmless.map { "`\($0)`" }.joined(separator: ", "))")
+        }
+        text += "| `\(row.path)` | \(word(row.standing)) | \(notes.joined(separator: "; ")) |\n"
+    }
     return text
 }
 
-private func section(_ path: String, _ fields: Fields, to text: inout String) {
-    text +=
-        "## \(path.isEmpty ? "Top level" : "`\(path)`")\n\n| attribute | standing | note |\n|---|---|---|\n"
-    for attribute in fields.attributes {
-        let standing =
-            switch attribute.standing {
-            case .works: "works"
-            case .noEffect: "no effect"
-            case .refused: "refused"
-            case .notHere: "not here"
-            }
-        var notes = attribute.note.isEmpty || attribute.note == "not supported yet" ? [] : [attribute.note]
-        if !attribute.harmless.isEmpty {
-            notes.append("accepted: \(attribute.harmless.map { "`\($0)`" }.joined(separator: ", "))")
-        }
-        text += "| `\(attribute.name)` | \(standing) | \(notes.joined(separator: "; ")) |\n"
-    }
-    text += "\n"
-    for attribute in fields.attributes where attribute.standing == .works {
-        guard let inside = attribute.inside else { continue }
-        let named = ["services", "networks", "volumes", "secrets", "configs", "depends_on"]
-        let isNamed = path.isEmpty || attribute.name == "depends_on" || attribute.name == "networks"
-        let element = named.contains(attribute.name) && isNamed ? ".NAME" : ""
-        section((path.isEmpty ? "" : path + ".") + attribute.name + element, inside, to: &text)
+private func word(_ standing: Attribute.Standing) -> String {
+    switch standing {
+    case .works: "works"
+    case .noEffect: "no effect"
+    case .refused: "refused"
+    case .notHere: "not here"
     }
 }

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Files made to exhaust whoever reads them: each is refused, in the time and memory an honest one takes.
+
+import Basics
+import ComposeLoader
+import Testing
+
+private func refusal(_ files: [String: String]) -> String {
+    String(complaint(files).split(separator: "\n").first ?? "")
+}
+
+@Test("a file deeper than 100 levels is refused", arguments: [101, 100_000])
+func deep(_ levels: Int) {
+    let flow = "services: " + String(repeating: "[", count: levels)
+    #expect(refusal(["compose.yaml": flow]).hasSuffix("error: nesting deeper than 100 levels is refused"))
+    let mapping = "a: " + String(repeating: "{a: ", count: levels)
+    #expect(refusal(["compose.yaml": mapping]).hasSuffix("error: nesting deeper than 100 levels is refused"))
+}
+
+@Test("a file over 4 MiB is refused before it is parsed")
+func large() {
+    let file = "services: {web: {image: a}}\n" + String(repeating: "# filler\n", count: 1 << 19)
+    #expect(refusal(["compose.yaml": file]).contains("compose.yaml is too large"))
+}
+
+@Test("aliases that multiply are refused")
+func aliases() {
+    var file = "x-0: &a0 [a, a, a, a, a, a, a, a, a, a]\n"
+    for level in 1..<12 {
+        let uses = Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ", ")
+        file += "x-\(level): &a\(level) [\(uses)]\n"
+    }
+    #expect(
+        refusal(["compose.yaml": file + "services: {web: {image: a}}"]).hasSuffix(
+            "error: aliases expand to more than 100000 nodes"))
+}
+
+@Test("a cycle of aliases is refused")
+func aliasCycle() {
+    #expect(refusal(["compose.yaml": "services: &a {web: *a}"]).contains("a cycle"))
+}
+
+@Test("files that include each other twice are refused when they are too many")
+func includes() {
+    var files = ["compose.yaml": "include: [f0.yaml, f0.yaml]\nservices: {web: {image: a}}"]
+    for level in 0..<40 {
+        files["f\(level).yaml"] = "include: [f\(level + 1).yaml, f\(level + 1).yaml]"
+    }
+    files["f40.yaml"] = "services: {last: {image: b}}"
+    #expect(refusal(files).contains("more than 1000 files are included or extended"))
+}
+
+@Test("a chain of extends over 100 is refused")
+func chain() {
+    var services = "  s0: {image: a}\n"
+    for level in 1..<5000 { services += "  s\(level): {extends: s\(level - 1)}\n" }
+    // Told once, from whichever service is looked at first.
+    let reversed = services.split(separator: "\n").reversed().joined(separator: "\n")
+    #expect(
+        refusal(["compose.yaml": "services:\n\(reversed)\n"]).contains(
+            "services extend each other more than 100 deep"))
+}
+
+@Test("variables nested without end are refused")
+func nestedVariables() {
+    let text = String(repeating: "${A:-", count: 5000) + "x" + String(repeating: "}", count: 5000)
+    #expect(
+        refusal(["compose.yaml": "services: {web: {image: \"\(text)\"}}"]).contains("has an invalid variable")
+    )
+}
+
+@Test("a thousand services load")
+func thousand() throws {
+    var file = "services:\n"
+    for number in 0..<1000 {
+        file += "  s\(number): {image: a, environment: {N: \(number)}, ports: [\"\(10_000 + number):80\"]}\n"
+    }
+    #expect(try load(["compose.yaml": file]).project.services.count == 1000)
+}
