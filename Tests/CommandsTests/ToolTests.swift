@@ -16,12 +16,12 @@ private let second: Int64 = 1_000_000_000
             ("2026-01-02T04:04:05+01:00", 1_767_323_045 * second),
             ("2026-01-02T03:04:05.000000006Z", 1_767_323_045 * second + 6),
             ("2026-01-01T22:34:05.5-04:30", 1_767_323_045 * second + second / 2),
-            ("2026-01-02T03:04Z", 1_767_323_040 * second), ("2026-01-02Z", 1_767_312_000 * second),
+            ("2026-01-02T03:04Z", 1_767_323_040 * second),
             ("1767323045", 1_767_323_045 * second), ("1767323045.25", 1_767_323_045 * second + second / 4),
             ("0", 0), ("10m", 5_000 * second - 600 * second), ("1h30s", 5_000 * second - 3_630 * second),
         ] as [(String, Int64)])
     func moments(text: String, nanoseconds: Int64) {
-        #expect(readMoment(text, now: 5_000 * second) == nanoseconds)
+        #expect(parseMoment(text, now: 5_000 * second) == nanoseconds)
     }
 
     @Test(
@@ -30,7 +30,7 @@ private let second: Int64 = 1_000_000_000
             "", "yesterday", "2026-13-01", "2026-01-32", "2026-01-02T25:00:00Z", "2026-01-02T03:04:05X",
             "2026-01-02T03:04:05+1", "12.x", "-5", "10 m", "2026-01-02T03:04:05Zz",
         ])
-    func noMoments(text: String) { #expect(readMoment(text, now: 0) == nil) }
+    func noMoments(text: String) { #expect(parseMoment(text, now: 0) == nil) }
 
     @Test("detach keys end it wherever they are typed; what only began like them goes on")
     func detachKeys() throws {
