@@ -117,6 +117,9 @@ private final class OneOffFollower {
     private let signals: SignalStream
     private let progress: Progress
     private var interrupts = 0
+    /// The operation that starts our container, and whether it was begun: from then on the program may run.
+    private var startOperation: Int?
+    private var isStarting = false
 
     init(
         _ session: Session, _ place: ProjectPlace, _ container: String, _ client: ControlClient,
@@ -136,15 +139,20 @@ private final class OneOffFollower {
         }
     }
 
-    /// Follows the bring-up until the program runs. A signal ends it: nothing of the one-off runs yet.
+    /// Follows the bring-up until the program runs. A signal ends it, unless the program may run already: then it is kept
+    /// for it, as a controller that dies is asked again.
     func awaitStart() throws(Failure) -> Start {
         defer { progress.end() }
         var answer = Answer()
         var first = 0
+        var kept: [Int32] = []
         while true {
             while let (event, descriptors) = try client.nextBuffered() {
+                noteStart(event)
                 switch event {
-                case .execStarted: return .running(descriptors.first)
+                case .execStarted:
+                    for signal in kept { try pass(signal) }
+                    return .running(descriptors.first)
                 case .exited(let code): return .ended(Int32(truncatingIfNeeded: code))
                 // Why the program can't be run, which the exit code alone would not tell.
                 case .text(let text): session.errors.line(text)
@@ -153,9 +161,27 @@ private final class OneOffFollower {
                 }
             }
             let ready = try wait([client.descriptor, signals.raw], progress.untilTick)
-            if ready[1], let signal = signals.next(), signal != SIGWINCH { return .ended(128 + signal) }
-            if ready[0], try !client.fill() { throw lostController(place) }
+            if ready[0], try !client.fill() {
+                guard isStarting else { throw lostController(place) }
+                try findAgain()
+            }
+            // What was said before the signal counts: the program may run since then.
+            if ready[1], !client.hasBuffered, let signal = signals.next(), signal != SIGWINCH {
+                guard isStarting else { return .ended(128 + signal) }
+                kept.append(signal)
+            }
             progress.tick()
+        }
+    }
+
+    private func noteStart(_ event: ControlEvent) {
+        switch event {
+        case .planned(let operations):
+            startOperation = operations.firstIndex {
+                $0.kind == "Container" && $0.name == container && $0.doing == "Starting"
+            }
+        case .operation(index: let index, .started): isStarting = isStarting || index == startOperation
+        default: break
         }
     }
 

@@ -66,8 +66,9 @@ extension ProjectController {
             let plan = try planRun(options, connection)
             oneOffs[key] = OneOffStart(options, connection)
             connection.onClosed = { [unowned self] in
-                // Nothing runs yet: without its client it is not wanted.
-                if oneOffs[key] != nil, let run { endRun(run, Failure("the command's client is gone")) }
+                // Nothing runs yet: without its client it is not wanted. One that is being started goes on.
+                guard let start = oneOffs[key], start.container?.isLive != true, let run else { return }
+                endRun(run, Failure("the command's client is gone"))
             }
             execute(plan, for: connection, goesOn: false) { [self] failure in
                 runBegun(options, connection, failure)
