@@ -2,8 +2,8 @@
 //
 // How a keeper begins. An `up` plants a seed in a constructor, before the Swift runtime starts: a fork that waits on a
 // socket. When the client finds that the project has no controller, the seed clones the keeper into its cgroup, so
-// that nobody waits for an exec and the loader (1.5 ms, measured). A command that planted none, or a kernel that does not let us
-// set our own arguments, executes this binary again with argv[0] "covey-keeper". Both begin cleanly.
+// that nobody waits for an exec and the loader (1.5 ms, measured). A command that planted none executes this binary again
+// with argv[0] "covey-keeper". Both begin cleanly.
 //
 //   covey up ──fork──▶ seed ──clone3 into the cgroup──▶ keeper ──fork──▶ controller
 //
@@ -19,7 +19,6 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -71,16 +70,27 @@ static void clean_start(int argc, char **argv) {
 }
 
 
-// What `ps` shows, and no environment of the client's: PR_SET_MM(2const) wants CAP_SYS_RESOURCE.
-static bool take_arguments(char *arguments, size_t size) {
-    unsigned long from = (unsigned long)arguments, to = from + size;
+// What `ps` shows, and nothing of the client's environment: the keeper's own copy of the arguments where PR_SET_MM(2const)
+// is allowed (CAP_SYS_RESOURCE), otherwise one text over the strings on the stack, which /proc/PID/cmdline shows as far as
+// its first zero when the arguments' last one is overwritten (setproctitle(3); fs/proc/base.c, get_mm_proctitle).
+static void show_arguments(char *arguments, size_t size, char **argv, char **environment) {
+    char *from = argv[0], *to = from;
+    for (char **a = argv; *a; a++)
+        if (*a == to) to += strlen(*a) + 1;
+    for (char **e = environment; *e; e++)
+        if (*e == to) to += strlen(*e) + 1;
+    // Secrets of the client's environment must not live as long as the project.
+    memset(from, 0, (size_t)(to - from));
+    unsigned long start = (unsigned long)arguments, end = start + size;
     // The heap lies below the stack, where both are now: in this order a start is never above its end.
-    return !prctl(PR_SET_MM, PR_SET_MM_ARG_START, from, 0, 0) && !prctl(PR_SET_MM, PR_SET_MM_ARG_END, to, 0, 0)
-        && !prctl(PR_SET_MM, PR_SET_MM_ENV_START, to - 1, 0, 0) && !prctl(PR_SET_MM, PR_SET_MM_ENV_END, to - 1, 0, 0);
+    if (!prctl(PR_SET_MM, PR_SET_MM_ARG_START, start, 0, 0) && !prctl(PR_SET_MM, PR_SET_MM_ARG_END, end, 0, 0)
+        && !prctl(PR_SET_MM, PR_SET_MM_ENV_START, end - 1, 0, 0) && !prctl(PR_SET_MM, PR_SET_MM_ENV_END, end - 1, 0, 0))
+        return;
+    for (size_t i = 0; i + 1 < size && from + i + 1 < to; i++) from[i] = arguments[i] ? arguments[i] : ' ';
 }
 
 // In the keeper that was cloned by a seed; returns in its controllers.
-static void grow_keeper(char *arguments, size_t size, char **environment, int listener, int log) {
+static void grow_keeper(char *arguments, size_t size, char **shown, char **environment, int listener, int log) {
     static char *none[] = {NULL};
     int argc = 0;
     char **argv = calloc(64, sizeof *argv);
@@ -92,13 +102,8 @@ static void grow_keeper(char *arguments, size_t size, char **environment, int li
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 || dup2(listener, 3) < 0) _exit(126);
     syscall(SYS_close_range, 4, ~0u, 0);
-    // Secrets of the client's environment must not live as long as the project.
-    for (char **e = environment; *e; e++) memset(*e, 0, strlen(*e));
+    show_arguments(copy, size, shown, environment);
     environ = none;
-    if (!take_arguments(copy, size)) {
-        execve("/proc/self/exe", argv, none);
-        _exit(127);
-    }
     keeper_argc = argc;
     keeper_argv = argv;
     clean_start(argc, argv);
@@ -106,7 +111,7 @@ static void grow_keeper(char *arguments, size_t size, char **environment, int li
 }
 
 // The seed: waits for one order, carries it out, ends. Its own descriptors are the socket alone.
-static void wait_for_order(int socket, char **environment) {
+static void wait_for_order(int socket, char **argv, char **environment) {
     static char arguments[ORDER_BYTES];
     if (dup2(socket, 3) < 0) _exit(126);
     close(0);
@@ -130,17 +135,17 @@ static void wait_for_order(int socket, char **environment) {
     for (int i = 0; i < count; i++) fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 10);
     struct clone_args a = {.flags = count == 3 ? CLONE_INTO_CGROUP : 0, .exit_signal = SIGCHLD, .cgroup = count == 3 ? (uint64_t)fds[2] : 0};
     long pid = syscall(SYS_clone3, &a, sizeof a);
-    if (pid == 0) return grow_keeper(arguments, (size_t)size, environment, fds[0], fds[1]);
+    if (pid == 0) return grow_keeper(arguments, (size_t)size, argv, environment, fds[0], fds[1]);
     int32_t answer = pid < 0 ? -errno : (int32_t)pid;
     send(3, &answer, sizeof answer, MSG_NOSIGNAL);
     _exit(0);
 }
 
-static void plant_seed(char **environment) {
+static void plant_seed(char **argv, char **environment) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return;
     seed_pid = fork();
-    if (seed_pid == 0) return wait_for_order(pair[1], environment);
+    if (seed_pid == 0) return wait_for_order(pair[1], argv, environment);
     close(pair[1]);
     seed = pair[0];
     if (seed_pid > 0) return;
@@ -157,7 +162,7 @@ __attribute__((constructor(101))) static void begin(int argc, char **argv, char 
         return covey_keep();
     }
     for (int i = 1; i < argc; i++)
-        if (!strcmp(argv[i], "up")) return plant_seed(environment);
+        if (!strcmp(argv[i], "up")) return plant_seed(argv, environment);
 }
 
 const char *covey_keeper_argument(int index) {

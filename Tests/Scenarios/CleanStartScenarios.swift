@@ -33,7 +33,7 @@ extension Scenarios {
             try stage.eventually("keeper and controller run") { stage.engine().count == 2 }
             for (pid, name) in zip(stage.engine(), ["covey-keeper", "covey"]) {
                 func file(_ what: String) -> String { contents("/proc/\(pid)/\(what)") }
-                let arguments = file("cmdline").split(separator: "\0").map(String.init)
+                let arguments = file("cmdline").split { $0 == "\0" || $0 == " " }.map(String.init)
                 try stage.require(arguments.first == "covey-keeper" && arguments.count >= 5, "\(arguments)")
                 try stage.require(arguments[2] == stage.project, "\(arguments)")
                 try stage.require(file("comm") == "\(name)\n", "\(pid) is called \(file("comm"))")
