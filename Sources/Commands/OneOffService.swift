@@ -81,6 +81,7 @@ func oneOffService(_ session: Session, _ service: Service, _ project: Project, s
     service.tty = terminal
     service.stdinOpen = false
     service.restart = .no
+    service.deploy?.restartPolicy = nil
     service.replicas = 1
     service.containerName = nil
     return service

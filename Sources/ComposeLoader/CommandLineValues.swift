@@ -49,7 +49,7 @@ private func reading<Value>(_ title: String, _ texts: [String], _ read: (Field) 
     let place = Place(file: SourceFile(name: "the command line", bytes: []), line: 1, column: 1)
     let items = texts.map { Node(.scalar($0, .quoted), at: place) }
     let values = read(Field(node: Node(.sequence(items), at: place), path: Path(title), log: log))
-    if let failure = log.errors.first {
+    if let failure = log.errors.first ?? log.held(stopping: true, services: []).first {
         // It has no place in a file.
         throw Failure(
             "cannot understand the \(title) \"\(texts.joined(separator: " "))\"",

@@ -8,6 +8,9 @@ internal import YAMLTree
 /// What went wrong and what is only worth saying; used by one load, on one thread.
 final class Diagnostics {
     private(set) var errors: [Failure] = []
+    /// Those beyond the limit, which are only counted: a file of nothing but mistakes is answered soon too.
+    private var uncounted = 0
+    static let limit = 100
     private(set) var warnings: [Failure] = []
     /// What loads and is not honoured here, and what is accepted without effect, each with the service it is
     /// said of: one that is switched off asks for nothing.
@@ -19,12 +22,23 @@ final class Diagnostics {
     /// Aliases show one node at several paths: a text is said once per place.
     private var said: Set<String> = []
 
-    func error(_ doing: String, cause: String? = nil, advice: String? = nil, at place: Place?) {
-        add(Failure(doing, cause: cause, advice: advice, at: place?.location))
+    func error(
+        _ doing: @autoclosure () -> String, cause: String? = nil, advice: @autoclosure () -> String? = nil,
+        at place: Place?
+    ) {
+        if errors.count >= Diagnostics.limit {
+            uncounted += 1
+        } else {
+            add(Failure(doing(), cause: cause, advice: advice(), at: place?.location))
+        }
     }
 
     func add(_ failure: Failure) {
         for one in failure.flattened {
+            if errors.count >= Diagnostics.limit {
+                uncounted += 1
+                continue
+            }
             let place = one.location.map(String.init(describing:)) ?? ""
             if said.insert("\(place) \(one.doing)").inserted { errors.append(one) }
         }
@@ -55,7 +69,11 @@ final class Diagnostics {
 
     /// Throws all that was collected, if anything was.
     func check() throws(Failure) {
-        if let all = Failure.collect(errors) { throw all }
+        var all = errors
+        if uncounted > 0 {
+            all.append(Failure("there are \(uncounted) more problems", advice: "mend these first"))
+        }
+        if let all = Failure.collect(all) { throw all }
     }
 }
 

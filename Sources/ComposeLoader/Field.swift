@@ -14,8 +14,11 @@ struct Field {
 
     var place: Place { node.place }
 
-    func error(_ text: String, cause: String? = nil, advice: String? = nil, at place: Place? = nil) {
-        log.error("`\(path.text)` \(text)", cause: cause, advice: advice, at: place ?? node.place)
+    func error(
+        _ text: @autoclosure () -> String, cause: String? = nil, advice: @autoclosure () -> String? = nil,
+        at place: Place? = nil
+    ) {
+        log.error("`\(path.text)` \(text())", cause: cause, advice: advice(), at: place ?? node.place)
     }
 
     /// Says that the value is understood and not honoured here.

@@ -64,16 +64,25 @@ final class Shape: Sendable {
 /// The attributes of one element.
 public final class Fields: Sendable {
     public let attributes: [Attribute]
+    /// Name → position; only kept when a linear look is the slower one.
     private let index: [String: Int]
+    private static let linearLimit = 12
 
     init(_ attributes: [Attribute]) {
         self.attributes = attributes
+        guard attributes.count > Fields.linearLimit else {
+            index = [:]
+            return
+        }
         var index: [String: Int] = [:]
         for (position, attribute) in attributes.enumerated() { index[attribute.name] = position }
         self.index = index
     }
 
-    public subscript(name: String) -> Attribute? { index[name].map { attributes[$0] } }
+    public subscript(name: String) -> Attribute? {
+        if attributes.count <= Fields.linearLimit { return attributes.first { $0.name == name } }
+        return index[name].map { attributes[$0] }
+    }
 }
 
 /// One attribute by its full path, `services.*.ports.*.target`: a star stands for a name or a place in a list.
@@ -168,11 +177,9 @@ extension Field {
         if pair.key.hasPrefix("x-") { return }
         guard let attribute = fields[pair.key] else {
             let names = fields.attributes.map(\.name)
-            let near = nearest(to: pair.key, among: names)
-            let name = Path(pair.key, in: path).text
             log.error(
-                "unknown attribute `\(name)`",
-                advice: near.map { "did you mean `\($0)`?" }
+                "unknown attribute `\(Path(pair.key, in: path).text)`",
+                advice: nearest(to: pair.key, among: names).map { "did you mean `\($0)`?" }
                     ?? (names.count <= 12 ? "known here: \(names.joined(separator: ", "))" : nil),
                 at: pair.keyPlace)
             return

@@ -347,7 +347,7 @@ struct ProjectReading {
                     let cycle = path[(path.firstIndex(of: other) ?? 0)...] + [other]
                     log.add(
                         Failure(
-                            "services depend on each other in a cycle: \(cycle.joined(separator: " → "))",
+                            "services depend on each other in a cycle: \(shortened(Array(cycle)).joined(separator: " → "))",
                             at: project.services[name]?.marks["depends_on"]))
                     done.formUnion(onPath)
                 } else if !done.contains(other), project.services[other] != nil {
@@ -357,6 +357,11 @@ struct ProjectReading {
                 }
             }
         }
+    }
+
+    /// The ends of a cycle nobody would read whole.
+    private func shortened(_ cycle: [String]) -> [String] {
+        cycle.count <= 20 ? cycle : cycle.prefix(10) + ["… \(cycle.count - 15) more …"] + cycle.suffix(5)
     }
 
     /// In reverse order of names, to be taken from the end.

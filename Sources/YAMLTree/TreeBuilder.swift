@@ -253,10 +253,13 @@ final class TreeBuilder {
             first = frame.seen[key.text]
         }
         guard let first else { return }
-        problems.append(
-            Failure(
-                "`\(key.text)` is given twice", cause: "first given at line \(first.line)",
-                at: key.place.location))
+        // A file of nothing but duplicates is answered as soon as another.
+        if problems.count < limits.problems {
+            problems.append(
+                Failure(
+                    "`\(key.text)` is given twice", cause: "first given at line \(first.line)",
+                    at: key.place.location))
+        }
         // Keeps the keys unique for whoever reads on; the tree is not handed out.
         frame.key = Frame.Key(text: "\(key.text)\u{0}\(frame.pairs.count)", place: key.place, isMerge: false)
     }

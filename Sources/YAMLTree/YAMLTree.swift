@@ -15,6 +15,8 @@ public struct YAMLLimits: Sendable {
     public var depth = 100
     /// Nodes visited when every alias is followed.
     public var aliasVisits = 100_000
+    /// Mistakes that are told of; further ones of the same kind are not.
+    public var problems = 100
     public init() {}
 }
 

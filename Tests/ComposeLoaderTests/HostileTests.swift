@@ -78,3 +78,12 @@ func thousand() throws {
     }
     #expect(try load(["compose.yaml": file]).project.services.count == 1000)
 }
+
+@Test("of thousands of mistakes a hundred are told, and the number of the rest")
+func mistakes() {
+    var file = "services:\n"
+    for number in 0..<3000 { file += "  s\(number): {imagee: a}\n" }
+    let text = complaint(["compose.yaml": file])
+    #expect(text.split(separator: "\n").filter { $0.hasPrefix("compose.yaml:") }.count == 100)
+    #expect(text.contains("error: there are 5900 more problems"))
+}
