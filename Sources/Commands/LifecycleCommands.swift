@@ -5,15 +5,21 @@
 internal import Basics
 internal import Controller
 internal import Kernel
+internal import Volumes
 
 func runDown(_ session: Session) throws(Failure) -> Int32 {
     let place = try session.place()
     var options = DownOptions()
     options.volumes = session.arguments.has(.volumes)
     options.timeout = try session.arguments.duration(.timeout)
+    /// Volumes of an earlier `down` without --volumes.
+    func hasVolumes() throws(Failure) -> Bool {
+        guard options.volumes else { return false }
+        return try VolumeStore(root: place.root).list().contains { $0.project == place.project }
+    }
     func open() throws(Failure) -> ControlClient? {
         if let running = try ControlClient.connect(to: place) { return running }
-        guard exists(place.directory) || exists(place.runDirectory) else { return nil }
+        if !exists(place.directory), !exists(place.runDirectory), !(try hasVolumes()) { return nil }
         return try startController(place, environment: session.invocation.environment)
     }
     let progress = try session.progress("down")

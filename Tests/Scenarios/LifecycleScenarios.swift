@@ -84,6 +84,22 @@ extension Scenarios {
             }
         }
 
+        @Test("down -v after a down removes the volumes that were kept, and no other project's")
+        func volumesAfterDown() throws {
+            try Stage.play("lifecycle") { stage in
+                let volumes = "\(stage.directory)/root/volumes"
+                try stage.covey("up", "-d")
+                try stage.covey("down")
+                let kept = try Host.run(["ls", volumes]).lines
+                try stage.require(!kept.isEmpty, "down removed the volumes")
+                try stage.covey("-p", "other-\(stage.project)", "down", "-v")
+                try stage.require(
+                    try Host.run(["ls", volumes]).lines == kept, "another project's down removed them")
+                try stage.covey("down", "-v")
+                try stage.require(try Host.run(["ls", volumes]).lines.isEmpty, "they are still there")
+            }
+        }
+
         @Test("stop, start, restart and kill do what they say and leave other services alone")
         func verbs() throws {
             try Stage.play("lifecycle") { stage in
