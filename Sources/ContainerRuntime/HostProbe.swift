@@ -17,12 +17,18 @@ extension HostFacts {
     }
 }
 
-/// `lowerdir+` (Linux 6.7): fsconfig(2) accepts the key or answers EINVAL.
+/// `lowerdir+` (Linux 6.7): for a path that can't be, fsconfig(2) answers that, and EINVAL only for a key it doesn't know. A
+/// path that is would be held, and given back with a wait for an RCU grace period (milliseconds, seen in 6.18).
 private func probeLowerdirPlus() -> Bool {
     let fs = linux_fsopen("overlay")
     guard fs >= 0 else { return false }
     defer { close(fs) }
-    return linux_fsconfig_string(fs, "lowerdir+", "/") == 0
+    do throws(SyscallError) {
+        try retrying("fsconfig") { linux_fsconfig_string(fs, "lowerdir+", "/dev/null/none") }
+        return true
+    } catch {
+        return error.errno != .invalid
+    }
 }
 
 /// CGROUP2_SUPER_MAGIC at the usual place: the unified hierarchy alone.

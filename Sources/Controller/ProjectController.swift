@@ -102,11 +102,12 @@ final class ProjectController {
 
     /// Serves until the project is down.
     func serve() throws(Failure) {
-        recordKeeper(place)
         // Not kept: its descriptors would hold ports that were given back.
         try adopt(try replay())
         tellPredecessor()
         expectKeeper()
+        // Only missing when the client that started us died; nobody's `up` waits for that.
+        loop.after(.milliseconds(100)) { [unowned self] in recordKeeper(place) }
         do throws(SyscallError) {
             try loop.watch(keeper.descriptor) { [unowned self] _ in keeperSpoke() }
             try setNonBlocking(listener.raw)

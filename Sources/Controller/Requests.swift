@@ -394,6 +394,7 @@ extension ProjectController {
     // MARK: Down
 
     private func beginDown(_ options: DownOptions, _ connection: ClientConnection) {
+        recordKeeper(place)
         do throws(Failure) {
             var observation = observe(oneOffs: true)
             for volume in try volumes.list() where volume.project == place.project {
