@@ -15,6 +15,7 @@
 
 #define _GNU_SOURCE 1
 #include "CLaunch.h"
+#include "linux_fault.h"
 #include "raw.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +37,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KEEPER_LISTENER = 3, CONTROLLER_LAUNCH = 4 };
+// GIVEN_CHANNEL: of a controller that lost the keeper before this one.
+enum { KEEPER_LISTENER = 3, CONTROLLER_LAUNCH = 4, GIVEN_CHANNEL = 4 };
 
 struct child {
     uint32_t id;
@@ -151,6 +153,7 @@ static void fork_controller(void) {
     for (int i = 0; i < 2; i++)
         if (setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room)) setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     K.started = now(CLOCK_MONOTONIC);
+    linux_fault_call();
     pid_t pid = fork();
     if (pid == 0) {
         if (pair[1] != CONTROLLER_LAUNCH) dup3(pair[1], CONTROLLER_LAUNCH, O_CLOEXEC);
@@ -191,8 +194,10 @@ static void fork_controller(void) {
         tell(&r, fds, c->held_count + 1);
         if (c->exited) tell_exit(c);
     }
+    linux_fault_call();
     m = (struct keeper_message){.kind = K_READY};
     tell(&m, NULL, 0);
+    linux_fault_call();
 }
 
 static bool serve(bool alive);
@@ -205,7 +210,8 @@ static void controller_gone(void) {
     K.channel = -1;
     K.controller = -1;
     int64_t lived = now(CLOCK_MONOTONIC) - K.started;
-    K.failures = lived > 10000000000 ? 0 : K.failures + 1;
+    // One that lived for a second is in no crash loop, whatever ended it.
+    K.failures = lived > 1000000000 ? 0 : K.failures + 1;
     int64_t delay = K.failures < 2 ? 0 : 50000000ll << (K.failures < 8 ? K.failures : 8);
     if (delay > 5000000000) delay = 5000000000;
     say("the controller is gone, starting another in milliseconds:", (long)(delay / 1000000));
@@ -229,7 +235,9 @@ static void reap(void) {
         c->value = info.si_code;
         c->status = info.si_status;
         c->time = now(CLOCK_REALTIME);
+        linux_fault_call();
         write_record(c);
+        linux_fault_call();
         tell_exit(c);
     }
 }
@@ -260,6 +268,7 @@ static void launch(const struct keeper_message *m, const char *program, size_t s
             K.children[K.child_count++] = c;
             reply.kind = K_LAUNCHED;
             reply.pid = pid;
+            linux_fault_call();
             tell(&reply, &pidfd, 1);
         }
     }
@@ -302,6 +311,7 @@ static bool serve(bool alive) {
         for (int i = 0; i < count; i++) close(fds[i]);
         return true;
     }
+    linux_fault_call();
     m->name[KEEPER_NAME - 1] = 0;
     switch (m->kind) {
     case K_LAUNCH:
@@ -366,24 +376,34 @@ static void clean_start(int argc, char **argv) {
     }
     // Each argument from the sixth on is a cgroup file; 0 moves the writer without the wait a pid costs on v1.
     for (int i = 5; i < argc; i++) {
+        if (argv[i][0] != '/') continue;
         fd = open(argv[i], O_WRONLY | O_CLOEXEC);
         if (fd < 0 || write(fd, "0", 1) < 0) say("cannot enter a cgroup, errno", errno);
         if (fd >= 0) close(fd);
     }
 }
 
-// argv: covey-keeper VERSION PROJECT ROOT RUN [CGROUP FILE…]
+// argv: covey-keeper VERSION PROJECT ROOT RUN [fault=FILE] [CGROUP FILE…]
 __attribute__((constructor(101))) static void keeper(int argc, char **argv) {
     if (argc < 5 || strcmp(argv[0], "covey-keeper")) return;
     clean_start(argc, argv);
+    if (argc > 5 && !strncmp(argv[5], "fault=", 6)) linux_fault_arm("keeper", argv[5] + 6);
     sigset_t mask;
     sigemptyset(&mask);
     sigaddset(&mask, SIGCHLD);
     sigprocmask(SIG_BLOCK, &mask, NULL);
+    bool given = fcntl(GIVEN_CHANNEL, F_SETFD, FD_CLOEXEC) == 0;  // before anything else takes the number
     K.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     K.channel = K.controller = -1;
     signal(SIGHUP, SIG_IGN);
-    fork_controller();
+    if (given) {
+        // The controller that started us is no child of ours: the end of its channel is its end.
+        K.channel = GIVEN_CHANNEL;
+        K.started = now(CLOCK_MONOTONIC);
+        K.generation = 1;
+    } else {
+        fork_controller();
+    }
     while (!controller_role) {
         struct pollfd p[2] = {{K.signals, POLLIN, 0}, {K.channel, POLLIN, 0}};
         int timeout = -1;
@@ -403,6 +423,7 @@ __attribute__((constructor(101))) static void keeper(int argc, char **argv) {
         // Requests first: a release must not find its child reaped but untold.
         if (p[1].revents) serve(true);
         reap();
+        if (!controller_role && K.channel < 0 && K.controller < 0 && !K.respawn_at) controller_gone();
     }
     // The controller goes on: the constructor returns and the Swift runtime starts in this fresh process.
     free(K.children);
@@ -420,7 +441,7 @@ int covey_is_controller(int *launch_socket, int *listener, int *generation) {
 // What the keeper's first moments need, on the starter's stack.
 struct start {
     char *const *argv;
-    int input, output, listener;
+    int input, output, listener, channel;
 };
 
 // In the child, in the starter's memory (CLONE_VM) while the starter waits (CLONE_VFORK): raw calls only.
@@ -428,7 +449,8 @@ static _Noreturn void become_keeper(const struct start *s) {
     static char *const none[] = {NULL};
     RAW0(__NR_setsid);
     if (RAW3(__NR_dup3, s->input, 0, 0) < 0 || RAW3(__NR_dup3, s->output, 1, 0) < 0 || RAW3(__NR_dup3, s->output, 2, 0) < 0
-        || RAW3(__NR_dup3, s->listener, 3, 0) < 0 || RAW3(__NR_close_range, 4, ~0u, 0) < 0)
+        || RAW3(__NR_dup3, s->listener, KEEPER_LISTENER, 0) < 0 || (s->channel >= 0 && RAW3(__NR_dup3, s->channel, GIVEN_CHANNEL, 0) < 0)
+        || RAW3(__NR_close_range, s->channel >= 0 ? GIVEN_CHANNEL + 1 : GIVEN_CHANNEL, ~0u, 0) < 0)
         RAW1(__NR_exit_group, 126);
     // A failure shows as a connection nobody accepts; the client says where the log is.
     RAW3(__NR_execve, "/proc/self/exe", s->argv, none);
@@ -461,15 +483,18 @@ static long clone_on_stack(const struct clone_args *a, void (*function)(const st
 #endif
 }
 
-int covey_start_keeper(char *const argv[], int listener, int log, int cgroup) {
+int covey_start_keeper(char *const argv[], int listener, int log, int cgroup, int channel) {
     static _Alignas(16) char stack[16384];
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0) return -errno;
     // Above 10, so that no dup3 in the child overwrites another's source.
     struct start s = {.argv = argv, .listener = fcntl(listener, F_DUPFD_CLOEXEC, 10), .output = fcntl(log, F_DUPFD_CLOEXEC, 10),
-        .input = fcntl(null, F_DUPFD_CLOEXEC, 10)};
+        .input = fcntl(null, F_DUPFD_CLOEXEC, 10), .channel = channel >= 0 ? fcntl(channel, F_DUPFD_CLOEXEC, 10) : -1};
     // Without a copy of the starter's page tables: half a millisecond of an `up`.
-    struct clone_args a = {.flags = CLONE_VM | CLONE_VFORK | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0), .exit_signal = SIGCHLD,
+    // A keeper started by a controller is no child of it: nothing of one's end is the other's. CLONE_PARENT takes the
+    // starter's exit signal and must be given none (clone(2)).
+    struct clone_args a = {.flags = CLONE_VM | CLONE_VFORK | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0) | (channel >= 0 ? CLONE_PARENT : 0),
+        .exit_signal = channel >= 0 ? 0 : SIGCHLD,
         .stack = (uint64_t)(uintptr_t)stack, .stack_size = sizeof stack, .cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0};
     // A handler of the starter's must not run in the child, which shares its memory.
     sigset_t all, before;
@@ -481,5 +506,6 @@ int covey_start_keeper(char *const argv[], int listener, int log, int cgroup) {
     if (s.listener >= 0) close(s.listener);
     if (s.output >= 0) close(s.output);
     if (s.input >= 0) close(s.input);
+    if (s.channel >= 0) close(s.channel);
     return (int)pid;
 }

@@ -21,6 +21,7 @@ public func runController(arguments: [String]) -> Int32? {
     guard covey_is_controller(&launchSocket, &listener, &generation) != 0, arguments.count >= 5 else {
         return nil
     }
+    if arguments.count > 5, arguments[5].hasPrefix("fault=") { linux_fault_arm("controller", nil) }
     let place = ProjectPlace(project: arguments[2], root: arguments[3], run: arguments[4])
     do throws(Failure) {
         let controller = try ProjectController(

@@ -127,11 +127,7 @@ extension ProjectController {
 
     func keeperSpoke() {
         do throws(SyscallError) {
-            guard let event = try keeper.receive() else {
-                log("the keeper is gone")
-                loop.unwatch(keeper.descriptor)
-                return loop.stop()
-            }
+            guard let event = try keeper.receive() else { return keeperLost() }
             switch event {
             case .launched(let id, let pid, let pidfd): launched(id, pid, pidfd)
             case .refused(let id, let errno, let operation): refused(id, errno, operation)
@@ -283,7 +279,7 @@ extension ProjectController {
     }
 
     /// Undoes what was begun for a child that never came to be.
-    private func abandonLaunch(of container: Container) {
+    func abandonLaunch(of container: Container) {
         closeSync(of: container)
         closeStreams(of: container)
         releasePorts(of: container)
@@ -362,22 +358,21 @@ extension ProjectController {
 
     private func reservePorts(of container: Container, _ networking: ProjectNetworking) throws(Failure) {
         releasePorts(of: container)
-        let before = Set(container.status.ports.map(\.hostPort))
         var shown: [PublishedPortStatus] = []
         for port in container.request.ports {
-            var looks = port.published.map { !before.isDisjoint(with: $0) } ?? false ? 50 : 0
+            var looks = port.published.map { !portsGivenBack.isDisjoint(with: $0) } ?? false ? 50 : 0
             let reserved: ReservedPort
             while true {
                 do throws(Failure) {
                     reserved = try networking.reserve(port, service: container.reference.service)
                     break
                 } catch {
-                    // Given back a moment ago: the keeper's copy of the socket is closed when it comes to it.
                     guard looks > 0 else { throw error }
                     looks -= 1
                     pauseBetweenLooks(.milliseconds(1))
                 }
             }
+            portsGivenBack.remove(reserved.port)
             container.reservations.append(reserved.socket)
             try? keeper.hold(reserved.socket.raw, as: "port:\(container.name):\(reserved.port)")
             shown.append(
@@ -389,7 +384,10 @@ extension ProjectController {
     }
 
     func releasePorts(of container: Container) {
-        for port in container.status.ports { try? keeper.drop("port:\(container.name):\(port.hostPort)") }
+        for port in container.status.ports {
+            portsGivenBack.insert(port.hostPort)
+            try? keeper.drop("port:\(container.name):\(port.hostPort)")
+        }
         container.reservations = []
     }
 

@@ -18,7 +18,9 @@ internal import Volumes
 final class ProjectController {
     let place: ProjectPlace
     let loop: EventLoop
-    let keeper: KeeperChannel
+    /// Another after the first was lost.
+    var keeper: KeeperChannel
+    var keeperProcess: SharedFD?
     let listener: SharedFD
     let host: HostFacts
     let bootID: String
@@ -57,6 +59,8 @@ final class ProjectController {
     /// `up --wait`: nil while it must wait, else how it ended.
     var waitingForReady: (() -> Failure??)?
     var readyEnd: ((Failure?) -> Void)?
+    /// Ports that were given back; the keeper's copies of their sockets are closed when it comes to it.
+    var portsGivenBack: Set<UInt16> = []
     let volumes: VolumeStore
     /// Volumes that were offered an image's content since this controller began, by volume, image and path.
     var filledVolumes: Set<String> = []
@@ -83,6 +87,20 @@ final class ProjectController {
     /// Serves until the project is down.
     func serve() throws(Failure) {
         recordKeeper(place)
+        try takeOver()
+        do throws(SyscallError) {
+            try watchKeeper(getppid())
+            try setNonBlocking(listener.raw)
+            try loop.watch(listener.raw) { [unowned self] _ in acceptClient() }
+            try loop.run()
+        } catch {
+            throw Failure("the event loop failed", error)
+        }
+    }
+
+    /// By itself, so that descriptors nobody takes over are closed when it is through.
+    @inline(never)
+    private func takeOver() throws(Failure) {
         let replay: Replay
         do throws(SyscallError) {
             replay = try Replay(keeper)
@@ -90,14 +108,6 @@ final class ProjectController {
             throw Failure("cannot take over from the controller before", error)
         }
         try adopt(replay)
-        do throws(SyscallError) {
-            try loop.watch(keeper.descriptor) { [unowned self] _ in keeperSpoke() }
-            try setNonBlocking(listener.raw)
-            try loop.watch(listener.raw) { [unowned self] _ in acceptClient() }
-            try loop.run()
-        } catch {
-            throw Failure("the event loop failed", error)
-        }
     }
 
     func directories(of name: String) -> ContainerDirectories {

@@ -37,7 +37,8 @@ final class ProjectNetworking {
 
     /// Finds a network of an earlier controller, which may have died before it was admitted.
     func adopt(_ name: String) throws(Failure) {
-        guard let state = try host.network(name) else { return }
+        // Without its bridge it is not there, and made by the next `up`.
+        guard let state = try host.network(name), state.index != 0 else { return }
         networks[name] = state
         unadmitted.insert(name)
     }
@@ -51,9 +52,12 @@ final class ProjectNetworking {
         unadmitted = []
     }
 
-    /// The project that made the network; nil when there is none such.
+    /// The project that made the network; nil when there is none such, or none that is whole and this project's.
     func owner(of name: String) -> String? {
-        (try? host.network(name))?.project
+        guard let state = try? host.network(name), state.project != project || state.index != 0 else {
+            return nil
+        }
+        return state.project
     }
 
     /// Gives every container of the list its addresses, in one write for each network.

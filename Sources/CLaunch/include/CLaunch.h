@@ -129,8 +129,9 @@ struct keeper_message {
 };
 
 // Starts a keeper that runs this binary: argv[0] is "covey-keeper". `listener` and `log` become its 3 and 1, 2; it is
-// born in the v2 cgroup whose directory is `cgroup` (-1: where the caller is). Returns its pid or -errno.
-int covey_start_keeper(char *const argv[], int listener, int log, int cgroup);
+// born in the v2 cgroup whose directory is `cgroup` (-1: where the caller is). A controller that lost its keeper gives
+// its new `channel` (else -1): it stays the controller, and what it starts is its sibling. Returns the pid or -errno.
+int covey_start_keeper(char *const argv[], int listener, int log, int cgroup, int channel);
 
 // In the controller: the descriptors it was born with, and how often it was started before. False in any other process.
 int covey_is_controller(int *launch_socket, int *listener, int *generation);
