@@ -51,13 +51,11 @@ extension ProjectController {
         handOverSessions()
         let children = launching
         launching = [:]
-        for container in children.values.sorted(by: { $0.name < $1.name }) {
-            if let pidfd = container.pidfd {
-                keepOrphan(container, pidfd)
-            } else {
-                startAnew(container)
-            }
+        let inOrder = children.values.sorted { $0.name < $1.name }
+        for container in inOrder {
+            if let pidfd = container.pidfd { keepOrphan(container, pidfd) }
         }
+        startAnew(inOrder.filter { $0.pidfd == nil })
         for container in containers.values where container.isLive {
             if children[container.childID] !== container, container.isOrphan, let pidfd = container.pidfd {
                 // Its second loss.
@@ -113,23 +111,32 @@ extension ProjectController {
         }
     }
 
-    /// The keeper was asked for a child and did not say whether there is one.
-    private func startAnew(_ container: Container) {
-        let own = cgroup.container(container.name)
-        // One that waits for its links waits in vain.
-        if let sync = container.sync { shutdown(sync.raw, Int32(SHUT_WR)) }
+    /// The keeper was asked for these and did not say whether there is a process of them.
+    private func startAnew(_ stranded: [Container]) {
+        if stranded.isEmpty { return }
+        // One that waits for its links waits in vain. All of them first: a child that has not exec'ed yet keeps the
+        // requests alive that the keeper did not come to, and with them the other ends of their sockets.
+        for container in stranded { if let sync = container.sync { shutdown(sync.raw, Int32(SHUT_WR)) } }
         for _ in 0..<400 {
-            try? own.kill()
-            if let sync = container.sync {
-                var entry = pollfd(fd: sync.raw, events: 0, revents: 0)
-                // POLLHUP: nobody has the other end.
-                if poll(&entry, 1, 0) > 0, own.isEmpty { break }
-            }
+            let living = stranded.filter { !isOver($0) }
+            if living.isEmpty { break }
+            for container in living { try? cgroup.container(container.name).kill() }
             pauseBetweenLooks(.milliseconds(5))
         }
+        for container in stranded { startAnew(container) }
+    }
+
+    /// No process of it is left that was being made: nobody has the other end of its socket, nobody is in its cgroup.
+    private func isOver(_ container: Container) -> Bool {
+        guard let sync = container.sync else { return cgroup.container(container.name).isEmpty }
+        var entry = pollfd(fd: sync.raw, events: 0, revents: 0)
+        return poll(&entry, 1, 0) > 0 && cgroup.container(container.name).isEmpty
+    }
+
+    private func startAnew(_ container: Container) {
         abandonLaunch(of: container)
         do throws(Failure) {
-            try own.remove()
+            try cgroup.container(container.name).remove()
         } catch {
             log("\(error)")
         }

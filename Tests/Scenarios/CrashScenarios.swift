@@ -131,10 +131,13 @@ extension Scenarios {
                     volumes: {lives: {}}
                     """)
                 try stage.covey("up", "-d")
-                let engine = stage.engine()
-                for pid in engine { kill(pid, SIGKILL) }
+                let pids = try stage.containers().compactMap(\.Pid)
+                for pid in stage.engine() { kill(pid, SIGKILL) }
                 try stage.eventually("both are gone") { stage.engine().isEmpty }
-                usleep(900_000)
+                // As long as it is a zombie its end can be read from /proc.
+                try stage.eventually("both have ended and were reaped") {
+                    pids.allSatisfy { !exists("/proc/\($0)") }
+                }
                 let end = try stage.container("ends")
                 try stage.require(end.State == "exited" && end.ExitCode == nil, "\(end)")
                 try stage.eventually("it is started again") {
