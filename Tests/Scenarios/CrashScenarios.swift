@@ -132,8 +132,7 @@ extension Scenarios {
                     """)
                 try stage.covey("up", "-d")
                 let pids = try stage.containers().compactMap(\.Pid)
-                for pid in stage.engine() { kill(pid, SIGKILL) }
-                try stage.eventually("both are gone") { stage.engine().isEmpty }
+                try stage.killEngine()
                 // As long as it is a zombie its end can be read from /proc.
                 try stage.eventually("both have ended and were reaped") {
                     pids.allSatisfy { !exists("/proc/\($0)") }
@@ -152,8 +151,7 @@ extension Scenarios {
             try Stage.play("crash") { stage in
                 try stage.covey("up", "-d")
                 let before = try stage.processes()
-                for pid in stage.engine() { kill(pid, SIGKILL) }
-                try stage.eventually("both are gone") { stage.engine().isEmpty }
+                try stage.killEngine()
                 try stage.covey("up", "-d")
                 try stage.require(try stage.processes() == before, "a container was touched")
             }
@@ -163,8 +161,7 @@ extension Scenarios {
         func downAfterBoth() throws {
             try Stage.play("crash") { stage in
                 try stage.covey("up", "-d")
-                for pid in stage.engine() { kill(pid, SIGKILL) }
-                try stage.eventually("both are gone") { stage.engine().isEmpty }
+                try stage.killEngine()
                 try stage.covey("down", "-v")
             }
         }

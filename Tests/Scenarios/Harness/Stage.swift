@@ -225,6 +225,14 @@ final class Stage {
         return found.filter { "\($0)" == keeper } + found.filter { "\($0)" != keeper }
     }
 
+    /// Keeper and controller at once: of two either would start the other again.
+    func killEngine() throws {
+        try eventually("keeper and controller are gone") {
+            for pid in engine().reversed() { kill(pid, SIGKILL) }
+            return engine().isEmpty
+        }
+    }
+
     /// Arms a fault point (Sources/CLinux/include/linux_fault.h) for commands given `faults` as variables.
     func armFault(_ text: String) throws { try writeFile("\(directory)/fault", Array(text.utf8)) }
 
