@@ -162,7 +162,8 @@ extension ProjectController {
                     + (own.cloneInto == nil ? [] : [place.raw]), record: nil)
             sessions[id] = session
             _ = consume pair
-            try loop.watch(sync.raw) { [unowned session] _ in session.spoke() }
+            // Kept alive by this until its socket has ended: its end may be told before.
+            try loop.watch(sync.raw) { _ in session.spoke() }
             return session
         } catch {
             throw Failure(doing, error)
