@@ -3,6 +3,7 @@
 // Killed at any moment: `up`, the controller, the keeper. The next `up` finishes and `down` cleans.
 
 import Glibc
+import Kernel
 import Testing
 
 extension Scenarios {
