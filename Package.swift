@@ -36,7 +36,9 @@ let package = Package(
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .target(name: "CLinux", cSettings: c),
         // No builtin may turn a loop of the child side into a call of libc.
-        .target(name: "CLaunch", cSettings: c + [.unsafeFlags(["-fno-builtin", "-fno-stack-protector"])]),
+        .target(
+            name: "CLaunch", dependencies: ["CLinux"],
+            cSettings: c + [.unsafeFlags(["-fno-builtin", "-fno-stack-protector"])]),
         .target(name: "CLibraries", cSettings: c),
 
         // Base: values every layer speaks, and the kernel's calls with types.

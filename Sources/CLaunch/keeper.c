@@ -16,6 +16,7 @@
 #define _GNU_SOURCE 1
 #include "CLaunch.h"
 #include "keeper.h"
+#include "linux_fault.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -36,7 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KEEPER_LISTENER = 3, CONTROLLER_LAUNCH = 4 };
+enum { CONTROLLER_LAUNCH = 4 };
 
 struct child {
     uint32_t id;
@@ -156,6 +157,7 @@ static void fork_controller(void) {
     for (int i = 0; i < 2; i++)
         if (setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room)) setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     K.started = now(CLOCK_MONOTONIC);
+    linux_fault_call();
     pid_t pid = fork();
     if (pid == 0) {
         if (pair[1] != CONTROLLER_LAUNCH) dup3(pair[1], CONTROLLER_LAUNCH, O_CLOEXEC);
@@ -198,8 +200,10 @@ static void fork_controller(void) {
         tell(&r, fds, c->held_count + 1);
         if (c->exited) tell_exit(c);
     }
+    linux_fault_call();
     m = (struct keeper_message){.kind = K_READY};
     tell(&m, NULL, 0);
+    linux_fault_call();
 }
 
 static bool serve(bool alive);
@@ -274,7 +278,9 @@ static void reap(void) {
         c->value = info.si_code;
         c->status = info.si_status;
         c->time = now(CLOCK_REALTIME);
+        linux_fault_call();
         write_record(c);
+        linux_fault_call();
         tell_exit(c);
     }
 }
@@ -305,6 +311,7 @@ static void launch(const struct keeper_message *m, const char *program, size_t s
             K.children[K.child_count++] = c;
             reply.kind = K_LAUNCHED;
             reply.pid = pid;
+            linux_fault_call();
             tell(&reply, &pidfd, 1);
         }
     }
@@ -347,6 +354,7 @@ static bool serve(bool alive) {
         for (int i = 0; i < count; i++) close(fds[i]);
         return true;
     }
+    linux_fault_call();
     m->name[KEEPER_NAME - 1] = 0;
     switch (m->kind) {
     case K_LAUNCH:
@@ -388,16 +396,26 @@ static bool serve(bool alive) {
 }
 
 void covey_keep(void) {
+    const char *fault = covey_keeper_argument(5);
+    if (fault && !strncmp(fault, "fault=", 6)) linux_fault_arm("keeper", fault + 6);
     sigset_t mask;
     sigemptyset(&mask);
     sigaddset(&mask, SIGCHLD);
     sigprocmask(SIG_BLOCK, &mask, NULL);
+    bool given = fcntl(GIVEN_CHANNEL, F_SETFD, FD_CLOEXEC) == 0;  // before anything else takes the number
     K.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     K.channel = K.controller = -1;
     K.project = covey_keeper_argument(2);
     K.run = covey_keeper_argument(4);
     signal(SIGHUP, SIG_IGN);
-    fork_controller();
+    if (given) {
+        // The controller that started us is no child of ours: the end of its channel is its end.
+        K.channel = GIVEN_CHANNEL;
+        K.started = now(CLOCK_MONOTONIC);
+        K.generation = 1;
+    } else {
+        fork_controller();
+    }
     while (!controller_role) {
         struct pollfd p[2] = {{K.signals, POLLIN, 0}, {K.channel, POLLIN, 0}};
         int64_t left = (K.respawn_at ? K.respawn_at : K.ping_at) - now(CLOCK_MONOTONIC);
@@ -413,6 +431,7 @@ void covey_keep(void) {
         // Requests first: a release must not find its child reaped but untold.
         if (p[1].revents) serve(true);
         reap();
+        if (!controller_role && K.channel < 0 && K.controller < 0 && !K.respawn_at) controller_gone(CLD_KILLED, SIGKILL);
         if (!K.respawn_at) look_after_controller();
     }
     // The controller goes on: the constructor returns and the Swift runtime starts in this fresh process.

@@ -5,6 +5,8 @@
 // that nobody waits for an exec and the loader (1.5 ms, measured). A command that planted none executes this binary again
 // with argv[0] "covey-keeper". Both begin cleanly.
 //
+// A controller that lost its keeper starts another as its sibling.
+//
 //   covey up ──fork──▶ seed ──clone3 into the cgroup──▶ keeper ──fork──▶ controller
 //
 // The keeper's life is keeper.c.
@@ -63,6 +65,7 @@ static void clean_start(int argc, char **argv) {
     }
     // Each argument from the sixth on is a cgroup file; 0 moves the writer without the wait a pid costs on v1.
     for (int i = 5; i < argc; i++) {
+        if (argv[i][0] != '/') continue;
         fd = open(argv[i], O_WRONLY | O_CLOEXEC);
         if (fd < 0 || write(fd, "0", 1) < 0) covey_say("cannot enter a cgroup, errno", errno);
         if (fd >= 0) close(fd);
@@ -153,7 +156,7 @@ static void plant_seed(char **argv, char **environment) {
     seed = -1;
 }
 
-// argv of a keeper: covey-keeper VERSION PROJECT ROOT RUN [CGROUP FILE…]
+// argv of a keeper: covey-keeper VERSION PROJECT ROOT RUN [fault=FILE] [CGROUP FILE…]
 __attribute__((constructor(101))) static void begin(int argc, char **argv, char **environment) {
     if (argc >= 5 && !strcmp(argv[0], "covey-keeper")) {
         keeper_argc = argc;
@@ -204,7 +207,7 @@ static int order_keeper(char *const argv[], int listener, int log, int cgroup) {
 // What the keeper's first moments need, on the starter's stack.
 struct start {
     char *const *argv;
-    int input, output, listener;
+    int input, output, listener, channel;
 };
 
 // In the child, in the starter's memory (CLONE_VM) while the starter waits (CLONE_VFORK): raw calls only.
@@ -212,7 +215,8 @@ static _Noreturn void become_keeper(const struct start *s) {
     static char *const none[] = {NULL};
     RAW0(__NR_setsid);
     if (RAW3(__NR_dup3, s->input, 0, 0) < 0 || RAW3(__NR_dup3, s->output, 1, 0) < 0 || RAW3(__NR_dup3, s->output, 2, 0) < 0
-        || RAW3(__NR_dup3, s->listener, 3, 0) < 0 || RAW3(__NR_close_range, 4, ~0u, 0) < 0)
+        || RAW3(__NR_dup3, s->listener, KEEPER_LISTENER, 0) < 0 || (s->channel >= 0 && RAW3(__NR_dup3, s->channel, GIVEN_CHANNEL, 0) < 0)
+        || RAW3(__NR_close_range, s->channel >= 0 ? GIVEN_CHANNEL + 1 : GIVEN_CHANNEL, ~0u, 0) < 0)
         RAW1(__NR_exit_group, 126);
     // A failure shows as a connection nobody accepts; the client says where the log is.
     RAW3(__NR_execve, "/proc/self/exe", s->argv, none);
@@ -245,17 +249,20 @@ static long clone_on_stack(const struct clone_args *a, void (*function)(const st
 #endif
 }
 
-int covey_start_keeper(char *const argv[], int listener, int log, int cgroup) {
+int covey_start_keeper(char *const argv[], int listener, int log, int cgroup, int channel) {
     static _Alignas(16) char stack[16384];
-    int grown = order_keeper(argv, listener, log, cgroup);
+    int grown = channel >= 0 ? 0 : order_keeper(argv, listener, log, cgroup);
     if (grown) return grown;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0) return -errno;
     // Above 10, so that no dup3 in the child overwrites another's source.
     struct start s = {.argv = argv, .listener = fcntl(listener, F_DUPFD_CLOEXEC, 10), .output = fcntl(log, F_DUPFD_CLOEXEC, 10),
-        .input = fcntl(null, F_DUPFD_CLOEXEC, 10)};
+        .input = fcntl(null, F_DUPFD_CLOEXEC, 10), .channel = channel >= 0 ? fcntl(channel, F_DUPFD_CLOEXEC, 10) : -1};
     // Without a copy of the starter's page tables: half a millisecond of an `up`.
-    struct clone_args a = {.flags = CLONE_VM | CLONE_VFORK | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0), .exit_signal = SIGCHLD,
+    // A keeper started by a controller is no child of it: nothing of one's end is the other's. CLONE_PARENT takes the
+    // starter's exit signal and must be given none (clone(2)).
+    struct clone_args a = {.flags = CLONE_VM | CLONE_VFORK | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0) | (channel >= 0 ? CLONE_PARENT : 0),
+        .exit_signal = channel >= 0 ? 0 : SIGCHLD,
         .stack = (uint64_t)(uintptr_t)stack, .stack_size = sizeof stack, .cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0};
     // A handler of the starter's must not run in the child, which shares its memory.
     sigset_t all, before;
@@ -267,5 +274,6 @@ int covey_start_keeper(char *const argv[], int listener, int log, int cgroup) {
     if (s.listener >= 0) close(s.listener);
     if (s.output >= 0) close(s.output);
     if (s.input >= 0) close(s.input);
+    if (s.channel >= 0) close(s.channel);
     return (int)pid;
 }

@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: Apache-2.0
-// All of this target is inline in its header; a C target needs one source.
+// Nearly all of this target is inline in its headers.
 #include "CLinux.h"

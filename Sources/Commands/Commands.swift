@@ -4,6 +4,7 @@
 // It decides nothing about containers: it loads the project, asks the controller, and shows what it hears.
 
 internal import Basics
+internal import CLinux
 internal import Controller
 
 /// The exit code of a process ended by Ctrl-C, as shells count it: 128 + SIGINT.
@@ -15,7 +16,9 @@ let interruptedCode: Int32 = 130
 public func runCommandLine() -> Int32 {
     if let code = runController() { return code }
     do throws(Failure) {
-        return try run(try Invocation.current())
+        let invocation = try Invocation.current()
+        if let path = invocation.environment["COVEY_FAULT"] { linux_fault_arm("client", path) }
+        return try run(invocation)
     } catch {
         Output(fd: 2, colours: false, isTerminal: false).line(error.description)
         return 1

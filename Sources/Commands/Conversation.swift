@@ -3,6 +3,7 @@
 // Conversation: one request followed to its end, with its progress on the screen and an ear for Ctrl-C.
 
 internal import Basics
+internal import CLinux
 internal import Controller
 internal import Kernel
 
@@ -83,8 +84,12 @@ func take(_ event: ControlEvent, _ answer: inout Answer, _ first: inout Int, _ p
             })
     case .operation(let index, let state):
         switch state {
-        case .started: progress.update(first + index, .working)
-        case .finished: progress.update(first + index, .done)
+        case .started:
+            linux_fault_operation()
+            progress.update(first + index, .working)
+        case .finished:
+            linux_fault_operation()
+            progress.update(first + index, .done)
         case .failed: progress.update(first + index, .failed)
         }
     case .notice(let text): progress.notice(text)

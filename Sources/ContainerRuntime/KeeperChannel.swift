@@ -105,7 +105,12 @@ public final class KeeperChannel {
             $0.copyBytes(from: name.utf8.prefix(Int(KEEPER_NAME) - 1))
         }
         let packet = withUnsafeBytes(of: &message) { [UInt8]($0) } + bytes
-        try sendMessage(fd.raw, packet, descriptors: descriptors)
+        do throws(SyscallError) {
+            try sendMessage(fd.raw, packet, descriptors: descriptors)
+        } catch {
+            // The keeper is gone. That is heard at this socket too, and what it had to know is told the next one.
+            if error.errno != .brokenPipe && error.errno != .connectionReset { throw error }
+        }
     }
 
     /// The next event; nil when the keeper is gone.

@@ -35,6 +35,8 @@ final class Container {
     var childID: UInt32 = 0
     var pid: Int32?
     var pidfd: SharedFD?
+    /// Its keeper was lost: its exit is heard of through its pidfd, and descriptors of it are held by name.
+    var isOrphan = false
     var sync: SharedFD?
     var program: LaunchProgram?
     var pumps: [LogPump] = []
@@ -59,6 +61,8 @@ final class Container {
     /// Told when the process has ended and all is written down.
     var onExited: [() -> Void] = []
     var killTimer: EventLoop.Timer?
+    /// A controller before this one was stopping it: it runs only until that has come to its end.
+    var stopWasCutOff = false
 
     /// Frozen because somebody asked us for it.
     var isPaused: Bool { status.paused }

@@ -37,7 +37,7 @@ extension ProjectController {
                     try cgroup.restoreContainer(
                         container.name, limits: container.request.limits,
                         processes: processesOfContainer(pid))
-                    try cgroup.restoreEngine([getppid(), getpid()])
+                    try cgroup.restoreEngine([keeperPID, getpid()])
                 }
             }
             if done, case .gone = change { listenAgain(to: container) }

@@ -22,6 +22,9 @@ public func runController() -> Int32? {
         let project = covey_keeper_argument(2), let root = covey_keeper_argument(3),
         let run = covey_keeper_argument(4)
     else { return nil }
+    if let fault = covey_keeper_argument(5), String(cString: fault).hasPrefix("fault=") {
+        linux_fault_arm("controller", nil)
+    }
     let place = ProjectPlace(
         project: String(cString: project), root: String(cString: root), run: String(cString: run))
     do throws(Failure) {

@@ -19,12 +19,10 @@ extension ProjectController {
     func stop(_ container: Container, timeout: Duration, _ told: @escaping (Failure?) -> Void) {
         container.status.stopRequested = true
         cancelRestart(container)
-        // Known to the next controller, should this one die before the end is written down: no policy starts it then.
-        if container.phase != .created, container.service.restart != .no { try? container.saveStatus() }
-        guard container.isLive else {
-            if container.phase == .exited { try? container.saveStatus() }
-            return told(nil)
-        }
+        // Known to the next controller, should this one die before the end is written down: no policy starts it then,
+        // and no `up` takes it for one that stays.
+        if container.phase != .created { try? container.saveStatus() }
+        guard container.isLive else { return told(nil) }
         container.onExited.append { told(nil) }
         changed()
         // Cloned a moment ago, its pid not told yet: it is killed when it is.
@@ -88,6 +86,7 @@ extension ProjectController {
         closeStreams(of: container)
         stopServingNames(of: container)
         if container.request.tty { try? keeper.drop("tty:" + container.name) }
+        if container.isOrphan { forgetOrphan(container) }
         if !container.request.ports.isEmpty {
             releasePorts(of: container)
             if !takingDown { try? networking?.unpublish(container.name) }
@@ -99,6 +98,7 @@ extension ProjectController {
         container.pid = nil
         container.pidfd = nil
         container.phase = .exited
+        container.stopWasCutOff = false
         container.status.pid = nil
         container.status.end = end
         container.status.endKnown = end != nil

@@ -16,7 +16,8 @@ final class ExecSession {
     private(set) var pid: Int32?
     /// nil and the terminal's master once the program runs; a failure when it never will.
     private var onStarted: ((Failure?, SharedFD?) -> Void)?
-    private var onEnded: ((ProcessEnd) -> Void)?
+    /// nil when nobody can tell.
+    private var onEnded: ((ProcessEnd?) -> Void)?
     private var terminal: SharedFD?
     /// Asks the controller which stray exit this pid had.
     private let born: (ExecSession, Int32) -> Void
@@ -25,7 +26,7 @@ final class ExecSession {
     init(
         sync: SharedFD, program: LaunchProgram, born: @escaping (ExecSession, Int32) -> Void,
         unwatch: @escaping (Int32) -> Void, onStarted: @escaping (Failure?, SharedFD?) -> Void,
-        onEnded: @escaping (ProcessEnd) -> Void
+        onEnded: @escaping (ProcessEnd?) -> Void
     ) {
         self.sync = sync
         self.program = program
@@ -74,7 +75,16 @@ final class ExecSession {
         }
     }
 
-    func ended(_ end: ProcessEnd) {
+    /// The keeper was lost before it said which process this is.
+    func lost() {
+        unwatch(sync.raw)
+        onStarted = nil
+        let told = onEnded
+        onEnded = nil
+        told?(nil)
+    }
+
+    func ended(_ end: ProcessEnd?) {
         while onStarted != nil, hasWord { spoke() }
         let told = onEnded
         onEnded = nil
@@ -101,7 +111,7 @@ extension ProjectController {
     func startProcess(
         in container: Container, _ options: ExecOptions, streams: [Int32],
         onStarted: @escaping (Failure?, SharedFD?) -> Void,
-        onEnded: @escaping (ProcessEnd) -> Void
+        onEnded: @escaping (ProcessEnd?) -> Void
     ) throws(Failure) -> ExecSession {
         let doing = "cannot run \"\(options.arguments.first ?? "")\" in container \"\(container.name)\""
         guard container.phase == .running, let pidfd = container.pidfd else {
@@ -157,7 +167,8 @@ extension ProjectController {
                     + (own.cloneInto == nil ? [] : [place.raw]), record: nil)
             sessions[id] = session
             _ = consume pair
-            try loop.watch(sync.raw) { [unowned session] _ in session.spoke() }
+            // Kept alive by this until its socket has ended: its end may be told before.
+            try loop.watch(sync.raw) { _ in session.spoke() }
             return session
         } catch {
             throw Failure(doing, error)
@@ -195,6 +206,11 @@ extension ProjectController {
                     connection.send(.execStarted, descriptors: terminal.map { [$0.raw] } ?? [])
                 },
                 onEnded: { end in
+                    guard let end else {
+                        let doing = "cannot tell how \"\(options.arguments.first ?? "")\" ended"
+                        return connection.finish(
+                            .failed(Failure(doing, cause: "the project's keeper was lost while it ran")))
+                    }
                     connection.send(.exited(code: end.code))
                     connection.finish(.done(changed: false))
                 })
@@ -246,7 +262,7 @@ extension ProjectController {
     }
 
     private func probe(
-        _ container: Container, _ check: HealthcheckRequest, _ told: @escaping (Bool, String) -> Void
+        _ container: Container, _ check: HealthcheckRequest, _ told: @escaping (Bool?, String) -> Void
     ) {
         let outcome = ProbeOutcome(told)
         do {
@@ -260,7 +276,7 @@ extension ProjectController {
                 streams: [null.raw, pipe.second.raw, pipe.second.raw],
                 onStarted: { failure, _ in
                     if let failure { outcome.end(false, failure.description) }
-                }, onEnded: { outcome.end($0 == .exited(0), nil) })
+                }, onEnded: { outcome.end($0.map { $0 == .exited(0) }, nil) })
             _ = consume pipe
             outcome.timer = loop.after(check.timeout) { [unowned session] in
                 // Its whole session: what the probe started goes with it.
@@ -280,7 +296,7 @@ extension ProjectController {
 
 /// What one probe said and how it ended; told once.
 private final class ProbeOutcome {
-    private var told: ((Bool, String) -> Void)?
+    private var told: ((Bool?, String) -> Void)?
     private var output: [UInt8] = []
     private var reader: SharedFD?
     private var loop: EventLoop?
@@ -289,7 +305,7 @@ private final class ProbeOutcome {
     /// Docker keeps as much.
     private let limit = 4096
 
-    init(_ told: @escaping (Bool, String) -> Void) { self.told = told }
+    init(_ told: @escaping (Bool?, String) -> Void) { self.told = told }
 
     func watching(_ reader: SharedFD, _ loop: EventLoop) {
         self.reader = reader
@@ -312,7 +328,7 @@ private final class ProbeOutcome {
         return Array(buffer[..<count])
     }
 
-    func end(_ success: Bool, _ text: String?) {
+    func end(_ success: Bool?, _ text: String?) {
         guard let told else { return }
         self.told = nil
         read()

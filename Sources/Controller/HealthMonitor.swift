@@ -18,15 +18,15 @@ final class HealthMonitor {
     private let loop: EventLoop
     private var timer: EventLoop.Timer?
     private var stopped = false
-    /// Starts a probe; gives its success and output to the closure, once.
-    private let probe: (@escaping (Bool, String) -> Void) -> Void
+    /// Starts a probe; gives its success and output to the closure, once: nil when nobody can tell, and it is tried again.
+    private let probe: (@escaping (Bool?, String) -> Void) -> Void
     private let changed: () -> Void
     /// True while the container is paused: it is not asked, and keeps the health it had.
     var isSuspended: () -> Bool = { false }
 
     init(
         _ check: HealthcheckRequest, startedAt: Int64, atOnce: Bool = false, loop: EventLoop,
-        probe: @escaping (@escaping (Bool, String) -> Void) -> Void, changed: @escaping () -> Void
+        probe: @escaping (@escaping (Bool?, String) -> Void) -> Void, changed: @escaping () -> Void
     ) {
         self.check = check
         self.startedAt = startedAt
@@ -61,7 +61,7 @@ final class HealthMonitor {
         probe { [weak self] success, output in
             guard let self, !self.stopped else { return }
             // Paused in the middle of it, it could not answer.
-            if !self.isSuspended() { self.note(success, output) }
+            if let success, !self.isSuspended() { self.note(success, output) }
             self.schedule()
         }
     }

@@ -7,6 +7,7 @@ public import Basics
 internal import CLaunch
 internal import CLinux
 internal import Cgroups
+internal import ContainerRuntime
 internal import Kernel
 internal import Records
 
@@ -29,7 +30,7 @@ public func startController(_ place: ProjectPlace, environment: [String: String]
         throw Failure(doing, error)
     }
     if let client = try ControlClient.connect(to: place) { return client }
-    try startKeeper(place, doing)
+    try startKeeper(place, environment, doing)
     guard let client = try ControlClient.connect(to: place) else {
         throw Failure(
             doing, cause: "nobody answers on \(place.controlSocket)",
@@ -61,6 +62,11 @@ private func lockRunDirectory(_ place: ProjectPlace, making: Bool) throws(Syscal
 private struct KeeperRecord: Codable, Equatable {
     var pid: Int32
     var startTime: UInt64
+    /// Of a keeper that took the place of one that was lost: the first of the line, `PID:START TIME`.
+    var origin: String?
+
+    /// What all keepers of one life of the project share.
+    var line: String { origin ?? "\(pid):\(startTime)" }
 
     static func path(_ place: ProjectPlace) -> String { place.runDirectory + "/keeper.json" }
 
@@ -75,7 +81,8 @@ private struct KeeperRecord: Codable, Equatable {
     }
 
     func write(_ place: ProjectPlace) throws(SyscallError) {
-        let text = "{\"pid\":\(pid),\"startTime\":\(startTime)}\n"
+        let first = origin.map { ",\"origin\":\"\($0)\"" } ?? ""
+        let text = "{\"pid\":\(pid),\"startTime\":\(startTime)\(first)}\n"
         try replaceFile(KeeperRecord.path(place), text.utf8, mode: 0o600)
     }
 
@@ -83,8 +90,11 @@ private struct KeeperRecord: Codable, Equatable {
 }
 
 /// The controller writes down its keeper when the client that started it could not any more.
-func recordKeeper(_ place: ProjectPlace) {
-    guard let own = KeeperRecord(running: getppid()), KeeperRecord.read(place) != own else { return }
+func recordKeeper(_ place: ProjectPlace, _ keeper: Int32) {
+    let written = KeeperRecord.read(place)
+    guard let own = KeeperRecord(running: keeper),
+        written?.pid != own.pid || written?.startTime != own.startTime
+    else { return }
     do throws(SyscallError) {
         try own.write(place)
     } catch {
@@ -98,18 +108,48 @@ func runningKeeper(of place: ProjectPlace) -> Int32? {
     return record.pid
 }
 
-private func startKeeper(_ place: ProjectPlace, _ doing: String) throws(Failure) {
+/// Starts a keeper for a controller whose own was lost; it serves that one as if it had been its child.
+/// - Returns: the controller's end of the channel, and the pid.
+func startKeeperAgain(_ place: ProjectPlace, listener: SharedFD) throws(SyscallError)
+    -> (channel: KeeperChannel, pid: Int32)
+{
+    let pair = try packetSocketPair()
+    // As the keeper makes one for a controller it forks: launch programs are large.
+    var room: Int32 = 1 << 20
+    for end in [pair.first.raw, pair.second.raw] {
+        _ = setsockopt(end, SOL_SOCKET, SO_SNDBUFFORCE, &room, socklen_t(MemoryLayout<Int32>.size))
+    }
+    let arguments = ["covey-keeper", "\(controlVersion)", place.project, place.root, place.run]
+    // It is born where this controller is: in the cgroups of the engine.
+    let pid = withCStrings(arguments + faultArguments(linux_fault_path().map { String(cString: $0) })) {
+        covey_start_keeper($0, listener.raw, 2, -1, pair.second.raw)
+    }
+    if pid < 0 { throw SyscallError("clone3", Errno(-pid)) }
+    let before = KeeperRecord.read(place)
+    if var own = KeeperRecord(running: pid) {
+        own.origin = before?.line
+        try own.write(place)
+    }
+    return (KeeperChannel(taking: try pair.first.duplicate().release()), pid)
+}
+
+private func faultArguments(_ path: String?) -> [String] { path.map { ["fault=" + $0] } ?? [] }
+
+private func startKeeper(_ place: ProjectPlace, _ environment: [String: String], _ doing: String)
+    throws(Failure)
+{
     var cgroup = try ProjectCgroup(host: try CgroupHost.detect(), project: place.project)
     try cgroup.ensure()
     let arguments =
-        ["covey-keeper", "\(controlVersion)", place.project, place.root, place.run] + cgroup.engineTaskFiles
+        ["covey-keeper", "\(controlVersion)", place.project, place.root, place.run]
+        + faultArguments(environment["COVEY_FAULT"]) + cgroup.engineTaskFiles
     do throws(SyscallError) {
         let listener = try listenUnix(place.controlSocket)
         let log = try openFile(
             place.runDirectory + "/engine.log", flags: O_WRONLY | O_CREAT | O_APPEND, mode: 0o600)
         let home = try openFile(cgroup.engineCloneInto ?? "/", flags: O_RDONLY | O_DIRECTORY)
         let pid = withCStrings(arguments) {
-            covey_start_keeper($0, listener.raw, log.raw, cgroup.engineCloneInto == nil ? -1 : home.raw)
+            covey_start_keeper($0, listener.raw, log.raw, cgroup.engineCloneInto == nil ? -1 : home.raw, -1)
         }
         if pid < 0 { throw SyscallError("clone3", Errno(-pid)) }
         try KeeperRecord(running: pid)?.write(place)
@@ -181,16 +221,27 @@ public struct KeeperHandle {
     /// - Throws: when it does not end within ten seconds, and what could not be removed.
     public func finishDown() throws(Failure) {
         let doing = "cannot finish taking down project \"\(place.project)\""
-        try awaitEnd(doing)
-        let lock: OwnedFD
-        do throws(SyscallError) {
-            lock = try lockRunDirectory(place, making: false)
-        } catch {
-            // Another `down` was first.
-            if error.errno == .noEntry { return }
-            throw Failure(doing, error)
+        var last = record
+        while true {
+            try awaitEnd(of: last, doing)
+            let lock: OwnedFD
+            do throws(SyscallError) {
+                lock = try lockRunDirectory(place, making: false)
+            } catch {
+                // Another `down` was first.
+                if error.errno == .noEntry { return }
+                throw Failure(doing, error)
+            }
+            guard let now = KeeperRecord.read(place), now != last, now.isRunning else {
+                return try removeLeft(doing, lock)
+            }
+            // Up again, by a keeper of another line.
+            if now.line != record?.line { return }
+            last = now
         }
-        if let now = KeeperRecord.read(place), now != record, now.isRunning { return }
+    }
+
+    private func removeLeft(_ doing: String, _ lock: consuming OwnedFD) throws(Failure) {
         var failures: [Failure] = []
         do throws(Failure) {
             var cgroup = try ProjectCgroup(host: try CgroupHost.detect(), project: place.project)
@@ -207,7 +258,7 @@ public struct KeeperHandle {
         if let failure = Failure.collect(failures) { throw failure }
     }
 
-    private func awaitEnd(_ doing: String) throws(Failure) {
+    private func awaitEnd(of record: KeeperRecord?, _ doing: String) throws(Failure) {
         guard let record else { return }
         let raw = linux_pidfd_open(record.pid, 0)
         guard raw >= 0 else { return }

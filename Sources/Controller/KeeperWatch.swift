@@ -33,7 +33,7 @@ extension ProjectController {
             keeperTimer = nil
             guard !leaving else { return }
             keeperIsSilent = true
-            let pid = getppid()
+            let pid = keeperPID
             let state = ProcessState(of: pid)
             sayOfKeeper(
                 "the keeper, process \(pid), does not answer\(state.map { ": it \($0.sentence)" } ?? "")",

@@ -139,11 +139,7 @@ extension ProjectController {
 
     func keeperSpoke() {
         do throws(SyscallError) {
-            guard let event = try keeper.receive() else {
-                log("the keeper is gone")
-                loop.unwatch(keeper.descriptor)
-                return loop.stop()
-            }
+            guard let event = try keeper.receive() else { return keeperLost() }
             switch event {
             case .launched(let id, let pid, let pidfd): launched(id, pid, pidfd)
             case .refused(let id, let errno, let operation): refused(id, errno, operation)
@@ -301,7 +297,7 @@ extension ProjectController {
     }
 
     /// Undoes what was begun for a child that never came to be.
-    private func abandonLaunch(of container: Container) {
+    func abandonLaunch(of container: Container) {
         closeSync(of: container)
         closeStreams(of: container)
         releasePorts(of: container)
@@ -381,11 +377,10 @@ extension ProjectController {
 
     private func reservePorts(of container: Container, _ networking: ProjectNetworking) throws(Failure) {
         releasePorts(of: container)
-        let before = Set(container.status.ports.map(\.hostPort))
         var shown: [PublishedPortStatus] = []
         let isInternal = networking.isInternal(container.request)
         for port in container.request.ports {
-            var looks = port.published.map { !before.isDisjoint(with: $0) } ?? false ? 50 : 0
+            var looks = port.published.map { !portsGivenBack.isDisjoint(with: $0) } ?? false ? 50 : 0
             let reserved: ProjectNetworking.HeldPort
             while true {
                 do throws(Failure) {
@@ -393,12 +388,12 @@ extension ProjectController {
                         port, service: container.reference.service, isInternal: isInternal)
                     break
                 } catch {
-                    // Given back a moment ago: the keeper's copy of the socket is closed when it comes to it.
                     guard looks > 0 else { throw error }
                     looks -= 1
                     pauseBetweenLooks(.milliseconds(1))
                 }
             }
+            portsGivenBack.remove(reserved.number)
             var status = PublishedPortStatus(
                 hostAddress: port.hostAddress ?? "0.0.0.0", hostPort: reserved.number,
                 containerPort: port.target, proto: port.proto)
@@ -442,6 +437,7 @@ extension ProjectController {
 
     func releasePorts(of container: Container) {
         for port in container.status.ports {
+            portsGivenBack.insert(port.hostPort)
             let isListener = port.hostAddress.contains(":")
             try? keeper.drop(
                 isListener ? port.listenerName(container.name) : "port:\(container.name):\(port.hostPort)")

@@ -5,6 +5,7 @@
 // One operation is started per turn of the loop, so that news of earlier ones are served in between.
 
 internal import Basics
+internal import CLinux
 internal import ContainerModel
 internal import Kernel
 internal import Planning
@@ -69,6 +70,7 @@ final class PlanRun {
         guard !finished else { return }
         if let index = ready.popLast() {
             states[index] = .running
+            linux_fault_operation()
             progress(index, .started)
             execute(self, index)
             advance()
@@ -87,6 +89,7 @@ final class PlanRun {
     func finish(_ index: Int, _ failure: Failure?) {
         guard states[index] == .running else { return }
         states[index] = failure == nil ? .done : .failed
+        linux_fault_operation()
         progress(index, failure == nil ? .finished : .failed)
         if let failure { failures.append(failure) }
         if failure != nil && !goesOn {

@@ -18,7 +18,10 @@ internal import Volumes
 final class ProjectController {
     let place: ProjectPlace
     let loop: EventLoop
-    let keeper: KeeperChannel
+    /// Another after the first was lost.
+    var keeper: KeeperChannel
+    var keeperProcess: SharedFD?
+    var keeperPID = getppid()
     let listener: SharedFD
     let host: HostFacts
     let bootID: String
@@ -73,6 +76,8 @@ final class ProjectController {
     /// `up --wait`: nil while it must wait, else how it ended.
     var waitingForReady: (() -> Failure??)?
     var readyEnd: ((Failure?) -> Void)?
+    /// Ports that were given back; the keeper's copies of their sockets are closed when it comes to it.
+    var portsGivenBack: Set<UInt16> = []
     let volumes: VolumeStore
     /// Volumes that were offered an image's content since this controller began, by volume, image and path.
     var filledVolumes: Set<String> = []
@@ -102,20 +107,26 @@ final class ProjectController {
 
     /// Serves until the project is down.
     func serve() throws(Failure) {
-        // Not kept: its descriptors would hold ports that were given back.
-        try adopt(try replay())
+        try takeOver()
         tellPredecessor()
         expectKeeper()
         // Only missing when the client that started us died; nobody's `up` waits for that.
-        loop.after(.milliseconds(100)) { [unowned self] in recordKeeper(place) }
+        loop.after(.milliseconds(100)) { [unowned self] in recordKeeper(place, keeperPID) }
         do throws(SyscallError) {
-            try loop.watch(keeper.descriptor) { [unowned self] _ in keeperSpoke() }
+            try watchKeeper(keeperPID)
             try setNonBlocking(listener.raw)
             try loop.watch(listener.raw) { [unowned self] _ in acceptClient() }
             try loop.run()
         } catch {
             throw Failure("the event loop failed", error)
         }
+    }
+
+    /// By itself, so that descriptors nobody takes over are closed when it is through: they would hold ports that were
+    /// given back.
+    @inline(never)
+    private func takeOver() throws(Failure) {
+        try adopt(try replay())
     }
 
     private func replay() throws(Failure) -> Replay {

@@ -68,7 +68,7 @@ final class ProjectNetworking {
         unadmitted = []
     }
 
-    /// The project that made the network; nil when there is none such.
+    /// The project that made the network; nil when there is none such, or none that is whole and this project's.
     func owner(of name: String) -> String? {
         guard let state = try? host.network(name), state.isThere else { return nil }
         return state.project

@@ -65,14 +65,14 @@ extension ProjectController {
         case .plan(let options):
             answer(connection) { () throws(Failure) in try showPlan(options, connection) }
         case .up(let options):
-            enqueue(connection, supersedes: false) { [self] in beginUp(options, connection) }
+            enqueueBringUp(connection) { [self] in beginUp(options, connection) }
         case .down(let options):
             // A second `down` has nothing against the first.
             enqueue(connection, supersedes: !takingDown, isDown: true) { [self] in
                 beginDown(options, connection)
             }
         case .start(let services):
-            enqueue(connection, supersedes: false) { [self] in
+            enqueueBringUp(connection) { [self] in
                 begin(connection) { () throws(Failure) in try planStart(observe(), services: services) }
             }
         case .stop(let services, let timeout):
@@ -82,7 +82,7 @@ extension ProjectController {
                 }
             }
         case .restart(let services, let timeout):
-            enqueue(connection, supersedes: false) { [self] in
+            enqueueBringUp(connection) { [self] in
                 begin(connection) { () throws(Failure) in
                     try planRestart(observe(), services: services, timeout: timeout)
                 }
@@ -177,6 +177,22 @@ extension ProjectController {
         }
     }
 
+    /// What is to run is decided when stops that were cut off have ended: until then such a container still runs.
+    private func enqueueBringUp(_ connection: ClientConnection, _ begin: @escaping () -> Void) {
+        enqueue(connection, supersedes: false) { [self] in
+            guard let stopping = containers.values.first(where: { $0.stopWasCutOff && $0.isLive }) else {
+                return begin()
+            }
+            waitingRequests.insert(
+                PendingRequest(connection: connection, isDown: false) { [self] in
+                    enqueueBringUp(connection, begin)
+                }, at: 0)
+            stopping.onExited.append { [self] in
+                loop.soon { [unowned self] in if run == nil { beginNext() } }
+            }
+        }
+    }
+
     func endRun(_ run: PlanRun, _ reason: Failure) {
         // Its plan may be done and only readiness waited for.
         if let readyEnd { readyEnd(reason) } else { run.cancel(reason) }
@@ -188,6 +204,11 @@ extension ProjectController {
         scheduleRest()
         guard !leaving else { return }
         loop.soon { [unowned self] in synchronizeRecords() }
+        beginNext()
+    }
+
+    private func beginNext() {
+        guard !leaving else { return }
         while !waitingRequests.isEmpty {
             let next = waitingRequests.removeFirst()
             // Nobody wants it any more, and nothing of it was begun.
@@ -394,7 +415,7 @@ extension ProjectController {
     // MARK: Down
 
     private func beginDown(_ options: DownOptions, _ connection: ClientConnection) {
-        recordKeeper(place)
+        recordKeeper(place, keeperPID)
         do throws(Failure) {
             var observation = observe(oneOffs: true)
             for volume in try volumes.list() where volume.project == place.project {

@@ -106,6 +106,7 @@ public func naming<Result: ~Copyable>(
 public func retrying<Result: SignedInteger>(
     _ call: StaticString, _ subject: @autoclosure () -> String? = nil, _ body: () -> Result
 ) throws(SyscallError) -> Result {
+    linux_fault_call()
     while true {
         let result = body()
         if result >= 0 { return result }

@@ -203,25 +203,27 @@ public final class HostNetworks {
         requests.createBridge(
             name: state.bridge, group: state.group, mac: MACAddress(for: state.gateway),
             mtu: state.mtu)
-        requests.configureBridge(name: state.bridge, alias: alias, routeLocalnet: !state.isInternal)
         try route.perform(requests)
         guard let link = try findLink(state.bridge) else {
             throw NetlinkError("look up link \(state.bridge)", .noDevice)
         }
-        var address = Requests()
-        address.addAddress(
+        // Its alias and that it is up come last: a bridge that has both is whole.
+        var rest = Requests()
+        rest.addAddress(
             state.gateway, prefix: state.subnet.prefix, index: link.index, linkName: state.bridge)
-        try route.perform(address)
+        rest.configureBridge(name: state.bridge, alias: alias, routeLocalnet: !state.isInternal)
+        try route.perform(rest)
         return link.index
     }
 
-    /// The network as recorded, with its bridge's index; nil when there is none.
+    /// The network as recorded, with its bridge's index; 0 when there is no whole bridge: its making was cut off, or the
+    /// machine was started anew. nil when nothing is recorded.
     public func network(_ name: String) throws(Failure) -> NetworkState? {
         guard var state = try records.network(name) else { return nil }
         let link = try asking("cannot look at network \"\(name)\"") { () throws(NetlinkError) in
             try findLink(state.bridge)
         }
-        state.index = link?.index ?? 0
+        state.index = link.map { $0.isUp && !$0.alias.isEmpty ? $0.index : 0 } ?? 0
         return state
     }
 

@@ -144,12 +144,17 @@ public final class NameService {
             var port: UInt16 = 0
             let raw = member.udp.raw
             let count = buffer.withUnsafeMutableBytes {
-                linux_receive_from_inet(raw, $0.baseAddress, $0.count, &address, &port, 0)
+                // It stays in the socket until it is answered: the socket outlives this process, and whoever comes
+                // after a kill in between answers it.
+                linux_receive_from_inet(
+                    raw, $0.baseAddress, $0.count, &address, &port, Int32(MSG_PEEK))
             }
-            guard count > 0 else {
-                if count < 0 && linux_errno() == EINTR { continue }
+            if count < 0 {
+                if linux_errno() == EINTR { continue }
                 return
             }
+            defer { _ = linux_receive_from_inet(raw, nil, 0, &address, &port, 0) }
+            if count == 0 { continue }
             let (peer, peerPort, socket) = (address, port, member.udp)
             handle(Array(buffer[..<count]), member, tcp: false) { answer in
                 _ = answer.withUnsafeBytes {

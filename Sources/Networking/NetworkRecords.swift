@@ -128,6 +128,15 @@ struct NetworkRecords {
         }
     }
 
+    /// Files that who wrote them did not live to put in their place. Under the host's lock, so nobody is writing one.
+    func removeUnfinished() {
+        for directory in [networksPath, "\(root)/leases"] {
+            for name in (try? directoryEntries(directory)) ?? [] where name.contains(".json.tmp.") {
+                try? removeFile("\(directory)/\(name)")
+            }
+        }
+    }
+
     private func remove(_ path: String) throws(Failure) {
         do throws(SyscallError) {
             try removeFile(path)

@@ -105,6 +105,7 @@ extension HostNetworks {
                 let ports = try records.ports()
                 let kept = ports.filter { $0.project != project }
                 if kept.count != ports.count { try records.save(ports: kept) }
+                records.removeUnfinished()
             }
             // With links left, the group stays reserved: the next attempt needs it.
             if links.isEmpty { try releaseGroup(project: project) }

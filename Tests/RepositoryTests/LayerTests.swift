@@ -18,7 +18,7 @@ private struct Layer {
 private let layers: [String: Layer] = [
     "CYAML": Layer(0, []),
     "CLinux": Layer(0, []),
-    "CLaunch": Layer(0, []),
+    "CLaunch": Layer(0, ["CLinux"]),
     "CLibraries": Layer(0, []),
 
     "Basics": Layer(1, []),

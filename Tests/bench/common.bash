@@ -29,7 +29,7 @@ finish() {
 trap finish EXIT
 mkdir -p "$COVEY_ROOT" "$COVEY_RUN" "$work/rootfs"/{bin,dev,etc,proc,sys,tmp,data}
 cp "$busybox" "$work/rootfs/bin/busybox"
-for applet in sh sleep true cat; do ln -s busybox "$work/rootfs/bin/$applet"; done
+for applet in sh sleep true cat wc; do ln -s busybox "$work/rootfs/bin/$applet"; done
 
 # stack_file N: N busybox services on one network with one volume, the stack the peers were measured with.
 stack_file() {

@@ -130,9 +130,13 @@ struct keeper_message {
     char name[KEEPER_NAME];
 };
 
+// Descriptors a keeper is born with; GIVEN_CHANNEL: of a controller that lost the keeper before it.
+enum { KEEPER_LISTENER = 3, GIVEN_CHANNEL = 4 };
+
 // Starts a keeper that runs this binary: argv[0] is "covey-keeper". `listener` and `log` become its 3 and 1, 2; it is
-// born in the v2 cgroup whose directory is `cgroup` (-1: where the caller is). Returns its pid or -errno.
-int covey_start_keeper(char *const argv[], int listener, int log, int cgroup);
+// born in the v2 cgroup whose directory is `cgroup` (-1: where the caller is). A controller that lost its keeper gives
+// its new `channel` (else -1): it stays the controller, and what it starts is its sibling. Returns the pid or -errno.
+int covey_start_keeper(char *const argv[], int listener, int log, int cgroup, int channel);
 
 // In a keeper and its controllers: the keeper's argv[index]; NULL beyond the last, and in any other process.
 const char *covey_keeper_argument(int index);

@@ -219,8 +219,27 @@ final class Stage {
             return groups.contains("/covey/\(project)/engine") && !groups.contains("/covey/\(project)/ctr-")
                 && !isZombie(pid)
         }
-        return found.sorted { first, _ in !found.contains(parent(of: first)) }
+        // By its record: after a loss the keeper may be the younger, and parent of nobody here.
+        let record = contents("\(directory)/run/\(project)/keeper.json")
+        let keeper = record.drop { !$0.isNumber }.prefix { $0.isNumber }
+        return found.filter { "\($0)" == keeper } + found.filter { "\($0)" != keeper }
     }
+
+    /// Keeper and controller at once: of two either would start the other again.
+    func killEngine() throws {
+        try eventually("keeper and controller are gone") {
+            for pid in engine().reversed() { kill(pid, SIGKILL) }
+            return engine().isEmpty
+        }
+    }
+
+    /// Arms a fault point (Sources/CLinux/include/linux_fault.h) for commands given `faults` as variables.
+    func armFault(_ text: String) throws { try writeFile("\(directory)/fault", Array(text.utf8)) }
+
+    /// Whether the armed fault point was passed, and struck.
+    var faultStruck: Bool { !exists("\(directory)/fault") }
+
+    var faults: [String] { ["COVEY_FAULT=\(directory)/fault"] }
 
     func census() throws -> Census { try Census.take(project: project, state: directory, host: host) }
 
