@@ -44,6 +44,8 @@ public struct ContainerRequest: Hashable, Codable, Sendable {
     public var stopSignal: String
     public var stopGracePeriod: Duration
     public var shmSize: ByteSize
+    /// nil: none of them.
+    public var rare: RareSettings?
 
     public init(image: ImageFacts, arguments: [String]) {
         self.image = image
@@ -208,6 +210,21 @@ public struct ResourceLimits: Hashable, Codable, Sendable {
     public var cpus: Double?
     public var memory: ByteSize?
     public var pids: Int?
+    /// In place of `cpus`: microseconds of processor time in each period; a period is 100 ms unless given.
+    public var cpuQuota: Int?
+    public var cpuPeriod: Int?
+    /// Weight beside others when processors are short, from 2 to 262144; 1024 is the kernel's own.
+    public var cpuShares: Int?
+    /// Processors to run on, `0-2,5`.
+    public var cpuSet: String?
+    /// Memory that is taken last when it is short.
+    public var memoryReservation: ByteSize?
+    /// Memory and swap together; -1 is unlimited, nil twice the memory.
+    public var memoryAndSwap: ByteSize?
+    /// Percent; cgroup v1 only.
+    public var swappiness: Int?
+    /// Processes wait instead of being killed when memory is out; cgroup v1 only.
+    public var oomKillDisabled: Bool?
     public init(cpus: Double? = nil, memory: ByteSize? = nil, pids: Int? = nil) {
         self.cpus = cpus
         self.memory = memory

@@ -25,8 +25,8 @@ struct ServiceLowering {
         container.ports = try ports()
         container.extraHosts = service.extraHosts.map { HostEntry(name: $0.name, address: $0.address) }
         container.dnsServers = service.dns
-        container.limits = ResourceLimits(
-            cpus: service.cpuLimit, memory: service.memoryBound, pids: service.pidsBound)
+        container.limits = try limits()
+        container.rare = try rareSettings()
         container.capAdd = unique(service.capAdd.map(capabilityName))
         container.capDrop = unique(service.capDrop.map(capabilityName))
         try applySecurityOptions(to: &container)

@@ -275,20 +275,6 @@ private let attributesComplaints: [Complaint] = [
               try:   use missing or never
             """#),
     Complaint(
-        "host-gateway",
-        #"""
-        services:
-          web:
-            image: app
-            extra_hosts: ["host.docker.internal:host-gateway"]
-        """#,
-        says: #"""
-            compose.yaml:4:19: error: `services.web.extra_hosts[0]` asks for host-gateway, which is not supported
-              4 |     extra_hosts: ["host.docker.internal:host-gateway"]
-                |                   ^
-              try:   give an address
-            """#),
-    Complaint(
         "a remote build context",
         #"""
         services:

@@ -277,6 +277,97 @@ struct LoweringTests {
         #expect(container.readOnlyRoot && container.initProcess && container.tty && container.stdinOpen)
     }
 
+    @Test("what is rarely asked for goes through, and nothing of it when nothing is asked")
+    func rare() throws {
+        #expect(try request().container.rare == nil)
+        let container = try request {
+            $0.cpuQuota = 5000
+            $0.cpuPeriod = 20_000
+            $0.cpuShares = 1
+            $0.cpuSet = "0-1"
+            $0.memoryLimit = ByteSize(bytes: 4 << 20)
+            $0.memoryReservation = ByteSize(bytes: 1 << 20)
+            $0.memorySwapLimit = ByteSize(bytes: -1)
+            $0.memorySwappiness = 0
+            $0.oomKillDisable = true
+            $0.oomScoreAdjustment = -5
+            $0.groupAdd = ["mail"]
+            $0.domainName = "a.test"
+            $0.dnsSearch = ["."]
+            $0.dnsOptions = ["ndots:1"]
+            $0.cgroup = "host"
+        }.container
+        var limits = ResourceLimits(memory: ByteSize(bytes: 4 << 20))
+        limits.cpuQuota = 5000
+        limits.cpuPeriod = 20_000
+        limits.cpuShares = 2
+        limits.cpuSet = "0-1"
+        limits.memoryReservation = ByteSize(bytes: 1 << 20)
+        limits.memoryAndSwap = ByteSize(bytes: -1)
+        limits.swappiness = 0
+        limits.oomKillDisabled = true
+        #expect(container.limits == limits)
+        var rare = RareSettings()
+        rare.oomScoreAdjustment = -5
+        rare.groups = ["mail"]
+        rare.domainName = "a.test"
+        rare.dnsSearch = ["."]
+        rare.dnsOptions = ["ndots:1"]
+        rare.hostNamespaces = [.cgroup]
+        #expect(container.rare == rare)
+    }
+
+    struct Contradiction: Sendable {
+        let change: @Sendable (inout Service) -> Void
+        let message: String
+        init(_ message: String, _ change: @escaping @Sendable (inout Service) -> Void) {
+            self.message = message
+            self.change = change
+        }
+    }
+
+    @Test(
+        "limits that contradict each other, or that the kernel would bend, are errors",
+        arguments: [
+            Contradiction("service \"app\" limits processor time twice") {
+                $0.cpus = 1
+                $0.cpuQuota = 1000
+            },
+            Contradiction("service \"app\" limits processor time twice") {
+                $0.cpus = 1
+                $0.cpuPeriod = 1000
+            },
+            Contradiction("service \"app\" has a `cpu_quota` of 999 µs") { $0.cpuQuota = 999 },
+            Contradiction("service \"app\" has a `cpu_period` of 999 µs") { $0.cpuPeriod = 999 },
+            Contradiction("service \"app\" has a `cpu_period` of 1000001 µs") { $0.cpuPeriod = 1_000_001 },
+            Contradiction("service \"app\" limits swap and not memory") {
+                $0.memorySwapLimit = ByteSize(bytes: 9)
+            },
+            Contradiction("service \"app\" may use more memory than memory and swap together") {
+                $0.memoryLimit = ByteSize(bytes: 10 << 20)
+                $0.memorySwapLimit = ByteSize(bytes: 9 << 20)
+            },
+            Contradiction("service \"app\" reserves more memory than it may use") {
+                $0.memoryLimit = ByteSize(bytes: 1 << 20)
+                $0.memoryReservation = ByteSize(bytes: 2 << 20)
+            },
+            Contradiction("service \"app\" has the host's name and a `hostname`") {
+                $0.uts = "host"
+                $0.hostname = "a"
+            },
+            Contradiction("service \"app\": `uts: service:db` is not supported") { $0.uts = "service:db" },
+            Contradiction("service \"app\" has the domain name \"a b\"") { $0.domainName = "a b" },
+            Contradiction("service \"app\" has white space in `dns_search`") { $0.dnsSearch = ["a\nb"] },
+            Contradiction("service \"app\" has white space in `dns_opt`") { $0.dnsOptions = [""] },
+        ])
+    func contradictions(_ given: Contradiction) {
+        #expect {
+            try request(given.change)
+        } throws: {
+            ($0 as? Failure)?.doing == given.message
+        }
+    }
+
     @Test("a fixed name and several replicas exclude each other")
     func nameAndReplicas() {
         #expect {
