@@ -57,7 +57,9 @@ public enum Ledger {
         .works(
             "extra_hosts", "addresses and `host-gateway`, the gateway of the container's first network",
             Shape(.hosts)),
-        .refused("gpus", Shape(.gpus, each: Shape(fields: deviceRequest))),
+        .refused(
+            "gpus", "no device of the host is given to a container yet",
+            Shape(.gpus, each: Shape(fields: deviceRequest))),
         .works("group_add", "names of the image's groups, or numbers"),
         .works("healthcheck", "", Shape(fields: healthcheck)),
         .works("hostname"),
@@ -66,9 +68,9 @@ public enum Ledger {
         .refused("ipc", unless: ["private", "shareable"]),
         .notHere("isolation", "Windows only", unless: ["default"]),
         .works("labels", "", .keyed),
-        .refused("links", "services reach each other by name; use `networks` with `aliases` for more"),
-        .refused(
-            "logging", "output is always kept, see `covey logs`",
+        .works("links", "to services on a network of its own; an alias is known to this service alone"),
+        .works(
+            "logging", "`json-file` and `local` with `max-size` and `max-file`, for each stream; `none`",
             Shape(.logging, fields: Fields([.works("driver"), .works("options")]))),
         .refused("mac_address"),
         .works("mem_limit"),

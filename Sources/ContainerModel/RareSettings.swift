@@ -18,6 +18,23 @@ public struct RareSettings: Hashable, Codable, Sendable {
     /// The host's namespaces the container stays in.
     public var hostNamespaces: Set<HostNamespace> = []
 
+    /// Names of its own for others, as it alone calls them: alias to service.
+    public var links: [String: String] = [:]
+    /// nil: output is kept as everybody's.
+    public var logging: Logging?
+
+    /// What is kept of the output, for each of the two streams.
+    public struct Logging: Hashable, Codable, Sendable {
+        /// Bytes of one file; nil for the usual.
+        public var fileSize: Int64?
+        /// Files that are kept; 0 keeps nothing at all, nil is the usual.
+        public var files: Int?
+        public init(fileSize: Int64? = nil, files: Int? = nil) {
+            self.fileSize = fileSize
+            self.files = files
+        }
+    }
+
     public enum HostNamespace: String, Hashable, Codable, Sendable, CaseIterable {
         case cgroup, uts
     }

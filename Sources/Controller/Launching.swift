@@ -314,6 +314,7 @@ extension ProjectController {
 
     /// Reading ends of its output, pumped into its log.
     func openStreams(of container: Container) {
+        let bounds = LogBounds(container.request.rare?.logging)
         do throws(SyscallError) {
             if let terminal = container.terminal {
                 if container.isTerminalTaken { return }
@@ -321,7 +322,7 @@ extension ProjectController {
                 try addPump(
                     LogPump(
                         source: terminal, directory: container.directories.log, stream: "stdout",
-                        isTerminal: true), container)
+                        isTerminal: true, bounds: bounds), container)
             } else if !container.request.tty {
                 for (stream, path) in [
                     ("stdout", container.directories.standardOutput),
@@ -329,7 +330,9 @@ extension ProjectController {
                 ] {
                     let source = SharedFD(try openFile(path, flags: O_RDONLY | O_NONBLOCK))
                     try addPump(
-                        LogPump(source: source, directory: container.directories.log, stream: stream),
+                        LogPump(
+                            source: source, directory: container.directories.log, stream: stream,
+                            bounds: bounds),
                         container)
                 }
             }

@@ -125,6 +125,11 @@ private struct CanonicalForm {
         optional(settings.domainName) { $0.text($1) }
         list(settings.dnsSearch) { $0.text($1) }
         list(settings.dnsOptions) { $0.text($1) }
+        table(settings.links) { $0.text($1) }
+        optional(settings.logging) {
+            $0.optional($1.fileSize) { $0.number($1) }
+            $0.optional($1.files) { $0.count($1) }
+        }
         for namespace in RareSettings.HostNamespace.allCases {
             flag(settings.hostNamespaces.contains(namespace))
         }

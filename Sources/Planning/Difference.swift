@@ -143,6 +143,8 @@ private struct Changes {
         set("group_add", old.groups, new.groups)
         value("domainname", old.domainName, new.domainName)
         set("dns_search", old.dnsSearch, new.dnsSearch)
+        table("link", old.links, new.links)
+        if old.logging != new.logging { add("logging changed") }
         set("dns_opt", old.dnsOptions, new.dnsOptions)
         for namespace in RareSettings.HostNamespace.allCases {
             let shown = { (settings: RareSettings) in

@@ -88,6 +88,8 @@ extension ServiceLowering {
         }
         rare.dnsSearch = service.dnsSearch
         rare.dnsOptions = service.dnsOptions
+        rare.links = try links()
+        rare.logging = try logging()
         if service.cgroup == "host" { rare.hostNamespaces.insert(.cgroup) }
         if let mode = service.uts, mode != "host" {
             throw Failure(
@@ -117,8 +119,7 @@ extension ServiceLowering {
             }
     }
 
-    private func mistake(_ attribute: String, _ what: String, cause: String? = nil, advice: String) -> Failure
-    {
+    func mistake(_ attribute: String, _ what: String, cause: String? = nil, advice: String) -> Failure {
         Failure(
             "service \(quoted(service.name)) \(what)", cause: cause, advice: advice,
             at: service.marks.place(attribute))

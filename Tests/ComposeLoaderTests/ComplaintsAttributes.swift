@@ -88,6 +88,7 @@ private let attributesComplaints: [Complaint] = [
             compose.yaml:4:5: error: `services.web.gpus` is not supported yet
               4 |     gpus: all
                 |     ^
+              cause: no device of the host is given to a container yet
             """#),
     Complaint(
         "a refused attribute with harmless values",

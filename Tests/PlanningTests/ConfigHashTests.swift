@@ -67,6 +67,10 @@ struct ConfigHashTests {
             { $0.container.rare = RareSettings() },
             { $0.rare { $0.oomScoreAdjustment = 1 } },
             { $0.rare { $0.groups = ["a"] } },
+            { $0.rare { $0.links = ["a": "b"] } },
+            { $0.rare { $0.logging = .init() } },
+            { $0.rare { $0.logging = .init(files: 1) } },
+            { $0.rare { $0.logging = .init(fileSize: 1) } },
             { $0.rare { $0.domainName = "a" } },
             { $0.rare { $0.dnsSearch = ["a"] } },
             { $0.rare { $0.dnsOptions = ["a"] } },
@@ -147,9 +151,11 @@ struct ConfigHashTests {
         var rare = RareSettings()
         rare.oomScoreAdjustment = 1
         rare.domainName = ""
+        rare.logging = .init()
         #expect(
             try keys(of: rare) == [
-                "dnsOptions", "dnsSearch", "domainName", "groups", "hostNamespaces", "oomScoreAdjustment",
+                "dnsOptions", "dnsSearch", "domainName", "groups", "hostNamespaces", "links", "logging",
+                "oomScoreAdjustment",
             ])
         #expect(
             try keys(of: HealthcheckRequest(command: [])) == [

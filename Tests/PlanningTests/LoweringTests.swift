@@ -317,6 +317,66 @@ struct LoweringTests {
         #expect(container.rare == rare)
     }
 
+    @Test(
+        "logging is how much is kept of each stream",
+        arguments: [
+            ("json-file", [:], nil),
+            ("json-file", ["max-size": "10m", "max-file": "3"], .init(fileSize: 10 << 20, files: 3)),
+            ("json-file", ["max-size": "1k"], .init(fileSize: 1024, files: 1)),
+            ("json-file", ["max-size": "-1", "max-file": "2"], .init(files: 2)),
+            ("local", ["max-size": "1m"], .init(fileSize: 1 << 20, files: 5)),
+            ("none", [:], .init(files: 0)),
+        ] as [(String, [String: String], RareSettings.Logging?)])
+    func logging(_ driver: String, _ options: [String: String], _ expected: RareSettings.Logging?) throws {
+        let container = try request { $0.logging = logs(driver, options) }.container
+        #expect(container.rare?.logging == expected)
+    }
+
+    @Test(
+        "a driver or an option that is not known is named",
+        arguments: [
+            ("syslog", [:], "service \"app\": `logging.driver: syslog` is not supported"),
+            ("local", ["tag": "x"], "service \"app\": `logging.options.tag` is not supported"),
+            ("none", ["max-size": "1m"], "service \"app\": `logging.options.max-size` is not supported"),
+            ("local", ["max-size": "1x"], "service \"app\" has a `max-size` of \"1x\""),
+            ("local", ["max-size": "1"], "service \"app\" has a `max-size` of \"1\""),
+            ("local", ["max-file": "0"], "service \"app\" has a `max-file` of \"0\""),
+        ] as [(String, [String: String], String)])
+    func badLogging(_ driver: String, _ options: [String: String], _ message: String) {
+        #expect {
+            try request { $0.logging = logs(driver, options) }
+        } throws: {
+            ($0 as? Failure)?.doing == message
+        }
+    }
+
+    private func logs(_ driver: String, _ options: [String: String]) -> Service.Logging {
+        var logging = Service.Logging()
+        logging.driver = driver
+        logging.options = options
+        return logging
+    }
+
+    @Test("a link is an alias of its own for a service it shares a network with")
+    func links() throws {
+        var project = project {
+            $0.links = ["web:w", "web"]
+            $0.networks = ["a": .init()]
+        }
+        project.networks["a"] = Network(name: "demo_a")
+        var web = Service(name: "web")
+        web.image = "demo:1"
+        web.networks = ["a": .init()]
+        project.services["web"] = web
+        #expect(try lowered(project).desired.services["app"]?.container.rare?.links == ["w": "web"])
+        project.services["web"]?.networks = [:]
+        #expect {
+            try lowered(project)
+        } throws: {
+            ($0 as? Failure)?.doing == "service \"app\" links to \"web\" and can't reach it"
+        }
+    }
+
     struct Contradiction: Sendable {
         let change: @Sendable (inout Service) -> Void
         let message: String

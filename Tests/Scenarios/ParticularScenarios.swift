@@ -98,6 +98,39 @@ extension Scenarios {
             }
         }
 
+        @Test("a link is an alias for one service alone")
+        func links() throws {
+            try Stage.play("links") { stage in
+                try stage.covey("up", "-d", "app", "other")
+                let address = try stage.exec("db", "hostname -i")
+                for name in ["database", "db"] {
+                    let found = try stage.exec("app", "ping -c 1 -w 5 \(name)")
+                    try stage.require(found.contains("(\(address))"), found)
+                }
+                try stage.require(
+                    try !stage.execSucceeds("other", "ping -c 1 -w 5 database"), "other sees the alias")
+            }
+        }
+
+        @Test("logging keeps as much as it says, or nothing, and an unknown driver is refused")
+        func logging() throws {
+            try Stage.play("links") { stage in
+                try stage.covey("up", "-d", "chatty", "mute")
+                try stage.eventually("both have ended") {
+                    try stage.container("chatty").State == "exited"
+                        && stage.container("mute").State == "exited"
+                }
+                try stage.require(try stage.container("mute").ExitCode == 0, "mute was held up")
+                let lines = try stage.logs("--no-log-prefix", "chatty").split(separator: "\n")
+                try stage.require(lines.last == "line number 19999", "\(lines.suffix(2))")
+                let size = lines.reduce(0) { $0 + $1.utf8.count + 1 }
+                try stage.require((18_000...40_960).contains(size), "\(size) bytes are kept")
+                try stage.require(try stage.logs("--no-log-prefix", "mute").isEmpty, "mute was kept")
+                let up = try stage.covey("up", "-d", "elsewhere", code: 1)
+                try stage.require(up.errors.contains("`logging.driver: syslog` is not supported"), "\(up)")
+            }
+        }
+
         @Test("a group the image does not have is named, and nothing is left")
         func unknownGroup() throws {
             try Stage.play("particulars") { stage in
