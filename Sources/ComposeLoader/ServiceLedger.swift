@@ -72,7 +72,7 @@ public enum Ledger {
         .works(
             "logging", "`json-file` and `local` with `max-size` and `max-file`, for each stream; `none`",
             Shape(.logging, fields: Fields([.works("driver"), .works("options")]))),
-        .refused("mac_address"),
+        .works("mac_address", "of the first network"),
         .works("mem_limit"),
         .works("mem_reservation"),
         .works("mem_swappiness", "cgroup v1 only; on v2 the container is not started"),
@@ -176,7 +176,7 @@ public enum Ledger {
         .works("ipv4_address"),
         .refused("ipv6_address"),
         .refused("link_local_ips"),
-        .refused("mac_address"),
+        .works("mac_address"),
         .refused("driver_opts"),
         .works("priority"),
         .refused("gw_priority", unless: ["0"]),

@@ -73,6 +73,7 @@ private struct CanonicalForm {
             $0.text($1.network)
             $0.list($1.aliases) { $0.text($1) }
             $0.optional($1.ipv4Address) { $0.text($1) }
+            $0.optional($1.macAddress) { $0.text($1) }
         }
         list(request.ports) {
             $0.number(Int64($1.target))

@@ -135,6 +135,7 @@ private struct Changes {
             guard let one = before[name], let other = after[name] else { continue }
             if one.aliases != other.aliases { add("aliases on \(name) changed") }
             value("ipv4_address on \(name)", one.ipv4Address, other.ipv4Address)
+            value("mac_address on \(name)", one.macAddress, other.macAddress)
         }
     }
 

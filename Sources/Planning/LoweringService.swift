@@ -155,9 +155,15 @@ struct ServiceLowering {
                     advice: "remove `ipv4_address`, or run one replica",
                     at: service.marks.place("networks.\(key).ipv4_address", "networks.\(key)", "networks"))
             }
-            endpoints.append(
-                EndpointRequest(
-                    network: network.name, aliases: aliases, ipv4Address: attachment.ipv4Address))
+            var endpoint = EndpointRequest(
+                network: network.name, aliases: aliases, ipv4Address: attachment.ipv4Address)
+            endpoint.macAddress = try hardwareAddress(on: key, attachment, isFirst: endpoints.isEmpty)
+            endpoints.append(endpoint)
+        }
+        if endpoints.isEmpty, service.macAddress != nil {
+            throw mistake(
+                "mac_address", "has a `mac_address` and no network", advice: "remove it, or give it a network"
+            )
         }
         return endpoints
     }

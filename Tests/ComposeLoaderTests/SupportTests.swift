@@ -41,7 +41,7 @@ private let refusedValues: [(String, String)] = [
     ("device_cgroup_rules", "[\"c 1:3 r\"]"), ("devices", "[/dev/null]"),
     ("provider", "{type: x}"), ("external_links", "[a]"),
     ("gpus", "all"), ("ipc", "host"), ("isolation", "hyperv"),
-    ("mac_address", "\"02:42:ac:11:00:02\""),
+
     ("models", "[m]"),
     ("pid", "host"), ("post_start", "[{command: a}]"),
     ("pre_start", "[{command: a}]"),

@@ -6,6 +6,13 @@ import FoundationEssentials
 import Planning
 import Testing
 
+extension EndpointRequest {
+    fileprivate init(network: String, mac: String) {
+        self.init(network: network)
+        macAddress = mac
+    }
+}
+
 extension ServiceRequest {
     fileprivate mutating func rare(_ change: (inout RareSettings) -> Void) {
         var settings = container.rare ?? RareSettings()
@@ -48,6 +55,7 @@ struct ConfigHashTests {
             },
             { $0.container.networks = [EndpointRequest(network: "n", aliases: ["a"])] },
             { $0.container.networks = [EndpointRequest(network: "n", ipv4Address: "a")] },
+            { $0.container.networks = [.init(network: "n", mac: "a")] },
             { $0.container.ports = [PortRequest(target: 80, published: nil)] },
             { $0.container.ports = [PortRequest(target: 80, published: 80...80)] },
             { $0.container.ports = [PortRequest(target: 80, published: 80...80, proto: .udp)] },

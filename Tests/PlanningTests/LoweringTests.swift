@@ -377,6 +377,45 @@ struct LoweringTests {
         }
     }
 
+    @Test("a hardware address is the first network's, or each network's own")
+    func hardwareAddresses() throws {
+        func endpoints(_ change: (inout Service) -> Void) throws -> [String?] {
+            var project = project {
+                $0.networks = ["a": .init(), "b": .init()]
+                change(&$0)
+            }
+            for key in ["a", "b"] { project.networks[key] = Network(name: key) }
+            let lowered = try lowered(project).desired.services["app"]
+            return lowered?.container.networks.map(\.macAddress) ?? []
+        }
+        #expect(try endpoints { $0.macAddress = "02-42-AC-11-00-02" } == ["02:42:ac:11:00:02", nil])
+        #expect(
+            try endpoints { $0.networks["b"]?.macAddress = "02:00:00:00:00:01" } == [
+                nil, "02:00:00:00:00:01",
+            ])
+        func says(_ message: String, _ change: (inout Service) -> Void) {
+            #expect {
+                try endpoints(change)
+            } throws: {
+                "\($0)".contains(message)
+            }
+        }
+        says("which no interface can have") { $0.macAddress = "01:00:00:00:00:01" }
+        says("which no interface can have") { $0.macAddress = "00:00:00:00:00:00" }
+        says("two hardware addresses") {
+            $0.macAddress = "02:00:00:00:00:01"
+            $0.networks["a"]?.macAddress = "02:00:00:00:00:02"
+        }
+        says("2 replicas") {
+            $0.macAddress = "02:00:00:00:00:01"
+            $0.replicas = 2
+        }
+        says("no network") {
+            $0.macAddress = "02:00:00:00:00:01"
+            $0.networks = [:]
+        }
+    }
+
     struct Contradiction: Sendable {
         let change: @Sendable (inout Service) -> Void
         let message: String

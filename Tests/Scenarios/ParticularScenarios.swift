@@ -112,6 +112,25 @@ extension Scenarios {
             }
         }
 
+        @Test("a hardware address is the interface's, also after its link was deleted")
+        func hardwareAddress() throws {
+            try Stage.play("links") { stage in
+                try stage.covey("up", "-d", "app", "addressed")
+                let first = "cat /sys/class/net/eth0/address"
+                try stage.require(try stage.exec("app", first) == "02:42:ac:11:ab:cd", "of the service")
+                try stage.require(
+                    try stage.exec("addressed", "cat /sys/class/net/eth1/address") == "02:42:ac:11:00:99",
+                    "of the network")
+                try stage.exec("app", "ping -c 1 -w 5 db")
+                let pid = try stage.container("app").Pid ?? 0
+                try stage.inHost(["nsenter", "-t", "\(pid)", "-n", "ip", "link", "del", "eth0"]).orThrow()
+                try stage.eventually("the link is made again") {
+                    try stage.execSucceeds("app", "ping -c 1 -w 1 db")
+                }
+                try stage.require(try stage.exec("app", first) == "02:42:ac:11:ab:cd", "after its repair")
+            }
+        }
+
         @Test("logging keeps as much as it says, or nothing, and an unknown driver is refused")
         func logging() throws {
             try Stage.play("links") { stage in
