@@ -91,7 +91,8 @@ private let watchedFiles: Set<String> = [
     "cgroup.freeze", "cgroup.events", "cgroup.procs", "tasks", "freezer.state", "memory.max",
     "memory.swap.max",
     "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "cpu.max", "cpu.cfs_quota_us",
-    "cpu.cfs_period_us", "pids.max",
+    "cpu.cfs_period_us", "pids.max", "cpu.weight", "cpu.shares", "memory.low", "memory.soft_limit_in_bytes",
+    "memory.swappiness",
 ]
 
 extension ProjectCgroup {

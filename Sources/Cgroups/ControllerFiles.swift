@@ -8,7 +8,10 @@ internal import Kernel
 
 /// A controller a limit needs.
 enum Controller: String, CaseIterable, Sendable {
-    case cpu, memory, pids
+    case cpu, memory, pids, cpuset
+
+    /// Switched on for every container of v2, and set back when a limit goes; the others only where one is asked for.
+    static let common: [Controller] = [.cpu, .memory, .pids]
 }
 
 extension ResourceLimits {
@@ -16,9 +19,11 @@ extension ResourceLimits {
     var controllers: [Controller] {
         Controller.allCases.filter { controller in
             switch controller {
-            case .cpu: quota != nil
-            case .memory: memoryBytes != nil
+            case .cpu: quota != nil || cpuShares != nil
+            case .memory:
+                memoryBytes != nil || memoryReservation != nil || swappiness != nil || oomKillDisabled == true
             case .pids: processes != nil
+            case .cpuset: cpuSet != nil
             }
         }
     }
@@ -26,9 +31,50 @@ extension ResourceLimits {
     fileprivate var memoryBytes: Int64? { memory.flatMap { $0.bytes > 0 ? $0.bytes : nil } }
     fileprivate var processes: Int? { pids.flatMap { $0 > 0 ? $0 : nil } }
 
-    /// Microseconds of processor time in each period of 100 ms; the kernel's least is 1 ms.
+    /// Microseconds of processor time in each period; the kernel's least is 1 ms.
     fileprivate var quota: Int64? {
-        cpus.flatMap { $0 > 0 ? max(1000, Int64(min($0, 1e6) * 100_000 + 0.5)) : nil }
+        if let cpuQuota { return Int64(cpuQuota) }
+        return cpus.flatMap { $0 > 0 ? max(1000, Int64(min($0, 1e6) * 100_000 + 0.5)) : nil }
+    }
+
+    fileprivate var period: Int64 { Int64(cpuPeriod ?? 100_000) }
+
+    /// v2's weight from v1's shares: [2, 262144] onto [1, 10000], as runtimes of the OCI do.
+    fileprivate var weight: Int64? { cpuShares.map { 1 + (Int64($0) - 2) * 9999 / 262_142 } }
+
+    /// Memory and swap together, -1 for no bound; nil without a limit of memory.
+    fileprivate var total: Int64? {
+        memoryBytes.map { memory in
+            if let given = memoryAndSwap { return given.bytes }
+            let double = memory.multipliedReportingOverflow(by: 2)
+            return double.overflow ? -1 : double.partialValue
+        }
+    }
+
+    /// Swap alone, as v2 counts it.
+    fileprivate var swap: String {
+        guard let memoryBytes, let given = memoryAndSwap else { return memoryBytes.map(String.init) ?? "max" }
+        return given.bytes < 0 ? "max" : "\(given.bytes - memoryBytes)"
+    }
+
+    /// What is written beside the limits every container has; only what is given.
+    fileprivate func further(_ controller: Controller, unified: Bool) -> [(file: String, value: String)] {
+        var files: [(String, String)] = []
+        switch controller {
+        case .cpu:
+            if unified, let weight { files.append(("cpu.weight", "\(weight)")) }
+            if !unified, let cpuShares { files.append(("cpu.shares", "\(cpuShares)")) }
+        case .memory:
+            if let memoryReservation {
+                files.append(
+                    (unified ? "memory.low" : "memory.soft_limit_in_bytes", "\(memoryReservation.bytes)"))
+            }
+            if let swappiness { files.append(("memory.swappiness", "\(swappiness)")) }
+        case .cpuset:
+            if let cpuSet { files.append(("cpuset.cpus", cpuSet)) }
+        case .pids: break
+        }
+        return files
     }
 }
 
@@ -39,9 +85,9 @@ func expectedLimits(_ limits: ResourceLimits, _ hierarchy: CgroupHierarchy) -> [
     let has = { (controller: Controller) in hierarchy.controllers.contains(controller.rawValue) }
     if has(.cpu) {
         if hierarchy.unified {
-            files.append(("cpu.max", "\(limits.quota.map(String.init) ?? "max") 100000"))
+            files.append(("cpu.max", "\(limits.quota.map(String.init) ?? "max") \(limits.period)"))
         } else if limits.quota != nil {
-            files.append(("cpu.cfs_period_us", "100000"))
+            files.append(("cpu.cfs_period_us", "\(limits.period)"))
             files.append(("cpu.cfs_quota_us", "\(limits.quota ?? -1)"))
         }
     }
@@ -50,12 +96,18 @@ func expectedLimits(_ limits: ResourceLimits, _ hierarchy: CgroupHierarchy) -> [
         if hierarchy.unified {
             let limit = limits.memoryBytes.map(String.init) ?? "max"
             files.append(("memory.max", limit))
-            files.append(("memory.swap.max", limit))
+            files.append(("memory.swap.max", limits.swap))
         } else if let limit = limits.memoryBytes {
             files.append(("memory.limit_in_bytes", "\(limit)"))
-            let total = limit.multipliedReportingOverflow(by: 2)
-            if !total.overflow { files.append(("memory.memsw.limit_in_bytes", "\(total.partialValue)")) }
+            if let total = limits.total, total >= 0 {
+                files.append(("memory.memsw.limit_in_bytes", "\(total)"))
+            }
         }
+    }
+    for controller in Controller.allCases where has(controller) {
+        // The kernel writes a list of processors in its own way.
+        if controller == .cpuset { continue }
+        files += limits.further(controller, unified: hierarchy.unified)
     }
     return files
 }
@@ -65,27 +117,36 @@ extension CgroupDirectory {
     func set(_ controller: Controller, of limits: ResourceLimits, on child: String) throws(SyscallError) {
         switch (controller, hierarchy.unified) {
         case (.cpu, true):
-            try write(child + "/cpu.max", "\(limits.quota.map(String.init) ?? "max") 100000")
+            try write(child + "/cpu.max", "\(limits.quota.map(String.init) ?? "max") \(limits.period)")
         case (.cpu, false):
-            if limits.quota != nil { try write(child + "/cpu.cfs_period_us", "100000") }
+            if limits.quota != nil { try write(child + "/cpu.cfs_period_us", "\(limits.period)") }
             try write(child + "/cpu.cfs_quota_us", "\(limits.quota ?? -1)")
         case (.pids, _):
             try write(child + "/pids.max", limits.processes.map(String.init) ?? "max")
         case (.memory, true):
             let limit = limits.memoryBytes.map(String.init) ?? "max"
             // The file is missing where swap is not accounted (CONFIG_SWAP, swapaccount=0).
-            try writeIfThere(child + "/memory.swap.max", limit)
+            try writeIfThere(child + "/memory.swap.max", limits.swap)
             try write(child + "/memory.max", limit)
         case (.memory, false):
-            try setLegacyMemory(limits.memoryBytes, child)
+            try setLegacyMemory(limits, child)
+        case (.cpuset, true): break
+        case (.cpuset, false):
+            // No process comes in before it has memory nodes: the project's.
+            try write(child + "/cpuset.mems", read("cpuset.mems").filter { $0 != "\n" })
+        }
+        for (file, value) in limits.further(controller, unified: hierarchy.unified) {
+            try write(child + "/" + file, value)
+        }
+        if controller == .memory, !hierarchy.unified, limits.oomKillDisabled == true {
+            try write(child + "/memory.oom_control", "1")
         }
     }
 
     /// memory.limit_in_bytes may never be above memory.memsw.limit_in_bytes: EINVAL tells which must move first.
-    private func setLegacyMemory(_ limit: Int64?, _ child: String) throws(SyscallError) {
-        let total =
-            limit.map { $0.multipliedReportingOverflow(by: 2) }.map { $0.overflow ? -1 : $0.partialValue }
-            ?? -1
+    private func setLegacyMemory(_ limits: ResourceLimits, _ child: String) throws(SyscallError) {
+        let limit = limits.memoryBytes
+        let total = limits.total ?? -1
         if limit == nil { try writeIfThere(child + "/memory.memsw.limit_in_bytes", "-1") }
         do throws(SyscallError) {
             try write(child + "/memory.limit_in_bytes", "\(limit ?? -1)")

@@ -113,12 +113,15 @@ public struct ProjectCgroup: Sendable {
             for controller in Controller.allCases {
                 let wanted = homes[controller]
                 guard let hierarchy = wanted ?? host.hierarchy(of: controller.rawValue) else { continue }
+                let isCommon = Controller.common.contains(controller)
+                if wanted == nil && !isCommon { continue }
                 var made = isNew
                 if hierarchy != home && wanted != nil {
                     made = try makeChild(child, in: hierarchy)
                     if made && !isNew, let home { try move(child, from: home, to: hierarchy) }
                 }
                 guard let directory = directory(in: hierarchy) else { continue }
+                if !isCommon { try prepare(controller, in: directory) }
                 if wanted == nil && (made || !directory.has(child + "/" + controller.probe(hierarchy))) {
                     continue
                 }
@@ -225,13 +228,27 @@ extension ProjectCgroup {
         return directory
     }
 
-    /// Lets children have cpu, memory and pids, as far as v2 has them (cgroup-v2.rst, "Enabling and Disabling").
-    private func enableControllers(_ path: String, _ hierarchy: CgroupHierarchy) throws(SyscallError) {
+    /// What a controller that few containers have needs before the first of them.
+    private func prepare(_ controller: Controller, in directory: CgroupDirectory) throws(SyscallError) {
+        let hierarchy = directory.hierarchy
+        if hierarchy.unified {
+            for path in [hierarchy.mountPoint, "\(hierarchy.mountPoint)/\(Self.top)", directory.path] {
+                try enableControllers(path, hierarchy, [controller])
+            }
+        } else if controller == .cpuset {
+            try initializeCpuset(directory, engine: directory.has(Self.engine))
+        }
+    }
+
+    /// Lets children have some controllers, as far as v2 has them (cgroup-v2.rst, "Enabling and Disabling").
+    private func enableControllers(
+        _ path: String, _ hierarchy: CgroupHierarchy, _ controllers: [Controller] = Controller.common
+    ) throws(SyscallError) {
         func words(_ file: String) throws(SyscallError) -> Set<String> {
             Set(try readText("\(path)/\(file)").split { $0 == " " || $0 == "\n" }.map(String.init))
         }
         let enabled = try words("cgroup.subtree_control")
-        let ours = Controller.allCases.map(\.rawValue).filter { hierarchy.controllers.contains($0) }
+        let ours = controllers.map(\.rawValue).filter { hierarchy.controllers.contains($0) }
         if enabled.isSuperset(of: ours) { return }
         let missing = try words("cgroup.controllers").subtracting(enabled).intersection(ours).sorted()
         if missing.isEmpty { return }
@@ -285,6 +302,15 @@ extension ProjectCgroup {
         CgroupHierarchy]
     {
         var homes: [Controller: CgroupHierarchy] = [:]
+        let legacyOnly =
+            limits.swappiness != nil
+            ? "mem_swappiness" : limits.oomKillDisabled == true ? "oom_kill_disable" : nil
+        if let legacyOnly, host.hierarchy(of: "memory")?.unified == true {
+            throw Failure(
+                "cannot keep `\(legacyOnly)` of container \"\(container)\"",
+                cause: "cgroup v2, which this host has, knows nothing of the kind",
+                advice: "remove `\(legacyOnly)`")
+        }
         for controller in limits.controllers {
             guard let hierarchy = host.hierarchy(of: controller.rawValue) else {
                 throw Failure(
@@ -320,6 +346,7 @@ extension Controller {
         case (.memory, true): "memory.max"
         case (.memory, false): "memory.limit_in_bytes"
         case (.pids, _): "pids.max"
+        case (.cpuset, _): "cpuset.cpus"
         }
     }
 }

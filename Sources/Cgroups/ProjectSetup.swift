@@ -18,11 +18,12 @@ extension ProjectCgroup {
     }
 
     /// A v1 cpuset takes no process until it has processors and memory nodes (cpusets(7)): those of its parent.
-    func initializeCpuset(_ directory: CgroupDirectory) throws(SyscallError) {
+    func initializeCpuset(_ directory: CgroupDirectory, engine: Bool = true) throws(SyscallError) {
         let mount = directory.hierarchy.mountPoint
         for file in ["cpuset.cpus", "cpuset.mems"] {
             var value = try readText("\(mount)/\(file)")
-            for level in ["\(mount)/\(Self.top)", directory.path, "\(directory.path)/\(Self.engine)"] {
+            let levels = ["\(mount)/\(Self.top)", directory.path]
+            for level in levels + (engine ? ["\(directory.path)/\(Self.engine)"] : []) {
                 let own = try readText("\(level)/\(file)")
                 if own.first == "\n" || own.isEmpty {
                     try writeControl("\(level)/\(file)", value)

@@ -9,15 +9,16 @@ internal import Kernel
 
 /// Shows logs until all containers ended or the user had enough; the exit code.
 func attach(
-    _ session: Session, _ place: ProjectPlace, _ signals: SignalStream, services: [String], grace: Duration?,
-    _ policy: AbortPolicy
+    _ session: Session, _ place: ProjectPlace, _ signals: SignalStream, services: [String],
+    unattached: [String], grace: Duration?, _ policy: AbortPolicy
 ) throws(Failure) -> Int32 {
     guard let client = try ControlClient.connect(to: place) else { throw session.hangup(place) }
     let choice = LogChoice(services: services)
     let watch = try StatusWatch(client, choice)
     var shown = choice
     shown.only = session.arguments.all(.attach)
-    shown.except = session.arguments.all(.noAttach)
+    // Named on the command line it is shown, whatever its `attach` says.
+    shown.except = session.arguments.all(.noAttach) + unattached.filter { !shown.only.contains($0) }
     let style = LogPrinter.Style(
         prefix: !session.arguments.has(.noLogPrefix), times: session.arguments.has(.timestamps))
     let feed = LogFeed(

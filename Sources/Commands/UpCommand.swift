@@ -43,7 +43,9 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     }
     if detached { return 0 }
     return try attach(
-        session, place, signals, services: arguments.operands, grace: grace, policy)
+        session, place, signals, services: arguments.operands,
+        unattached: project.services.values.filter { $0.attach == false }.map(\.name).sorted(),
+        grace: grace, policy)
 }
 
 /// `create`: `up` that starts nothing.

@@ -345,7 +345,6 @@ extension Field {
             var address = address[...]
             if address.first == "[", address.last == "]" { address = address.dropFirst().dropLast() }
             if address == "host-gateway" {
-                field.refuse("asks for host-gateway, which is not supported", advice: "give an address")
                 hosts.append(Service.ExtraHost(name: name, address: String(address)))
             } else if !isHostName(name) || ipv4(address) == nil && !isIPv6(address) {
                 field.error("is not a name and an address", advice: "such as \"db.local=10.0.0.5\"")

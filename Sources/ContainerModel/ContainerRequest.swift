@@ -44,6 +44,8 @@ public struct ContainerRequest: Hashable, Codable, Sendable {
     public var stopSignal: String
     public var stopGracePeriod: Duration
     public var shmSize: ByteSize
+    /// nil: none of them.
+    public var rare: RareSettings?
 
     public init(image: ImageFacts, arguments: [String]) {
         self.image = image
@@ -163,6 +165,8 @@ public struct EndpointRequest: Hashable, Codable, Sendable {
     public var aliases: [String]
     /// A fixed address, nil for one from the network's range.
     public var ipv4Address: String?
+    /// A fixed hardware address in lower case with colons, nil for one made from the address.
+    public var macAddress: String?
 
     public init(network: String, aliases: [String] = [], ipv4Address: String? = nil) {
         self.network = network
@@ -208,6 +212,21 @@ public struct ResourceLimits: Hashable, Codable, Sendable {
     public var cpus: Double?
     public var memory: ByteSize?
     public var pids: Int?
+    /// In place of `cpus`: microseconds of processor time in each period; a period is 100 ms unless given.
+    public var cpuQuota: Int?
+    public var cpuPeriod: Int?
+    /// Weight beside others when processors are short, from 2 to 262144; 1024 is the kernel's own.
+    public var cpuShares: Int?
+    /// Processors to run on, `0-2,5`.
+    public var cpuSet: String?
+    /// Memory that is taken last when it is short.
+    public var memoryReservation: ByteSize?
+    /// Memory and swap together; -1 is unlimited, nil twice the memory.
+    public var memoryAndSwap: ByteSize?
+    /// Percent; cgroup v1 only.
+    public var swappiness: Int?
+    /// Processes wait instead of being killed when memory is out; cgroup v1 only.
+    public var oomKillDisabled: Bool?
     public init(cpus: Double? = nil, memory: ByteSize? = nil, pids: Int? = nil) {
         self.cpus = cpus
         self.memory = memory

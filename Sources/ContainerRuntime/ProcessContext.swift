@@ -5,6 +5,7 @@
 public import Basics
 public import ContainerModel
 public import LaunchPlanning
+internal import Kernel
 internal import SeccompCompiler
 
 public struct ProcessContext: Sendable {
@@ -23,8 +24,13 @@ public func processContext(
     named name: String, _ request: ContainerRequest, user: String? = nil, terminal: Bool, roots: [String],
     host: HostFacts, filters: inout SeccompFilters
 ) throws(Failure) -> ProcessContext {
-    let identity = try resolveIdentity(user ?? request.user, roots: roots)
-    let hostname = request.hostname ?? String(name.prefix(63))
+    var identity = try resolveIdentity(user ?? request.user, roots: roots)
+    if let groups = request.rare?.groups, !groups.isEmpty {
+        for group in try resolveGroups(groups, roots: roots) where !identity.groups.contains(group) {
+            identity.groups.append(group)
+        }
+    }
+    let hostname = try containerHostname(of: request, named: name)
     let capabilities = try resolveCapabilities(
         add: request.capAdd, drop: request.capDrop,
         bounding: CapabilitySet(rawValue: host.boundingCapabilities)
@@ -35,6 +41,19 @@ public func processContext(
             request.environment, hostname: hostname, home: identity.home, terminal: terminal),
         capabilities: capabilities,
         seccomp: request.seccomp ? try filters.filter(capabilities: capabilities) : [])
+}
+
+/// The host's own name where its namespace is used.
+private func containerHostname(of request: ContainerRequest, named name: String) throws(Failure) -> String {
+    guard request.rare?.hostNamespaces.contains(.uts) == true else {
+        return request.hostname ?? String(name.prefix(63))
+    }
+    do throws(SyscallError) {
+        let text = try readText("/proc/sys/kernel/hostname")
+        return String(text.prefix { $0 != "\n" })
+    } catch {
+        throw Failure("cannot read the host's name", error)
+    }
 }
 
 private func completeEnvironment(_ given: [String], hostname: String, home: String, terminal: Bool)

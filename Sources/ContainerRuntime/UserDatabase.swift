@@ -74,6 +74,28 @@ public func resolveIdentity(_ user: String, roots: [String]) throws(Failure) -> 
         uid: uid, gid: gid, groups: memberships(of: name, primary: gid, roots: roots), home: home)
 }
 
+/// The groups of `group_add`: numbers, or names of the image's /etc/group.
+func resolveGroups(_ groups: [String], roots: [String]) throws(Failure) -> [UInt32] {
+    var numbers: [UInt32] = []
+    var rows: [[String]]?
+    for group in groups {
+        if let number = identifier(group) {
+            numbers.append(number)
+            continue
+        }
+        let known = rows ?? table("/etc/group", roots: roots, columns: 3)
+        rows = known
+        guard let row = known.first(where: { $0[0] == group }), let number = identifier(row[2]) else {
+            throw Failure(
+                "cannot add group \"\(group)\"",
+                cause: "it is no number below 4294967295 and not in the image's /etc/group",
+                advice: "name a group the image has, or use a number")
+        }
+        numbers.append(number)
+    }
+    return numbers
+}
+
 private func rootGroups(roots: [String], user: String) -> [UInt32] {
     user.contains(":") ? [0] : memberships(of: "root", primary: 0, roots: roots)
 }

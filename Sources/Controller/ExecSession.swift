@@ -143,6 +143,7 @@ extension ProjectController {
         exec.columns = options.columns
         let own = cgroup.container(container.name)
         exec.cgroupTaskFiles = own.taskFiles
+        exec.oomScoreAdjustment = container.request.rare?.oomScoreAdjustment
         let program = execProgram(for: exec, intoCgroup: own.cloneInto != nil)
         do throws(SyscallError) {
             let pair = try packetSocketPair()

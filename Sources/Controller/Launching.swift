@@ -310,6 +310,7 @@ extension ProjectController {
 
     /// Reading ends of its output, pumped into its log.
     func openStreams(of container: Container) {
+        let bounds = LogBounds(container.request.rare?.logging)
         do throws(SyscallError) {
             if let terminal = container.terminal {
                 if container.isTerminalTaken { return }
@@ -317,7 +318,7 @@ extension ProjectController {
                 try addPump(
                     LogPump(
                         source: terminal, directory: container.directories.log, stream: "stdout",
-                        isTerminal: true), container)
+                        isTerminal: true, bounds: bounds), container)
             } else if !container.request.tty {
                 for (stream, path) in [
                     ("stdout", container.directories.standardOutput),
@@ -325,7 +326,9 @@ extension ProjectController {
                 ] {
                     let source = SharedFD(try openFile(path, flags: O_RDONLY | O_NONBLOCK))
                     try addPump(
-                        LogPump(source: source, directory: container.directories.log, stream: stream),
+                        LogPump(
+                            source: source, directory: container.directories.log, stream: stream,
+                            bounds: bounds),
                         container)
                 }
             }
@@ -364,15 +367,22 @@ extension ProjectController {
         let request = container.request
         let gateway = networking.gateway(of: container.name, request).flatMap { IPv4Address($0) }
         let own = request.networks.compactMap { networking.addresses[container.name]?[$0.network] }
+        var hostname = request.hostname ?? String(container.name.prefix(63))
+        if let domain = request.rare?.domainName, !hostname.contains(".") { hostname += "." + domain }
         return hostsText(
-            hostname: request.hostname ?? String(container.name.prefix(63)), addresses: own,
+            hostname: hostname, addresses: own,
             extraHosts: request.extraHosts,
             hostGateway: gateway)
     }
 
     private func resolvFile(of container: Container) -> String {
         let own = (try? readText("/etc/resolv.conf")) ?? ""
-        return container.request.networks.isEmpty ? own : resolvConfText(host: ResolvConf(parsing: own))
+        if container.request.networks.isEmpty { return own }
+        let rare = container.request.rare
+        return resolvConfText(
+            host: ResolvConf(parsing: own),
+            search: rare.flatMap { $0.dnsSearch.isEmpty ? nil : $0.dnsSearch },
+            options: rare.flatMap { $0.dnsOptions.isEmpty ? nil : $0.dnsOptions })
     }
 
     private func reservePorts(of container: Container, _ networking: ProjectNetworking) throws(Failure) {

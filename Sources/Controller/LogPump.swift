@@ -8,11 +8,15 @@
 
 internal import Basics
 internal import CLinux
+internal import ContainerModel
 internal import Kernel
 
 /// Bytes of one segment, and how many are kept: a stream holds at most 64 MiB.
-private let segmentSize: Int64 = 16 << 20
-private let segmentsKept = 4
+struct LogBounds {
+    var segmentSize: Int64 = 16 << 20
+    /// 0: what comes is read and dropped.
+    var segmentsKept = 4
+}
 
 final class LogPump {
     private let source: SharedFD
@@ -24,13 +28,18 @@ final class LogPump {
     private var offset: Int64 = 0
     /// A terminal's master can't be spliced everywhere, and what a person types is little: it is read and written.
     private let isTerminal: Bool
+    private let bounds: LogBounds
 
     /// - Parameter source: the FIFO's reading end or the terminal's master, non-blocking.
-    init(source: SharedFD, directory: String, stream: String, isTerminal: Bool = false) throws(SyscallError) {
+    init(
+        source: SharedFD, directory: String, stream: String, isTerminal: Bool = false,
+        bounds: LogBounds = LogBounds()
+    ) throws(SyscallError) {
         self.source = source
         self.directory = directory
         self.stream = stream
         self.isTerminal = isTerminal
+        self.bounds = bounds
         let names = try directoryEntries(directory)
         number =
             names.compactMap { $0.hasPrefix(stream + ".") ? Int($0.dropFirst(stream.count + 1)) : nil }.max()
@@ -42,7 +51,10 @@ final class LogPump {
     /// Moves what is there, at most so many pieces of up to 1 MiB: one that never stops writing must not keep the loop
     /// from everything else. False when the stream has ended (only a terminal's does).
     func pump(pieces: Int = 4) throws(SyscallError) -> Bool {
-        for _ in 0..<pieces {
+        if bounds.segmentsKept == 0 { return try drop(pieces) }
+        // A small segment makes small pieces; as much is moved all the same.
+        let smaller = isTerminal ? 1 : max(1, (1 << 20) / Int(bounds.segmentSize))
+        for _ in 0..<(pieces * smaller) {
             try openSegment()
             guard let file else { return false }
             var moved = 0
@@ -57,7 +69,26 @@ final class LogPump {
             if moved == 0 { return !isTerminal }
             try note(at: offset)
             offset += Int64(moved)
-            if offset >= segmentSize { try rotate() }
+            if offset >= bounds.segmentSize { try rotate() }
+        }
+        return true
+    }
+
+    /// Nothing is kept, yet the container must never wait for a reader.
+    private func drop(_ pieces: Int) throws(SyscallError) -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        let source = source.raw
+        for _ in 0..<(pieces * 16) {
+            do throws(SyscallError) {
+                let count = try retrying("read", stream) {
+                    buffer.withUnsafeMutableBytes { read(source, $0.baseAddress, $0.count) }
+                }
+                if count == 0 { return !isTerminal }
+            } catch {
+                if error.errno == .again { return true }
+                if isTerminal { return false }
+                throw error
+            }
         }
         return true
     }
@@ -65,7 +96,8 @@ final class LogPump {
     private func spliceOnce(to file: Int32) throws(SyscallError) -> Int {
         var at = Int64(offset)
         let source = source.raw
-        return try retrying("splice", stream) { linux_splice(source, nil, file, &at, 1 << 20, 0x02) }
+        let room = Int(min(max(bounds.segmentSize - offset, 1), 1 << 20))
+        return try retrying("splice", stream) { linux_splice(source, nil, file, &at, room, 0x02) }
     }
 
     private func copyOnce(to file: Int32) throws(SyscallError) -> Int {
@@ -124,9 +156,22 @@ final class LogPump {
         file = nil
         index = nil
         number += 1
-        if number >= segmentsKept {
-            try removeFile("\(directory)/\(stream).\(number - segmentsKept)")
-            try removeFile("\(directory)/\(stream).\(number - segmentsKept).idx")
+        if number >= bounds.segmentsKept {
+            try removeFile("\(directory)/\(stream).\(number - bounds.segmentsKept)")
+            try removeFile("\(directory)/\(stream).\(number - bounds.segmentsKept).idx")
+        }
+    }
+}
+
+extension LogBounds {
+    /// One file alone would be emptied whenever it is full: it is two of half its size.
+    init(_ logging: RareSettings.Logging?) {
+        guard let logging else { return }
+        if let size = logging.fileSize { segmentSize = size }
+        if let files = logging.files { segmentsKept = files }
+        if segmentsKept == 1 {
+            segmentSize = max(segmentSize / 2, 1)
+            segmentsKept = 2
         }
     }
 }

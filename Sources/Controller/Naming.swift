@@ -11,10 +11,13 @@ extension ProjectController {
     /// Answers a container's queries on the sockets its launch opened; they are the keeper's too.
     func serveNames(of container: Container) {
         guard container.nameSockets.count == 2 else { return }
-        let client = NameServiceClient(
+        var client = NameServiceClient(
             container: container.name, networks: container.request.networks.map(\.network),
             isInternal: isInternal(container),
             servers: container.request.dnsServers.compactMap(ResolverAddress.init))
+        for (alias, service) in container.request.rare?.links ?? [:] {
+            client.links[alias.lowercased()] = service.lowercased()
+        }
         do throws(SyscallError) {
             try names.add(client, udp: container.nameSockets[0], tcp: container.nameSockets[1])
         } catch {

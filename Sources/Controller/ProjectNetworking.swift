@@ -128,12 +128,11 @@ final class ProjectNetworking {
 
     /// Makes the veths of a child that waits for them.
     func attach(_ container: String, _ request: ContainerRequest, pid: Int32) throws(Failure) {
-        for (_, state, address, link) in interfaces(of: container, request) {
-            try host.attach(
-                EndpointAttachment(
-                    container: container, network: state, address: address, namespace: .pid(pid),
-                    linkName: link),
-                project: project, group: group)
+        for (endpoint, state, address, link) in interfaces(of: container, request) {
+            var attachment = EndpointAttachment(
+                container: container, network: state, address: address, namespace: .pid(pid), linkName: link)
+            attachment.hardwareAddress = endpoint.hardwareAddress
+            try host.attach(attachment, project: project, group: group)
         }
         try admit()
     }
@@ -151,10 +150,12 @@ final class ProjectNetworking {
     func endpoints(of container: String, _ request: ContainerRequest) -> [DeclaredEndpoint] {
         let all = interfaces(of: container, request)
         let first = all.first { !$0.state.isInternal }?.link
-        return all.map { _, state, address, link in
-            DeclaredEndpoint(
+        return all.map { endpoint, state, address, link in
+            var declared = DeclaredEndpoint(
                 container: container, network: state, address: address, linkName: link,
                 isDefault: link == first)
+            declared.hardwareAddress = endpoint.hardwareAddress
+            return declared
         }
     }
 
@@ -300,5 +301,13 @@ final class ProjectNetworking {
         networks = [:]
         addresses = [:]
         return host.removeProject(project, group: group)
+    }
+}
+
+extension EndpointRequest {
+    fileprivate var hardwareAddress: MACAddress? {
+        macAddress.flatMap {
+            MACAddress(bytes: $0.split(separator: ":").compactMap { UInt8($0, radix: 16) })
+        }
     }
 }

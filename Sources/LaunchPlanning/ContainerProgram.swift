@@ -30,11 +30,15 @@ public func containerProgram(
 ) -> LaunchProgram {
     var flags: UInt64 = 0x2_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x2000_0000
     if ownNetwork { flags |= 0x4000_0000 }
+    let hostNamespaces = request.rare?.hostNamespaces ?? []
+    for namespace in hostNamespaces { flags &= ~namespace.cloneFlag }
     var program = LaunchProgram(
         cloneFlags: flags,
         given: ["sync", "stdin", "stdout", "stderr"] + (intoCgroup ? ["cgroup"] : []),
         cgroup: intoCgroup ? ContainerSlots.cgroup : nil)
-    program.beginProcess(taskFiles: prepared.cgroupTaskFiles, endsWithParent: endsWithParent)
+    program.beginProcess(
+        taskFiles: prepared.cgroupTaskFiles, endsWithParent: endsWithParent,
+        oomScoreAdjustment: request.rare?.oomScoreAdjustment)
     let root = program.addRoot(prepared, host: host)
     let proc = program.addKernelFileSystems(
         in: root, request: request, host: host, sysfs: ownNetwork)
@@ -49,7 +53,14 @@ public func containerProgram(
             blob: Array(value.utf8),
             flags: networkSysctls[key] == value ? 2 : 0)
     }
-    program.add(L_HOSTNAME, "setting the hostname \"\(prepared.hostname)\"", texts: [prepared.hostname])
+    if let domainName = request.rare?.domainName {
+        program.add(
+            L_WRITE, "setting the domain name \"\(domainName)\"", slots: [nil, proc],
+            texts: ["sys/kernel/domainname"], blob: Array(domainName.utf8))
+    }
+    if !hostNamespaces.contains(.uts) {
+        program.addHostname(prepared.hostname)
+    }
     program.add(
         L_ENSURE_DIRECTORY, "making the working directory \(request.workingDirectory)", slots: [nil, root],
         texts: [request.workingDirectory], numbers: [0o755])
@@ -68,6 +79,16 @@ public func containerProgram(
     return program
 }
 
+extension RareSettings.HostNamespace {
+    /// CLONE_NEWCGROUP, CLONE_NEWUTS.
+    fileprivate var cloneFlag: UInt64 {
+        switch self {
+        case .cgroup: 0x0200_0000
+        case .uts: 0x0400_0000
+        }
+    }
+}
+
 /// Docker's, set where the network namespace is the container's own.
 private let networkSysctls = [
     "net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647",
@@ -83,7 +104,11 @@ enum MountAttribute {
 }
 
 extension LaunchProgram {
-    mutating func beginProcess(taskFiles: [String], endsWithParent: Bool) {
+    fileprivate mutating func addHostname(_ name: String) {
+        add(L_HOSTNAME, "setting the hostname \"\(name)\"", texts: [name])
+    }
+
+    mutating func beginProcess(taskFiles: [String], endsWithParent: Bool, oomScoreAdjustment: Int? = nil) {
         if endsWithParent { add(L_PARENT_DEATH, "asking to end with the parent", numbers: [9]) }
         add(L_RESET_SIGNALS, "resetting signals")
         add(L_SETSID, "starting a session")
@@ -91,9 +116,15 @@ extension LaunchProgram {
             add(L_WRITE, "entering the cgroup", texts: [path], blob: [UInt8(ascii: "0")])
         }
         // Docker's default is 0; the keeper's own may be low and is inherited.
-        add(
-            L_WRITE, "resetting the out-of-memory score", texts: ["/proc/self/oom_score_adj"],
-            blob: [UInt8(ascii: "0")], flags: 3)
+        if let oomScoreAdjustment {
+            add(
+                L_WRITE, "setting the out-of-memory score to \(oomScoreAdjustment)",
+                texts: ["/proc/self/oom_score_adj"], blob: Array("\(oomScoreAdjustment)".utf8))
+        } else {
+            add(
+                L_WRITE, "resetting the out-of-memory score", texts: ["/proc/self/oom_score_adj"],
+                blob: [UInt8(ascii: "0")], flags: 3)
+        }
     }
 
     fileprivate mutating func addRoot(_ prepared: PreparedContainer, host: HostFacts) -> Slot {

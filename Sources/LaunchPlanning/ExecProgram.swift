@@ -36,6 +36,7 @@ public struct ExecRequest: Sendable {
     public var noNewPrivileges: Bool
     public var ulimits: [String: LimitPair]
     public var cgroupTaskFiles: [String]
+    public var oomScoreAdjustment: Int?
 
     public init(arguments: [String], environment: [String], workingDirectory: String) {
         self.arguments = arguments
@@ -59,7 +60,9 @@ public func execProgram(for request: ExecRequest, intoCgroup: Bool) -> LaunchPro
         given: ["sync", "stdin", "stdout", "stderr", "target"] + (intoCgroup ? ["cgroup"] : []),
         cgroup: intoCgroup ? ExecSlots.cgroup : nil)
     program.add(L_DUMPABLE, "becoming unreadable", numbers: [0])
-    program.beginProcess(taskFiles: request.cgroupTaskFiles, endsWithParent: false)
+    program.beginProcess(
+        taskFiles: request.cgroupTaskFiles, endsWithParent: false,
+        oomScoreAdjustment: request.oomScoreAdjustment)
     program.add(L_CLOSE_OTHERS, "closing descriptors")
     let namespaces: UInt64 = 0x2_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x2000_0000 | 0x4000_0000
     program.add(L_JOIN, "joining the container", slots: [ExecSlots.target], numbers: [namespaces])

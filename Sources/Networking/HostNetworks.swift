@@ -20,6 +20,8 @@ public struct EndpointAttachment: Sendable {
     public var namespace: NamespacePlace
     /// The link's name inside, `eth0`.
     public var linkName: String
+    /// nil: made from the address.
+    public var hardwareAddress: MACAddress?
 
     public init(
         container: String, network: NetworkState, address: IPv4Address, namespace: NamespacePlace,
@@ -263,7 +265,7 @@ public final class HostNetworks {
     {
         let network = endpoint.network.name
         let alias = owner(project).alias(container: endpoint.container, network: network)
-        let mac = MACAddress(for: endpoint.address)
+        let mac = endpoint.hardwareAddress ?? MACAddress(for: endpoint.address)
         // A link of this name may still be dying with its namespace (netns clean-up runs later): then another name.
         for attempt in 0..<8 {
             attachments &+= 1

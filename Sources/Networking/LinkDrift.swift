@@ -15,6 +15,8 @@ public struct DeclaredEndpoint: Hashable, Sendable {
     public var linkName: String
     /// The default route goes through it.
     public var isDefault: Bool
+    /// nil: made from the address.
+    public var hardwareAddress: MACAddress?
 
     public init(
         container: String, network: NetworkState, address: IPv4Address, linkName: String, isDefault: Bool

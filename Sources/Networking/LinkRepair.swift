@@ -72,10 +72,11 @@ extension HostNetworks {
                     try route.perform(requests)
                 }
             }
-            try attach(
-                EndpointAttachment(
-                    container: endpoint.container, network: network, address: endpoint.address,
-                    namespace: .pid(pid), linkName: endpoint.linkName), project: project, group: group)
+            var attachment = EndpointAttachment(
+                container: endpoint.container, network: network, address: endpoint.address,
+                namespace: .pid(pid), linkName: endpoint.linkName)
+            attachment.hardwareAddress = endpoint.hardwareAddress
+            try attach(attachment, project: project, group: group)
             return
         }
         guard let link = own.first else { throw Failure(doing, cause: "its link is not there") }

@@ -21,6 +21,8 @@ public struct NameServiceClient: Hashable, Sendable {
     public var isInternal: Bool
     /// Servers of its own instead of the host's; empty for the host's.
     public var servers: [ResolverAddress]
+    /// Names only it has for others: lower-case alias to the name that is looked up in its place.
+    public var links: [String: String] = [:]
 
     public init(container: String, networks: [String], isInternal: Bool, servers: [ResolverAddress] = []) {
         self.container = container
@@ -200,7 +202,7 @@ public final class NameService {
         if name == "localhost" || name.hasSuffix(".localhost") {
             return question.type == .a || question.type == .any ? [.address(IPv4Address.loopback.bytes)] : []
         }
-        if let addresses = zone.addresses(of: name, on: member.visible) {
+        if let addresses = zone.addresses(of: member.client.links[name] ?? name, on: member.visible) {
             guard question.type == .a || question.type == .any else { return [] }
             rotation &+= 1
             let start = Int(UInt(bitPattern: rotation) % UInt(addresses.count))

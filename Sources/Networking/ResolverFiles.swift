@@ -56,14 +56,18 @@ public struct ResolvConf: Hashable, Sendable {
 }
 
 /// A container's resolv.conf: our name service, the host's search domains, the host's options but for `ndots`, which
-/// is 0 so that a service's bare name is asked for as it is, first.
-public func resolvConfText(host: ResolvConf, search: [String]? = nil) -> String {
+/// is 0 so that a service's bare name is asked for as it is, first. Domains and options that are given stand in place
+/// of the host's.
+public func resolvConfText(host: ResolvConf, search: [String]? = nil, options given: [String]? = nil)
+    -> String
+{
     var text = "# Made by Covey; names are answered by it, others by this host's name servers.\n"
     text += "nameserver \(nameServiceAddress)\n"
     let search = (search ?? host.search).filter { $0 != "." }
     if !search.isEmpty { text += "search \(search.joined(separator: " "))\n" }
-    let options = host.options.filter { !$0.hasPrefix("ndots:") } + ["ndots:0"]
-    return text + "options \(options.joined(separator: " "))\n"
+    let options = given ?? host.options.filter { !$0.hasPrefix("ndots:") }
+    let dots = options.contains { $0.hasPrefix("ndots:") } ? [] : ["ndots:0"]
+    return text + "options \((options + dots).joined(separator: " "))\n"
 }
 
 /// A container's hosts: localhost, the extra ones, and itself on each of its addresses.

@@ -73,6 +73,7 @@ private struct CanonicalForm {
             $0.text($1.network)
             $0.list($1.aliases) { $0.text($1) }
             $0.optional($1.ipv4Address) { $0.text($1) }
+            $0.optional($1.macAddress) { $0.text($1) }
         }
         list(request.ports) {
             $0.number(Int64($1.target))
@@ -91,6 +92,14 @@ private struct CanonicalForm {
         optional(request.limits.cpus) { $0.number(Int64(bitPattern: $1.bitPattern)) }
         optional(request.limits.memory) { $0.number($1.bytes) }
         optional(request.limits.pids) { $0.count($1) }
+        for value in [request.limits.cpuQuota, request.limits.cpuPeriod, request.limits.cpuShares] {
+            optional(value) { $0.count($1) }
+        }
+        optional(request.limits.cpuSet) { $0.text($1) }
+        optional(request.limits.memoryReservation) { $0.number($1.bytes) }
+        optional(request.limits.memoryAndSwap) { $0.number($1.bytes) }
+        optional(request.limits.swappiness) { $0.count($1) }
+        optional(request.limits.oomKillDisabled) { $0.flag($1) }
         list(request.capAdd) { $0.text($1) }
         list(request.capDrop) { $0.text($1) }
         flag(request.noNewPrivileges)
@@ -108,6 +117,23 @@ private struct CanonicalForm {
         text(request.stopSignal)
         number(request.stopGracePeriod.nanoseconds)
         number(request.shmSize.bytes)
+        optional(request.rare) { $0.rare($1) }
+    }
+
+    mutating func rare(_ settings: RareSettings) {
+        optional(settings.oomScoreAdjustment) { $0.count($1) }
+        list(settings.groups) { $0.text($1) }
+        optional(settings.domainName) { $0.text($1) }
+        list(settings.dnsSearch) { $0.text($1) }
+        list(settings.dnsOptions) { $0.text($1) }
+        table(settings.links) { $0.text($1) }
+        optional(settings.logging) {
+            $0.optional($1.fileSize) { $0.number($1) }
+            $0.optional($1.files) { $0.count($1) }
+        }
+        for namespace in RareSettings.HostNamespace.allCases {
+            flag(settings.hostNamespaces.contains(namespace))
+        }
     }
 
     mutating func mount(_ request: MountRequest) {

@@ -33,6 +33,15 @@ public func differences(from old: ServiceRequest, to new: ServiceRequest) -> [St
     changes.value("cpus", a.limits.cpus, b.limits.cpus)
     changes.value("mem_limit", a.limits.memory, b.limits.memory)
     changes.value("pids_limit", a.limits.pids, b.limits.pids)
+    changes.value("cpu_quota", a.limits.cpuQuota, b.limits.cpuQuota)
+    changes.value("cpu_period", a.limits.cpuPeriod, b.limits.cpuPeriod)
+    changes.value("cpu_shares", a.limits.cpuShares, b.limits.cpuShares)
+    changes.value("cpuset", a.limits.cpuSet, b.limits.cpuSet)
+    changes.value("mem_reservation", a.limits.memoryReservation, b.limits.memoryReservation)
+    changes.value("memswap_limit", a.limits.memoryAndSwap, b.limits.memoryAndSwap)
+    changes.value("mem_swappiness", a.limits.swappiness, b.limits.swappiness)
+    changes.value("oom_kill_disable", a.limits.oomKillDisabled, b.limits.oomKillDisabled)
+    if a.rare != b.rare { changes.rare(a.rare ?? RareSettings(), b.rare ?? RareSettings()) }
     changes.set("cap_add", a.capAdd, b.capAdd)
     changes.set("cap_drop", a.capDrop, b.capDrop)
     changes.value("no-new-privileges", a.noNewPrivileges, b.noNewPrivileges)
@@ -126,6 +135,23 @@ private struct Changes {
             guard let one = before[name], let other = after[name] else { continue }
             if one.aliases != other.aliases { add("aliases on \(name) changed") }
             value("ipv4_address on \(name)", one.ipv4Address, other.ipv4Address)
+            value("mac_address on \(name)", one.macAddress, other.macAddress)
+        }
+    }
+
+    mutating func rare(_ old: RareSettings, _ new: RareSettings) {
+        value("oom_score_adj", old.oomScoreAdjustment, new.oomScoreAdjustment)
+        set("group_add", old.groups, new.groups)
+        value("domainname", old.domainName, new.domainName)
+        set("dns_search", old.dnsSearch, new.dnsSearch)
+        table("link", old.links, new.links)
+        if old.logging != new.logging { add("logging changed") }
+        set("dns_opt", old.dnsOptions, new.dnsOptions)
+        for namespace in RareSettings.HostNamespace.allCases {
+            let shown = { (settings: RareSettings) in
+                settings.hostNamespaces.contains(namespace) ? "host" : "private"
+            }
+            value(namespace.rawValue, shown(old), shown(new))
         }
     }
 

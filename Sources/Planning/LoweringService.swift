@@ -25,8 +25,8 @@ struct ServiceLowering {
         container.ports = try ports()
         container.extraHosts = service.extraHosts.map { HostEntry(name: $0.name, address: $0.address) }
         container.dnsServers = service.dns
-        container.limits = ResourceLimits(
-            cpus: service.cpuLimit, memory: service.memoryBound, pids: service.pidsBound)
+        container.limits = try limits()
+        container.rare = try rareSettings()
         container.capAdd = unique(service.capAdd.map(capabilityName))
         container.capDrop = unique(service.capDrop.map(capabilityName))
         try applySecurityOptions(to: &container)
@@ -155,9 +155,15 @@ struct ServiceLowering {
                     advice: "remove `ipv4_address`, or run one replica",
                     at: service.marks.place("networks.\(key).ipv4_address", "networks.\(key)", "networks"))
             }
-            endpoints.append(
-                EndpointRequest(
-                    network: network.name, aliases: aliases, ipv4Address: attachment.ipv4Address))
+            var endpoint = EndpointRequest(
+                network: network.name, aliases: aliases, ipv4Address: attachment.ipv4Address)
+            endpoint.macAddress = try hardwareAddress(on: key, attachment, isFirst: endpoints.isEmpty)
+            endpoints.append(endpoint)
+        }
+        if endpoints.isEmpty, service.macAddress != nil {
+            throw mistake(
+                "mac_address", "has a `mac_address` and no network", advice: "remove it, or give it a network"
+            )
         }
         return endpoints
     }

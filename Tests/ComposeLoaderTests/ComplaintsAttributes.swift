@@ -88,6 +88,7 @@ private let attributesComplaints: [Complaint] = [
             compose.yaml:4:5: error: `services.web.gpus` is not supported yet
               4 |     gpus: all
                 |     ^
+              cause: no device of the host is given to a container yet
             """#),
     Complaint(
         "a refused attribute with harmless values",
@@ -273,20 +274,6 @@ private let attributesComplaints: [Complaint] = [
                 |                  ^
               cause: nothing is pulled yet
               try:   use missing or never
-            """#),
-    Complaint(
-        "host-gateway",
-        #"""
-        services:
-          web:
-            image: app
-            extra_hosts: ["host.docker.internal:host-gateway"]
-        """#,
-        says: #"""
-            compose.yaml:4:19: error: `services.web.extra_hosts[0]` asks for host-gateway, which is not supported
-              4 |     extra_hosts: ["host.docker.internal:host-gateway"]
-                |                   ^
-              try:   give an address
             """#),
     Complaint(
         "a remote build context",

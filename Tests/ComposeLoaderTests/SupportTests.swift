@@ -34,19 +34,19 @@ func reasons() {
 
 /// A value of each service attribute that this host refuses, as the reader of the attribute takes it.
 private let refusedValues: [(String, String)] = [
-    ("develop", "{watch: [{path: ., action: rebuild}]}"), ("annotations", "{a: b}"), ("attach", "false"),
-    ("blkio_config", "{weight: 300}"), ("cgroup", "host"), ("cgroup_parent", "/m"), ("cpu_count", "2"),
-    ("cpu_percent", "50"), ("cpu_shares", "10"), ("cpu_quota", "1000"), ("cpu_period", "10ms"),
-    ("cpu_rt_period", "1"), ("cpu_rt_runtime", "1"), ("cpuset", "\"0\""), ("credential_spec", "{file: f}"),
-    ("device_cgroup_rules", "[\"c 1:3 r\"]"), ("devices", "[/dev/null]"), ("dns_opt", "[ndots:1]"),
-    ("dns_search", "a.b"), ("domainname", "a.b"), ("provider", "{type: x}"), ("external_links", "[a]"),
-    ("gpus", "all"), ("group_add", "[5]"), ("ipc", "host"), ("isolation", "hyperv"), ("links", "[web]"),
-    ("logging", "{driver: none}"), ("mac_address", "\"02:42:ac:11:00:02\""), ("mem_reservation", "5m"),
-    ("mem_swappiness", "5"), ("memswap_limit", "-1"), ("models", "[m]"), ("oom_kill_disable", "true"),
-    ("oom_score_adj", "5"), ("pid", "host"), ("post_start", "[{command: a}]"),
+    ("develop", "{watch: [{path: ., action: rebuild}]}"), ("annotations", "{a: b}"),
+    ("blkio_config", "{weight: 300}"), ("cgroup_parent", "/m"), ("cpu_count", "2"),
+    ("cpu_percent", "50"),
+    ("cpu_rt_period", "1"), ("cpu_rt_runtime", "1"), ("credential_spec", "{file: f}"),
+    ("device_cgroup_rules", "[\"c 1:3 r\"]"), ("devices", "[/dev/null]"),
+    ("provider", "{type: x}"), ("external_links", "[a]"),
+    ("gpus", "all"), ("ipc", "host"), ("isolation", "hyperv"),
+
+    ("models", "[m]"),
+    ("pid", "host"), ("post_start", "[{command: a}]"),
     ("pre_start", "[{command: a}]"),
     ("pre_stop", "[{command: a}]"), ("privileged", "true"), ("pull_refresh_after", "1d"), ("runtime", "runc"),
-    ("storage_opt", "{size: 1g}"), ("use_api_socket", "true"), ("uts", "host"), ("userns_mode", "host"),
+    ("storage_opt", "{size: 1g}"), ("use_api_socket", "true"), ("userns_mode", "keep-id"),
     ("volumes_from", "[\"container:c\"]"),
 ]
 

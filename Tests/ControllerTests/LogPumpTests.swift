@@ -37,13 +37,13 @@ private final class Line {
     let writer: SharedFD
     let pump: LogPump
 
-    init(_ logs: String) throws {
+    init(_ logs: String, bounds: LogBounds = LogBounds()) throws {
         let pipe = try makePipe()
         writer = SharedFD(try pipe.second.duplicate())
         let reader = SharedFD(try pipe.first.duplicate())
         try setNonBlocking(reader.raw)
         _ = fcntl(writer.raw, F_SETPIPE_SZ, 1 << 20)
-        pump = try LogPump(source: reader, directory: logs, stream: "stdout")
+        pump = try LogPump(source: reader, directory: logs, stream: "stdout", bounds: bounds)
     }
 
     func say(_ text: String) throws {
@@ -88,6 +88,26 @@ struct LogPumpTests {
         #expect(try logs.segment(2).count == 16 << 20)
         #expect(try logs.segment(5).count == 1 << 19)
         #expect(try logs.index(5).first?.offset == 0)
+    }
+
+    @Test("small bounds hold to the byte, and all that waits is moved")
+    func bounded() throws {
+        let logs = try Logs()
+        let line = try Line(logs.path, bounds: LogBounds(.init(fileSize: 1024, files: 2)))
+        try line.say(String(repeating: "x", count: 5000))
+        #expect([0, 1, 2, 3, 4].map { logs.exists($0) } == [false, false, false, true, true])
+        #expect(try logs.segment(3).count == 1024)
+        #expect(try logs.segment(4).count == 5000 - 4096)
+        let one = LogBounds(.init(fileSize: 1000, files: 1))
+        #expect(one.segmentSize == 500 && one.segmentsKept == 2)
+    }
+
+    @Test("nothing is kept where nothing is to be")
+    func dropped() throws {
+        let logs = try Logs()
+        let line = try Line(logs.path, bounds: LogBounds(.init(files: 0)))
+        for _ in 0..<4 { try line.say(String(repeating: "x", count: 500_000)) }
+        #expect(!logs.exists(0))
     }
 
     @Test("a writer that never stops does not keep the pump")

@@ -6,6 +6,21 @@ import FoundationEssentials
 import Planning
 import Testing
 
+extension EndpointRequest {
+    fileprivate init(network: String, mac: String) {
+        self.init(network: network)
+        macAddress = mac
+    }
+}
+
+extension ServiceRequest {
+    fileprivate mutating func rare(_ change: (inout RareSettings) -> Void) {
+        var settings = container.rare ?? RareSettings()
+        change(&settings)
+        container.rare = settings
+    }
+}
+
 private struct Anything: Decodable {}
 
 @Suite("the configuration hash says when a container must be another one")
@@ -40,6 +55,7 @@ struct ConfigHashTests {
             },
             { $0.container.networks = [EndpointRequest(network: "n", aliases: ["a"])] },
             { $0.container.networks = [EndpointRequest(network: "n", ipv4Address: "a")] },
+            { $0.container.networks = [.init(network: "n", mac: "a")] },
             { $0.container.ports = [PortRequest(target: 80, published: nil)] },
             { $0.container.ports = [PortRequest(target: 80, published: 80...80)] },
             { $0.container.ports = [PortRequest(target: 80, published: 80...80, proto: .udp)] },
@@ -48,6 +64,26 @@ struct ConfigHashTests {
             { $0.container.limits.cpus = 1 },
             { $0.container.limits.memory = ByteSize(bytes: 1) },
             { $0.container.limits.pids = 1 },
+            { $0.container.limits.cpuQuota = 1 },
+            { $0.container.limits.cpuPeriod = 1 },
+            { $0.container.limits.cpuShares = 1 },
+            { $0.container.limits.cpuSet = "0" },
+            { $0.container.limits.memoryReservation = ByteSize(bytes: 1) },
+            { $0.container.limits.memoryAndSwap = ByteSize(bytes: 1) },
+            { $0.container.limits.swappiness = 1 },
+            { $0.container.limits.oomKillDisabled = true },
+            { $0.container.rare = RareSettings() },
+            { $0.rare { $0.oomScoreAdjustment = 1 } },
+            { $0.rare { $0.groups = ["a"] } },
+            { $0.rare { $0.links = ["a": "b"] } },
+            { $0.rare { $0.logging = .init() } },
+            { $0.rare { $0.logging = .init(files: 1) } },
+            { $0.rare { $0.logging = .init(fileSize: 1) } },
+            { $0.rare { $0.domainName = "a" } },
+            { $0.rare { $0.dnsSearch = ["a"] } },
+            { $0.rare { $0.dnsOptions = ["a"] } },
+            { $0.rare { $0.hostNamespaces = [.uts] } },
+            { $0.rare { $0.hostNamespaces = [.cgroup] } },
             { $0.container.capAdd = ["X"] },
             { $0.container.capDrop = ["X"] },
             { $0.container.noNewPrivileges = true },
@@ -102,7 +138,7 @@ struct ConfigHashTests {
     func golden() {
         #expect(
             configHash(of: Self.full()).hex
-                == "65d453d867ae3e17cbf30afc9143f18d57ceb0ee884d9c202499099a8deba6de")
+                == "5815ac770def7f175bf431b67c8439f405ffbdc801d0fd6f7c22f781a87c50ee")
     }
 
     /// A new field must be put into ConfigHash.swift, or be left out there on purpose, and then listed here.
@@ -119,6 +155,15 @@ struct ConfigHashTests {
             try keys(of: Self.full()) == [
                 "configHash", "container", "containerName", "dependencies", "healthcheck", "name",
                 "replicas", "restart",
+            ])
+        var rare = RareSettings()
+        rare.oomScoreAdjustment = 1
+        rare.domainName = ""
+        rare.logging = .init()
+        #expect(
+            try keys(of: rare) == [
+                "dnsOptions", "dnsSearch", "domainName", "groups", "hostNamespaces", "links", "logging",
+                "oomScoreAdjustment",
             ])
         #expect(
             try keys(of: HealthcheckRequest(command: [])) == [

@@ -277,6 +277,196 @@ struct LoweringTests {
         #expect(container.readOnlyRoot && container.initProcess && container.tty && container.stdinOpen)
     }
 
+    @Test("what is rarely asked for goes through, and nothing of it when nothing is asked")
+    func rare() throws {
+        #expect(try request().container.rare == nil)
+        let container = try request {
+            $0.cpuQuota = 5000
+            $0.cpuPeriod = 20_000
+            $0.cpuShares = 1
+            $0.cpuSet = "0-1"
+            $0.memoryLimit = ByteSize(bytes: 4 << 20)
+            $0.memoryReservation = ByteSize(bytes: 1 << 20)
+            $0.memorySwapLimit = ByteSize(bytes: -1)
+            $0.memorySwappiness = 0
+            $0.oomKillDisable = true
+            $0.oomScoreAdjustment = -5
+            $0.groupAdd = ["mail"]
+            $0.domainName = "a.test"
+            $0.dnsSearch = ["."]
+            $0.dnsOptions = ["ndots:1"]
+            $0.cgroup = "host"
+        }.container
+        var limits = ResourceLimits(memory: ByteSize(bytes: 4 << 20))
+        limits.cpuQuota = 5000
+        limits.cpuPeriod = 20_000
+        limits.cpuShares = 2
+        limits.cpuSet = "0-1"
+        limits.memoryReservation = ByteSize(bytes: 1 << 20)
+        limits.memoryAndSwap = ByteSize(bytes: -1)
+        limits.swappiness = 0
+        limits.oomKillDisabled = true
+        #expect(container.limits == limits)
+        var rare = RareSettings()
+        rare.oomScoreAdjustment = -5
+        rare.groups = ["mail"]
+        rare.domainName = "a.test"
+        rare.dnsSearch = ["."]
+        rare.dnsOptions = ["ndots:1"]
+        rare.hostNamespaces = [.cgroup]
+        #expect(container.rare == rare)
+    }
+
+    @Test(
+        "logging is how much is kept of each stream",
+        arguments: [
+            ("json-file", [:], nil),
+            ("json-file", ["max-size": "10m", "max-file": "3"], .init(fileSize: 10 << 20, files: 3)),
+            ("json-file", ["max-size": "1k"], .init(fileSize: 1024, files: 1)),
+            ("json-file", ["max-size": "-1", "max-file": "2"], .init(files: 2)),
+            ("local", ["max-size": "1m"], .init(fileSize: 1 << 20, files: 5)),
+            ("none", [:], .init(files: 0)),
+        ] as [(String, [String: String], RareSettings.Logging?)])
+    func logging(_ driver: String, _ options: [String: String], _ expected: RareSettings.Logging?) throws {
+        let container = try request { $0.logging = logs(driver, options) }.container
+        #expect(container.rare?.logging == expected)
+    }
+
+    @Test(
+        "a driver or an option that is not known is named",
+        arguments: [
+            ("syslog", [:], "service \"app\": `logging.driver: syslog` is not supported"),
+            ("local", ["tag": "x"], "service \"app\": `logging.options.tag` is not supported"),
+            ("none", ["max-size": "1m"], "service \"app\": `logging.options.max-size` is not supported"),
+            ("local", ["max-size": "1x"], "service \"app\" has a `max-size` of \"1x\""),
+            ("local", ["max-size": "1"], "service \"app\" has a `max-size` of \"1\""),
+            ("local", ["max-file": "0"], "service \"app\" has a `max-file` of \"0\""),
+        ] as [(String, [String: String], String)])
+    func badLogging(_ driver: String, _ options: [String: String], _ message: String) {
+        #expect {
+            try request { $0.logging = logs(driver, options) }
+        } throws: {
+            ($0 as? Failure)?.doing == message
+        }
+    }
+
+    private func logs(_ driver: String, _ options: [String: String]) -> Service.Logging {
+        var logging = Service.Logging()
+        logging.driver = driver
+        logging.options = options
+        return logging
+    }
+
+    @Test("a link is an alias of its own for a service it shares a network with")
+    func links() throws {
+        var project = project {
+            $0.links = ["web:w", "web"]
+            $0.networks = ["a": .init()]
+        }
+        project.networks["a"] = Network(name: "demo_a")
+        var web = Service(name: "web")
+        web.image = "demo:1"
+        web.networks = ["a": .init()]
+        project.services["web"] = web
+        #expect(try lowered(project).desired.services["app"]?.container.rare?.links == ["w": "web"])
+        project.services["web"]?.networks = [:]
+        #expect {
+            try lowered(project)
+        } throws: {
+            ($0 as? Failure)?.doing == "service \"app\" links to \"web\" and can't reach it"
+        }
+    }
+
+    @Test("a hardware address is the first network's, or each network's own")
+    func hardwareAddresses() throws {
+        func endpoints(_ change: (inout Service) -> Void) throws -> [String?] {
+            var project = project {
+                $0.networks = ["a": .init(), "b": .init()]
+                change(&$0)
+            }
+            for key in ["a", "b"] { project.networks[key] = Network(name: key) }
+            let lowered = try lowered(project).desired.services["app"]
+            return lowered?.container.networks.map(\.macAddress) ?? []
+        }
+        #expect(try endpoints { $0.macAddress = "02-42-AC-11-00-02" } == ["02:42:ac:11:00:02", nil])
+        #expect(
+            try endpoints { $0.networks["b"]?.macAddress = "02:00:00:00:00:01" } == [
+                nil, "02:00:00:00:00:01",
+            ])
+        func says(_ message: String, _ change: (inout Service) -> Void) {
+            #expect {
+                try endpoints(change)
+            } throws: {
+                "\($0)".contains(message)
+            }
+        }
+        says("which no interface can have") { $0.macAddress = "01:00:00:00:00:01" }
+        says("which no interface can have") { $0.macAddress = "00:00:00:00:00:00" }
+        says("two hardware addresses") {
+            $0.macAddress = "02:00:00:00:00:01"
+            $0.networks["a"]?.macAddress = "02:00:00:00:00:02"
+        }
+        says("2 replicas") {
+            $0.macAddress = "02:00:00:00:00:01"
+            $0.replicas = 2
+        }
+        says("no network") {
+            $0.macAddress = "02:00:00:00:00:01"
+            $0.networks = [:]
+        }
+    }
+
+    struct Contradiction: Sendable {
+        let change: @Sendable (inout Service) -> Void
+        let message: String
+        init(_ message: String, _ change: @escaping @Sendable (inout Service) -> Void) {
+            self.message = message
+            self.change = change
+        }
+    }
+
+    @Test(
+        "limits that contradict each other, or that the kernel would bend, are errors",
+        arguments: [
+            Contradiction("service \"app\" limits processor time twice") {
+                $0.cpus = 1
+                $0.cpuQuota = 1000
+            },
+            Contradiction("service \"app\" limits processor time twice") {
+                $0.cpus = 1
+                $0.cpuPeriod = 1000
+            },
+            Contradiction("service \"app\" has a `cpu_quota` of 999 µs") { $0.cpuQuota = 999 },
+            Contradiction("service \"app\" has a `cpu_period` of 999 µs") { $0.cpuPeriod = 999 },
+            Contradiction("service \"app\" has a `cpu_period` of 1000001 µs") { $0.cpuPeriod = 1_000_001 },
+            Contradiction("service \"app\" limits swap and not memory") {
+                $0.memorySwapLimit = ByteSize(bytes: 9)
+            },
+            Contradiction("service \"app\" may use more memory than memory and swap together") {
+                $0.memoryLimit = ByteSize(bytes: 10 << 20)
+                $0.memorySwapLimit = ByteSize(bytes: 9 << 20)
+            },
+            Contradiction("service \"app\" reserves more memory than it may use") {
+                $0.memoryLimit = ByteSize(bytes: 1 << 20)
+                $0.memoryReservation = ByteSize(bytes: 2 << 20)
+            },
+            Contradiction("service \"app\" has the host's name and a `hostname`") {
+                $0.uts = "host"
+                $0.hostname = "a"
+            },
+            Contradiction("service \"app\": `uts: service:db` is not supported") { $0.uts = "service:db" },
+            Contradiction("service \"app\" has the domain name \"a b\"") { $0.domainName = "a b" },
+            Contradiction("service \"app\" has white space in `dns_search`") { $0.dnsSearch = ["a\nb"] },
+            Contradiction("service \"app\" has white space in `dns_opt`") { $0.dnsOptions = [""] },
+        ])
+    func contradictions(_ given: Contradiction) {
+        #expect {
+            try request(given.change)
+        } throws: {
+            ($0 as? Failure)?.doing == given.message
+        }
+    }
+
     @Test("a fixed name and several replicas exclude each other")
     func nameAndReplicas() {
         #expect {
