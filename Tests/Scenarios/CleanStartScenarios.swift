@@ -22,8 +22,7 @@ extension Scenarios {
                 _ = try stage.inHost(command + file + ["up", "-d"]).orThrow()
                 try check(stage)
                 // By executing the binary again: `ps` plants none.
-                for pid in stage.engine() { kill(pid, SIGKILL) }
-                try stage.eventually("both are gone") { stage.engine().isEmpty }
+                try stage.killEngine()
                 _ = try stage.inHost(command + file + ["ps"]).orThrow()
                 try check(stage)
             }

@@ -176,9 +176,10 @@ extension Scenarios {
                 try stage.covey("restart", "-t", "0", "a")
                 try stage.require(try stage.exec("a", "cat /mark") == "upper", "a restart lost a file")
                 let programs = try stage.containers().compactMap { $0.Pid.map { pid_t($0) } }
-                for pid in stage.engine() + programs { kill(pid, SIGKILL) }
+                try stage.killEngine()
+                for pid in programs { kill(pid, SIGKILL) }
                 try stage.eventually("all are gone") {
-                    stage.engine().isEmpty && programs.allSatisfy { !exists("/proc/\($0)") || isZombie($0) }
+                    programs.allSatisfy { !exists("/proc/\($0)") || isZombie($0) }
                 }
                 // What else a boot changes: links and firewall are gone, and the id that the records carry is another.
                 let links = try stage.inHost(["ip", "-o", "link"]).lines.compactMap { line in
