@@ -422,6 +422,11 @@ extension ProjectController {
                 observation.volumes[volume.name] = ObservedVolume(
                     name: volume.name, project: volume.project, request: nil)
             }
+            // Nobody's once the project's description is gone.
+            for (name, request) in desired?.volumes ?? [:]
+            where !request.external && volumes.isUnfinished(name) {
+                try volumes.remove(name)
+            }
             var planned = Planning.DownOptions()
             planned.removeVolumes = options.volumes
             planned.timeout = options.timeout

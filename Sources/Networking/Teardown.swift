@@ -20,8 +20,13 @@ extension HostNetworks {
             return [error]
         }
         var failures: [Failure] = []
-        let foreign = links.filter { $0.group == group && !owner.owns($0.alias) }
-        let own = links.filter { owner.owns($0.alias) }
+        // One of ours gets its alias last: without one, in our group and with our name its making was cut off.
+        func isOurs(_ link: LinkState) -> Bool {
+            owner.owns(link.alias)
+                || link.alias.isEmpty && link.group == group && group != 0 && link.name.hasPrefix("cvy")
+        }
+        let foreign = links.filter { $0.group == group && !isOurs($0) }
+        let own = links.filter(isOurs)
         if foreign.isEmpty, group != 0, own.contains(where: { $0.group == group }) {
             var requests = Requests()
             requests.deleteLinks(group: group)

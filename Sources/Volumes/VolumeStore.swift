@@ -35,6 +35,11 @@ public struct VolumeStore: Sendable {
         isValid(name) && access(recordPath(name), F_OK) == 0
     }
 
+    /// Its making was cut off: it has a directory and no record, and nothing is in it.
+    public func isUnfinished(_ name: String) -> Bool {
+        isValid(name) && !exists(name) && access("\(directory)/\(name)", F_OK) == 0
+    }
+
     /// Makes the volume unless it is there; gives its data directory.
     /// - Throws: an external volume that is missing; a name that can't be a directory's.
     @discardableResult

@@ -116,6 +116,21 @@ extension Scenarios {
             }
         }
 
+        @Test(
+            "a controller killed while it makes networks and volumes: down at once leaves nothing",
+            arguments: Array(stride(from: 80, through: 150, by: 5)))
+        func killedWhileNetworksAreMade(call: Int) throws {
+            try Stage.play("crash") { stage in
+                try stage.armFault("controller call \(call)")
+                _ = try stage.attempt("up", "-d", variables: stage.faults)
+                try stage.require(stage.faultStruck, "the controller was not killed")
+                try stage.covey("down", "-v")
+                let left =
+                    tree("\(stage.directory)/root/networks") + tree("\(stage.directory)/root/volumes")
+                try stage.require(left.isEmpty, "\(left)")
+            }
+        }
+
         @Test("an end nobody saw is unknown, and a failure to a restart policy")
         func unseenEnd() throws {
             try Stage.play("crash") { stage in
