@@ -245,8 +245,7 @@ extension Scenarios {
                 try stage.exec("web", "echo kept >/var/data/mark")
                 try stage.eventually("it works at first") { try stage.works() }
                 let before = try stage.processes()
-                for pid in stage.engine() { kill(pid, SIGKILL) }
-                try stage.eventually("both are gone") { stage.engine().isEmpty }
+                try stage.killEngine()
                 try stage.inHost(["nft", "flush", "ruleset"]).orThrow()
                 for line in try stage.inHost(["ip", "-o", "link", "show", "type", "bridge"]).lines {
                     let name = line.split(separator: " ")[1].dropLast()

@@ -239,8 +239,7 @@ extension Scenarios {
                 let after = try stage.inHost(["curl", "-g", "-s", "-m", "10", "http://[::1]:18092/"])
                 try stage.require(
                     after.output.contains("-loopback-"), "after the controller's death: \(after)")
-                for pid in stage.engine() { kill(pid, SIGKILL) }
-                try stage.eventually("both are gone") { stage.engine().isEmpty }
+                try stage.killEngine()
                 try stage.covey("up", "-d")
                 let adopted = try stage.inHost(["curl", "-g", "-s", "-m", "10", "http://[::1]:18091/"])
                 try stage.require(
