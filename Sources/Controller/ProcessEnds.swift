@@ -86,3 +86,12 @@ func endOfReaped(_ pidfd: SharedFD) -> ProcessEnd? {
     guard result == 0, words[0] & UInt32(pidfdInfoExit) != 0 else { return nil }
     return processEnd(Int32(bitPattern: words[15]))
 }
+
+/// Field 22 of /proc/PID/stat: ticks since boot; proc_pid_stat(5).
+func processStartTime(_ pid: Int32) -> UInt64? {
+    guard let text = try? readText("/proc/\(pid)/stat"), let close = text.lastIndex(of: ")") else {
+        return nil
+    }
+    let fields = text[close...].split(separator: " ")
+    return fields.count > 20 ? UInt64(fields[20]) : nil
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `up` in the controller: what was declared is kept, observed against, planned and executed.
+
+internal import Basics
+internal import ContainerModel
+internal import Kernel
+internal import Planning
+
+extension ProjectController {
+    func beginUp(_ options: UpOptions, _ connection: ClientConnection) {
+        do throws(Failure) {
+            guard let bytes = connection.blobs.first else {
+                throw Failure("cannot bring up", cause: "no project was sent")
+            }
+            let wanted: DesiredState
+            if bytes == desiredBytes, let desired {
+                wanted = desired
+            } else {
+                wanted = try decodeDesired(bytes)
+            }
+            let plan = try planUp(wanted, observed: try observe(for: wanted), options: planning(options))
+            try saveContents(Array(connection.blobs.dropFirst()))
+            if bytes != desiredBytes { try saveDesired(wanted, bytes) }
+            adoptSettings(of: wanted)
+            execute(plan, for: connection, goesOn: false, renewsVolumes: options.renewsVolumes) {
+                [self] failure in
+                if failure == nil { dropCarriedVolumes() }
+                if failure == nil, options.wait {
+                    awaitReady(plan, options, connection)
+                } else {
+                    let end = failure.map { ControlEvent.failed($0) } ?? endOfUp(plan, options)
+                    connection.finish(end)
+                    runEnded()
+                }
+            }
+        } catch {
+            let leaves = nothingWasMade
+            if leaves { leave() }
+            connection.finish(.failed(error))
+            if !leaves { runEnded() }
+        }
+    }
+
+    /// What an `up` that went well has to say last.
+    func endOfUp(_ plan: Plan, _ options: UpOptions) -> ControlEvent {
+        guard !plan.changesSomething, let desired else { return .done(changed: plan.changesSomething) }
+        let asked =
+            (try? selection(of: options.services, among: desired.services, withDependencies: true))
+            ?? Set(desired.services.keys)
+        var running: Set<String> = []
+        var completed: Set<String> = []
+        for container in containers.values where asked.contains(container.reference.service) {
+            if container.isLive || container.restartTimer != nil {
+                running.insert(container.reference.service)
+            } else if container.status.end?.code == 0 {
+                completed.insert(container.reference.service)
+            }
+        }
+        return .unchanged(running: running.count, completed: completed.subtracting(running).count)
+    }
+
+    /// Nothing is looked after, and nobody waits for this to change.
+    var nothingWasMade: Bool {
+        desired == nil && containers.isEmpty && run == nil && waitingRequests.isEmpty
+            && !exists(place.directory + "/project.json")
+    }
+
+    /// Ends controller and keeper with all they made only to be there; the client removes the run directory.
+    func leave() {
+        drift.stop()
+        for failure in networking?.removeAll() ?? [] { log("\(failure)") }
+        networking = nil
+        do throws(SyscallError) {
+            try removeTree(place.directory)
+        } catch {
+            log("cannot remove \(place.directory): \(error)")
+        }
+        leaving = true
+        try? keeper.quit()
+        loop.stop()
+    }
+
+    func saveDesired(_ wanted: DesiredState, _ bytes: [UInt8]) throws(Failure) {
+        do throws(SyscallError) {
+            try ensureDirectory(place.directory + "/containers", mode: 0o700)
+            try replaceFile(place.directory + "/project.json", bytes, mode: 0o600)
+            unsynced.append(place.directory + "/project.json")
+        } catch {
+            throw Failure("cannot keep the project's description", error)
+        }
+        desired = wanted
+        desiredBytes = bytes
+    }
+
+    /// What changes without a new container: restart policy, dependencies, number of replicas.
+    func adoptSettings(of wanted: DesiredState) {
+        for container in containers.values {
+            if let service = wanted.services[container.reference.service],
+                service.configHash == container.service.configHash
+            {
+                container.service = service
+            }
+        }
+    }
+
+    /// The observation with those networks and volumes the desired state names.
+    func observe(for wanted: DesiredState) throws(Failure) -> Observation {
+        var observation = observe()
+        let networking = try ensureNetworking()
+        for name in wanted.networks.keys where observation.networks[name] == nil {
+            if let owner = networking.owner(of: name) {
+                observation.networks[name] = ObservedNetwork(name: name, project: owner, request: nil)
+            }
+        }
+        try volumes.observe(for: wanted, into: &observation)
+        return observation
+    }
+}

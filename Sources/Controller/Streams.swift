@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The ends of a container's output that are pumped into its log, from its start to the last byte after its end.
+
+internal import Basics
+internal import CLinux
+internal import Kernel
+
+extension ProjectController {
+    /// Reading ends of its output, pumped into its log.
+    func openStreams(of container: Container) {
+        let bounds = LogBounds(container.request.rare?.logging)
+        do throws(SyscallError) {
+            if let terminal = container.terminal {
+                if container.isTerminalTaken { return }
+                try setNonBlocking(terminal.raw)
+                try addPump(
+                    LogPump(
+                        source: terminal, directory: container.directories.log, stream: "stdout",
+                        isTerminal: true, bounds: bounds), container)
+            } else if !container.request.tty {
+                for (stream, path) in [
+                    ("stdout", container.directories.standardOutput),
+                    ("stderr", container.directories.standardError),
+                ] {
+                    let source = SharedFD(try openFile(path, flags: O_RDONLY | O_NONBLOCK))
+                    try addPump(
+                        LogPump(
+                            source: source, directory: container.directories.log, stream: stream,
+                            bounds: bounds),
+                        container)
+                }
+            }
+        } catch {
+            log("cannot read the output of container \(container.name): \(error)")
+        }
+    }
+
+    private func addPump(_ pump: LogPump, _ container: Container) throws(SyscallError) {
+        container.pumps.append(pump)
+        let name = container.name
+        try loop.watch(pump.descriptor) { [unowned self, unowned pump] _ in
+            do throws(SyscallError) {
+                if try !pump.pump() { loop.unwatch(pump.descriptor) }
+            } catch {
+                log("cannot write the log of container \(name): \(error)")
+                loop.unwatch(pump.descriptor)
+            }
+        }
+    }
+
+    /// What is still in the pipes goes to the log, then they are closed.
+    func closeStreams(of container: Container) {
+        for pump in container.pumps {
+            // A pipe holds at most 1 MiB; what a process left behind still writes is not waited for.
+            _ = try? pump.pump(pieces: 64)
+            loop.unwatch(pump.descriptor)
+        }
+        container.pumps = []
+        container.terminal = nil
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `down` in the controller: everything goes, then the project, then controller and keeper.
+
+internal import Basics
+internal import ContainerModel
+internal import Kernel
+internal import Planning
+
+extension ProjectController {
+    func beginDown(_ options: DownOptions, _ connection: ClientConnection) {
+        recordKeeper(place, keeperPID)
+        do throws(Failure) {
+            var observation = observe(oneOffs: true)
+            for volume in try volumes.list() where volume.project == place.project {
+                observation.volumes[volume.name] = ObservedVolume(
+                    name: volume.name, project: volume.project, request: nil)
+            }
+            // Nobody's once the project's description is gone.
+            for (name, request) in desired?.volumes ?? [:]
+            where !request.external && volumes.isUnfinished(name) {
+                try volumes.remove(name)
+            }
+            var planned = Planning.DownOptions()
+            planned.removeVolumes = options.volumes
+            planned.timeout = options.timeout
+            let plan = try planDown(observation, options: planned)
+            takingDown = true
+            drift.stop()
+            execute(plan, for: connection, goesOn: true) { [self] failure in
+                finishDown(connection, failure, changed: plan.changesSomething)
+            }
+        } catch {
+            connection.finish(.failed(error))
+            runEnded()
+        }
+    }
+
+    private func finishDown(_ connection: ClientConnection, _ failure: Failure?, changed: Bool) {
+        takingDown = false
+        if let failure {
+            connection.finish(.failed(failure))
+            watchForDriftSoon()
+            return runEnded()
+        }
+        var failures = networking?.removeAll() ?? []
+        networking = nil
+        do throws(SyscallError) {
+            try removeTree(place.directory)
+            try removeTree(place.runDirectory + "/containers")
+        } catch {
+            failures.append(Failure("cannot remove the project's files", error))
+        }
+        if let failure = Failure.collect(failures) {
+            connection.finish(.failed(failure))
+            return runEnded()
+        }
+        desired = nil
+        desiredBytes = []
+        leaving = true
+        for pending in waitingRequests {
+            // A `down` has what it wants; others are asked of the next controller by their clients.
+            if pending.isDown { pending.connection.finish(.done(changed: false)) }
+        }
+        waitingRequests = []
+        try? keeper.quit()
+        connection.finish(.done(changed: changed))
+        loop.stop()
+    }
+}
