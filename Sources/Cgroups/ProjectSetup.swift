@@ -8,7 +8,17 @@ internal import Kernel
 
 extension ProjectCgroup {
     func setLegacyPolicy(_ directory: CgroupDirectory) throws(SyscallError) {
-        try directory.write("devices.deny", "a")
+        var patience = RemovalPatience()
+        while true {
+            do throws(SyscallError) {
+                try directory.write("devices.deny", "a")
+                break
+            } catch {
+                // A `down` that was cut off: `engine` is removed, but counts as a child for a moment more, until the
+                // kernel's worker has taken it offline (devcgroup_update_access, Linux 6.18).
+                guard error.errno == .invalid, patience.wait() else { throw error }
+            }
+        }
         for line in policy.allowLines { try directory.write("devices.allow", line) }
     }
 
