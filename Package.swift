@@ -121,7 +121,7 @@ let package = Package(
         tests("YAMLTreeTests", ["YAMLTree", "Basics"]),
         .testTarget(
             name: "ComposeLoaderTests",
-            dependencies: ["ComposeLoader", "ComposeModel", "YAMLTree", "Basics"],
+            dependencies: ["ComposeLoader", "ComposeModel", "YAMLTree", "Basics", "Kernel"],
             exclude: ["Golden", "stacks"], swiftSettings: swift),
         tests("JSONFormatTests", ["JSONFormat"]),
         tests("ArchivesTests", ["Archives", "Basics", "Kernel"]),

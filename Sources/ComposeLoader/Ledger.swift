@@ -18,6 +18,8 @@ public struct Attribute: Sendable {
         case refused
         /// Refused: it belongs to a cluster, to Windows or to another engine.
         case notHere
+        /// A proposal the specification has not taken up: a file that has it is not loaded.
+        case proposed
     }
 
     public let name: String
@@ -27,6 +29,8 @@ public struct Attribute: Sendable {
     /// Values of a refused attribute that ask for nothing, and so are accepted.
     public let harmless: [String]
     let shape: Shape
+    /// `Suite.function`, or `Target.function`, of the test that proves a working one; empty: that of the outer one.
+    public let proof: String
     /// Whether its reader warns already.
     var isTold = false
 
@@ -91,22 +95,28 @@ public struct LedgerRow: Sendable {
     /// What stands inside something refused is refused with it.
     public let standing: Attribute.Standing
     public let attribute: Attribute
+    /// The test that proves it, when it works: its own or that of what it stands in.
+    public let proof: String
 }
 
 extension Ledger {
     /// Every attribute, the outer before the inner.
     public static var rows: [LedgerRow] {
         var rows: [LedgerRow] = []
-        func walk(_ shape: Shape, _ path: String, _ above: Attribute.Standing) {
+        func walk(_ shape: Shape, _ path: String, _ above: Attribute.Standing, _ outer: String) {
             for attribute in shape.fields?.attributes ?? [] {
                 let own = path.isEmpty ? attribute.name : "\(path).\(attribute.name)"
                 let standing = above == .works ? attribute.standing : above
-                rows.append(LedgerRow(path: own, standing: standing, attribute: attribute))
-                walk(attribute.shape, own, standing)
+                let proof = attribute.proof.isEmpty ? outer : attribute.proof
+                rows.append(
+                    LedgerRow(
+                        path: own, standing: standing, attribute: attribute,
+                        proof: standing == .works ? proof : ""))
+                walk(attribute.shape, own, standing, proof)
             }
-            if let each = shape.each { walk(each, path + ".*", above) }
+            if let each = shape.each { walk(each, path + ".*", above, outer) }
         }
-        walk(root, "", .works)
+        walk(root, "", .works, "")
         return rows
     }
 }
@@ -114,14 +124,20 @@ extension Ledger {
 // MARK: Writing the tables
 
 extension Attribute {
-    static func works(_ name: String, _ note: String = "", _ shape: Shape = .plain) -> Attribute {
-        Attribute(name: name, standing: .works, note: note, harmless: [], shape: shape)
+    static func works(
+        _ name: String, _ note: String = "", _ shape: Shape = .plain, by proof: String = ""
+    ) -> Attribute {
+        Attribute(name: name, standing: .works, note: note, harmless: [], shape: shape, proof: proof)
+    }
+
+    static func proposed(_ name: String, _ note: String) -> Attribute {
+        Attribute(name: name, standing: .proposed, note: note, harmless: [], shape: .plain, proof: "")
     }
 
     static func noEffect(
         _ name: String, _ note: String, unless harmless: [String] = [], _ shape: Shape = .plain
     ) -> Attribute {
-        Attribute(name: name, standing: .noEffect, note: note, harmless: harmless, shape: shape)
+        Attribute(name: name, standing: .noEffect, note: note, harmless: harmless, shape: shape, proof: "")
     }
 
     /// Without effect by the specification, and warned about whenever it is loaded.
@@ -135,7 +151,7 @@ extension Attribute {
         _ name: String, _ note: String = "not supported yet", unless harmless: [String] = [],
         _ shape: Shape = .plain
     ) -> Attribute {
-        Attribute(name: name, standing: .refused, note: note, harmless: harmless, shape: shape)
+        Attribute(name: name, standing: .refused, note: note, harmless: harmless, shape: shape, proof: "")
     }
 
     static func refused(_ name: String, _ shape: Shape) -> Attribute {
@@ -145,7 +161,7 @@ extension Attribute {
     static func notHere(
         _ name: String, _ note: String, unless harmless: [String] = [], _ shape: Shape = .plain
     ) -> Attribute {
-        Attribute(name: name, standing: .notHere, note: note, harmless: harmless, shape: shape)
+        Attribute(name: name, standing: .notHere, note: note, harmless: harmless, shape: shape, proof: "")
     }
 }
 
@@ -200,6 +216,10 @@ extension Field {
                     ? nil
                     : "only \(attribute.harmless.map { "`\($0)`" }.joined(separator: ", ")) is accepted",
                 at: pair.keyPlace)
+        case .proposed:
+            log.error(
+                "`\(field.path.text)` is a proposal the Compose Specification has not taken up",
+                advice: attribute.note, at: pair.keyPlace)
         }
         field.check(attribute.shape)
     }

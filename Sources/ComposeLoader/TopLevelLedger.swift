@@ -6,15 +6,21 @@ extension Ledger {
     /// The top level of a file.
     public static let topLevel = Fields([
         .obsolete("version"),
-        .works("name"),
-        .works("include", "files on this host", Shape(each: Shape(fields: include))),
-        .works("services", "", Shape(each: Shape(fields: service), isPerService: true)),
+        .works("name", by: "Commands.config"),
         .works(
-            "models", "loaded; a service that uses one is refused", Shape(each: Shape(fields: model))),
-        .works("networks", "", Shape(each: Shape(fields: network))),
-        .works("volumes", "", Shape(each: Shape(fields: volume))),
-        .works("secrets", "", Shape(each: Shape(fields: secret))),
-        .works("configs", "", Shape(each: Shape(fields: config))),
+            "include", "files on this host", Shape(each: Shape(fields: include)),
+            by: "ComposeLoaderTests.goldenProjects"),
+        .works(
+            "services", "", Shape(each: Shape(fields: service), isPerService: true), by: "Lifecycle.upAndDown"
+        ),
+        .works(
+            "models", "loaded; a service that uses one is refused", Shape(each: Shape(fields: model)),
+            by: "ComposeLoaderTests.stack"),
+        .works("networks", "", Shape(each: Shape(fields: network)), by: "Networks.isolation"),
+        .works("volumes", "", Shape(each: Shape(fields: volume)), by: "Lifecycle.volumes"),
+        .works("secrets", "", Shape(each: Shape(fields: secret)), by: "Containers.files"),
+        .works("configs", "", Shape(each: Shape(fields: config)), by: "Containers.files"),
+        .proposed("jobs", "write a service with `profiles`, and `run` it"),
     ])
 
     /// `networks.<name>`.
@@ -30,8 +36,8 @@ extension Ledger {
                     .works("config", "one IPv4 subnet", Shape(.subnets, each: Shape(fields: subnet))),
                     .refused("options"),
                 ]))),
-        .works("external", "", external),
-        .works("internal"),
+        .works("external", "", external, by: "ComposeLoaderTests.resources"),
+        .works("internal", by: "Networks.inside"),
         .refused("enable_ipv4", unless: ["true"]),
         .refused("enable_ipv6", unless: ["false"]),
         .noEffect("attachable", "every container of the host's user may be attached"),
@@ -48,7 +54,7 @@ extension Ledger {
         .works("name"),
         .works("driver", "`local`"),
         .refused("driver_opts"),
-        .works("external", "", external),
+        .works("external", "", external, by: "ComposeLoaderTests.resources"),
         .works("labels", "", .keyed),
     ])
 

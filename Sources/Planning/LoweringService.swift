@@ -26,6 +26,7 @@ struct ServiceLowering {
         container.extraHosts = service.extraHosts.map { HostEntry(name: $0.name, address: $0.address) }
         container.dnsServers = service.dns
         container.limits = try limits()
+        if let size = service.shmSize { container.shmSize = size }
         container.rare = try rareSettings()
         container.capAdd = unique(service.capAdd.map(capabilityName))
         container.capDrop = unique(service.capDrop.map(capabilityName))

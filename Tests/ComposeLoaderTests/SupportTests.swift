@@ -6,11 +6,12 @@
 import Basics
 import ComposeLoader
 import Glibc
+import Kernel
 import Testing
 
-/// Where compose-go is ahead of the schema.
+/// Where compose-go is ahead of the schema, and a proposal for it.
 private let ahead = [
-    "services.*.build.no_cache_filter", "services.*.pre_start", "services.*.pre_start.*.command",
+    "jobs", "services.*.build.no_cache_filter", "services.*.pre_start", "services.*.pre_start.*.command",
     "services.*.pre_start.*.environment", "services.*.pre_start.*.image",
     "services.*.pre_start.*.per_replica", "services.*.pre_start.*.privileged", "services.*.pre_start.*.user",
     "services.*.pre_start.*.working_dir",
@@ -31,6 +32,47 @@ func reasons() {
         #expect(!row.attribute.note.isEmpty, "\(row.path)")
     }
 }
+
+@Test("every attribute that works is proven by a test there is")
+func proofs() throws {
+    let tests = try testFunctions()
+    for row in Ledger.rows where row.standing == .works {
+        let isThere = tests.contains(row.proof)
+        #expect(isThere, "\(row.path): \"\(row.proof)\"")
+    }
+    for row in Ledger.rows where row.attribute.standing != .works { #expect(row.attribute.proof.isEmpty) }
+}
+
+/// Every test function below Tests, as `Suite.function`, and as `Target.function` as well.
+private func testFunctions() throws -> Set<String> {
+    let tests = repository + "/Tests"
+    var found: Set<String> = []
+    for target in try directoryEntries(tests) {
+        for name in (try? directoryEntries("\(tests)/\(target)")) ?? [] where name.hasSuffix(".swift") {
+            let text = String(decoding: try readFile("\(tests)/\(target)/\(name)"), as: UTF8.self)
+            var (suite, isSuite, isTest) = ("", false, false)
+            for line in text.split(separator: "\n") {
+                let words = line.split { " (){:".contains($0) }
+                func word(after keyword: Substring) -> Substring? {
+                    guard let place = words.firstIndex(of: keyword), place + 1 < words.count else {
+                        return nil
+                    }
+                    return words[place + 1]
+                }
+                if line.contains("@Suite") { isSuite = true }
+                if line.contains("@Test") { isTest = true }
+                if isSuite, let name = word(after: "struct") { (suite, isSuite) = (String(name), false) }
+                if isTest, let name = word(after: "func") {
+                    found.formUnion(["\(suite).\(name)", "\(target).\(name)"])
+                    isTest = false
+                }
+            }
+        }
+    }
+    return found
+}
+
+private let repository = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
 
 /// A value of each service attribute that this host refuses, as the reader of the attribute takes it.
 private let refusedValues: [(String, String)] = [
@@ -77,8 +119,7 @@ func switchedOff() throws {
 
 @Test("docs/compose-support.md says what the ledger says")
 func document() throws {
-    let path =
-        "\(#filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined())/docs/compose-support.md"
+    let path = repository + "/docs/compose-support.md"
     let expected = supportPage()
     if getenv("COVEY_UPDATE_GOLDEN") != nil {
         let file = try #require(fopen(path, "w"))
@@ -101,18 +142,20 @@ private func supportPage() -> String {
 
         Printed from the ledger in `Sources/ComposeLoader` by its test; change it there and run the tests with
         `COVEY_UPDATE_GOLDEN=1`. Of \(Ledger.rows.count) attribute paths \(counts["works"] ?? 0) work, \
-        \(counts["no effect"] ?? 0) have no effect, \(counts["refused"] ?? 0) are refused for now and \
-        \(counts["not here"] ?? 0) for good.
+        \(counts["no effect"] ?? 0) have no effect, \(counts["refused"] ?? 0) are refused for now, \
+        \(counts["not here"] ?? 0) for good, and \(counts["proposed"] ?? 0) is a proposal.
 
         Nothing is silently ignored. Every attribute loads, and `covey config` shows it. What `up`, `plan` and `build` do
-        about it is one of four things:
+        about it is one of five things:
 
-        - **works**: honoured as the Compose Specification says, with the limits the note names.
+        - **works**: honoured as the Compose Specification says, with the limits the note names. The last column names the
+          test that proves it, in `Tests`.
         - **no effect**: accepted with the warning `` `PATH` has no effect ``; on one host there is rightly nothing to do.
         - **refused**: ``FILE:LINE:COLUMN: error: `PATH` is not supported yet``. An empty value, or one of those listed as
           accepted, asks for nothing and is accepted.
         - **not here**: refused as `` `PATH` is not supported `` with the cause; it belongs to a cluster, to Windows or to
           another engine, and cannot mean anything on one Linux host.
+        - **proposed**: the specification has not taken it up; a file that has it is not loaded, with an error that names it.
 
         A service that is switched off by its profiles asks for nothing. What is not in the schema is
         ``unknown attribute `PATH` ``, with the nearest known name. `x-*` is accepted in every element whose keys are not
@@ -136,7 +179,7 @@ private func supportPage() -> String {
             group = own
             let title = own.isEmpty ? "Top level" : own.hasPrefix("services") ? "`services`" : "`\(own)`"
             text += "\(text.hasSuffix("\n\n") ? "" : "\n")## \(title)\n\n"
-            text += "| attribute | standing | note |\n|---|---|---|\n"
+            text += "| attribute | standing | note | proven by |\n|---|---|---|---|\n"
         }
         var notes =
             row.attribute.note.isEmpty || row.attribute.note == "not supported yet"
@@ -144,7 +187,8 @@ private func supportPage() -> String {
         if !row.attribute.harmless.isEmpty {
             notes.append("accepted: \(row.attribute.harmless.map { "`\($0)`" }.joined(separator: ", "))")
         }
-        text += "| `\(row.path)` | \(word(row.standing)) | \(notes.joined(separator: "; ")) |\n"
+        let proof = row.proof.isEmpty ? "" : "`\(row.proof)`"
+        text += "| `\(row.path)` | \(word(row.standing)) | \(notes.joined(separator: "; ")) | \(proof) |\n"
     }
     return text
 }
@@ -155,5 +199,6 @@ private func word(_ standing: Attribute.Standing) -> String {
     case .noEffect: "no effect"
     case .refused: "refused"
     case .notHere: "not here"
+    case .proposed: "proposed"
     }
 }

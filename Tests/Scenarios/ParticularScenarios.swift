@@ -13,7 +13,6 @@ extension Scenarios {
         func held() throws {
             try Stage.play("particulars") { stage in
                 try stage.covey("up", "-d", "held", "unbounded")
-                let isUnified = !exists("/sys/fs/cgroup/memory/memory.limit_in_bytes")
                 let files: [(legacy: String, unified: String, expected: [String])] = [
                     ("cpu/cpu.shares", "cpu.weight", ["512", "20"]),
                     ("cpu/cpu.cfs_quota_us", "cpu.max", ["50000", "50000 200000"]),
@@ -23,14 +22,14 @@ extension Scenarios {
                     ("memory/memory.memsw.limit_in_bytes", "memory.swap.max", ["67108864", "0"]),
                 ]
                 for (legacy, unified, expected) in files {
-                    let value = stage.cgroupFile("held", isUnified ? unified : legacy)
+                    let value = stage.cgroupFile("held", stage.isUnified ? unified : legacy)
                     // Without swap accounting there is no file.
                     if legacy.contains("memsw"), value.isEmpty { continue }
                     try stage.require(
-                        value == (isUnified ? expected.last : expected.first), "\(legacy): \(value)")
+                        value == (stage.isUnified ? expected.last : expected.first), "\(legacy): \(value)")
                 }
                 let swap = stage.cgroupFile(
-                    "unbounded", isUnified ? "memory.swap.max" : "memory/memory.memsw.limit_in_bytes")
+                    "unbounded", stage.isUnified ? "memory.swap.max" : "memory/memory.memsw.limit_in_bytes")
                 try stage.require(
                     swap.isEmpty || swap == "max" || (Int64(swap) ?? 0) > 1 << 60, "swap is bounded: \(swap)")
                 try stage.require(
@@ -84,7 +83,7 @@ extension Scenarios {
         @Test("what only cgroup v1 has holds there, and is refused by name on v2")
         func legacy() throws {
             try Stage.play("particulars") { stage in
-                guard exists("/sys/fs/cgroup/memory/memory.limit_in_bytes") else {
+                guard !stage.isUnified else {
                     let up = try stage.covey("up", "-d", "legacy", code: 1)
                     try stage.require(up.errors.contains("`mem_swappiness`"), "\(up)")
                     return
@@ -167,17 +166,6 @@ extension Scenarios {
                 try stage.require(try stage.logs("quiet").contains("I am not shown"), "the log")
             }
         }
-    }
-}
-
-extension Stage {
-    /// A control file of a service's first container, of v1 with its hierarchy; empty when there is none.
-    fileprivate func cgroupFile(_ service: String, _ file: String) -> String {
-        let parts = file.split(separator: "/")
-        let mount = parts.count > 1 ? "/sys/fs/cgroup/\(parts[0])" : "/sys/fs/cgroup"
-        return String(
-            contents("\(mount)/covey/\(project)/ctr-\(project)-\(service)-1/\(parts[parts.count - 1])")
-                .prefix { $0 != "\n" })
     }
 }
 

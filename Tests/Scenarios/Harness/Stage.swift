@@ -264,6 +264,18 @@ final class Stage {
         if !condition { throw ScenarioError(try what()) }
     }
 
+    /// Whether the controllers are those of cgroup v2.
+    var isUnified: Bool { !exists("/sys/fs/cgroup/memory/memory.limit_in_bytes") }
+
+    /// A control file of a service's first container, of v1 with its hierarchy; empty when there is none.
+    func cgroupFile(_ service: String, _ file: String) -> String {
+        let parts = file.split(separator: "/")
+        let mount = parts.count > 1 ? "/sys/fs/cgroup/\(parts[0])" : "/sys/fs/cgroup"
+        return String(
+            contents("\(mount)/covey/\(project)/ctr-\(project)-\(service)-1/\(parts[parts.count - 1])")
+                .prefix { $0 != "\n" })
+    }
+
     // MARK: - Files
 
     func write(_ name: String, _ text: String) throws { try writeFile("\(files)/\(name)", Array(text.utf8)) }
