@@ -66,6 +66,9 @@ let package = Package(
         layer("Records", ["Basics", "Kernel", "CLinux", "JSONFormat"]),
         layer(
             "Images", ["Basics", "Kernel", "CLinux", "Archives", "OCIFormats", "ContainerModel", "Records"]),
+        layer(
+            "Registry",
+            ["Basics", "Kernel", "CLinux", "CLibraries", "Archives", "JSONFormat", "OCIFormats", "Images"]),
         layer("Cgroups", ["Basics", "Kernel", "CLinux", "ContainerModel"]),
         layer(
             "Networking",
@@ -102,7 +105,7 @@ let package = Package(
             [
                 "Basics", "Kernel", "CLinux", "YAMLTree", "JSONFormat", "ComposeModel", "ComposeLoader",
                 "ContainerModel", "Planning",
-                "OCIFormats", "DockerfileSyntax", "Images", "ImageBuild", "LaunchPlanning",
+                "OCIFormats", "DockerfileSyntax", "Images", "Registry", "ImageBuild", "LaunchPlanning",
                 "ContainerRuntime",
                 "Records", "Volumes", "Networking", "Cgroups", "Controller",
             ]),
@@ -128,6 +131,7 @@ let package = Package(
         tests(
             "ImagesTests",
             ["Images", "Archives", "OCIFormats", "ContainerModel", "Kernel", "Basics", "Records", "Volumes"]),
+        tests("RegistryTests", ["Registry", "Images", "Archives", "OCIFormats", "JSONFormat", "Kernel", "Basics"]),
         tests("NetlinkTests", ["Netlink", "Basics"]),
         tests("DNSFormatTests", ["DNSFormat", "Basics"]),
         tests(

@@ -20,6 +20,9 @@ let globalFlags: [Flag] = [
 
 private let timeout = Flag(.timeout, "t", .one("SECONDS"), "how long to wait for a stop before SIGKILL")
 private let tableOrJSON = Flag(.format, nil, .choice(["table", "json"]), "how the list is written")
+private let pull = Flag(
+    .pull, nil, .choice(["always", "missing", "never", "policy"]), "when images are asked for again; policy: as the file says")
+private let quietPull = Flag(.quietPull, nil, "don't show how far pulls are")
 
 let commandTable: [CommandDefinition] = [
     CommandDefinition(
@@ -52,6 +55,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.noRecreate, nil, "leave containers alone that exist, also changed ones"),
             Flag(.alwaysRecreateDependencies, nil, "recreate what the named services depend on"),
             Flag(.quietBuild, nil, "don't show what build steps write"),
+            pull, quietPull,
         ], run: runUp),
     CommandDefinition(
         "create", "Create the services' containers, start nothing", operands: .services,
@@ -62,6 +66,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.removeOrphans, nil, "remove containers of services that are no longer declared"),
             Flag(.scale, nil, .many("SERVICE=N"), "how many containers of a service"),
             Flag(.quietBuild, nil, "don't show what build steps write"),
+            pull, quietPull,
         ], run: runCreate),
     CommandDefinition(
         "scale", "Change how many containers services have", operands: .atLeast("SERVICE=N…", 1),
@@ -153,6 +158,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.removeOrphans, nil, "remove containers of services that are no longer declared"),
             Flag(.useAliases, nil, "answer to the service's names on its networks"),
             Flag(.quiet, "q", "show no progress"),
+            pull, quietPull,
             Flag(.tty, "t", "done anyway", hidden: true),
         ], passesRest: true, run: runOneOff),
     CommandDefinition(
@@ -190,6 +196,16 @@ let commandTable: [CommandDefinition] = [
     CommandDefinition(
         "build", "Build the services' images", operands: .services,
         flags: [Flag(.noCache, nil, "run every step again")], run: runBuild),
+    CommandDefinition(
+        "pull", "Fetch the services' images from their registries", operands: .services,
+        details: "Services whose pull_policy is never or build, or that name no image, are passed over.",
+        flags: [
+            Flag(.ignoreBuildable, nil, "pass over services that can be built"),
+            Flag(.ignorePullFailures, nil, "go on with what can be had"),
+            Flag(.includeDependencies, nil, "also those of the services they depend on"),
+            Flag(.policy, nil, .choice(["always", "missing"]), "missing: only what is not here"),
+            Flag(.quiet, "q", "show no progress"),
+        ], run: runPull),
     CommandDefinition("start", "Start stopped services", operands: .services, run: runStart),
     CommandDefinition(
         "stop", "Stop services, keep their containers", operands: .services, flags: [timeout], run: runStop),
@@ -259,6 +275,10 @@ let commandTable: [CommandDefinition] = [
             "SOURCE is oci:PATH[:REF], oci-archive:PATH[:REF], docker-archive:PATH[:REF], dir:ROOTFS or tar:FILE.",
         flags: [Flag(.alias, nil, .one("NAME"), "the name it gets; the source's own unless said otherwise")],
         run: runImageImport),
+    CommandDefinition(
+        "image pull", "Fetch images from their registries", operands: .atLeast("IMAGE…", 1),
+        details: "Prints each one's digest, by which it can be named: NAME@DIGEST.",
+        flags: [Flag(.quiet, "q", "show no progress")], run: runImagePull),
     CommandDefinition(
         "image rm", "Remove images from the store", operands: .atLeast("IMAGE…", 1), run: runImageRemove),
     CommandDefinition(

@@ -54,6 +54,14 @@ enum FlagName: String {
     case proxySignals = "sig-proxy"
     case quietBuild = "quiet-build"
     case attach, force, stop
+    // Of images and registries.
+    case ignoreBuildable = "ignore-buildable"
+    case ignorePullFailures = "ignore-pull-failures"
+    case ignorePushFailures = "ignore-push-failures"
+    case includeDependencies = "include-deps"
+    case quietPull = "quiet-pull"
+    case passwordInput = "password-stdin"
+    case policy, pull, username, password
 }
 
 /// One flag as it is written and described.

@@ -6,6 +6,7 @@
 internal import Basics
 internal import ComposeModel
 internal import Images
+internal import Kernel
 internal import Planning
 
 /// What a command wants of images.
@@ -13,6 +14,10 @@ struct ImageWish {
     /// Build those that can be built, also when they exist.
     var build = false
     var noCache = false
+    /// `--pull`, before what services say.
+    var pull: String?
+    /// False: nothing is fetched, what is missing is an error (`plan`).
+    var fetches = true
     /// Only of these services; of others what is in the store will do.
     var services: Set<String> = []
 }
@@ -24,6 +29,8 @@ final class ImageResolution {
     private let wish: ImageWish
     private let progress: Progress
     private let steps: StepRunning
+    private let session: Session
+    private var transfer: ImageTransfer?
     private var found: [String: LoweredImage] = [:]
     private var building: [String] = []
     private(set) var built = 0
@@ -32,6 +39,7 @@ final class ImageResolution {
         self.project = project
         self.wish = wish
         self.progress = progress
+        self.session = session
         store = ImageStore(root: session.root)
         steps = StepRunning(session)
     }
@@ -77,11 +85,53 @@ final class ImageResolution {
 
     private func ensure(_ service: Service) throws(Failure) -> LoweredImage {
         let reference = reference(of: service)
-        let mustBuild = service.build != nil && (wish.build || service.pullPolicy == "build")
+        let policy = try PullPolicy(service, flag: wish.pull)
+        let mustBuild = service.build != nil && (wish.build || policy == .build)
         if let known = found[reference] { return known }
-        if !mustBuild, let known = try lookUp(service) { return known }
+        if !mustBuild {
+            let here = try lookUp(service)
+            if let here, try !asksAgain(reference, policy) { return here }
+            found[reference] = nil
+            if here != nil || service.build == nil, service.image != nil, policy != .build {
+                if let fetched = try fetch(service, reference, policy) { return fetched }
+            }
+        }
         if let build = service.build { return try make(service, build, reference) }
         return try take(service, reference)
+    }
+
+    private func asksAgain(_ reference: String, _ policy: PullPolicy) throws(Failure) -> Bool {
+        guard wish.fetches, Transport(reference, relativeTo: project.directory) == nil else { return false }
+        let pulledAt = policy.hasAge ? try store.pulledFacts(reference)?.time : nil
+        return policy.asksAgain(pulledAt: pulledAt, now: realtimeNanoseconds() / 1_000_000_000)
+    }
+
+    /// From its registry. nil where that is not wanted, or fails for a service that can be built instead.
+    private func fetch(_ service: Service, _ reference: String, _ policy: PullPolicy) throws(Failure) -> LoweredImage? {
+        guard wish.fetches, policy != .never, Transport(reference, relativeTo: project.directory) == nil,
+            Digest(reference) == nil
+        else { return nil }
+        do throws(Failure) {
+            let image = try transferring().pull(reference).image
+            let lowered = LoweredImage(facts: image.facts, defaults: image.defaults)
+            found[reference] = lowered
+            return lowered
+        } catch {
+            if service.build != nil {
+                progress.notice("\(reference) is built: \(error.cause ?? error.doing)")
+                return nil
+            }
+            var failure = error
+            if failure.location == nil { failure.location = service.marks["image"] }
+            throw failure
+        }
+    }
+
+    private func transferring() throws(Failure) -> ImageTransfer {
+        if let transfer { return transfer }
+        let new = try ImageTransfer(session, store, progress)
+        transfer = new
+        return new
     }
 
     /// An image by its transport, or the error that tells how to get it.
@@ -151,9 +201,11 @@ final class ImageResolution {
 /// The images of a project's services. Services that are neither wanted nor have an image, and those that depend on
 /// them, are switched off in the project: nothing is asked of them.
 func resolveImages(
-    _ session: Session, _ project: inout Project, wanted: Set<String>, build: Bool, _ progress: Progress
+    _ session: Session, _ project: inout Project, wanted: Set<String>, build: Bool, fetches: Bool = true,
+    _ progress: Progress
 ) throws(Failure) -> [String: LoweredImage] {
-    let wish = ImageWish(build: build, services: wanted)
+    let wish = ImageWish(
+        build: build, pull: session.arguments.last(.pull), fetches: fetches, services: wanted)
     let images = try ImageResolution(session, project, wish, progress).all()
     while let name = project.services.keys.sorted().first(where: { name in
         images[name] == nil

@@ -20,13 +20,18 @@ struct ProgressTask: Equatable {
     var started: Int64?
     var ended: Int64?
 
+    /// How far it is, beside the word: `3.1MB/28MB  9MB/s  3s left`.
+    var note: String?
+    /// When `note` was last written as a line.
+    var noted: Int64?
+
     /// `Container web-1`
     var title: String { "\(kind) \(name)" }
     /// `Creating`, `Created`, `Error`
     var word: String {
         switch state {
         case .waiting: return "Waiting"
-        case .working: return doing
+        case .working: return note.map { "\(doing)  \($0)" } ?? doing
         case .done: return done
         case .failed: return "Error"
         }
@@ -65,6 +70,8 @@ final class Progress {
     private var ended = false
     /// False: lines of a step's own output are left out.
     var showsDetails = true
+    /// False: layers that come or go are left out, their image stays.
+    var showsLayers = true
 
     /// Nothing is drawn before: most commands are over by then, and a list that flickers by helps nobody.
     static let quietStart: Int64 = 100_000_000
@@ -107,6 +114,21 @@ final class Progress {
             tick()
         case .auto, .quiet: break
         }
+    }
+
+    /// How far a task is; a line twice a second for machines, part of the list on a terminal, nothing in plain text.
+    func note(_ index: Int, _ text: String, moved: Int64, of size: Int64) {
+        guard state.tasks.indices.contains(index) else { return }
+        state.tasks[index].note = text
+        stale = true
+        let now = clock()
+        guard mode == .json, now - (state.tasks[index].noted ?? 0) > 500_000_000 else { return }
+        state.tasks[index].noted = now
+        output.line(
+            JSONText.object([
+                ("id", .string(state.tasks[index].title)), ("status", .string("Working")),
+                ("text", .string(state.tasks[index].doing)), ("current", .number(moved)), ("total", .number(size)),
+            ]).compact)
     }
 
     /// Something the user should know.

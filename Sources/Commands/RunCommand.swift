@@ -29,6 +29,7 @@ func runOneOff(_ session: Session) throws(Failure) -> Int32 {
     let progress =
         arguments.has(.quiet)
         ? Progress("run", mode: .quiet, output: session.errors) : try session.progress("run")
+    progress.showsLayers = !arguments.has(.quietPull)
     let noDependencies = arguments.has(.noDependencies)
     let wanted = noDependencies ? [name] : withDependencies([name], project)
     let images: [String: LoweredImage]

@@ -113,6 +113,7 @@ private struct BringUp {
             ? Set(options.services) : withDependencies(options.services, project)
         let progress = try session.progress(title)
         progress.showsDetails = !session.arguments.has(.quietBuild)
+        progress.showsLayers = !session.arguments.has(.quietPull)
         let images: [String: LoweredImage]
         do throws(Failure) {
             images = try resolveImages(
@@ -166,7 +167,7 @@ func runPlan(_ session: Session) throws(Failure) -> Int32 {
     options.removeOrphans = session.arguments.has(.removeOrphans)
     let progress = Progress("plan", mode: .quiet, output: session.errors)
     let wanted = withDependencies(session.arguments.operands, project)
-    let images = try resolveImages(session, &project, wanted: wanted, build: false, progress)
+    let images = try resolveImages(session, &project, wanted: wanted, build: false, fetches: false, progress)
     let blobs = try desiredBlobs(try lowered(session, project, images: images))
     let plan: ShownPlan
     var running = try ControlClient.connect(to: place)

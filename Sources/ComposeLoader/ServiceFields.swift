@@ -66,15 +66,9 @@ extension Field {
     func pullPolicy() -> String? {
         guard let policy = string() else { return nil }
         switch policy {
-        case "missing", "if_not_present", "never", "build": return policy
-        case _
-        where ["always", "refresh", "daily", "weekly"].contains(policy)
-            || policy.hasPrefix("every_") && isLongDuration(String(policy.dropFirst(6))):
-            refuse(
-                "is \(policy), which is not supported", cause: "nothing is pulled yet",
-                advice: "use missing or never")
-            return policy
-        default: wrongForm(expected: "missing, never or build")
+        case "always", "missing", "if_not_present", "never", "build", "refresh", "daily", "weekly": return policy
+        case _ where policy.hasPrefix("every_") && isLongDuration(String(policy.dropFirst(6))): return policy
+        default: wrongForm(expected: "always, missing, never, build, refresh, daily, weekly or every_<duration>")
         }
         return nil
     }

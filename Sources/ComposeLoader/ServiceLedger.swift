@@ -103,9 +103,9 @@ public enum Ledger {
         .refused("privileged", unless: ["false"]),
         .works("profiles", by: "Attributes.plain"),
         .works(
-            "pull_policy", "`missing`, `if_not_present`, `never`, `build`; nothing is pulled yet",
-            by: "Attributes.elsewhere"),
-        .refused("pull_refresh_after"),
+            "pull_policy", "all forms; `latest` is a tag like others, as Docker Compose has it",
+            by: "Registries.pulling"),
+        .works("pull_refresh_after", "with `pull_policy: refresh`", by: "Registries.pulling"),
         .works("read_only", by: "Containers.confinement"),
         .works("restart", "all four, `on-failure:N`", by: "Containers.restart"),
         .refused("runtime", "Covey is the runtime"),

@@ -42,10 +42,7 @@ public struct ImageStore: Sendable {
         }
         if let digest = Digest(reference) { return try lookUp(digest, reference) }
         let name = try ReferenceName(reference)
-        if let record = record(name) {
-            if let digest = name.digest, digest != record.manifest { return nil }
-            if let image = image(record, reference) { return image }
-        }
+        if let image = record(name).flatMap({ image($0, reference) }) { return image }
         return try rebuild(name, reference)
     }
 
@@ -68,8 +65,7 @@ public struct ImageStore: Sendable {
             cause: near.map { "nothing of that name was imported or built; did you mean \"\($0)\"?" }
                 ?? "nothing of that name was imported or built",
             advice:
-                "covey image import docker-archive:FILE --as \(reference), or give the service a `build:`; "
-                + "pulling from registries is not there yet")
+                "covey image pull \(reference), covey image import docker-archive:FILE --as \(reference), or give the service a `build:`")
     }
 
     /// An image by its id.
@@ -116,6 +112,9 @@ public struct ImageStore: Sendable {
     /// A name that index.json has but resolved/ has not: skopeo put it there, or the derived file was lost.
     private func rebuild(_ name: ReferenceName, _ reference: String) throws(Failure) -> StoredImage? {
         guard let entry = try entry(name, try readIndex()) else { return nil }
+        // A digest may be that of an image with a tag.
+        let name = entry.annotations?[referenceNameAnnotation].map { ReferenceName(stored: $0) } ?? name
+        if let image = record(name).flatMap({ self.image($0, reference) }) { return image }
         let writer = try StoreWriter(self)
         let source = LayoutSource(try LayoutFiles(directory: images), title: "the store")
         let pending = try source.image(entry)
@@ -125,10 +124,14 @@ public struct ImageStore: Sendable {
     }
 
     func entry(_ name: ReferenceName, _ index: ImageIndex) throws(Failure) -> Descriptor? {
-        index.manifests.first { entry in
+        let named = index.manifests.first { entry in
+            entry.annotations?[referenceNameAnnotation].map { ReferenceName(stored: $0).text == name.text } ?? false
+        }
+        guard named == nil, let digest = name.digest else { return named }
+        return index.manifests.first { entry in
             guard let stored = entry.annotations?[referenceNameAnnotation] else { return false }
-            let same = ReferenceName(stored: stored).text == name.text
-            return same && (name.digest == nil || name.digest == entry.digest)
+            return ReferenceName(stored: stored).repository == name.repository
+                && (entry.digest == digest || entry.annotations?[pulledDigestAnnotation] == digest.description)
         }
     }
 

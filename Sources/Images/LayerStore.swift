@@ -19,9 +19,10 @@ extension StoreWriter {
         throws(Failure) -> Descriptor
     {
         let known = try layerRecord(diffID)
-        if let known, exists(blobPath(known.blob)), layer.blob == nil || layer.blob == known.blob {
+        if let known, exists(blobPath(layer.blob ?? known.blob)) {
             return Descriptor(
-                mediaType: layer.mediaType ?? known.mediaType, digest: known.blob, size: known.size)
+                mediaType: layer.mediaType ?? known.mediaType, digest: layer.blob ?? known.blob,
+                size: layer.blob == nil ? known.size : layer.size)
         }
         let (source, size) = try files.open(layer.file)
         guard size == layer.size else {
@@ -42,71 +43,23 @@ extension StoreWriter {
         _ source: any ByteSource, blob: Digest?, mediaType: String?, diffID: Digest?, unpack: Bool,
         title: String
     ) throws(Failure) -> (descriptor: Descriptor, diffID: Digest) {
-        let doing = "cannot import \(title)"
-        let (blobTemporary, layerTemporary) = ("\(scratch)/blob", "\(store.layers)/.tmp/layer")
-        var complete = false
-        defer {
-            if !complete {
-                unlink(blobTemporary)
-                try? removeTreeByName(layerTemporary)
-            }
-        }
-        let file = try kernel(doing) { () throws(SyscallError) in
-            try openFile(blobTemporary, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
-        }
-        let (blobHash, diffHash) = (ContentHash(), ContentHash())
-        let raw = Tee(source, hash: blobHash, copy: file.raw)
-        let (compression, notes) = try archive(doing) { () throws(ArchiveError) in
-            let decompressed = try Decompressed(raw)
-            let plain = Tee(decompressed, hash: diffHash)
-            var notes = UnpackNotes()
-            let ahead = ReadAhead(plain)
-            defer { ahead.stop() }
-            if unpack { notes = try unpackNew(ahead, layerTemporary) }
-            try ahead.drain()
-            ahead.stop()
-            try raw.drain()
-            return (decompressed.compression, notes)
-        }
-        let actualBlob = blobHash.finish()
-        if let blob, blob != actualBlob {
-            throw wrongDigest("a layer of \(title)", blob, nil, actualBlob, raw.count)
-        }
-        let actual = diffHash.finish()
-        if let diffID, diffID != actual {
-            throw wrongDigest("a layer of \(title) (uncompressed)", diffID, nil, actual, raw.count)
-        }
-        let types: [Compression: String] = [
-            .plain: MediaType.layer, .gzip: MediaType.layerGzip, .zstd: MediaType.layerZstd,
-        ]
-        let descriptor = Descriptor(
-            mediaType: mediaType ?? types[compression] ?? MediaType.layer, digest: actualBlob, size: raw.count
-        )
+        let places = (blob: "\(scratch)/blob", layer: "\(store.layers)/.tmp/layer")
+        let taken = try TakenLayer(
+            source, blob: blob, mediaType: mediaType, diffID: diffID, unpack: unpack, places, title: title)
+        try place(taken, title: title)
+        return (taken.descriptor, taken.diffID)
+    }
+
+    /// Blob and layer get their names; what is there already is dropped.
+    func place(_ taken: TakenLayer, title: String) throws(Failure) {
+        defer { taken.discard() }
         try place(
-            descriptor, actual, notes, blob: blobTemporary,
-            layer: unpack && !layerExists(actual) ? layerTemporary : nil, doing)
-        complete = true
-        try? removeTreeByName(layerTemporary)
-        return (descriptor, actual)
+            taken.descriptor, taken.diffID, taken.notes, blob: taken.places.blob,
+            layer: taken.isUnpacked && !layerExists(taken.diffID) ? taken.places.layer : nil,
+            "cannot import \(title)")
     }
 
     func layerExists(_ diffID: Digest) -> Bool { exists("\(store.layers)/\(diffID.hex)/layer.json") }
-
-    private func unpackNew(_ source: any ByteSource, _ directory: String) throws(ArchiveError) -> UnpackNotes
-    {
-        do throws(SyscallError) {
-            try makeDirectory(directory, mode: 0o700)
-            try makeDirectory("\(directory)/fs", mode: 0o755)
-        } catch {
-            throw .system(error)
-        }
-        let top: OwnedFD
-        do throws(SyscallError) { top = try openFile("\(directory)/fs", flags: O_RDONLY | O_DIRECTORY) } catch
-        {
-            throw .system(error)
-        }
-        return try unpackLayer(TarReader(source), into: top.raw)
-    }
 
     /// Blob and layer get their names once everything is on the disk: one syncfs(2) for both.
     /// - layer: a directory with `fs` in it, nil when the layer is in place.
@@ -141,5 +94,83 @@ extension StoreWriter {
                 try retrying("fsync", directory) { fsync(fd.raw) }
             }
         }
+    }
+}
+
+/// A layer that was read once and lies, blob and tree, in places of its own: its digests are known and right.
+struct TakenLayer {
+    let descriptor: Descriptor
+    let diffID: Digest
+    let notes: UnpackNotes
+    let isUnpacked: Bool
+    let places: (blob: String, layer: String)
+
+    /// Reads it from its source. Needs no lock: nobody else knows the places. Nothing is left when it fails.
+    init(
+        _ source: any ByteSource, blob: Digest?, mediaType: String?, diffID: Digest?, unpack: Bool,
+        _ places: (blob: String, layer: String), title: String
+    ) throws(Failure) {
+        let doing = "cannot import \(title)"
+        self.places = places
+        isUnpacked = unpack
+        var complete = false
+        defer { if !complete { TakenLayer.discard(places) } }
+        let file = try kernel(doing) { () throws(SyscallError) in
+            try openFile(places.blob, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+        }
+        let (blobHash, diffHash) = (ContentHash(), ContentHash())
+        let raw = Tee(source, hash: blobHash, copy: file.raw)
+        let (compression, notes) = try archive(doing) { () throws(ArchiveError) in
+            let decompressed = try Decompressed(raw)
+            let plain = Tee(decompressed, hash: diffHash)
+            var notes = UnpackNotes()
+            let ahead = ReadAhead(plain)
+            defer { ahead.stop() }
+            if unpack { notes = try TakenLayer.unpackNew(ahead, places.layer) }
+            try ahead.drain()
+            ahead.stop()
+            try raw.drain()
+            return (decompressed.compression, notes)
+        }
+        let actualBlob = blobHash.finish()
+        if let blob, blob != actualBlob {
+            throw wrongDigest("a layer of \(title)", blob, nil, actualBlob, raw.count)
+        }
+        let actual = diffHash.finish()
+        if let diffID, diffID != actual {
+            throw wrongDigest("a layer of \(title) (uncompressed)", diffID, nil, actual, raw.count)
+        }
+        let types: [Compression: String] = [
+            .plain: MediaType.layer, .gzip: MediaType.layerGzip, .zstd: MediaType.layerZstd,
+        ]
+        descriptor = Descriptor(
+            mediaType: mediaType ?? types[compression] ?? MediaType.layer, digest: actualBlob, size: raw.count
+        )
+        self.diffID = actual
+        self.notes = notes
+        complete = true
+    }
+
+    func discard() { TakenLayer.discard(places) }
+
+    private static func discard(_ places: (blob: String, layer: String)) {
+        unlink(places.blob)
+        try? removeTreeByName(places.layer)
+    }
+
+    private static func unpackNew(_ source: any ByteSource, _ directory: String) throws(ArchiveError) -> UnpackNotes
+    {
+        do throws(SyscallError) {
+            try makeDirectory(directory, mode: 0o700)
+            try makeDirectory("\(directory)/fs", mode: 0o755)
+        } catch {
+            throw .system(error)
+        }
+        let top: OwnedFD
+        do throws(SyscallError) { top = try openFile("\(directory)/fs", flags: O_RDONLY | O_DIRECTORY) } catch
+        {
+            throw .system(error)
+        }
+        return try unpackLayer(TarReader(source), into: top.raw)
     }
 }

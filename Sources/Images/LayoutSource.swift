@@ -151,8 +151,11 @@ struct PendingImage {
     var files: LayoutFiles
     var config: [UInt8]
     var layers: [Layer]
-    /// The manifest's own bytes when it is OCI's; nil when one has to be written.
+    /// The manifest's own bytes; nil when one has to be written.
     var manifest: [UInt8]?
+    var manifestType = MediaType.manifest
+    /// What index.json said about it beside its name, kept when it is named anew.
+    var annotations: [String: String] = [:]
     /// What the source calls it.
     var name: String?
 }
@@ -233,9 +236,14 @@ struct LayoutSource {
                     file: "blobs/sha256/\(layer.digest.hex)", blob: layer.digest, mediaType: layer.mediaType,
                     size: layer.size))
         }
-        return PendingImage(
-            files: files, config: try document(manifest.config, "config"), layers: layers,
-            manifest: descriptor.mediaType == MediaType.manifest ? bytes : nil)
+        guard MediaType.isManifest(descriptor.mediaType) else {
+            throw Failure("cannot use \(title)", cause: "its manifest is of the unknown media type \(descriptor.mediaType)")
+        }
+        var image = PendingImage(
+            files: files, config: try document(manifest.config, "config"), layers: layers, manifest: bytes)
+        image.manifestType = descriptor.mediaType
+        image.annotations = (descriptor.annotations ?? [:]).filter { $0.key.hasPrefix("covey.") }
+        return image
     }
 
     private func document(_ descriptor: Descriptor, _ what: String) throws(Failure) -> [UInt8] {

@@ -4,8 +4,11 @@ internal import Basics
 
 /// A name in the store, in one spelling: `docker.io/library/x`, `x` and `x:latest` are the same image.
 struct ReferenceName: Hashable {
-    /// `name:tag`, without Docker's default registry; or a transport's text.
+    /// `name:tag` or `name@digest`, without Docker's default registry; or a transport's text. A digest says more than the
+    /// tag beside it, which is dropped.
     let text: String
+    /// The name without tag and digest.
+    let repository: String
     /// Set for `name@sha256:…`: the manifest's digest.
     let digest: Digest?
 
@@ -38,18 +41,26 @@ struct ReferenceName: Hashable {
             )
         }
         let last = name.lastIndex(of: "/").map { name[$0...] } ?? name
-        text = last.contains(":") ? String(name) : "\(name):latest"
+        let plain = last.lastIndex(of: ":").map { String(name[..<$0]) } ?? String(name)
+        repository = plain
+        if let digest {
+            text = "\(plain)@\(digest)"
+        } else {
+            text = last.contains(":") ? String(name) : "\(name):latest"
+        }
     }
 
     /// A transport's own text as the name of what was imported from it.
     init(_ transport: Transport) {
         text = transport.text
+        repository = text
         digest = nil
     }
 
     /// A transport's text read back.
     init(verbatim name: String) {
         text = name
+        repository = name
         digest = nil
     }
 

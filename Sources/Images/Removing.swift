@@ -33,8 +33,9 @@ extension ImageStore {
                 "image \"\(reference)\" is not in the store", cause: near.map { "did you mean \"\($0)\"?" },
                 advice: "covey image ls")
         }
+        let stored = gone?.annotations?[referenceNameAnnotation].map { ReferenceName(stored: $0) } ?? name
         try kernel("cannot remove image \"\(reference)\"") { () throws(SyscallError) in
-            try removeFile("\(images)/resolved/\(name.fileName)")
+            try removeFile("\(images)/resolved/\(stored.fileName)")
         }
         try writer.write(index)
         try writer.sweep(index, keeping: inUse)
@@ -62,12 +63,15 @@ extension StoreWriter {
     /// Deletes blobs and layers that neither the index nor a container leads to.
     func sweep(_ index: ImageIndex, keeping inUse: Set<String>) throws(Failure) {
         var blobs: Set<String> = []
-        var kept: Set<String> = [".tmp"]
+        let coming = ImageIntake.beingTaken(store)
+        blobs.formUnion(coming)
+        var kept = coming.union([".tmp"])
         for path in inUse where path.hasPrefix("\(store.layers)/") {
             kept.insert(String(path.dropFirst(store.layers.utf8.count + 1).prefix { $0 != "/" }))
         }
+        var seen: Set<String> = []
         for entry in index.manifests {
-            try reach(entry, &blobs, &kept)
+            try reach(entry, &seen, &blobs, &kept)
             guard let name = entry.annotations?[referenceNameAnnotation] else { continue }
             let file = "\(store.images)/resolved/\(ReferenceName(stored: name).fileName)"
             if let record = (try? readFile(file)).flatMap({ ResolvedRecord($0) }) {
@@ -78,7 +82,8 @@ extension StoreWriter {
             for name in try directoryEntries("\(store.images)/blobs/sha256") where !blobs.contains(name) {
                 try removeFile("\(store.images)/blobs/sha256/\(name)")
             }
-            for name in try directoryEntries(store.layers) where !kept.contains(name) {
+            for name in try directoryEntries(store.layers)
+            where !kept.contains(name) && !name.hasPrefix("\(ImageIntake.directoryName).") {
                 // Out of sight in one step, so that a crash leaves no half layer.
                 try retrying("rename", name) {
                     rename("\(store.layers)/\(name)", "\(store.layers)/.tmp/gone")
@@ -90,15 +95,17 @@ extension StoreWriter {
 
     /// All that a descriptor of the index leads to; a missing blob leads nowhere.
     private func reach(
-        _ entry: Descriptor, _ blobs: inout Set<String>, _ layers: inout Set<String>, depth: Int = 0
+        _ entry: Descriptor, _ seen: inout Set<String>, _ blobs: inout Set<String>, _ layers: inout Set<String>,
+        depth: Int = 0
     )
         throws(Failure)
     {
-        guard blobs.insert(entry.digest.hex).inserted, depth < 5 else { return }
+        guard seen.insert(entry.digest.hex).inserted, depth < 5 else { return }
+        blobs.insert(entry.digest.hex)
         guard let bytes = try? readFile(blobPath(entry.digest), limit: documentLimit) else { return }
         if MediaType.isIndex(entry.mediaType) {
             for child in try decodeDocument(ImageIndex.self, bytes, title: "an index").manifests {
-                try reach(child, &blobs, &layers, depth: depth + 1)
+                try reach(child, &seen, &blobs, &layers, depth: depth + 1)
             }
         } else if MediaType.isManifest(entry.mediaType) {
             let manifest = try decodeDocument(ImageManifest.self, bytes, title: "a manifest")

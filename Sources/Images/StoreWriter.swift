@@ -34,6 +34,7 @@ struct StoreWriter: ~Copyable {
                 if exists(scratch) { try removeTreeByName(scratch) }
                 try makeDirectory(scratch, mode: 0o700)
             }
+            try ImageIntake.sweepDead(images, layers)
             if !exists("\(images)/oci-layout") { try replaceFile("\(images)/oci-layout", layout) }
             return lock
         }
@@ -90,7 +91,9 @@ struct StoreWriter: ~Copyable {
         } else {
             manifest = try putManifest(config: image.config, descriptors)
         }
-        return try setName(name, config, image.config, manifest, stamp: stamp)
+        return try setName(
+            name, config, image.config, manifest, mediaType: image.manifestType, stamp: stamp,
+            annotations: image.annotations)
     }
 
     func putManifest(config: [UInt8], _ layers: [Descriptor]) throws(Failure) -> Digest {
@@ -106,7 +109,7 @@ struct StoreWriter: ~Copyable {
     /// Gives a stored manifest its name: corrects layers for this chain, then index.json, then the derived record.
     func setName(
         _ name: ReferenceName, _ config: ImageConfig, _ configBytes: [UInt8], _ manifest: Digest,
-        stamp: String?
+        mediaType: String = MediaType.manifest, stamp: String?, annotations: [String: String] = [:]
     ) throws(Failure) -> StoredImage {
         let manifestSize = try kernel("cannot read \(blobPath(manifest))") { () throws(SyscallError) in
             Int64(try fileStatus(blobPath(manifest)).st_size)
@@ -116,8 +119,8 @@ struct StoreWriter: ~Copyable {
         record.layers = try layerDirectories(config.rootfs.diffIDs)
         record.defaults = ImageDefaults(config.config)
         record.stamp = stamp
-        var descriptor = Descriptor(mediaType: MediaType.manifest, digest: manifest, size: manifestSize)
-        descriptor.annotations = [referenceNameAnnotation: name.text]
+        var descriptor = Descriptor(mediaType: mediaType, digest: manifest, size: manifestSize)
+        descriptor.annotations = annotations.merging([referenceNameAnnotation: name.text]) { _, new in new }
         var index = try store.readIndex()
         index.manifests.removeAll { entry in
             entry.annotations?[referenceNameAnnotation].map { ReferenceName(stored: $0).text == name.text }

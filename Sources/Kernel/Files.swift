@@ -267,3 +267,8 @@ private func splitPath(_ path: String) -> (String, String) {
     let parent = slash == path.startIndex ? "/" : String(path[..<slash])
     return (parent, String(path[path.index(after: slash)...]))
 }
+
+/// A file in memory, gone with its last descriptor; memfd_create(2).
+public func memoryFile(_ name: String) throws(SyscallError) -> OwnedFD {
+    OwnedFD(taking: try retrying("memfd_create", name) { linux_memfd_create(name, UInt32(MFD_CLOEXEC)) })
+}

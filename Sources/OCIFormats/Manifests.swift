@@ -9,6 +9,8 @@ public struct Descriptor: Hashable, Codable, Sendable {
     public var size: Int64
     public var annotations: [String: String]?
     public var platform: Platform?
+    /// Places outside of the registry; a layer with them is not fetched.
+    public var urls: [String]?
 
     public init(mediaType: String, digest: Digest, size: Int64) {
         self.mediaType = mediaType
@@ -95,6 +97,11 @@ public enum MediaType {
             || type == "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
     }
 }
+
+/// Our own on an entry of index.json: the digest a registry gave for the name (an index's, where the entry is the manifest
+/// chosen from it), and when, in seconds since 1970.
+public let pulledDigestAnnotation = "covey.pulled.digest"
+public let pulledTimeAnnotation = "covey.pulled.time"
 
 /// The annotation that names an image in an index (image-layout.md; skopeo's `oci:PATH:REF`).
 public let referenceNameAnnotation = "org.opencontainers.image.ref.name"

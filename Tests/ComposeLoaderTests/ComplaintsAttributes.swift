@@ -266,14 +266,12 @@ private let attributesComplaints: [Complaint] = [
         services:
           web:
             image: app
-            pull_policy: always
+            pull_policy: sometimes
         """#,
         says: #"""
-            compose.yaml:4:18: error: `services.web.pull_policy` is always, which is not supported
-              4 |     pull_policy: always
+            compose.yaml:4:18: error: `services.web.pull_policy` is "sometimes"; expected always, missing, never, build, refresh, daily, weekly or every_<duration>
+              4 |     pull_policy: sometimes
                 |                  ^
-              cause: nothing is pulled yet
-              try:   use missing or never
             """#),
     Complaint(
         "a remote build context",

@@ -87,7 +87,7 @@ private let refusedValues: [(String, String)] = [
     ("models", "[m]"),
     ("pid", "host"), ("post_start", "[{command: a}]"),
     ("pre_start", "[{command: a}]"),
-    ("pre_stop", "[{command: a}]"), ("privileged", "true"), ("pull_refresh_after", "1d"), ("runtime", "runc"),
+    ("pre_stop", "[{command: a}]"), ("privileged", "true"), ("runtime", "runc"),
     ("storage_opt", "{size: 1g}"), ("use_api_socket", "true"), ("userns_mode", "keep-id"),
     ("volumes_from", "[\"container:c\"]"),
 ]

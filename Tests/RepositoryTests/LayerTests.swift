@@ -42,6 +42,8 @@ private let layers: [String: Layer] = [
     "Records": Layer(4, ["Basics", "Kernel", "CLinux", "JSONFormat"]),
     "Images": Layer(
         4, ["Basics", "Kernel", "CLinux", "Archives", "OCIFormats", "ContainerModel", "Records"]),
+    "Registry": Layer(
+        4, ["Basics", "Kernel", "CLinux", "CLibraries", "Archives", "JSONFormat", "OCIFormats", "Images"]),
     "Cgroups": Layer(4, ["Basics", "Kernel", "CLinux", "ContainerModel"]),
     "Networking": Layer(
         4, ["Basics", "Kernel", "CLinux", "Netlink", "DNSFormat", "JSONFormat", "ContainerModel", "Records"]),
@@ -71,7 +73,7 @@ private let layers: [String: Layer] = [
         6,
         [
             "Basics", "Kernel", "CLinux", "YAMLTree", "JSONFormat", "ComposeModel", "ComposeLoader",
-            "ContainerModel", "Planning", "OCIFormats", "DockerfileSyntax", "Images", "ImageBuild",
+            "ContainerModel", "Planning", "OCIFormats", "DockerfileSyntax", "Images", "Registry", "ImageBuild",
             "LaunchPlanning",
             "ContainerRuntime", "Records", "Volumes", "Networking", "Cgroups", "Controller",
         ]),

@@ -55,3 +55,37 @@ void *library_sha256_begin(void);
 int library_sha256_update(void *context, const void *bytes, size_t count);
 // Writes 32 bytes and frees the context; `digest` may be NULL to only free it.
 int library_sha256_finish(void *context, uint8_t *digest);
+
+// ---- libcurl (soname 4): one HTTP exchange at a time, its connections kept between them. No policy: no redirect is
+// followed, nothing is tried again. A handle belongs to one thread at a time.
+
+struct library_http;
+
+const char *library_curl_open(void);
+struct library_http *library_http_make(void);
+void library_http_free(struct library_http *http);
+// Forgets the last exchange and its options.
+void library_http_reset(struct library_http *http);
+// Options by curl's numbers (curl.h, CURLOPT_…); 0 when curl took it.
+int library_http_set_text(struct library_http *http, int option, const char *text);
+int library_http_set_number(struct library_http *http, int option, long number);
+// A header line `Name: value`; 0 when there was memory for it.
+int library_http_add_header(struct library_http *http, const char *line);
+// The request's body: `length` bytes of a file from `offset`, or of memory that stays until the exchange's end.
+void library_http_send_file(struct library_http *http, int fd, int64_t offset, int64_t length);
+void library_http_send_bytes(struct library_http *http, const void *bytes, int64_t length);
+// Begins the exchange; 0 when it could.
+int library_http_start(struct library_http *http);
+// Lets the exchange go on, for at most so many milliseconds when there is nothing to do. True until it has ended.
+int library_http_step(struct library_http *http, int milliseconds);
+// curl's code once it has ended, 0 for success, and curl's words for it.
+int library_http_result(const struct library_http *http);
+const char *library_http_error(const struct library_http *http);
+// The last response's status line and headers, complete or not.
+const char *library_http_head(const struct library_http *http, size_t *length, int *complete);
+// What has come of the body and was not taken; valid until the next step.
+const void *library_http_body(const struct library_http *http, size_t *length);
+void library_http_take(struct library_http *http, size_t length);
+// Bytes sent and received so far, bodies and headers.
+int64_t library_http_moved(const struct library_http *http);
+int64_t library_http_sent(const struct library_http *http);

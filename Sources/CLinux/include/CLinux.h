@@ -14,6 +14,7 @@
 #include <linux/openat2.h>
 #include <linux/rtnetlink.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdint.h>
 #include <stdlib.h>
