@@ -131,7 +131,9 @@ let package = Package(
         tests(
             "ImagesTests",
             ["Images", "Archives", "OCIFormats", "ContainerModel", "Kernel", "Basics", "Records", "Volumes"]),
-        tests("RegistryTests", ["Registry", "Images", "Archives", "OCIFormats", "JSONFormat", "Kernel", "Basics"]),
+        tests(
+            "RegistryTests",
+            ["Registry", "Images", "Archives", "OCIFormats", "JSONFormat", "Kernel", "Basics"]),
         tests("NetlinkTests", ["Netlink", "Basics"]),
         tests("DNSFormatTests", ["DNSFormat", "Basics"]),
         tests(

@@ -21,7 +21,8 @@ let globalFlags: [Flag] = [
 private let timeout = Flag(.timeout, "t", .one("SECONDS"), "how long to wait for a stop before SIGKILL")
 private let tableOrJSON = Flag(.format, nil, .choice(["table", "json"]), "how the list is written")
 private let pull = Flag(
-    .pull, nil, .choice(["always", "missing", "never", "policy"]), "when images are asked for again; policy: as the file says")
+    .pull, nil, .choice(["always", "missing", "never", "policy"]),
+    "when images are asked for again; policy: as the file says")
 private let quietPull = Flag(.quietPull, nil, "don't show how far pulls are")
 
 let commandTable: [CommandDefinition] = [

@@ -107,7 +107,9 @@ final class ImageResolution {
     }
 
     /// From its registry. nil where that is not wanted, or fails for a service that can be built instead.
-    private func fetch(_ service: Service, _ reference: String, _ policy: PullPolicy) throws(Failure) -> LoweredImage? {
+    private func fetch(_ service: Service, _ reference: String, _ policy: PullPolicy) throws(Failure)
+        -> LoweredImage?
+    {
         guard wish.fetches, policy != .never, Transport(reference, relativeTo: project.directory) == nil,
             Digest(reference) == nil
         else { return nil }

@@ -77,14 +77,17 @@ final class LayerList {
 
     /// What was under way when the whole ended.
     func fail() {
-        for task in tasks.values where progress.state.tasks[task].state == .working { progress.update(task, .failed) }
+        for task in tasks.values where progress.state.tasks[task].state == .working {
+            progress.update(task, .failed)
+        }
     }
 
     private func begin(_ layer: LayerTransfer) -> Int {
         let name = String(layer.digest.hex.prefix(12))
         switch layer.phase {
         case .alreadyThere: return progress.begin("Layer", name, doing: doing, done: "Already exists")
-        case .mounted: return progress.begin("Layer", name, doing: doing, done: "Mounted from another repository")
+        case .mounted:
+            return progress.begin("Layer", name, doing: doing, done: "Mounted from another repository")
         default: return progress.begin("Layer", name, doing: doing, done: done)
         }
     }
@@ -103,7 +106,9 @@ struct TransferRate {
 
     /// nil until there is a span to tell it from.
     var bytesPerSecond: Int64? {
-        guard let first = looks.first, let last = looks.last, last.time - first.time > 200_000_000 else { return nil }
+        guard let first = looks.first, let last = looks.last, last.time - first.time > 200_000_000 else {
+            return nil
+        }
         return Int64(Double(last.bytes - first.bytes) * 1e9 / Double(last.time - first.time))
     }
 }

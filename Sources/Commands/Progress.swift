@@ -127,7 +127,8 @@ final class Progress {
         output.line(
             JSONText.object([
                 ("id", .string(state.tasks[index].title)), ("status", .string("Working")),
-                ("text", .string(state.tasks[index].doing)), ("current", .number(moved)), ("total", .number(size)),
+                ("text", .string(state.tasks[index].doing)), ("current", .number(moved)),
+                ("total", .number(size)),
             ]).compact)
     }
 

@@ -23,7 +23,9 @@ func runPull(_ session: Session) throws(Failure) -> Int32 {
         guard let service = project.services[name], let reference = service.image else { continue }
         if service.build != nil, arguments.has(.ignoreBuildable) { continue }
         let policy = try PullPolicy(service, flag: arguments.last(.policy))
-        if [.never, .build].contains(try PullPolicy(service, flag: nil)) || !seen.insert(reference).inserted { continue }
+        if [.never, .build].contains(try PullPolicy(service, flag: nil)) || !seen.insert(reference).inserted {
+            continue
+        }
         // Files and directories, and images by id, are no registry's.
         if Transport(reference, relativeTo: project.directory) != nil || Digest(reference) != nil { continue }
         if policy == .missing, arguments.last(.policy) != nil, try store.lookUp(reference) != nil { continue }

@@ -50,7 +50,9 @@ enum PullPolicy: Equatable {
             let digits = rest.prefix { $0.isASCII && $0.isNumber }
             rest = rest.dropFirst(digits.count)
             let units: [Character: Int64] = ["w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1]
-            guard let number = Int64(digits), let unit = rest.popFirst().flatMap({ units[$0] }) else { return nil }
+            guard let number = Int64(digits), let unit = rest.popFirst().flatMap({ units[$0] }) else {
+                return nil
+            }
             let (product, over) = number.multipliedReportingOverflow(by: unit)
             let (total, more) = sum.addingReportingOverflow(product)
             if over || more { return nil }

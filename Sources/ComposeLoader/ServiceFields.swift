@@ -66,9 +66,11 @@ extension Field {
     func pullPolicy() -> String? {
         guard let policy = string() else { return nil }
         switch policy {
-        case "always", "missing", "if_not_present", "never", "build", "refresh", "daily", "weekly": return policy
+        case "always", "missing", "if_not_present", "never", "build", "refresh", "daily", "weekly":
+            return policy
         case _ where policy.hasPrefix("every_") && isLongDuration(String(policy.dropFirst(6))): return policy
-        default: wrongForm(expected: "always, missing, never, build, refresh, daily, weekly or every_<duration>")
+        default:
+            wrongForm(expected: "always, missing, never, build, refresh, daily, weekly or every_<duration>")
         }
         return nil
     }

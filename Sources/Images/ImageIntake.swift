@@ -70,9 +70,12 @@ public final class ImageIntake: Sendable {
 
     /// Takes one layer from its stream: verified, unpacked, in place.
     /// - number: which layer of the image; no two threads use the same.
-    public func take(_ source: any ByteSource, _ layer: Descriptor, _ diffID: Digest, number: Int) throws(Failure) {
+    public func take(_ source: any ByteSource, _ layer: Descriptor, _ diffID: Digest, number: Int)
+        throws(Failure)
+    {
         let places = (
-            blob: "\(directory)/\(number).blob", layer: "\(store.layers)/\(ImageIntake.directoryName).\(name).\(number)"
+            blob: "\(directory)/\(number).blob",
+            layer: "\(store.layers)/\(ImageIntake.directoryName).\(name).\(number)"
         )
         let known = exists("\(store.layers)/\(diffID.hex)/layer.json")
         let taken = try TakenLayer(
@@ -84,7 +87,8 @@ public final class ImageIntake: Sendable {
         if known, !writer.layerExists(diffID) {
             taken.discard()
             throw Failure(
-                "cannot import \(title)", cause: "its layer \(diffID) was removed meanwhile", advice: "try again")
+                "cannot import \(title)", cause: "its layer \(diffID) was removed meanwhile",
+                advice: "try again")
         }
         try writer.place(taken, title: title)
     }
@@ -101,7 +105,8 @@ public final class ImageIntake: Sendable {
     /// - manifest: its own bytes, whose digest is the image's.
     /// - pulled: the digest the registry gave for the name, where that is another document's.
     public func finish(
-        _ reference: String, manifest: [UInt8], mediaType: String, config: [UInt8], pulled: Digest?, time: Int64
+        _ reference: String, manifest: [UInt8], mediaType: String, config: [UInt8], pulled: Digest?,
+        time: Int64
     ) throws(Failure) -> StoredImage {
         let name = try ReferenceName(reference)
         let document = try decodeDocument(ImageConfig.self, config, title: "the config of \(title)")
@@ -121,7 +126,8 @@ public final class ImageIntake: Sendable {
         var found: Set<String> = []
         for name in (try? directoryEntries(top)) ?? [] {
             // One that ends while we look: what it had is named by now, or nobody's.
-            found.formUnion(((try? directoryEntries("\(top)/\(name)")) ?? []).filter { Digest(hex: $0) != nil })
+            found.formUnion(
+                ((try? directoryEntries("\(top)/\(name)")) ?? []).filter { Digest(hex: $0) != nil })
         }
         return found
     }

@@ -65,7 +65,8 @@ public struct ImageStore: Sendable {
             cause: near.map { "nothing of that name was imported or built; did you mean \"\($0)\"?" }
                 ?? "nothing of that name was imported or built",
             advice:
-                "covey image pull \(reference), covey image import docker-archive:FILE --as \(reference), or give the service a `build:`")
+                "covey image pull \(reference), covey image import docker-archive:FILE --as \(reference), or give the service a `build:`"
+        )
     }
 
     /// An image by its id.
@@ -125,13 +126,15 @@ public struct ImageStore: Sendable {
 
     func entry(_ name: ReferenceName, _ index: ImageIndex) throws(Failure) -> Descriptor? {
         let named = index.manifests.first { entry in
-            entry.annotations?[referenceNameAnnotation].map { ReferenceName(stored: $0).text == name.text } ?? false
+            entry.annotations?[referenceNameAnnotation].map { ReferenceName(stored: $0).text == name.text }
+                ?? false
         }
         guard named == nil, let digest = name.digest else { return named }
         return index.manifests.first { entry in
             guard let stored = entry.annotations?[referenceNameAnnotation] else { return false }
             return ReferenceName(stored: stored).repository == name.repository
-                && (entry.digest == digest || entry.annotations?[pulledDigestAnnotation] == digest.description)
+                && (entry.digest == digest
+                    || entry.annotations?[pulledDigestAnnotation] == digest.description)
         }
     }
 

@@ -158,7 +158,8 @@ struct TakenLayer {
         try? removeTreeByName(places.layer)
     }
 
-    private static func unpackNew(_ source: any ByteSource, _ directory: String) throws(ArchiveError) -> UnpackNotes
+    private static func unpackNew(_ source: any ByteSource, _ directory: String) throws(ArchiveError)
+        -> UnpackNotes
     {
         do throws(SyscallError) {
             try makeDirectory(directory, mode: 0o700)

@@ -237,7 +237,9 @@ struct LayoutSource {
                     size: layer.size))
         }
         guard MediaType.isManifest(descriptor.mediaType) else {
-            throw Failure("cannot use \(title)", cause: "its manifest is of the unknown media type \(descriptor.mediaType)")
+            throw Failure(
+                "cannot use \(title)",
+                cause: "its manifest is of the unknown media type \(descriptor.mediaType)")
         }
         var image = PendingImage(
             files: files, config: try document(manifest.config, "config"), layers: layers, manifest: bytes)

@@ -15,7 +15,9 @@ extension ImageStore {
     /// When and as what an image was pulled; nil for one that was built or imported, or is not here.
     public func pulledFacts(_ reference: String) throws(Failure) -> PulledFacts? {
         guard let entry = try entry(try ReferenceName(reference), try readIndex()) else { return nil }
-        guard let digest = entry.annotations?[pulledDigestAnnotation].flatMap({ Digest($0) }) else { return nil }
+        guard let digest = entry.annotations?[pulledDigestAnnotation].flatMap({ Digest($0) }) else {
+            return nil
+        }
         return PulledFacts(
             digest: digest, time: entry.annotations?[pulledTimeAnnotation].flatMap { Int64($0) } ?? 0)
     }

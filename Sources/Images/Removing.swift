@@ -95,7 +95,8 @@ extension StoreWriter {
 
     /// All that a descriptor of the index leads to; a missing blob leads nowhere.
     private func reach(
-        _ entry: Descriptor, _ seen: inout Set<String>, _ blobs: inout Set<String>, _ layers: inout Set<String>,
+        _ entry: Descriptor, _ seen: inout Set<String>, _ blobs: inout Set<String>,
+        _ layers: inout Set<String>,
         depth: Int = 0
     )
         throws(Failure)

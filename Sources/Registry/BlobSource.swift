@@ -61,7 +61,8 @@ final class BlobSource: ByteSource {
 
     private func tooLong() -> ArchiveError {
         .source(
-            cause: "\(client.place.host) sends more for \(descriptor.digest) than the \(descriptor.size) bytes of its manifest",
+            cause:
+                "\(client.place.host) sends more for \(descriptor.digest) than the \(descriptor.size) bytes of its manifest",
             advice: "the image was changed or is meant to do harm; it is not used")
     }
 
@@ -77,7 +78,8 @@ final class BlobSource: ByteSource {
         breaks += 1
         guard breaks < client.access.settings.attempts else {
             throw .source(
-                cause: "\(client.place.host) broke off \(breaks) times at byte \(received) of \(descriptor.digest): \(why)",
+                cause:
+                    "\(client.place.host) broke off \(breaks) times at byte \(received) of \(descriptor.digest): \(why)",
                 advice: "try again; what is complete is kept")
         }
         pauseBetweenLooks(.milliseconds(250 << min(breaks - 1, 4)))
@@ -93,7 +95,8 @@ final class BlobSource: ByteSource {
                 // `bytes 100-199/200`
                 let range = (response["content-range"] ?? "").split(whereSeparator: { " -/".contains($0) })
                 guard range.count >= 2, Int64(range[1]) == received else {
-                    throw Failure(client.doing, cause: "\(client.place.host) answered another range than was asked for")
+                    throw Failure(
+                        client.doing, cause: "\(client.place.host) answered another range than was asked for")
                 }
                 toDrop = 0
             }

@@ -32,7 +32,8 @@ public struct CredentialFile: Sendable {
 
     public init(environment: [String: String]) {
         let directory =
-            environment["DOCKER_CONFIG"].flatMap { $0.isEmpty ? nil : $0 } ?? "\(environment["HOME"] ?? "/root")/.docker"
+            environment["DOCKER_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
+            ?? "\(environment["HOME"] ?? "/root")/.docker"
         path = "\(directory)/config.json"
     }
 
@@ -47,7 +48,10 @@ public struct CredentialFile: Sendable {
         let key = CredentialFile.key(host)
         if let helper = helper(config, key) { return try ask(helper, key) }
         let entries = config["auths"]
-        for name in [key, "https://\(key)", "http://\(key)", "https://\(key)/", "https://\(key)/v1/", "https://\(key)/v2/"] {
+        for name in [
+            key, "https://\(key)", "http://\(key)", "https://\(key)/", "https://\(key)/v1/",
+            "https://\(key)/v2/",
+        ] {
             guard let entry = entries?[name] else { continue }
             if case .string(let token)? = entry["identitytoken"], !token.isEmpty {
                 return Credential(user: "<token>", secret: token, isToken: true)
@@ -55,7 +59,8 @@ public struct CredentialFile: Sendable {
             if case .string(let text)? = entry["auth"], !text.isEmpty {
                 guard let pair = unbase64(text), let colon = pair.firstIndex(of: ":") else {
                     throw Failure(
-                        "cannot read the credential for \(host)", cause: "\(path): `auths.\(name).auth` is no base64 of USER:PASSWORD",
+                        "cannot read the credential for \(host)",
+                        cause: "\(path): `auths.\(name).auth` is no base64 of USER:PASSWORD",
                         advice: "run `covey login \(host)`")
                 }
                 return Credential(
@@ -99,7 +104,9 @@ public struct CredentialFile: Sendable {
             return true
         }
         guard case .object(let members)? = config["auths"] else { return false }
-        let left = members.filter { ![key, "https://\(key)", "http://\(key)", "https://\(key)/"].contains($0.name) }
+        let left = members.filter {
+            ![key, "https://\(key)", "http://\(key)", "https://\(key)/"].contains($0.name)
+        }
         if left.count == members.count { return false }
         try write(config.setting("auths", .object(left)))
         return true
@@ -155,7 +162,8 @@ public struct CredentialFile: Sendable {
         }
         do { return try parseJSON(bytes) } catch {
             throw Failure(
-                "cannot read the credentials in \(path)", cause: "\(error)", advice: "mend the file, or move it away")
+                "cannot read the credentials in \(path)", cause: "\(error)",
+                advice: "mend the file, or move it away")
         }
     }
 

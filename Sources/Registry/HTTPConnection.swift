@@ -198,7 +198,8 @@ final class HTTPConnection {
             switch request.body {
             case .none: library_http_send_bytes(handle, nil, 0)
             case .bytes(let bytes):
-                let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, bytes.count), alignment: 1)
+                let copy = UnsafeMutableRawBufferPointer.allocate(
+                    byteCount: max(1, bytes.count), alignment: 1)
                 copy.copyBytes(from: bytes)
                 sentBytes = copy
                 sentLength = Int64(bytes.count)

@@ -53,7 +53,9 @@ struct HTTPURL: Hashable, Sendable {
     /// The target of a Location header: absolute, or relative to this one (RFC 9110, 10.2.2).
     func resolving(_ location: String) -> HTTPURL? {
         if let absolute = HTTPURL(location) { return absolute }
-        guard location.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), !location.contains("://") else { return nil }
+        guard location.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), !location.contains("://") else {
+            return nil
+        }
         if location.hasPrefix("//") { return HTTPURL((isSecure ? "https:" : "http:") + location) }
         var url = self
         if location.hasPrefix("/") {
@@ -89,7 +91,8 @@ struct HTTPURL: Hashable, Sendable {
 
     private static func split(_ authority: String) -> (host: String, port: UInt16?) {
         let start =
-            authority.hasPrefix("[") ? authority.firstIndex(of: "]") ?? authority.startIndex : authority.startIndex
+            authority.hasPrefix("[")
+            ? authority.firstIndex(of: "]") ?? authority.startIndex : authority.startIndex
         guard let colon = authority[start...].lastIndex(of: ":"),
             let port = UInt16(authority[authority.index(after: colon)...]), port > 0
         else { return (authority, nil) }

@@ -34,7 +34,8 @@ extension RegistryAccess {
     /// - time: seconds since 1970, kept with it.
     /// - report: called now and then on the caller's thread.
     public func pull(
-        _ reference: String, as name: String? = nil, platform: Platform? = nil, into store: ImageStore, time: Int64,
+        _ reference: String, as name: String? = nil, platform: Platform? = nil, into store: ImageStore,
+        time: Int64,
         report: ([LayerTransfer]) -> Void
     ) throws(Failure) -> PulledImage {
         let remote = try RegistryName(reference)
@@ -55,7 +56,11 @@ extension RegistryAccess {
         var wanted: [Int] = []
         var seen: Set<Digest> = []
         for (number, layer) in image.layers.enumerated() {
-            if seen.insert(layer.digest).inserted { wanted.append(number) } else { counters[number].set(.alreadyThere) }
+            if seen.insert(layer.digest).inserted {
+                wanted.append(number)
+            } else {
+                counters[number].set(.alreadyThere)
+            }
         }
         let numbers = wanted
         do throws(SyscallError) {
@@ -91,7 +96,8 @@ extension RegistryAccess {
         let (layer, diffID) = (image.layers[number], image.diffIDs[number])
         if try intake.has(layer, diffID) { return counter.set(.alreadyThere) }
         counter.set(.moving)
-        let client = RegistryClient(place, self, scopes: ["repository:\(place.repository):pull"], doing: doing)
+        let client = RegistryClient(
+            place, self, scopes: ["repository:\(place.repository):pull"], doing: doing)
         try intake.take(BlobSource(client, layer, counter), layer, diffID, number: number)
         counter.set(.finished)
     }

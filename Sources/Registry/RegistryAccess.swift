@@ -34,7 +34,9 @@ public final class RegistryAccess: Sendable {
     }
 
     /// A credential that is tried before it is kept.
-    func use(_ credential: Credential?, for host: String) { credentials.withLock { $0[host] = .some(credential) } }
+    func use(_ credential: Credential?, for host: String) {
+        credentials.withLock { $0[host] = .some(credential) }
+    }
 
     func authorization(_ key: String) -> Authorization? { tokens.withLock { $0[key] } }
     func keep(_ authorization: Authorization?, _ key: String) { tokens.withLock { $0[key] = authorization } }

@@ -63,7 +63,8 @@ final class RegistryClient {
         var (tries, hops, askedAgain) = (1, 0, false)
         while true {
             var attempt = request
-            let isOurs = request.url.hasSameOrigin(as: HTTPURL(isSecure: first.isSecure, authority: place.apiHost, path: "/"))
+            let isOurs = request.url.hasSameOrigin(
+                as: HTTPURL(isSecure: first.isSecure, authority: place.apiHost, path: "/"))
             if isOurs, let authorization = access.authorization(authorizationKey) {
                 attempt.headers.append(("Authorization", authorization.header))
             }
@@ -113,7 +114,8 @@ final class RegistryClient {
     }
 
     private func tls(for url: HTTPURL) -> TLSSettings {
-        let isOurs = url.authority == HTTPURL(isSecure: url.isSecure, authority: place.apiHost, path: "/").authority
+        let isOurs =
+            url.authority == HTTPURL(isSecure: url.isSecure, authority: place.apiHost, path: "/").authority
         var other = place
         if !isOurs { other = RegistryPlace(host: url.authority, repository: "", isInsecure: false) }
         return access.settings.tls(for: other)
@@ -187,13 +189,17 @@ final class RegistryClient {
             throw Failure(doing, cause: "\(place.host) asks for a token, but not where to get it")
         }
         try checkMayUse(
-            url, from: HTTPURL(isSecure: access.isSecure(place.apiHost) ?? true, authority: place.apiHost, path: "/"))
+            url,
+            from: HTTPURL(
+                isSecure: access.isSecure(place.apiHost) ?? true, authority: place.apiHost, path: "/"))
         let wanted = scopes.isEmpty ? challenge.parameters["scope"].map { [$0] } ?? [] : scopes
         var pairs = challenge.parameters["service"].map { [("service", $0)] } ?? []
         pairs += wanted.map { ("scope", $0) }
         var request: HTTPRequest
         if let credential, credential.isToken {
-            pairs = [("service", challenge.parameters["service"] ?? ""), ("scope", wanted.joined(separator: " "))]
+            pairs = [
+                ("service", challenge.parameters["service"] ?? ""), ("scope", wanted.joined(separator: " ")),
+            ]
             pairs += [
                 ("grant_type", "refresh_token"), ("client_id", "covey"), ("refresh_token", credential.secret),
             ]
@@ -242,7 +248,9 @@ final class RegistryClient {
     }
 
     /// `delay` for use within a block of transfer errors.
-    private func wait(_ response: HTTPResponse, _ tries: Int, _ url: HTTPURL) throws(TransferError) -> Duration {
+    private func wait(_ response: HTTPResponse, _ tries: Int, _ url: HTTPURL) throws(TransferError)
+        -> Duration
+    {
         do throws(Failure) { return try delay(response, tries, url) } catch {
             throw .broken(code: 22, text: "\(error.cause ?? ""); \(error.advice ?? "")")
         }
@@ -263,7 +271,9 @@ final class RegistryClient {
         let body = (try? connection.body(limit: 64 << 10)) ?? []
         var advice: String?
         switch response.status {
-        case 401, 403: advice = "run `covey login \(place.host)`, or check the name: registries answer so for what is not there"
+        case 401, 403:
+            advice =
+                "run `covey login \(place.host)`, or check the name: registries answer so for what is not there"
         case 404: advice = "check the name and the tag"
         case 429: advice = "wait, or log in: registries let known users ask more often"
         default: break
@@ -274,11 +284,15 @@ final class RegistryClient {
 
     /// `: manifest unknown`, as distribution-spec's "Error Codes" has it.
     private func reason(_ body: [UInt8]) -> String {
-        guard case .array(let errors)? = (try? parseJSON(body))?["errors"], let first = errors.first else { return "" }
+        guard case .array(let errors)? = (try? parseJSON(body))?["errors"], let first = errors.first else {
+            return ""
+        }
         func word(_ name: String) -> String? {
             guard case .string(let text)? = first[name], !text.isEmpty else { return nil }
             // It is the registry's text: one line, and not long.
-            let plain = text.unicodeScalars.prefix(200).map { $0.value < 0x20 || $0.value == 0x7f ? " " : Character($0) }
+            let plain = text.unicodeScalars.prefix(200).map {
+                $0.value < 0x20 || $0.value == 0x7f ? " " : Character($0)
+            }
             return String(plain)
         }
         return (word("message") ?? word("code")).map { ": \($0)" } ?? ""

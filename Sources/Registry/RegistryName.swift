@@ -48,7 +48,8 @@ public struct RegistryName: Hashable, Sendable {
             let tag = String(rest[rest.index(after: colon)...])
             guard RegistryName.isTag(tag) else {
                 throw refuse(
-                    "`\(tag)` is no tag: letters, digits, `_`, `.` and `-`, at most 128, the first no `.` or `-`")
+                    "`\(tag)` is no tag: letters, digits, `_`, `.` and `-`, at most 128, the first no `.` or `-`"
+                )
             }
             self.tag = tag
             rest = rest[..<colon]
@@ -57,7 +58,9 @@ public struct RegistryName: Hashable, Sendable {
         if host == "docker.io", !repository.contains("/") { repository = "library/\(repository)" }
         let parts = repository.split(separator: "/", omittingEmptySubsequences: false)
         guard repository.utf8.count <= 255, parts.allSatisfy({ RegistryName.isPart($0) }) else {
-            throw refuse("`\(repository)` is no repository: parts of lower-case letters and digits, with `.`, `_` or `-` between")
+            throw refuse(
+                "`\(repository)` is no repository: parts of lower-case letters and digits, with `.`, `_` or `-` between"
+            )
         }
         if digest != nil { tag = nil } else if tag == nil { tag = "latest" }
     }
@@ -111,7 +114,9 @@ public struct RegistryName: Hashable, Sendable {
     }
 
     private static func isTag(_ tag: String) -> Bool {
-        guard let first = tag.utf8.first, tag.utf8.count <= 128, first != 45, first != 46 else { return false }
+        guard let first = tag.utf8.first, tag.utf8.count <= 128, first != 45, first != 46 else {
+            return false
+        }
         return tag.utf8.allSatisfy { isLetterOrDigit($0) || $0 == 95 || $0 == 45 || $0 == 46 }
     }
 
@@ -123,7 +128,9 @@ public struct RegistryName: Hashable, Sendable {
             guard let byte = character.asciiValue else { return false }
             if (97...122).contains(byte) || (48...57).contains(byte) {
                 guard
-                    separator.isEmpty || afterWord && ([".", "_", "__"].contains(separator) || separator.allSatisfy { $0 == "-" })
+                    separator.isEmpty
+                        || afterWord
+                            && ([".", "_", "__"].contains(separator) || separator.allSatisfy { $0 == "-" })
                 else { return false }
                 separator = ""
                 afterWord = true

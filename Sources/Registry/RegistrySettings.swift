@@ -94,7 +94,9 @@ public struct RegistrySettings: Sendable {
             }
             func flag(_ key: String) throws(Failure) -> Bool {
                 guard let value = table.values[key] else { return false }
-                guard case .flag(let flag) = value else { throw refuse(table, "`\(key)` is neither true nor false") }
+                guard case .flag(let flag) = value else {
+                    throw refuse(table, "`\(key)` is neither true nor false")
+                }
                 return flag
             }
             func known(_ keys: [String]) throws(Failure) {
@@ -108,7 +110,9 @@ public struct RegistrySettings: Sendable {
                 try known(["prefix", "location", "insecure", "blocked", "mirror-by-digest-only"])
                 let location = try text("location")
                 let prefix = try text("prefix") ?? location
-                guard let prefix, !prefix.isEmpty else { throw refuse(table, "neither `prefix` nor `location`") }
+                guard let prefix, !prefix.isEmpty else {
+                    throw refuse(table, "neither `prefix` nor `location`")
+                }
                 current = Rule(prefix: prefix, location: location ?? "")
                 current?.isInsecure = try flag("insecure")
                 current?.isBlocked = try flag("blocked")
@@ -123,7 +127,8 @@ public struct RegistrySettings: Sendable {
                 guard let use = Source.Use(rawValue: word) else {
                     throw refuse(table, "`pull-from-mirror` is none of all, digest-only, tag-only")
                 }
-                current?.mirrors.append(Source(location: location, isInsecure: try flag("insecure"), use: use))
+                current?.mirrors.append(
+                    Source(location: location, isInsecure: try flag("insecure"), use: use))
             // About names without a host, and helpers: podman's, not ours.
             case "", "aliases": break
             default: throw refuse(table, "`[\(table.path)]` is not known")
@@ -150,7 +155,9 @@ public struct RegistrySettings: Sendable {
         func place(_ location: String, _ insecure: Bool, isMirror: Bool) -> RegistryPlace {
             var text = full
             if !location.isEmpty {
-                let tail = rule.prefix.hasPrefix("*.") ? full.drop { $0 != "/" } : full.dropFirst(rule.prefix.utf8.count)
+                let tail =
+                    rule.prefix.hasPrefix("*.")
+                    ? full.drop { $0 != "/" } : full.dropFirst(rule.prefix.utf8.count)
                 text = location + tail
             }
             let parts = text.split(separator: "/", maxSplits: 1)

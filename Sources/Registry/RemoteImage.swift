@@ -51,7 +51,9 @@ extension RegistryClient {
         let (head, body) = try document(request, limit: documentLimit)
         let actual = Digest(hashing: body)
         // By digest the digest is what was asked for; by tag the registry's own word must fit its bytes.
-        if let expected = Digest(reference) ?? head["docker-content-digest"].flatMap({ Digest($0) }), expected != actual {
+        if let expected = Digest(reference) ?? head["docker-content-digest"].flatMap({ Digest($0) }),
+            expected != actual
+        {
             throw wrongDigest("the manifest", expected, actual)
         }
         let word = head["content-type"]?.prefix { $0 != ";" }.filter { $0 != " " }
@@ -68,7 +70,9 @@ extension RegistryClient {
         }
         var own: String?
         if case .string(let text)? = value["mediaType"] { own = text }
-        let (isIndex, isManifest) = (value["manifests"] != nil, value["layers"] != nil || value["config"] != nil)
+        let (isIndex, isManifest) = (
+            value["manifests"] != nil, value["layers"] != nil || value["config"] != nil
+        )
         if isIndex && isManifest {
             throw Failure(
                 doing, cause: "\(place.host) gives a document that is an index and a manifest at once",
@@ -76,11 +80,15 @@ extension RegistryClient {
         }
         if value["fsLayers"] != nil || value["schemaVersion"] == .integer(1) {
             throw Failure(
-                doing, cause: "\(place.host) has it in Docker's schema 1 only, which carries no digests worth the name",
+                doing,
+                cause:
+                    "\(place.host) has it in Docker's schema 1 only, which carries no digests worth the name",
                 advice: "push it again with a tool of this decade")
         }
         let known = [MediaType.index, MediaType.dockerIndex, MediaType.manifest, MediaType.dockerManifest]
-        let type = own ?? header.flatMap { known.contains($0) ? $0 : nil } ?? (isIndex ? MediaType.index : MediaType.manifest)
+        let type =
+            own ?? header.flatMap { known.contains($0) ? $0 : nil }
+            ?? (isIndex ? MediaType.index : MediaType.manifest)
         if let own, let header, known.contains(header), own != header {
             throw Failure(doing, cause: "\(place.host) calls the manifest \(header), and it itself \(own)")
         }
@@ -99,7 +107,9 @@ extension RegistryClient {
         var depth = 0
         while MediaType.isIndex(chosen.mediaType) {
             depth += 1
-            guard depth < 4 else { throw Failure(doing, cause: "indexes within indexes, more than three deep") }
+            guard depth < 4 else {
+                throw Failure(doing, cause: "indexes within indexes, more than three deep")
+            }
             let index = try decodeDocument(ImageIndex.self, chosen.bytes, title: "the index \(chosen.digest)")
             let entry = try choose(index, platform)
             chosen = try document(entry.digest.description)
@@ -110,22 +120,30 @@ extension RegistryClient {
         for layer in manifest.layers { try check(layer) }
         guard manifest.config.size >= 0, manifest.config.size <= Int64(documentLimit) else {
             throw Failure(
-                doing, cause: "its config shall have \(manifest.config.size) bytes; up to \(documentLimit) are allowed")
+                doing,
+                cause:
+                    "its config shall have \(manifest.config.size) bytes; up to \(documentLimit) are allowed")
         }
         let request = HTTPRequest(method: "GET", url: try url("blobs/\(manifest.config.digest)"))
         let config = try document(request, limit: Int(manifest.config.size)).body
         let actual = Digest(hashing: config)
-        guard actual == manifest.config.digest else { throw wrongDigest("the config", manifest.config.digest, actual) }
+        guard actual == manifest.config.digest else {
+            throw wrongDigest("the config", manifest.config.digest, actual)
+        }
         let image = try decodeDocument(ImageConfig.self, config, title: "the config of the image")
-        guard image.os.isEmpty || image.os == "linux", image.architecture.isEmpty || image.architecture == platform.architecture
+        guard image.os.isEmpty || image.os == "linux",
+            image.architecture.isEmpty || image.architecture == platform.architecture
         else {
             throw Failure(
-                doing, cause: "it is an image for \(image.os)/\(image.architecture); wanted is \(platform.text)")
+                doing,
+                cause: "it is an image for \(image.os)/\(image.architecture); wanted is \(platform.text)")
         }
         guard image.rootfs.diffIDs.count == manifest.layers.count else {
             throw Failure(
                 doing,
-                cause: "its config names \(image.rootfs.diffIDs.count) layers, its manifest \(manifest.layers.count)")
+                cause:
+                    "its config names \(image.rootfs.diffIDs.count) layers, its manifest \(manifest.layers.count)"
+            )
         }
         return RemoteImage(
             named: named.digest, manifest: chosen.bytes, mediaType: chosen.mediaType, digest: chosen.digest,
@@ -136,7 +154,9 @@ extension RegistryClient {
         guard entry.size == Int64(document.bytes.count) else {
             throw Failure(
                 doing,
-                cause: "the manifest \(entry.digest) shall have \(entry.size) bytes, but has \(document.bytes.count)")
+                cause:
+                    "the manifest \(entry.digest) shall have \(entry.size) bytes, but has \(document.bytes.count)"
+            )
         }
     }
 
@@ -144,7 +164,9 @@ extension RegistryClient {
         guard layer.size >= 0, layer.size < 1 << 50 else {
             throw Failure(doing, cause: "the layer \(layer.digest) shall have \(layer.size) bytes")
         }
-        if layer.urls?.isEmpty == false || layer.mediaType.contains("foreign") || layer.mediaType.contains("nondistributable") {
+        if layer.urls?.isEmpty == false || layer.mediaType.contains("foreign")
+            || layer.mediaType.contains("nondistributable")
+        {
             throw Failure(
                 doing, cause: "the layer \(layer.digest) is a foreign one: it lies outside of the registry",
                 advice: "foreign layers are not fetched: their places are the image's choice, not yours")
@@ -163,7 +185,8 @@ extension RegistryClient {
         if index.manifests.count == 1, let only = index.manifests.first, only.platform == nil { return only }
         let platforms = Set(index.manifests.compactMap { $0.platform?.text }).subtracting(["unknown/unknown"])
         throw Failure(
-            doing, cause: "it is there for \(platforms.sorted().joined(separator: ", ")), not for \(platform.text)")
+            doing,
+            cause: "it is there for \(platforms.sorted().joined(separator: ", ")), not for \(platform.text)")
     }
 
     func wrongDigest(_ what: String, _ expected: Digest, _ actual: Digest) -> Failure {

@@ -47,7 +47,9 @@ func parseTOML(_ text: String, path: String) throws(Failure) -> [TOMLTable] {
                 guard let key = reader.key() else { throw refuse(first, "a table has no name") }
                 parts.append(key)
             } while reader.take(".")
-            guard reader.take("]"), !isArray || reader.take("]") else { throw refuse(first, "a `]` is missing") }
+            guard reader.take("]"), !isArray || reader.take("]") else {
+                throw refuse(first, "a `]` is missing")
+            }
             tables.append(TOMLTable(path: parts.joined(separator: "."), line: first))
         } else {
             guard let key = reader.key() else { throw refuse(first, "neither a table nor a key") }
@@ -73,7 +75,13 @@ private func isOpen(_ line: String) -> Bool {
         if character == "\n" { inComment = false }
         if inComment { continue }
         if let open = quote {
-            if escaped { escaped = false } else if character == "\\", open == "\"" { escaped = true } else if character == open { quote = nil }
+            if escaped {
+                escaped = false
+            } else if character == "\\", open == "\"" {
+                escaped = true
+            } else if character == open {
+                quote = nil
+            }
             continue
         }
         switch character {

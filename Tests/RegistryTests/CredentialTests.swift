@@ -30,16 +30,21 @@ struct CredentialTests {
         let server = try ScriptedServer { request in
             request.headers["authorization"] == "Bearer let-me-in"
                 ? image.answer(request)
-                : .status(401, ["WWW-Authenticate": #"Bearer realm="\#(realm)",service="the registry",scope="x""#])
+                : .status(
+                    401, ["WWW-Authenticate": #"Bearer realm="\#(realm)",service="the registry",scope="x""#])
         }
         let access = try place.access(config(server.host))
         _ = try place.pull("\(server.host)/some/app:1", access)
         let asked = tokens.requests
         // Layers that begin at once may each find out that they need one; never one a request.
         #expect(!asked.isEmpty && asked.count <= 1, "\(asked.map(\.path))")
-        #expect(asked.first?.path == "/token?service=the%20registry&scope=repository:some/app:pull&account=me")
+        #expect(
+            asked.first?.path == "/token?service=the%20registry&scope=repository:some/app:pull&account=me")
         #expect(asked.first?.headers["authorization"] == "Basic \(base64("me:secret"))")
-        #expect(server.requests.allSatisfy { $0.headers["authorization"].map { $0 == "Bearer let-me-in" } ?? true })
+        #expect(
+            server.requests.allSatisfy {
+                $0.headers["authorization"].map { $0 == "Bearer let-me-in" } ?? true
+            })
     }
 
     @Test("Basic where the registry wants that; a wrong password is told, not tried again")
@@ -48,15 +53,22 @@ struct CredentialTests {
         let server = try ScriptedServer { request in
             request.headers["authorization"] == "Basic \(base64("me:secret"))"
                 ? image.answer(request)
-                : .status(401, ["WWW-Authenticate": #"Basic realm="r""#], #"{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}"#)
+                : .status(
+                    401, ["WWW-Authenticate": #"Basic realm="r""#],
+                    #"{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}"#)
         }
         #expect(try place.pull("\(server.host)/app:1", place.access(config(server.host))).isNew)
         let other = try Workplace()
         let wrong = #"{"auths":{"\#(server.host)":{"username":"me","password":"wrong"}}}"#
-        let failure = try #require(throws: Failure.self) { try other.pull("\(server.host)/app:1", other.access(wrong)) }
+        let failure = try #require(throws: Failure.self) {
+            try other.pull("\(server.host)/app:1", other.access(wrong))
+        }
         #expect(failure.cause?.contains("401: who are you") == true, "\(failure)")
         #expect(failure.advice?.contains("covey login \(server.host)") == true)
-        #expect(server.requests("/v2/app/manifests/").filter { $0.headers["authorization"] == "Basic \(base64("me:wrong"))" }.count == 1)
+        #expect(
+            server.requests("/v2/app/manifests/").filter {
+                $0.headers["authorization"] == "Basic \(base64("me:wrong"))"
+            }.count == 1)
     }
 
     @Test("no credential goes along to another host, and none goes to one that asks")
@@ -79,7 +91,8 @@ struct CredentialTests {
         }
         #expect(try place.pull("\(server.host)/app:1", place.access(config(server.host))).isNew)
         #expect(!storage.requests.isEmpty)
-        #expect(storage.requests.allSatisfy { $0.headers["authorization"] == nil && $0.headers["cookie"] == nil })
+        #expect(
+            storage.requests.allSatisfy { $0.headers["authorization"] == nil && $0.headers["cookie"] == nil })
 
         let asking = try ScriptedServer { request in
             guard request.headers["authorization"] != nil else {
@@ -88,14 +101,19 @@ struct CredentialTests {
             return .status(307, ["Location": "http://\(storage.host)/ask"])
         }
         let other = try Workplace()
-        #expect(throws: Failure.self) { try other.pull("\(asking.host)/app:1", other.access(config(asking.host))) }
+        #expect(throws: Failure.self) {
+            try other.pull("\(asking.host)/app:1", other.access(config(asking.host)))
+        }
         #expect(storage.requests.allSatisfy { $0.headers["authorization"] == nil })
     }
 
     @Test("the file is read as Docker writes it, and what is not ours in it stays")
     func file() throws {
         let path = "\(place.path)/config.json"
-        try writeFile(path, #"{"HttpHeaders":{"a":"b"},"auths":{"https://index.docker.io/v1/":{"auth":"bWU6cHc="},"other.test":{"identitytoken":"t"}}}"#.utf8)
+        try writeFile(
+            path,
+            #"{"HttpHeaders":{"a":"b"},"auths":{"https://index.docker.io/v1/":{"auth":"bWU6cHc="},"other.test":{"identitytoken":"t"}}}"#
+                .utf8)
         let file = CredentialFile(environment: ["DOCKER_CONFIG": place.path])
         #expect(try file.credential(for: "docker.io") == Credential(user: "me", secret: "pw"))
         #expect(try file.credential(for: "other.test")?.isToken == true)
@@ -140,10 +158,19 @@ struct CredentialTests {
         #expect(
             try settings.places(for: name, pulling: true)
                 == [RegistryPlace(host: "inner.test:5000", repository: "mirrored/app", isInsecure: true)])
-        #expect(try settings.places(for: name.pinned(to: Digest(of: [])), pulling: true).first?.host == "near.test")
-        #expect(try settings.places(for: RegistryName("one.test/teamwork/app"), pulling: true).first?.host == "one.test")
-        #expect(throws: Failure.self) { try settings.places(for: RegistryName("a.blocked.test/x"), pulling: true) }
-        for bad in ["[[registry]]", "[[registry]]\nprefix = 1", "[[registry]]\nlocation = \"a\"\nfoo = true", "[x", "a = ", "[[registry.mirror]]\nlocation=\"a\"", "[other]", "a = \"b\" c"] {
+        #expect(
+            try settings.places(for: name.pinned(to: Digest(of: [])), pulling: true).first?.host
+                == "near.test")
+        #expect(
+            try settings.places(for: RegistryName("one.test/teamwork/app"), pulling: true).first?.host
+                == "one.test")
+        #expect(throws: Failure.self) {
+            try settings.places(for: RegistryName("a.blocked.test/x"), pulling: true)
+        }
+        for bad in [
+            "[[registry]]", "[[registry]]\nprefix = 1", "[[registry]]\nlocation = \"a\"\nfoo = true", "[x",
+            "a = ", "[[registry.mirror]]\nlocation=\"a\"", "[other]", "a = \"b\" c",
+        ] {
             var settings = RegistrySettings()
             #expect(throws: Failure.self, "\(bad)") { try settings.add(bad, path: "x.conf") }
         }

@@ -33,9 +33,11 @@ struct NameTests {
     @Test(
         "what could be read two ways is no name",
         arguments: [
-            "", "/", "App", "app:", "app:-x", "app@sha256:12", "app@md5:00", "a//b", "-a", "a-", "a..b", "a___b",
-            "example.test:0/app", "example.test:99999/app", "user@example.test/app", 
-            "http://example.test/app", "a b", "a/../b", "example.test/a\nb", "[::1/app", "a:" + String(repeating: "x", count: 129),
+            "", "/", "App", "app:", "app:-x", "app@sha256:12", "app@md5:00", "a//b", "-a", "a-", "a..b",
+            "a___b",
+            "example.test:0/app", "example.test:99999/app", "user@example.test/app",
+            "http://example.test/app", "a b", "a/../b", "example.test/a\nb", "[::1/app",
+            "a:" + String(repeating: "x", count: 129),
         ])
     func refused(text: String) {
         #expect(throws: Failure.self) { try RegistryName(text) }
@@ -47,7 +49,10 @@ struct NameTests {
         #expect(url.text == "https://example.test:8443/a/b?c=d")
         #expect(HTTPURL("http://example.test:80/x")?.text == "http://example.test/x")
         #expect(HTTPURL("https://example.test")?.path == "/")
-        for bad in ["ftp://x/", "https://user:pw@x/", "https://x\\@y/", "https:///a", "https://x:/", "https://x y/", "//x/"] {
+        for bad in [
+            "ftp://x/", "https://user:pw@x/", "https://x\\@y/", "https:///a", "https://x:/", "https://x y/",
+            "//x/",
+        ] {
             #expect(HTTPURL(bad) == nil, "\(bad)")
         }
         #expect(url.resolving("/z")?.text == "https://example.test:8443/z")
@@ -63,7 +68,9 @@ struct NameTests {
         for host in ["localhost", "localhost:5000", "127.0.0.1", "127.1.2.3:5000", "[::1]:5000"] {
             #expect(HTTPURL.isLoopback(host), "\(host)")
         }
-        for host in ["localhost.example.test", "127.0.0.1.example.test", "127.example.test", "128.0.0.1", "[::2]"] {
+        for host in [
+            "localhost.example.test", "127.0.0.1.example.test", "127.example.test", "128.0.0.1", "[::2]",
+        ] {
             #expect(!HTTPURL.isLoopback(host), "\(host)")
         }
     }
@@ -71,13 +78,15 @@ struct NameTests {
     @Test("challenges are read with their quotes and commas")
     func challenges() {
         let parsed = Challenge.parse(
-            #"Bearer realm="https://auth.test/token",service="a, b",scope="repository:x:pull,push", Basic realm=plain"#)
+            #"Bearer realm="https://auth.test/token",service="a, b",scope="repository:x:pull,push", Basic realm=plain"#
+        )
         #expect(
             parsed == [
                 Challenge(
                     scheme: "bearer",
                     parameters: [
-                        "realm": "https://auth.test/token", "service": "a, b", "scope": "repository:x:pull,push",
+                        "realm": "https://auth.test/token", "service": "a, b",
+                        "scope": "repository:x:pull,push",
                     ]),
                 Challenge(scheme: "basic", parameters: ["realm": "plain"]),
             ])

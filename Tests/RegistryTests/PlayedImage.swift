@@ -25,7 +25,9 @@ final class Workplace {
     deinit { try? removeTree(path) }
 
     /// Access with settings made for a test: few tries, a short stall.
-    func access(_ config: String = "", registries: String = "", stall: Duration = .seconds(2)) throws -> RegistryAccess {
+    func access(_ config: String = "", registries: String = "", stall: Duration = .seconds(2)) throws
+        -> RegistryAccess
+    {
         var settings = RegistrySettings()
         settings.stall = stall
         settings.attempts = 3
@@ -78,13 +80,16 @@ struct PlayedImage: Sendable {
             diffIDs.append(Digest(hashing: plain.bytes))
             layers.append(packed.bytes)
             descriptors.append(
-                Descriptor(mediaType: MediaType.layerGzip, digest: Digest(hashing: packed.bytes), size: Int64(packed.bytes.count)))
+                Descriptor(
+                    mediaType: MediaType.layerGzip, digest: Digest(hashing: packed.bytes),
+                    size: Int64(packed.bytes.count)))
         }
         image.rootfs.diffIDs = diffIDs
         config = try encodeDocument(image)
         manifest = try encodeDocument(
             ImageManifest(
-                config: Descriptor(mediaType: MediaType.config, digest: Digest(hashing: config), size: Int64(config.count)),
+                config: Descriptor(
+                    mediaType: MediaType.config, digest: Digest(hashing: config), size: Int64(config.count)),
                 layers: descriptors))
     }
 
@@ -99,10 +104,13 @@ struct PlayedImage: Sendable {
         if request.path == "/v2/" { return .status(200) }
         if request.path.contains("/manifests/") {
             return Reply(
-                headers: ["Content-Type": mediaType, "Docker-Content-Digest": digest.description], body: manifest)
+                headers: ["Content-Type": mediaType, "Docker-Content-Digest": digest.description],
+                body: manifest)
         }
         let name = request.path.split(separator: "/").last.map(String.init) ?? ""
-        guard let blob = blobs[name] else { return .status(404, [:], #"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#) }
+        guard let blob = blobs[name] else {
+            return .status(404, [:], #"{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown"}]}"#)
+        }
         if let range = request.headers["range"], let start = Int(range.dropFirst(6).prefix { $0 != "-" }) {
             return Reply(
                 status: 206, headers: ["Content-Range": "bytes \(start)-\(blob.count - 1)/\(blob.count)"],

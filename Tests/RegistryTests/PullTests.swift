@@ -20,7 +20,9 @@ struct PullTests {
     }
 
     private func content(_ pulled: PulledImage, _ file: String) throws -> String {
-        for layer in pulled.image.facts.layers where exists("\(layer)/\(file)") { return try readText("\(layer)/\(file)") }
+        for layer in pulled.image.facts.layers where exists("\(layer)/\(file)") {
+            return try readText("\(layer)/\(file)")
+        }
         throw Failure("\(file) is in no layer")
     }
 
@@ -38,14 +40,16 @@ struct PullTests {
         #expect(server.requests("/v2/some/app/blobs/").count == blobs + 1, "only the config is read again")
         // By digest: no tag is touched, and the same layers serve.
         let pinned = "\(server.host)/some/app@\(image.digest)"
-        #expect(try place.store.lookUp(pinned)?.manifest == image.digest, "the tag's image answers to its digest")
+        #expect(
+            try place.store.lookUp(pinned)?.manifest == image.digest, "the tag's image answers to its digest")
         #expect(try place.store.lookUp("\(server.host)/some/app@\(Digest(of: [1]))") == nil)
     }
 
     @Test("an index is asked for this host's image; the name stands for the index")
     func index() throws {
         let image = image
-        var wanted = Descriptor(mediaType: MediaType.manifest, digest: image.digest, size: Int64(image.manifest.count))
+        var wanted = Descriptor(
+            mediaType: MediaType.manifest, digest: image.digest, size: Int64(image.manifest.count))
         wanted.platform = Platform(architecture: hostArchitecture, os: "linux")
         var other = wanted
         other.platform = Platform(architecture: "s390x", os: "linux")
@@ -64,7 +68,9 @@ struct PullTests {
         #expect(try place.store.lookUp("\(server.host)/app@\(pulled.digest)")?.manifest == image.digest)
     }
 
-    @Test("a break in a layer is mended by Range, with and without the registry's help", arguments: [true, false])
+    @Test(
+        "a break in a layer is mended by Range, with and without the registry's help",
+        arguments: [true, false])
     func resume(knowsRange: Bool) throws {
         let image = image
         let breaks = Counter()
@@ -82,7 +88,8 @@ struct PullTests {
         #expect(try content(pulled, "file0") == noise(60_000))
         let asked = server.requests.filter { image.isLayer($0) }
         #expect(asked.count == 2)
-        #expect(asked.last?.headers["range"]?.hasPrefix("bytes=20000-") == true, "\(asked.last?.headers ?? [:])")
+        #expect(
+            asked.last?.headers["range"]?.hasPrefix("bytes=20000-") == true, "\(asked.last?.headers ?? [:])")
     }
 
     @Test("a layer that always breaks off ends in an error, and nothing of it is left")
@@ -121,7 +128,9 @@ struct PullTests {
 
     @Test("a registry that wants more than a minute of patience gets an error that says so")
     func tooMuchPatience() throws {
-        let server = try ScriptedServer { $0.path == "/v2/" ? .status(200) : .status(429, ["Retry-After": "3600"]) }
+        let server = try ScriptedServer {
+            $0.path == "/v2/" ? .status(200) : .status(429, ["Retry-After": "3600"])
+        }
         let failure = try #require(throws: Failure.self) { try place.pull("\(server.host)/app:1") }
         #expect(failure.advice?.contains("3600 s") == true, "\(failure)")
         #expect(server.requests("/v2/app/").count == 1)
@@ -142,7 +151,8 @@ struct PullTests {
         #expect(try place.leftovers().isEmpty)
     }
 
-    @Test("bytes that are not what their digest says are not used", arguments: ["manifest", "config", "layer"])
+    @Test(
+        "bytes that are not what their digest says are not used", arguments: ["manifest", "config", "layer"])
     func wrongDigest(which: String) throws {
         let image = image
         let server = try ScriptedServer { request in
@@ -156,7 +166,9 @@ struct PullTests {
             }
             return reply
         }
-        let failure = try #require(throws: Failure.self) { try place.pull("\(server.host)/app@\(image.digest)") }
+        let failure = try #require(throws: Failure.self) {
+            try place.pull("\(server.host)/app@\(image.digest)")
+        }
         #expect("\(failure)".contains("sha256:") || "\(failure)".contains("damaged"), "\(failure)")
         #expect(try place.store.list().isEmpty)
     }
@@ -224,7 +236,10 @@ struct PullTests {
                 #"{"schemaVersion":2,"config":{"mediaType":"a","digest":"DIGEST","size":2},"layers":[{"mediaType":"application/vnd.wasm.v1","digest":"DIGEST","size":5}]}"#,
                 "no file system"
             ),
-            (#"{"schemaVersion":2,"manifests":[{"mediaType":"a","digest":"DIGEST","size":1,"platform":{"os":"plan9","architecture":"mips"}}]}"#, "plan9/mips"),
+            (
+                #"{"schemaVersion":2,"manifests":[{"mediaType":"a","digest":"DIGEST","size":1,"platform":{"os":"plan9","architecture":"mips"}}]}"#,
+                "plan9/mips"
+            ),
         ])
     func lies(document: String, says: String) throws {
         let digest = Digest(of: Array("{}".utf8)).description
@@ -267,7 +282,8 @@ struct PullTests {
         #expect(server.requests.filter { image.isLayer($0) }.count == before)
         let intake = try ImageIntake(place.store, title: "a pull under way")
         let layer = Descriptor(
-            mediaType: MediaType.layerGzip, digest: Digest(hashing: image.layers[0]), size: Int64(image.layers[0].count))
+            mediaType: MediaType.layerGzip, digest: Digest(hashing: image.layers[0]),
+            size: Int64(image.layers[0].count))
         #expect(try intake.has(layer, image.diffIDs[0]))
         try place.store.remove("\(server.host)/app:1")
         try place.store.remove("\(server.host)/other:2")

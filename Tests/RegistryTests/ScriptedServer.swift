@@ -121,7 +121,9 @@ private func put(_ fd: Int32, _ bytes: some Sequence<UInt8>) -> Bool {
     let bytes = Array(bytes)
     var done = 0
     while done < bytes.count {
-        let count = bytes.withUnsafeBytes { linux_send(fd, $0.baseAddress?.advanced(by: done), $0.count - done, 0x4000) }
+        let count = bytes.withUnsafeBytes {
+            linux_send(fd, $0.baseAddress?.advanced(by: done), $0.count - done, 0x4000)
+        }
         if count <= 0 { return false }
         done += count
     }
@@ -183,7 +185,9 @@ private func respond(_ fd: Int32, _ request: SeenRequest, _ reply: Reply) -> Boo
         return false
     }
     if case .trickle = reply.manner {
-        guard put(fd, (head + "Content-Length: \(reply.claimedLength ?? 1_000_000)\r\n\r\n").utf8) else { return false }
+        guard put(fd, (head + "Content-Length: \(reply.claimedLength ?? 1_000_000)\r\n\r\n").utf8) else {
+            return false
+        }
         while !goneWithin(200, fd) { if !put(fd, [0x20]) { break } }
         return false
     }

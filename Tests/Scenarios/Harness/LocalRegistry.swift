@@ -13,7 +13,9 @@ struct LocalRegistry {
     private let authority: String?
     private let user: String?
 
-    static let isThere = ["docker-registry", "skopeo", "openssl", "htpasswd"].allSatisfy { Host.which($0) != nil }
+    static let isThere = ["docker-registry", "skopeo", "openssl", "htpasswd"].allSatisfy {
+        Host.which($0) != nil
+    }
 
     /// - user: `NAME:PASSWORD`, checked by htpasswd.
     init(_ stage: Stage, port: Int = 5000, secure: Bool = false, user: String? = nil) throws {
@@ -34,7 +36,8 @@ struct LocalRegistry {
         if secure {
             // A CA of its own, and a certificate it signed for the address.
             try Host.run([
-                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                "-nodes",
                 "-days", "1", "-subj", "/CN=covey test", "-addext", "subjectAltName=IP:127.0.0.1",
                 "-keyout", "\(directory)/key.pem", "-out", "\(directory)/ca.crt",
             ]).orThrow()
@@ -66,17 +69,20 @@ struct LocalRegistry {
 
     /// Puts an image of the stage's store into the registry, by another tool than ours.
     func put(_ image: String, as name: String) throws {
-        try skopeo(["copy", "--dest-tls-verify=false"] + (user.map { ["--dest-creds", $0] } ?? []) + [
-            "oci:\(stage.directory)/root/images:\(image)", "docker://\(host)/\(name)",
-        ])
+        try skopeo(
+            ["copy", "--dest-tls-verify=false"] + (user.map { ["--dest-creds", $0] } ?? []) + [
+                "oci:\(stage.directory)/root/images:\(image)", "docker://\(host)/\(name)",
+            ])
     }
 
     /// The digest the registry has under a name, as skopeo sees it.
     func digest(_ name: String) throws -> String {
         try skopeo(
-            ["inspect", "--tls-verify=false", "--format", "{{.Digest}}"] + (user.map { ["--creds", $0] } ?? []) + [
-                "docker://\(host)/\(name)"
-            ]).text
+            ["inspect", "--tls-verify=false", "--format", "{{.Digest}}"]
+                + (user.map { ["--creds", $0] } ?? []) + [
+                    "docker://\(host)/\(name)"
+                ]
+        ).text
     }
 
     @discardableResult
