@@ -10,7 +10,8 @@ internal import Kernel
 /// Shows logs until all containers ended or the user had enough; the exit code.
 func attach(
     _ session: Session, _ place: ProjectPlace, _ signals: SignalStream, services: [String],
-    unattached: [String], grace: Duration?, _ policy: AbortPolicy
+    unattached: [String], grace: Duration?, _ policy: AbortPolicy,
+    _ watching: Watching? = nil
 ) throws(Failure) -> Int32 {
     guard let client = try ControlClient.connect(to: place) else { throw session.hangup(place) }
     let choice = LogChoice(services: services)
@@ -31,7 +32,9 @@ func attach(
     var isInterrupted = false
     while true {
         let news = try watch.wait(
-            signals: signals, logs: feed.wakeup, also: ending?.descriptor ?? -1, atMost: LogFeed.look)
+            signals: signals, logs: feed.wakeup, also: ending?.descriptor ?? watching?.descriptor ?? -1,
+            atMost: LogFeed.look)
+        if ending == nil { try watching?.look() }
         if let containers = news.containers {
             try feed.add(containers.filter { !$0.oneOff }.map(LogContainer.init))
         }

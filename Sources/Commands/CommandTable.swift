@@ -57,7 +57,15 @@ let commandTable: [CommandDefinition] = [
             Flag(.alwaysRecreateDependencies, nil, "recreate what the named services depend on"),
             Flag(.quietBuild, nil, "don't show what build steps write"),
             pull, quietPull,
+            Flag(.watch, "w", "do what `develop.watch` says when files change, as `watch` does"),
         ], run: runUp),
+    CommandDefinition(
+        "watch", "Bring services up, and follow changes of their files", operands: .services,
+        details: """
+            Goes by `develop.watch`: files are written into the running containers from outside, services are restarted
+            or built again. Goes on until Ctrl-C; what runs then runs on.
+            """,
+        flags: [Flag(.noUp, nil, "only follow what is up already")], run: runWatch),
     CommandDefinition(
         "create", "Create the services' containers, start nothing", operands: .services,
         flags: [
@@ -191,8 +199,8 @@ let commandTable: [CommandDefinition] = [
             Flag(.noPathResolution, nil, "leave relative paths relative"),
             Flag(.noConsistency, nil, "don't check that what is named exists"),
             Flag(.noEnvResolution, nil, "don't read env_file and label_file"),
-            Flag(.resolveImageDigests, nil, "refused: no registry is asked yet", hidden: true),
-            Flag(.lockImageDigests, nil, "refused: no registry is asked yet", hidden: true),
+            Flag(.resolveImageDigests, nil, "pin images to the digests the store has of them"),
+            Flag(.lockImageDigests, nil, "only the pinned images, as an override file"),
         ], needsRoot: false, run: runConfig),
     CommandDefinition(
         "build", "Build the services' images", operands: .services,

@@ -10,11 +10,6 @@ internal import Kernel
 
 func runConfig(_ session: Session) throws(Failure) -> Int32 {
     let arguments = session.arguments
-    for flag in [FlagName.resolveImageDigests, .lockImageDigests] where arguments.has(flag) {
-        throw Failure(
-            "cannot run `covey config --\(flag.rawValue)`", cause: "no registry is asked for digests yet",
-            advice: "write `image: NAME@sha256:…` yourself")
-    }
     if arguments.has(.quiet) {
         let project = try session.understood().project
         try checkServices(arguments.operands, project)
@@ -64,6 +59,10 @@ private func configText(_ session: Session) throws(Failure) -> String {
     if arguments.has(.images) {
         let images = project.services.sorted { $0.key < $1.key }.filter { $0.value.provider == nil }
         return lines(images.map { $0.value.image ?? "\(project.name)-\($0.key)" })
+    }
+    if arguments.has(.resolveImageDigests) || arguments.has(.lockImageDigests) {
+        project = try pinned(project, root: session.root)
+        if arguments.has(.lockImageDigests) { return lockText(project, format: arguments.last(.format)) }
     }
     if let wanted = arguments.last(.hash) { return try hashText(wanted, project) }
     return arguments.last(.format) == "json" ? renderJSON(project) : renderYAML(project)

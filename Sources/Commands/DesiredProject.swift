@@ -16,7 +16,9 @@ internal import Planning
 func lowered(_ session: Session, _ project: Project, images: [String: LoweredImage]) throws(Failure)
     -> Lowered
 {
-    try lower(project, images: images, contents: try fileContents(session, project))
+    try lower(
+        project, images: images, stepImages: try stepImages(session, project),
+        contents: try fileContents(session, project))
 }
 
 /// What `up` and `plan` send: the desired state's JSON, then contents of configs and secrets in digest order.

@@ -11,7 +11,7 @@ enum FlagName: String {
         interactive, json, models, networks, output, profile, profiles, progress,
         project = "project-name"
     case quiet, root, run, scale, services, signal, since, tail, timeout, timestamps, tty, until, user,
-        variables, version, volumes, wait,
+        variables, version, volumes, wait, watch,
         workdir, all
     case envFile = "env-file"
     case forceRecreate = "force-recreate"
@@ -49,6 +49,7 @@ enum FlagName: String {
     case noInput = "no-stdin"
     case noRecreate = "no-recreate"
     case noStart = "no-start"
+    case noUp = "no-up"
     case noStream = "no-stream"
     case proto = "protocol"
     case proxySignals = "sig-proxy"

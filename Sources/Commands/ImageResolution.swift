@@ -219,3 +219,23 @@ func resolveImages(
     }
     return images.filter { project.services[$0.key] != nil }
 }
+
+/// The images that `pre_start` names beside its service's own, by reference.
+func stepImages(_ session: Session, _ project: Project) throws(Failure) -> [String: LoweredImage] {
+    var images: [String: LoweredImage] = [:]
+    for name in project.services.keys.sorted() {
+        for hook in project.services[name]?.preStart ?? [] {
+            guard let reference = hook.image, images[reference] == nil else { continue }
+            do throws(Failure) {
+                let image = try ImageStore(root: session.root).resolve(
+                    reference, relativeTo: project.directory)
+                images[reference] = LoweredImage(facts: image.facts, defaults: image.defaults)
+            } catch {
+                var failure = error
+                if failure.location == nil { failure.location = project.services[name]?.marks["pre_start"] }
+                throw failure
+            }
+        }
+    }
+    return images
+}

@@ -22,6 +22,7 @@ func runDown(_ session: Session) throws(Failure) -> Int32 {
         if !exists(place.directory), !exists(place.runDirectory), !(try hasVolumes()) { return nil }
         return try startController(place, environment: session.invocation.environment)
     }
+    let provided = keptProviders(place)
     let progress = try session.progress("down")
     let nothing = "nothing to take down: project \"\(place.project)\" is not up"
     guard let client = try open() else {
@@ -43,7 +44,8 @@ func runDown(_ session: Session) throws(Failure) -> Int32 {
         }
         try keeper.finishDown()
     }
-    if !changed { progress.notice(nothing) }
+    if !provided.isEmpty { try releaseProviders(provided, session, place) }
+    if !changed, provided.isEmpty { progress.notice(nothing) }
     return 0
 }
 

@@ -33,13 +33,16 @@ func runOneOff(_ session: Session) throws(Failure) -> Int32 {
     let noDependencies = arguments.has(.noDependencies)
     let wanted = noDependencies ? [name] : withDependencies([name], project)
     let images: [String: LoweredImage]
+    let provided: [String: ProvidedService]
     do throws(Failure) {
+        provided = try provide(session, &project, wanted: wanted, runs: true, progress)
         images = try resolveImages(session, &project, wanted: wanted, build: arguments.has(.build), progress)
     } catch {
         progress.end()
         throw error
     }
-    let declared = try lowered(session, project, images: images)
+    var declared = try lowered(session, project, images: images)
+    declared.desired.providers = provided.isEmpty ? nil : provided
     var changed = project
     if let service = project.services[name] {
         changed.services[name] = try oneOffService(

@@ -5,6 +5,7 @@
 
 internal import Basics
 internal import ComposeModel
+internal import ContainerModel
 internal import Controller
 internal import Kernel
 internal import struct Planning.LoweredImage
@@ -24,6 +25,9 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     if wait, arguments.has(.noStart) {
         throw Failure("cannot wait for what is not started", advice: "leave out --no-start or --wait")
     }
+    if detached, arguments.has(.watch) {
+        throw Failure("cannot watch in the background", advice: "leave --watch or --detach out")
+    }
     for name in arguments.all(.attach) + arguments.all(.noAttach) { try checkServices([name], project) }
     var options = UpOptions()
     options.services = arguments.operands
@@ -42,10 +46,12 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
         return interruptedCode
     }
     if detached { return 0 }
+    let watching =
+        arguments.has(.watch) ? try Watching(session, project, place, services: arguments.operands) : nil
     return try attach(
         session, place, signals, services: arguments.operands,
         unattached: project.services.values.filter { $0.attach == false }.map(\.name).sorted(),
-        grace: grace, policy)
+        grace: grace, policy, watching)
 }
 
 /// `create`: `up` that starts nothing.
@@ -73,11 +79,13 @@ func runScale(_ session: Session) throws(Failure) -> Int32 {
 }
 
 /// The declared project handed to the controller, with images made and progress shown.
-private struct BringUp {
+struct BringUp {
     private let session: Session
     private var project: Project
     private var options: UpOptions
     private let title: String
+    /// Build images that can be built, also those that exist.
+    var builds: Bool
 
     /// Takes in the flags that `up`, `create` and `scale` share.
     init(_ session: Session, _ project: Project, _ options: UpOptions, title: String) throws(Failure) {
@@ -86,6 +94,7 @@ private struct BringUp {
         self.project = project
         self.options = options
         self.title = title
+        builds = arguments.has(.build)
         self.options.forceRecreate = arguments.has(.forceRecreate)
         self.options.noRecreate = arguments.has(.noRecreate)
         self.options.recreateDependencies = arguments.has(.alwaysRecreateDependencies)
@@ -105,8 +114,8 @@ private struct BringUp {
     }
 
     /// - Parameter signals: the first one ends the wait; what was begun goes on.
-    func run(_ signals: SignalStream) throws(Failure) -> Answer {
-        var project = project
+    func run(_ signals: SignalStream?) throws(Failure) -> Answer {
+        var (project, options) = (project, options)
         let place = session.place(project.name)
         let wanted =
             options.noDependencies && !options.services.isEmpty
@@ -115,14 +124,18 @@ private struct BringUp {
         progress.showsDetails = !session.arguments.has(.quietBuild)
         progress.showsLayers = !session.arguments.has(.quietPull)
         let images: [String: LoweredImage]
+        let provided: [String: ProvidedService]
         do throws(Failure) {
+            provided = try provide(session, &project, wanted: wanted, runs: true, progress)
+            try leaveToProviders(provided, &options)
             images = try resolveImages(
-                session, &project, wanted: wanted, build: session.arguments.has(.build), progress)
+                session, &project, wanted: wanted, build: builds, progress)
         } catch {
             progress.end()
             throw error
         }
-        let lowered = try lowered(session, project, images: images)
+        var lowered = try lowered(session, project, images: images)
+        lowered.desired.providers = provided.isEmpty ? nil : provided
         // Before the description is written out: a new controller takes as long to begin.
         let client = try connectOrStart(place, session.invocation)
         let keeper = KeeperHandle(of: place)
@@ -147,6 +160,18 @@ private struct BringUp {
     }
 }
 
+/// The controller never hears of services others look after.
+private func leaveToProviders(_ provided: [String: ProvidedService], _ options: inout UpOptions)
+    throws(Failure)
+{
+    let named = options.services
+    options.services.removeAll { provided[$0] != nil }
+    guard !named.isEmpty, options.services.isEmpty else { return }
+    throw Failure(
+        "cannot bring up \"\(named[0])\" alone", cause: "a provider looks after it",
+        advice: "name a service that depends on it, or none")
+}
+
 /// A service whose work is done does not run.
 func unchangedText(_ project: String, running: Int, completed: Int) -> String {
     func services(_ count: Int) -> String { "\(count) service\(count == 1 ? "" : "s")" }
@@ -167,8 +192,11 @@ func runPlan(_ session: Session) throws(Failure) -> Int32 {
     options.removeOrphans = session.arguments.has(.removeOrphans)
     let progress = Progress("plan", mode: .quiet, output: session.errors)
     let wanted = withDependencies(session.arguments.operands, project)
+    let provided = try provide(session, &project, wanted: wanted, runs: false, progress)
     let images = try resolveImages(session, &project, wanted: wanted, build: false, fetches: false, progress)
-    let blobs = try desiredBlobs(try lowered(session, project, images: images))
+    var lowered = try lowered(session, project, images: images)
+    lowered.desired.providers = provided.isEmpty ? nil : provided
+    let blobs = try desiredBlobs(lowered)
     let plan: ShownPlan
     var running = try ControlClient.connect(to: place)
     if running == nil, exists(place.directory) {

@@ -16,8 +16,14 @@ public func loadProject(_ options: LoadOptions, reading files: FileAccess) throw
     let merged = try MergedFiles(options, files, interpolates: true)
     let log = merged.log
     let around = merged.surroundings(options)
+    if options.checksConsistency {
+        checkRings(merged.root, log)
+        try log.check()
+    }
     let root = Field(node: merged.root, path: Path(""), log: log)
     root.check(Ledger.root)
+    // As many as are told: reading on would only count.
+    if log.errors.count >= Diagnostics.limit { try log.check() }
     var reading = ProjectReading(around: around, files: files, options: options)
     reading.read(root)
     try log.check()

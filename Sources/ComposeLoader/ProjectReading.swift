@@ -162,6 +162,26 @@ struct ProjectReading {
             labels.merge(read) { $1 }
         }
         if !labels.isEmpty { service.labels = labels.merging(service.labels) { $1 } }
+        for hooks in [\Service.preStart, \Service.postStart, \Service.preStop] {
+            for index in service[keyPath: hooks].indices { resolve(&service[keyPath: hooks][index]) }
+        }
+        for index in (service.watch ?? []).indices where service.watch?[index].exec != nil {
+            if var hook = service.watch?[index].exec {
+                resolve(&hook)
+                service.watch?[index].exec = hook
+            }
+        }
+    }
+
+    /// A hook's variable without a value is the client's, or unset.
+    private func resolve(_ hook: inout Service.Hook) {
+        for (name, value) in hook.environment where value == nil {
+            if let given = around.origins.all[0].variables[name] {
+                hook.environment.updateValue(given, forKey: name)
+            } else {
+                hook.environment.removeValue(forKey: name)
+            }
+        }
     }
 
     private func variables(
@@ -302,6 +322,13 @@ struct ProjectReading {
                         at: marks["build"]))
             }
         }
+        if service.deploy?.mode == "global", service.replicas > 1 {
+            log.add(
+                Failure(
+                    "\(who) is `global` and has \(service.replicas) replicas",
+                    cause: "one container runs on each node, and this host is the only one",
+                    advice: "remove `replicas`, or `mode: global`", at: marks["deploy"]))
+        }
         if service.containerName != nil, service.replicas > 1 {
             log.add(
                 Failure(
@@ -328,45 +355,14 @@ struct ProjectReading {
         }
     }
 
-    /// Depth first without recursion, in the order of names, so that a cycle is always told the same way.
     private func checkCycles() {
-        var done: Set<String> = []
-        for start in project.services.keys.sorted() where !done.contains(start) {
-            var path = [start]
-            var onPath: Set<String> = [start]
-            var next = [dependencies(of: start)]
-            while let name = path.last {
-                guard let other = next[next.count - 1].popLast() else {
-                    done.insert(name)
-                    onPath.remove(name)
-                    path.removeLast()
-                    next.removeLast()
-                    continue
-                }
-                if onPath.contains(other) {
-                    let cycle = path[(path.firstIndex(of: other) ?? 0)...] + [other]
-                    log.add(
-                        Failure(
-                            "services depend on each other in a cycle: \(shortened(Array(cycle)).joined(separator: " → "))",
-                            at: project.services[name]?.marks["depends_on"]))
-                    done.formUnion(onPath)
-                } else if !done.contains(other), project.services[other] != nil {
-                    path.append(other)
-                    onPath.insert(other)
-                    next.append(dependencies(of: other))
-                }
-            }
+        let graph = DependencyGraph(names: project.services.keys.sorted()) { name in
+            project.services[name].map { Array($0.dependsOn.keys) } ?? []
         }
-    }
-
-    /// The ends of a cycle nobody would read whole.
-    private func shortened(_ cycle: [String]) -> [String] {
-        cycle.count <= 20 ? cycle : cycle.prefix(10) + ["… \(cycle.count - 15) more …"] + cycle.suffix(5)
-    }
-
-    /// In reverse order of names, to be taken from the end.
-    private func dependencies(of name: String) -> [String] {
-        project.services[name]?.dependsOn.keys.sorted(by: >) ?? []
+        for ring in graph.rings() {
+            let last = project.services[ring[ring.count - 2]]
+            log.add(Failure(DependencyGraph.text(ring), at: last?.marks["depends_on"]))
+        }
     }
 
     /// Only what a service uses is made; the default network only when something is on it.

@@ -6,7 +6,9 @@
 public enum Ledger {
     /// `services.<name>`.
     public static let service = Fields([
-        .refused("develop", Shape(fields: develop)),
+        .works(
+            "develop", "`covey watch`, `up --watch`; files are written from outside of the container",
+            Shape(fields: develop), by: "Watch.synchronized"),
         .works("deploy", "", Shape(fields: deploy), by: "Containers.limits"),
         .refused("annotations", "not supported yet", .keyed),
         .works("attach", "`up --attach` shows it all the same", by: "Particulars.unattached"),
@@ -52,9 +54,10 @@ public enum Ledger {
         .works(
             "extends", "of the same file or another one on this host", Shape(.replace, fields: extends),
             by: "ComposeLoaderTests.goldenProjects"),
-        .notHere(
-            "provider", "runs another engine's plug-in",
-            Shape(fields: Fields([.works("type"), .works("options")]))),
+        .works(
+            "provider",
+            "a program in PATH or a plug-in of Docker's, run by `up` and `down` with Covey's own rights; not by `stop`",
+            Shape(fields: Fields([.works("type"), .works("options")])), by: "Providers.lifecycle"),
         .refused("external_links", "use `networks` with `external: true`"),
         .works(
             "extra_hosts", "addresses and `host-gateway`, the gateway of the container's first network",
@@ -97,9 +100,15 @@ public enum Ledger {
         .works(
             "ports", "all short and long forms, tcp and udp", Shape(each: Shape(fields: port)),
             by: "Networks.ports"),
-        .refused("post_start", Shape(each: Shape(fields: hook))),
-        .refused("pre_start", Shape(each: Shape(fields: firstHook))),
-        .refused("pre_stop", Shape(each: Shape(fields: hook))),
+        .works(
+            "post_start", "after every start, by a restart policy too; output goes to the container's log",
+            Shape(each: Shape(fields: hook)), by: "Hooks.postStart"),
+        .works(
+            "pre_start", "its command runs without the image's entrypoint; once for each new container",
+            Shape(each: Shape(fields: firstHook)), by: "Hooks.preStart"),
+        .works(
+            "pre_stop", "bounded by the stop's own grace period; one that fails is told and stops nobody",
+            Shape(each: Shape(fields: hook)), by: "Hooks.preStop"),
         .refused("privileged", unless: ["false"]),
         .works("profiles", by: "Attributes.plain"),
         .works(
@@ -234,10 +243,14 @@ public enum Ledger {
 
     /// `services.<name>.deploy`.
     public static let deploy = Fields([
-        .notHere("mode", "belongs to a cluster", unless: ["replicated"]),
-        .notHere("endpoint_mode", "belongs to a cluster"),
+        .works(
+            "mode", "`replicated`; `global` is one container, this host being the one node",
+            by: "Deploys.plain"),
+        .notHere(
+            "endpoint_mode", "a name resolves to the addresses of all containers; there is no virtual one",
+            unless: ["dnsrr"]),
         .works("replicas", "must agree with `scale`", by: "Attributes.plain"),
-        .refused("labels", "they name the service, not its containers; use the service's `labels`", .keyed),
+        .noEffect("labels", "they are the service's, not its containers'; `config` shows them", .keyed),
         .refused("rollback_config", Shape(fields: updating)),
         .refused("update_config", Shape(fields: updating)),
         .works(
@@ -247,21 +260,26 @@ public enum Ledger {
                     .works(
                         "limits", "must agree with `cpus`, `mem_limit`, `pids_limit`",
                         Shape(fields: Fields([.works("cpus"), .works("memory"), .works("pids")]))),
-                    .refused(
-                        "reservations",
+                    .works(
+                        "reservations", "",
                         Shape(
                             fields: Fields([
-                                .works("cpus"), .works("memory"),
-                                .works("generic_resources", "", Shape(each: Shape(fields: generic))),
-                                .works("devices", "", Shape(each: Shape(fields: deviceRequest))),
-                            ]))),
+                                .works("cpus", "a weight, 1024 for each, unless `cpu_shares` is given"),
+                                .works("memory", "as `mem_reservation`"),
+                                .notHere(
+                                    "generic_resources", "belongs to a cluster",
+                                    Shape(each: Shape(fields: generic))),
+                                .refused("devices", Shape(each: Shape(fields: deviceRequest))),
+                            ])), by: "Deploys.plain"),
                 ]))),
         .works(
             "restart_policy", "stands before `restart`",
             Shape(
                 fields: Fields([
-                    .works("condition"), .refused("delay"), .works("max_attempts"), .refused("window"),
-                ])), by: "Attributes.plain"),
+                    .works("condition"), .works("delay", "in place of a delay that grows"),
+                    .works("max_attempts"),
+                    .works("window", "a container that lived as long was started well"),
+                ])), by: "Deploys.restarts"),
         .notHere(
             "placement", "belongs to a cluster",
             Shape(
@@ -299,7 +317,10 @@ public enum Ledger {
     static let hook = Fields(hookAttributes)
 
     /// An element of `services.<name>.pre_start`.
-    static let firstHook = Fields(hookAttributes + [.works("image"), .works("per_replica")])
+    static let firstHook = Fields(
+        hookAttributes.filter { $0.name != "privileged" } + [
+            .refused("privileged", unless: ["false"]), .works("image"), .works("per_replica"),
+        ])
 
     private static let hookAttributes: [Attribute] = [
         .works("command", "", .replaced), .works("user"), .works("privileged"), .works("working_dir"),

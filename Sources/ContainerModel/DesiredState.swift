@@ -16,6 +16,8 @@ public struct DesiredState: Hashable, Codable, Sendable {
     public var volumes: [String: VolumeRequest]
     /// Services switched off by their profiles: their containers are no orphans.
     public var disabledServices: [String]
+    /// Services other programs look after; nil without any.
+    public var providers: [String: ProvidedService]?
 
     public init(project: String, directory: String, files: [String] = []) {
         self.project = project
@@ -25,6 +27,19 @@ public struct DesiredState: Hashable, Codable, Sendable {
         networks = [:]
         volumes = [:]
         disabledServices = []
+    }
+}
+
+/// A service a program of the host looks after, and what that said when it was brought up.
+public struct ProvidedService: Hashable, Codable, Sendable {
+    /// The program's name.
+    public var type: String
+    public var options: [String: [String]]
+    /// `NAME=value` for those who depend on it.
+    public var variables: [String] = []
+    public init(type: String, options: [String: [String]]) {
+        self.type = type
+        self.options = options
     }
 }
 
@@ -38,6 +53,10 @@ public struct ServiceRequest: Hashable, Codable, Sendable {
     public var dependencies: [String: DependencyRequest]
     public var healthcheck: HealthcheckRequest?
     public var restart: RestartPolicy
+    /// nil: the engine's own growing delay.
+    public var pace: RestartPace?
+    /// nil: none.
+    public var hooks: HooksRequest?
     /// Digest of all that makes its containers the same; a container with another one is recreated.
     public var configHash: Digest
 
@@ -73,6 +92,17 @@ public enum RestartPolicy: Hashable, Codable, Sendable {
     case always
     case unlessStopped
     case onFailure(maximumRetries: Int?)
+}
+
+/// How a restart policy goes about it (deploy.md, restart_policy).
+public struct RestartPace: Hashable, Codable, Sendable {
+    /// Between an end and the next start; nil is a delay that grows.
+    public var delay: Duration?
+    /// A container that lived as long was restarted well; nil is ten seconds.
+    public var window: Duration?
+    /// Starts in a row that did not go well; nil is no bound beside the policy's own.
+    public var maximumAttempts: Int?
+    public init() {}
 }
 
 public struct NetworkRequest: Hashable, Codable, Sendable {

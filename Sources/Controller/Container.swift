@@ -61,6 +61,10 @@ final class Container {
     /// Told when the process has ended and all is written down.
     var onExited: [() -> Void] = []
     var killTimer: EventLoop.Timer?
+    /// The hook that runs in it.
+    var hook: ExecSession?
+    /// `pre_stop` is at work; its stop signal follows.
+    var isPreparingStop = false
     /// A controller before this one was stopping it: it runs only until that has come to its end.
     var stopWasCutOff = false
 

@@ -88,6 +88,8 @@ public struct ExecOptions: Codable, Sendable {
     public var environment: [String] = []
     public var user: String?
     public var workingDirectory: String?
+    /// With every capability and without a filter.
+    public var privileged = false
     public var terminal = false
     /// Of the terminal, from its first moment on.
     public var rows = 24

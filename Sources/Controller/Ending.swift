@@ -29,6 +29,15 @@ extension ProjectController {
         guard let pidfd = container.pidfd else { return }
         // Before its program runs nothing in it answers to a signal.
         let isKill = timeout <= .zero || container.phase == .launching
+        if isKill { return signalStop(container, pidfd, within: .zero) }
+        if container.isPreparingStop { return }
+        prepareStop(of: container, within: timeout) { [unowned self] in
+            signalStop(container, pidfd, within: timeout)
+        }
+    }
+
+    private func signalStop(_ container: Container, _ pidfd: SharedFD, within timeout: Duration) {
+        let isKill = timeout <= .zero
         let signal = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
         _ = linux_pidfd_send_signal(pidfd.raw, isKill ? SIGKILL : signal)
         tell("kill", of: container, ["signal": "\(isKill ? SIGKILL : signal)"])
@@ -120,8 +129,8 @@ extension ProjectController {
         let waiting = container.onExited
         container.onExited = []
         superviseExit(container)
-        if container.oneOff != nil { oneOffEnded(container) }
         for told in waiting { told() }
+        if container.oneOff != nil { oneOffEnded(container) }
         changed()
     }
 
@@ -141,8 +150,12 @@ extension ProjectController {
             restarts(container)
         else { return }
         let lived = Duration.nanoseconds(monotonicNanoseconds() - container.runningSince)
-        if lived >= goodRun { container.restartStreak = 0 }
-        let delay = min(longestRestartDelay, firstRestartDelay * (1 << min(container.restartStreak, 10)))
+        let pace = container.service.pace
+        if lived >= pace?.window ?? goodRun { container.restartStreak = 0 }
+        guard isAllowedAttempt(container) else { return }
+        let delay =
+            pace?.delay
+            ?? min(longestRestartDelay, firstRestartDelay * (1 << min(container.restartStreak, 10)))
         container.restartStreak += 1
         container.restartTimer = loop.after(delay) { [unowned self, unowned container] in
             container.restartTimer = nil
@@ -165,6 +178,12 @@ extension ProjectController {
             (container.status.end?.code != 0 || !container.status.endKnown)
                 && container.status.restarts < maximum ?? .max
         }
+    }
+
+    /// `max_attempts` counts those in a row that did not outlive the window (deploy.md, restart_policy).
+    private func isAllowedAttempt(_ container: Container) -> Bool {
+        guard let maximum = container.service.pace?.maximumAttempts else { return true }
+        return container.restartStreak < maximum
     }
 
     func cancelRestart(_ container: Container) {

@@ -134,9 +134,9 @@ extension ProjectController {
             environment: overlaying(context.environment, with: options.environment),
             workingDirectory: options.workingDirectory ?? request.workingDirectory)
         exec.identity = context.identity
-        exec.capabilities = context.capabilities
-        exec.seccomp = context.seccomp
-        exec.noNewPrivileges = request.noNewPrivileges
+        exec.capabilities = options.privileged ? host.boundingCapabilities : context.capabilities
+        exec.seccomp = options.privileged ? [] : context.seccomp
+        exec.noNewPrivileges = request.noNewPrivileges && !options.privileged
         exec.ulimits = request.ulimits
         exec.terminal = options.terminal
         exec.rows = options.rows

@@ -267,7 +267,7 @@ extension ProjectController {
             startHealth(of: container)
             watchForDriftSoon()
             tell("start", of: container, container.startedByPolicy ? ["by": "restart policy"] : [:])
-            told(nil)
+            finishStart(of: container, told)
         } catch {
             if !container.startedByPolicy { container.status.stopRequested = true }
             if let pidfd = container.pidfd { _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL) }

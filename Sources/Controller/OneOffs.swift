@@ -143,7 +143,7 @@ extension ProjectController {
     }
 
     /// Removes a one-off container, now or when its process has ended.
-    private func discard(_ container: Container) {
+    func discard(_ container: Container) {
         guard !container.isLive else {
             container.onExited.append { [unowned self, unowned container] in discard(container) }
             return

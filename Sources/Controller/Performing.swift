@@ -50,7 +50,7 @@ extension ProjectController {
             container.status.stopRequested = false
             container.restartStreak = 0
             container.status.restarts = 0
-            start(container) { run.finish(index, $0) }
+            startAfterSteps(container, run) { run.finish(index, $0) }
         case .stopContainer(let reference, let timeout):
             guard let container = containers[reference.name] else { return run.finish(index, nil) }
             stop(container, timeout: timeout) { run.finish(index, $0) }
@@ -82,11 +82,22 @@ extension ProjectController {
             throw Failure(
                 "cannot create container \"\(reference.name)\"", cause: "its service is not declared")
         }
+        let container = try make(
+            reference, service, oneOffs[reference.service]?.oneOff, renewsVolumes: run.renewsVolumes
+        ) { () throws(Failure) in try assignAddresses(run) }
+        oneOffs[reference.service]?.created(container)
+    }
+
+    /// - Parameter assign: gives it its addresses, when its volumes are there.
+    func make(
+        _ reference: ContainerReference, _ service: ServiceRequest, _ oneOff: OneOff?, renewsVolumes: Bool,
+        _ assign: () throws(Failure) -> Void
+    ) throws(Failure) -> Container {
         let directories = directories(of: reference.name)
         if exists(directories.state) || exists(directories.run) { try removeLeftovers(of: reference.name) }
         let container = Container(
             reference: reference, service: service, createdAt: realtimeNanoseconds(),
-            directories: directories, bootID: bootID, oneOff: oneOffs[reference.service]?.oneOff)
+            directories: directories, bootID: bootID, oneOff: oneOff)
         do throws(SyscallError) {
             try ensureDirectory(directories.state, mode: 0o700)
             try ensureDirectory(directories.run, mode: 0o700)
@@ -96,20 +107,20 @@ extension ProjectController {
         let record = ContainerRecord(
             name: reference.name, index: reference.index, service: service, createdAt: container.createdAt,
             oneOff: container.oneOff)
-        if !run.renewsVolumes, hasCarriedVolumes(reference) {
+        if !renewsVolumes, hasCarriedVolumes(reference) {
             // First the record: without it the next controller would remove what was taken over.
             try writeRecord(record, directories.record)
             try takeCarriedVolumes(container)
-            try assignAddresses(run)
+            try assign()
         } else {
             try ensureAnonymousVolumes(of: container)
             try fillVolumes(of: container)
-            try assignAddresses(run)
+            try assign()
             try writeRecord(record, directories.record)
         }
         containers[reference.name] = container
         tell("create", of: container)
-        oneOffs[reference.service]?.created(container)
+        return container
     }
 
     /// For all containers the run will create, at once: each write of leases costs a lock and a file.
@@ -270,7 +281,7 @@ extension ProjectController {
     }
 
     /// Adds what the container said last.
-    private func withLogs(_ failure: Failure, _ container: Container) -> Failure {
+    func withLogs(_ failure: Failure, _ container: Container) -> Failure {
         let lines = lastLines(10, in: container.directories.log)
         guard !lines.isEmpty else { return failure }
         var told = failure

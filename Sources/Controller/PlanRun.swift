@@ -24,6 +24,8 @@ final class PlanRun {
     let goesOn: Bool
     /// A container that is recreated begins with new anonymous volumes.
     var renewsVolumes = false
+    /// Ends what only this run waits for, when it is cancelled.
+    var onCancel: [() -> Void] = []
     private(set) var states: [State]
     private(set) var failures: [Failure] = []
     private var cancelled: Failure?
@@ -111,6 +113,8 @@ final class PlanRun {
         guard !finished, cancelled == nil else { return }
         cancelled = reason
         stopStarting()
+        for end in onCancel { end() }
+        onCancel = []
         for (index, node) in plan.nodes.enumerated() where states[index] == .running {
             if case .awaitCondition = node.operation { finish(index, reason) }
         }
@@ -124,6 +128,16 @@ final class PlanRun {
         // Waiting for a condition is no effect; it ends with the run.
         for (index, node) in plan.nodes.enumerated() where states[index] == .running {
             if case .awaitCondition = node.operation { states[index] = .skipped }
+        }
+    }
+
+    /// Whether the container is still to go.
+    func removes(_ name: String) -> Bool {
+        plan.nodes.enumerated().contains { index, node in
+            guard states[index] == .waiting || states[index] == .running,
+                case .removeContainer(let container) = node.operation
+            else { return false }
+            return container.name == name
         }
     }
 

@@ -51,6 +51,9 @@ final class ProjectController {
     /// How one-off containers ended that may be removed already, for clients that lost the controller before.
     var endedOneOffs: [String: Int] = [:]
 
+    /// Containers whose `pre_start` is at work or waits for its turn, by service.
+    var preStartTurns: [String: [() -> Void]] = [:]
+
     var run: PlanRun?
     var waitingRequests: [PendingRequest] = []
     var connections: [Int32: ClientConnection] = [:]

@@ -7,6 +7,7 @@ internal import CLinux
 
 public final class FileWatch {
     public struct Event: Sendable {
+        /// -1: more happened than was kept, so anything may have changed.
         public var watch: Int32
         /// In the directory; empty for what is watched itself.
         public var name: String
@@ -29,6 +30,13 @@ public final class FileWatch {
     /// IN_DELETE_SELF never comes.
     public func add(directory path: String) throws(SyscallError) -> Int32 {
         try add(path, UInt32(IN_MODIFY | IN_DELETE | IN_ONLYDIR))
+    }
+
+    /// Watches a directory of somebody's work: files that were written and closed, what is made, removed and moved.
+    public func add(sources path: String) throws(SyscallError) -> Int32 {
+        try add(
+            path,
+            UInt32(IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR))
     }
 
     /// Watches one file. What the kernel itself notes is told only of a file that is watched or open: of others there

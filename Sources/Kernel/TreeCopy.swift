@@ -103,7 +103,7 @@ public func copyEntry(_ name: CName, from source: Int32, _ status: stat, to targ
 }
 
 /// The bytes, by copy_file_range(2) where the file systems can (a reflink where they share blocks), else by hand.
-private func copyContent(_ input: Int32, _ output: Int32, _ name: String) throws(SyscallError) {
+public func copyContent(_ input: Int32, _ output: Int32, _ name: String) throws(SyscallError) {
     while true {
         do throws(SyscallError) {
             let count = try retrying("copy_file_range", name) {

@@ -19,6 +19,7 @@ public func configHash(of service: ServiceRequest) -> Digest {
     form.optional(service.containerName) { $0.text($1) }
     form.container(service.container)
     form.optional(service.healthcheck) { $0.healthcheck($1) }
+    if let hooks = service.hooks { form.hooks(hooks) }
     return Digest(of: form.bytes)
 }
 
@@ -165,6 +166,22 @@ private struct CanonicalForm {
         text(request.content.hex)
         text(request.target)
         for value in [request.uid, request.gid, request.mode] { number(Int64(value)) }
+    }
+
+    mutating func hooks(_ hooks: HooksRequest) {
+        list(hooks.preStart) {
+            $0.container($1.container)
+            $0.flag($1.perReplica)
+        }
+        for hooks in [hooks.postStart, hooks.preStop] {
+            list(hooks) {
+                $0.list($1.arguments) { $0.text($1) }
+                $0.list($1.environment) { $0.text($1) }
+                $0.optional($1.user) { $0.text($1) }
+                $0.optional($1.workingDirectory) { $0.text($1) }
+                $0.flag($1.privileged)
+            }
+        }
     }
 
     mutating func healthcheck(_ request: HealthcheckRequest) {

@@ -58,6 +58,7 @@ public func differences(from old: ServiceRequest, to new: ServiceRequest) -> [St
         "stop_grace_period", a.stopGracePeriod.composeText, b.stopGracePeriod.composeText)
     changes.value("shm_size", a.shmSize, b.shmSize)
     changes.healthcheck(old.healthcheck, new.healthcheck)
+    changes.hooks(old.hooks ?? HooksRequest(), new.hooks ?? HooksRequest())
     return changes.texts
 }
 
@@ -153,6 +154,12 @@ private struct Changes {
             }
             value(namespace.rawValue, shown(old), shown(new))
         }
+    }
+
+    mutating func hooks(_ old: HooksRequest, _ new: HooksRequest) {
+        if old.preStart != new.preStart { add("pre_start changed") }
+        if old.postStart != new.postStart { add("post_start changed") }
+        if old.preStop != new.preStop { add("pre_stop changed") }
     }
 
     mutating func healthcheck(_ old: HealthcheckRequest?, _ new: HealthcheckRequest?) {

@@ -45,10 +45,12 @@ public struct Lowered: Sendable {
 
 /// Turns a project into the desired state.
 ///
-/// Networks and volumes no service uses are left out, as Docker Compose does. `images` is keyed by service name.
+/// Networks and volumes no service uses are left out, as Docker Compose does. `images` is keyed by service name,
+/// `stepImages` by reference.
 /// - Throws: every mistake found, the first carrying the others, with `file:line:column` where marks exist.
 public func lower(
-    _ project: Project, images: [String: LoweredImage], contents: FileContents = FileContents()
+    _ project: Project, images: [String: LoweredImage], stepImages: [String: LoweredImage] = [:],
+    contents: FileContents = FileContents()
 ) throws(Failure) -> Lowered {
     var failures: [Failure] = []
     var files = GrantedFiles(project: project, contents: contents)
@@ -67,7 +69,8 @@ public func lower(
                     advice: "import it with `covey image import`, or give the service a `build`",
                     at: service.marks["image"])
             }
-            var lowering = ServiceLowering(project: project, service: service, image: image)
+            var lowering = ServiceLowering(
+                project: project, service: service, image: image, stepImages: stepImages)
             let request = try lowering.request(files: &files)
             try claimNames(of: request, in: project, service: service, names: &names)
             desired.services[name] = request

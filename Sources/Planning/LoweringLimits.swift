@@ -13,6 +13,7 @@ extension ServiceLowering {
             cpus: service.cpuLimit, memory: service.memoryBound, pids: service.pidsBound)
         try processorTime(&limits)
         try memory(&limits)
+        try reserve(in: &limits)
         return limits
     }
 

@@ -12,6 +12,8 @@ struct ServiceLowering {
     let project: Project
     let service: Service
     let image: LoweredImage
+    /// Of `pre_start` with an image of its own, by reference.
+    var stepImages: [String: LoweredImage] = [:]
 
     mutating func request(files: inout GrantedFiles) throws(Failure) -> ServiceRequest {
         var container = ContainerRequest(image: image.facts, arguments: try arguments())
@@ -44,10 +46,12 @@ struct ServiceLowering {
         var request = ServiceRequest(
             name: service.name, container: container, configHash: image.facts.id)
         request.containerName = try containerName()
-        request.replicas = service.replicas
+        request.replicas = replicas
         request.dependencies = try dependencies()
         request.healthcheck = try healthcheck()
         request.restart = restartPolicy()
+        request.pace = restartPace()
+        request.hooks = try hooks(beside: container, stepImages: stepImages)
         request.configHash = configHash(of: request)
         return request
     }
@@ -70,7 +74,7 @@ struct ServiceLowering {
     }
 
     /// The image's variables in their order, the service's put over them, its own after them by name.
-    private func environment() -> [String] {
+    func environment() -> [String] {
         var merged = image.defaults.environment
         if !service.unsetEnvironment.isEmpty {
             merged.removeAll { service.unsetEnvironment.contains(String($0.prefix { $0 != "=" })) }
@@ -273,7 +277,10 @@ struct ServiceLowering {
         case .no: .no
         case .always: .always
         case .unlessStopped: .unlessStopped
-        case .onFailure(let maximumRetries): .onFailure(maximumRetries: maximumRetries)
+        // With a window the attempts are counted by it.
+        case .onFailure(let maximumRetries):
+            .onFailure(
+                maximumRetries: service.deploy?.restartPolicy?.window == nil ? maximumRetries : nil)
         }
     }
 }

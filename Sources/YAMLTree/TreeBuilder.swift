@@ -57,6 +57,7 @@ final class TreeBuilder {
     private var anchors: [String: Anchored] = [:]
     private var anchorCount = 0
     private var aliasVisits = 0
+    private var nodeCount = 0
     private var documents: [Node] = []
     private var problems: [Failure] = []
 
@@ -214,6 +215,13 @@ final class TreeBuilder {
     }
 
     private func add(_ node: Node) throws(Failure) {
+        nodeCount += 1
+        guard nodeCount <= limits.nodes else {
+            throw Failure(
+                "\(file.name) has more than \(limits.nodes) values",
+                advice: "split it, and `include` the parts",
+                at: node.place.location)
+        }
         guard let top = stack.last else {
             documents.append(node)
             return

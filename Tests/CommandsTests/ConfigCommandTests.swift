@@ -128,10 +128,21 @@ private func config(_ words: String..., text: String = file) throws -> (
                 "\"TAG\":{\"Name\":\"TAG\",\"DefaultValue\":\"1\""))
     }
 
-    @Test("digests are refused by name", arguments: ["--resolve-image-digests", "--lock-image-digests"])
+    @Test(
+        "an image the store has no digest of can't be pinned",
+        arguments: ["--resolve-image-digests", "--lock-image-digests"])
     func digests(_ flag: String) throws {
         let ran = try config(flag)
         #expect(ran.code == 1)
-        #expect(ran.errors.hasPrefix("error: cannot run `covey config \(flag)`\n"))
+        #expect(ran.errors.contains("error: cannot pin image \"postgres\""))
+        #expect(ran.errors.contains("error: cannot pin image \"nginx:1\""))
+    }
+
+    @Test("an image that names its digest is pinned already")
+    func pinnedAlready() throws {
+        let digest = "sha256:" + String(repeating: "a", count: 64)
+        let text = "services: {b: {image: \"x@\(digest)\"}, a: {build: .}}\n"
+        let ran = try config("--lock-image-digests", text: text)
+        #expect(ran.out == "services:\n  b:\n    image: x@\(digest)\n")
     }
 }

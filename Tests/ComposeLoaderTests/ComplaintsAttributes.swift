@@ -211,12 +211,13 @@ private let attributesComplaints: [Complaint] = [
             image: app
             deploy:
               resources:
-                reservations: {memory: 1g}
+                reservations: {generic_resources: [{discrete_resource_spec: {kind: a, value: 1}}]}
         """#,
         says: #"""
-            compose.yaml:6:9: error: `services.web.deploy.resources.reservations` is not supported yet
-              6 |         reservations: {memory: 1g}
-                |         ^
+            compose.yaml:6:24: error: `services.web.deploy.resources.reservations.generic_resources` is not supported
+              6 |         reservations: {generic_resources: [{discrete_resource_spec: {kind: a, value: 1}}]}
+                |                        ^
+              cause: belongs to a cluster
             """#),
     Complaint(
         "a mount of an image",

@@ -76,18 +76,16 @@ private let repository = #filePath.split(separator: "/").dropLast(3).map { "/" +
 
 /// A value of each service attribute that this host refuses, as the reader of the attribute takes it.
 private let refusedValues: [(String, String)] = [
-    ("develop", "{watch: [{path: ., action: rebuild}]}"), ("annotations", "{a: b}"),
+    ("annotations", "{a: b}"),
     ("blkio_config", "{weight: 300}"), ("cgroup_parent", "/m"), ("cpu_count", "2"),
     ("cpu_percent", "50"),
     ("cpu_rt_period", "1"), ("cpu_rt_runtime", "1"), ("credential_spec", "{file: f}"),
     ("device_cgroup_rules", "[\"c 1:3 r\"]"), ("devices", "[/dev/null]"),
-    ("provider", "{type: x}"), ("external_links", "[a]"),
+    ("external_links", "[a]"),
     ("gpus", "all"), ("ipc", "host"), ("isolation", "hyperv"),
 
     ("models", "[m]"),
-    ("pid", "host"), ("post_start", "[{command: a}]"),
-    ("pre_start", "[{command: a}]"),
-    ("pre_stop", "[{command: a}]"), ("privileged", "true"), ("runtime", "runc"),
+    ("pid", "host"), ("privileged", "true"), ("runtime", "runc"),
     ("storage_opt", "{size: 1g}"), ("use_api_socket", "true"), ("userns_mode", "keep-id"),
     ("volumes_from", "[\"container:c\"]"),
 ]

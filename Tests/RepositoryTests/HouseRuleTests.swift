@@ -24,8 +24,8 @@ private let forbidden: [Forbidden] = [
     Forbidden("system(", "spawns a shell: the product spawns no program of the host (docs/ARCHITECTURE.md)"),
     Forbidden("popen(", "spawns a shell: the product spawns no program of the host (docs/ARCHITECTURE.md)"),
     Forbidden(
-        // The one program the user's own configuration names: a credential helper.
-        "posix_spawn", allowedIn: ["Sources/Kernel/Spawning.swift"],
+        // The programs the user names: a credential helper of the configuration, a provider of a service.
+        "posix_spawn", allowedIn: ["Sources/Kernel/Spawning.swift", "Sources/Kernel/ChildProgram.swift"],
         "the product spawns no program of the host; containers are cloned by the keeper"),
     Forbidden("try!", "ends the process on the world's errors; a precondition is for our own"),
     Forbidden("as!", "ends the process on the world's errors; a precondition is for our own"),

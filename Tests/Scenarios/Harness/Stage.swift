@@ -114,10 +114,13 @@ final class Stage {
     func start(_ arguments: [String], variables: [String] = [], input: String = "/dev/null") throws
         -> RunningProgram
     {
+        // The first of two of a name would count.
+        let names = Set(variables.map { $0.prefix { $0 != "=" } })
+        let inherited = environment.filter { !names.contains($0.prefix { $0 != "=" }) }
         // nsenter becomes the program: its pid is the binary's, for signals.
         let program = try RunningProgram(
             ["nsenter", "--net=/run/netns/\(host)", Host.covey ?? "covey"] + arguments,
-            environment: environment + variables, directory: files, scratch: "\(directory)/scratch",
+            environment: inherited + variables, directory: files, scratch: "\(directory)/scratch",
             input: input)
         running.append(program)
         return program

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Services with a `provider`: others look after them. Before containers are asked for, each is brought up, and what it
+// says stands in the environment of those that depend on it; the controller never sees the service. What was brought
+// up is kept with the project, so that `down` needs no Compose file, and a plan no provider.
+
+internal import Basics
+internal import ComposeLoader
+internal import ComposeModel
+internal import ContainerModel
+internal import Controller
+internal import JSONFormat
+internal import Kernel
+internal import Planning
+
+/// Takes the provided services out of the project, with what depends on them told how to reach them.
+/// - Parameter runs: false takes what they said last time.
+func provide(
+    _ session: Session, _ project: inout Project, wanted: Set<String>, runs: Bool, _ progress: Progress
+) throws(Failure) -> [String: ProvidedService] {
+    var provided: [String: ProvidedService] = [:]
+    let before = keptProviders(session.place(project.name))
+    let names = project.services.keys.filter { project.services[$0]?.provider != nil }
+    if names.isEmpty { return before.filter { project.disabledServices[$0.key] != nil } }
+    for name in try inOrder(names.sorted(), project) {
+        guard let service = project.services[name], let provider = service.provider else { continue }
+        var request = ProvidedService(type: provider.type, options: provider.options)
+        if runs, wanted.contains(name) {
+            let task = progress.begin("Provider", name, doing: "Creating", done: "Created")
+            do throws(Failure) {
+                let run = try providerRun("up", name, request, session, project)
+                let outcome = try run.run(errors: session.invocation.errors) {
+                    progress.notice("\(name): \($0)")
+                }
+                request.variables = outcome.variables.map { "\($0.name)=\($0.value)" }
+                progress.update(task, .done)
+            } catch {
+                progress.update(task, .failed)
+                throw error
+            }
+        } else {
+            request.variables = before[name]?.variables ?? []
+        }
+        provided[name] = request
+        try hand(request.variables, from: name, to: &project) { progress.notice($0) }
+    }
+    for name in names {
+        project.services[name] = nil
+        for other in project.services.keys { project.services[other]?.dependsOn[name] = nil }
+    }
+    return provided
+}
+
+/// Those that others need first.
+private func inOrder(_ names: [String], _ project: Project) throws(Failure) -> [String] {
+    var done: [String] = []
+    var rest = names
+    for name in names {
+        for other in (project.services[name]?.dependsOn ?? [:]).keys.sorted() where !names.contains(other) {
+            throw Failure(
+                "service \"\(name)\" has a provider and depends on \"\(other)\", which is a container",
+                cause: "providers are run before containers", advice: "remove this `depends_on`",
+                at: project.services[name]?.marks["depends_on"])
+        }
+    }
+    while !rest.isEmpty {
+        let ready = rest.filter { name in
+            (project.services[name]?.dependsOn ?? [:]).keys.allSatisfy { done.contains($0) }
+        }
+        // A ring was refused when the project was loaded.
+        if ready.isEmpty { break }
+        done += ready
+        rest.removeAll { ready.contains($0) }
+    }
+    return done + rest
+}
+
+private func hand(
+    _ variables: [String], from name: String, to project: inout Project, _ warn: (String) -> Void
+) throws(Failure) {
+    for other in project.services.keys.sorted() where project.services[other]?.dependsOn[name] != nil {
+        for text in variables {
+            let key = String(text.prefix { $0 != "=" })
+            let value = String(text.dropFirst(key.count + 1))
+            if let given = project.services[other]?.environment[key], given != value,
+                !key.hasPrefix(variablePrefix(name))
+            {
+                warn("\(key) of service \"\(other)\" is what the provider of \"\(name)\" says")
+            }
+            project.services[other]?.environment[key] = value
+        }
+    }
+}
+
+private func providerRun(
+    _ verb: String, _ name: String, _ request: ProvidedService, _ session: Session, _ project: Project
+) throws(Failure) -> ProviderRun {
+    var definition = "{}"
+    if let whole = try? parseJSON(Array(renderJSON(project).utf8)), let own = whole["services"]?[name] {
+        var bytes: [UInt8] = []
+        own.write(to: &bytes)
+        definition = String(decoding: bytes, as: UTF8.self)
+    }
+    return try providerRun(
+        verb, name, request, session, project: project.name, directory: project.directory, definition)
+}
+
+private func providerRun(
+    _ verb: String, _ name: String, _ request: ProvidedService, _ session: Session, project: String,
+    directory: String, _ definition: String
+) throws(Failure) -> ProviderRun {
+    let environment = session.invocation.environment
+    let program = try providerProgram(request.type, path: environment["PATH"] ?? "/usr/bin:/bin")
+    var options: [String] = []
+    for (key, values) in request.options.sorted(by: { $0.key < $1.key }) {
+        for value in values { options.append("--\(key)=\(value)") }
+    }
+    return ProviderRun(
+        service: name, program: program,
+        arguments: [program, "compose", "--project-name=\(project)", verb] + options + [name],
+        environment: environment, directory: exists(directory) ? directory : "/", definition: definition)
+}
+
+/// What the project's last `up` had provided.
+func keptProviders(_ place: ProjectPlace) -> [String: ProvidedService] {
+    guard let bytes = try? readFile("\(place.directory)/project.json"),
+        let desired = try? decodeJSON(DesiredState.self, from: bytes)
+    else { return [:] }
+    return desired.providers ?? [:]
+}
+
+/// Gives back what was provided, after the containers that used it are gone. All are tried; the failures are one.
+func releaseProviders(_ provided: [String: ProvidedService], _ session: Session, _ place: ProjectPlace)
+    throws(Failure)
+{
+    var failures: [Failure] = []
+    let progress = try session.progress("down")
+    defer { progress.end() }
+    for (name, request) in provided.sorted(by: { $0.key < $1.key }) {
+        let task = progress.begin("Provider", name, doing: "Removing", done: "Removed")
+        do throws(Failure) {
+            let run = try providerRun(
+                "down", name, request, session, project: place.project,
+                directory: session.invocation.directory, "{}")
+            _ = try run.run(errors: session.invocation.errors) { progress.notice("\(name): \($0)") }
+            progress.update(task, .done)
+        } catch {
+            progress.update(task, .failed)
+            failures.append(error)
+        }
+    }
+    if let failure = Failure.collect(failures) { throw failure }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// WatchRules: which rule of `develop.watch` a changed file meets, and what follows for its service. Pure but for the
+// `.dockerignore` files that are read at the beginning (develop.md, watch).
+
+internal import Basics
+internal import ComposeModel
+internal import DockerfileSyntax
+internal import Kernel
+
+/// One rule of one service, its patterns compiled.
+struct WatchedRule {
+    let service: String
+    let rule: Service.WatchRule
+    private let ignored: IgnorePatterns
+    private let included: IgnorePatterns
+    /// The build context's `.dockerignore`, for paths within the context.
+    private let context: (path: String, ignored: IgnorePatterns)?
+
+    /// What editors and version control leave behind while they work.
+    private static let transient = [
+        "**/.git", "**/.svn", "**/.idea", "**/*~", "**/.*.sw?", "**/.*.sw??", "**/4913", "**/.#*", "**/#*#",
+        "**/___jb_tmp___", "**/___jb_old___", "**/.DS_Store",
+    ]
+
+    init(_ service: Service, _ rule: Service.WatchRule) throws(Failure) {
+        self.service = service.name
+        self.rule = rule
+        let title = "`develop.watch` of service \"\(service.name)\""
+        ignored = try WatchedRule.compile(WatchedRule.transient + rule.ignore, title)
+        included = try WatchedRule.compile(rule.include, title)
+        if let path = service.build?.context, path.hasPrefix("/"),
+            let bytes = try? readFile("\(path)/.dockerignore")
+        {
+            context = (path, try IgnorePatterns(parsing: bytes, path: "\(path)/.dockerignore"))
+        } else {
+            context = nil
+        }
+    }
+
+    private static func compile(_ patterns: [String], _ title: String) throws(Failure) -> IgnorePatterns {
+        // A `#` begins a comment only in a file.
+        let lines = patterns.map { $0.hasPrefix("#") ? "\\" + $0 : $0 }
+        return try IgnorePatterns(parsing: Array(lines.joined(separator: "\n").utf8), path: title)
+    }
+
+    /// The path below the rule's own, empty for that itself; nil when it is not there.
+    func relative(_ path: String) -> String? {
+        if path == rule.path { return "" }
+        let base = rule.path == "/" ? "/" : rule.path + "/"
+        return path.hasPrefix(base) ? String(path.dropFirst(base.count)) : nil
+    }
+
+    func ignores(_ path: String) -> Bool {
+        guard let relative = relative(path) else { return true }
+        if relative.isEmpty { return false }
+        if ignored.ignores(relative) { return true }
+        if let context, path.hasPrefix(context.path + "/") {
+            return context.ignored.ignores(String(path.dropFirst(context.path.count + 1)))
+        }
+        return false
+    }
+
+    /// Whether a change of the path is one of the rule's.
+    func covers(_ path: String) -> Bool {
+        guard let relative = relative(path), !ignores(path) else { return false }
+        return included.isEmpty || relative.isEmpty || included.ignores(relative)
+    }
+
+    /// Where the file goes in the container.
+    func target(of path: String) -> String? {
+        guard let target = rule.target, let relative = relative(path) else { return nil }
+        return relative.isEmpty ? target : target + (target.hasSuffix("/") ? "" : "/") + relative
+    }
+}
+
+/// What a number of changes ask for, by service.
+struct WatchWork: Equatable {
+    var syncs: [Copy] = []
+    var restarts = false
+    var rebuilds = false
+    /// Positions of `sync+exec` rules.
+    var execs: [Int] = []
+
+    struct Copy: Equatable {
+        var source: String
+        var target: String
+    }
+}
+
+/// - Parameter rules: every rule; positions in it name the `sync+exec` ones.
+func work(for changed: Set<String>, _ rules: [WatchedRule]) -> [String: WatchWork] {
+    var work: [String: WatchWork] = [:]
+    for path in changed.sorted() {
+        for (position, rule) in rules.enumerated() where rule.covers(path) {
+            var own = work[rule.service] ?? WatchWork()
+            if rule.rule.action.hasPrefix("sync"), let target = rule.target(of: path) {
+                own.syncs.append(WatchWork.Copy(source: path, target: target))
+            }
+            switch rule.rule.action {
+            case "rebuild": own.rebuilds = true
+            case "restart", "sync+restart": own.restarts = true
+            case "sync+exec": if !own.execs.contains(position) { own.execs.append(position) }
+            default: break
+            }
+            work[rule.service] = own
+        }
+    }
+    return work
+}

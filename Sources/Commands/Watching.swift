@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Watching: `watch` and `up --watch`: waits for changes of files, lets a burst of them pass, and does for each service
+// what its rules say: build it again, or write the files into its containers, restart it, run a command in it.
+
+internal import Basics
+internal import ComposeModel
+internal import Controller
+internal import ContainerRuntime
+internal import Kernel
+
+/// An editor's save and a checkout are many changes; what follows waits until none came for so long.
+private let quietTime = Duration.milliseconds(100)
+
+func runWatch(_ session: Session) throws(Failure) -> Int32 {
+    let project = try session.project()
+    let services = session.arguments.operands
+    try checkServices(services, project)
+    let place = session.place(project.name)
+    let signals = try interruptSignals()
+    if !session.arguments.has(.noUp) {
+        var options = UpOptions()
+        options.services = services
+        var bringUp = try BringUp(session, project, options, title: "up")
+        bringUp.builds = true
+        if try bringUp.run(signals).interrupted { return interruptedCode }
+    }
+    let watching = try Watching(session, project, place, services: services)
+    while true {
+        let ready = try kernel("cannot wait for changes") { () throws(SyscallError) in
+            try waitReadable([watching.descriptor, signals.raw], atMost: nil)
+        }
+        if ready[1], signals.next() != nil { return 0 }
+        if ready[0] { try watching.look() }
+    }
+}
+
+final class Watching {
+    private let session: Session
+    private let project: Project
+    private let place: ProjectPlace
+    private let rules: [WatchedRule]
+    private let tree: TreeWatch
+
+    /// Watches from now on; rules with `initial_sync` are followed once at the beginning.
+    init(_ session: Session, _ project: Project, _ place: ProjectPlace, services: [String]) throws(Failure) {
+        self.session = session
+        self.project = project
+        self.place = place
+        var rules: [WatchedRule] = []
+        for name in project.services.keys.sorted() where services.isEmpty || services.contains(name) {
+            guard let service = project.services[name] else { continue }
+            for rule in service.watch ?? [] {
+                if rule.action == "rebuild", service.build == nil {
+                    throw Failure(
+                        "service \"\(name)\" can't be rebuilt when files change", cause: "it has no `build`",
+                        advice: "give it one, or another `action`", at: service.marks["develop"])
+                }
+                rules.append(try WatchedRule(service, rule))
+            }
+        }
+        guard !rules.isEmpty else {
+            throw Failure(
+                "there is nothing to watch", cause: "no service has rules under `develop.watch`",
+                advice: "see https://github.com/compose-spec/compose-spec/blob/main/develop.md")
+        }
+        let all = rules
+        self.rules = all
+        tree = try TreeWatch(Set(all.map(\.rule.path)).sorted()) { path in
+            // Ignored by every rule that reaches so far.
+            !all.contains { !$0.ignores(path) || $0.rule.path.hasPrefix(path + "/") }
+        }
+        say("watching \(Set(all.map(\.service)).sorted().joined(separator: ", ")) for changes")
+        var first: [String: WatchWork] = [:]
+        for rule in all where rule.rule.initialSync && rule.rule.action.hasPrefix("sync") {
+            for path in tree.everything(below: rule.rule.path) where rule.covers(path) {
+                guard let target = rule.target(of: path) else { continue }
+                first[rule.service, default: WatchWork()].syncs.append(.init(source: path, target: target))
+            }
+        }
+        for (service, work) in first.sorted(by: { $0.key < $1.key }) { perform(work, service) }
+    }
+
+    var descriptor: Int32 { tree.descriptor }
+
+    /// Takes in what changed, and acts on it; returns at once when nothing did.
+    func look() throws(Failure) {
+        var changed = try tree.changes()
+        if changed.isEmpty { return }
+        while try kernel(
+            "cannot wait for changes",
+            { () throws(SyscallError) in
+                try waitReadable([descriptor], atMost: quietTime)[0]
+            })
+        {
+            changed.formUnion(try tree.changes())
+        }
+        for (service, work) in work(for: changed, rules).sorted(by: { $0.key < $1.key }) {
+            perform(work, service)
+        }
+    }
+
+    private func say(_ text: String) { session.errors.line(text) }
+
+    /// What goes wrong is told; watching goes on: the next save may mend it.
+    private func perform(_ work: WatchWork, _ service: String) {
+        do throws(Failure) {
+            if work.rebuilds { return try rebuild(service) }
+            if !work.syncs.isEmpty { try synchronize(work.syncs, service) }
+            for position in work.execs {
+                if let hook = rules[position].rule.exec { try execute(hook, service) }
+            }
+            if work.restarts {
+                say("restarting service \"\(service)\"")
+                try ask(.restart(services: [service], timeout: nil), "restart")
+            }
+        } catch {
+            say(error.description)
+        }
+    }
+
+    private func rebuild(_ service: String) throws(Failure) {
+        say("building service \"\(service)\" again")
+        var options = UpOptions()
+        options.services = [service]
+        options.noDependencies = true
+        var bringUp = try BringUp(session, project, options, title: "watch")
+        bringUp.builds = true
+        _ = try bringUp.run(nil)
+    }
+
+    private func containers(of service: String) throws(Failure) -> [ContainerStatus] {
+        try session.containers(place).filter {
+            $0.service == service && !$0.oneOff && $0.state == .running && $0.pid != nil
+        }
+    }
+
+    private func synchronize(_ copies: [WatchWork.Copy], _ service: String) throws(Failure) {
+        for container in try containers(of: service) {
+            var count = 0
+            for copy in copies {
+                do throws(SyscallError) {
+                    let root = try ContainerRoot(pid: container.pid ?? 0)
+                    if try root.synchronize(copy.source, to: copy.target) { count += 1 }
+                } catch {
+                    throw Failure(
+                        "cannot write \(copy.target) in container \"\(container.name)\"", error)
+                }
+            }
+            if count > 0 {
+                say("synchronized \(count) path\(count == 1 ? "" : "s") into container \"\(container.name)\"")
+            }
+        }
+    }
+
+    private func execute(_ hook: Service.Hook, _ service: String) throws(Failure) {
+        for container in try containers(of: service) {
+            var options = ExecOptions(service: service, arguments: hook.command ?? [])
+            options.index = container.index
+            options.user = hook.user
+            options.privileged = hook.privileged
+            options.workingDirectory = hook.workingDirectory
+            options.environment = hook.environment.sorted { $0.key < $1.key }.compactMap { name, value in
+                value.map { "\(name)=\($0)" }
+            }
+            let client = try session.runningController()
+            let null = try kernel("cannot open /dev/null") { () throws(SyscallError) in
+                try openFile("/dev/null", flags: 2)
+            }
+            try client.send(
+                .exec(options),
+                descriptors: [null.raw, session.invocation.output, session.invocation.errors])
+            while let (event, _) = try client.next() {
+                if case .failed(let failure) = event { throw failure }
+                if case .notice(let text) = event { say(text) }
+                if case .exited(let code) = event, code != 0 {
+                    say("the command of a watch rule ended with \(code) in container \"\(container.name)\"")
+                }
+                if case .done = event { break }
+            }
+        }
+    }
+
+    private func ask(_ request: ControlRequest, _ title: String) throws(Failure) {
+        let client = try session.runningController()
+        try client.send(request)
+        _ = try follow(client, place, try session.progress(title))
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Services a provider looks after.
+
+import Testing
+
+extension Scenarios {
+    @Suite("providers")
+    struct Providers {
+        @Test("a provider is brought up first, tells its dependants how to reach it, and is released by down")
+        func lifecycle() throws {
+            try Stage.play("providers") { stage in
+                let path = ["PATH=\(stage.files)/bin:\(Host.path)"]
+                let up = try stage.covey("up", "-d", variables: path)
+                try stage.require(up.errors.contains("preparing mysql"), "\(up)")
+                try stage.require(!up.errors.contains("not shown"), "\(up)")
+                let variables = try stage.exec("app", "env | sort").split(separator: "\n")
+                for line in ["MY_DB_URL=mysql://cloud/a=b", "MY_DB_KNOWN=yes", "SECRET_KEY=s3"] {
+                    try stage.require(variables.contains { $0 == line }, "\(line): \(variables)")
+                }
+                try stage.require(try !stage.exec("other", "env").contains("MY_DB"), "others are told")
+                try stage.require(
+                    contents("\(stage.files)/calls")
+                        == "compose --project-name=\(stage.project) up --size=256 --tag=a --tag=b --type=mysql my-db\n",
+                    contents("\(stage.files)/calls"))
+                let pid = try stage.container("app").Pid
+                let again = try stage.covey("up", "-d", variables: path)
+                try stage.require(try stage.container("app").Pid == pid, "\(again)")
+                let plan = try stage.covey("plan", variables: path)
+                try stage.require(plan.output.contains("nothing to do"), "\(plan)")
+                try stage.covey("down", variables: path)
+                try stage.require(
+                    contents("\(stage.files)/calls").hasSuffix(
+                        " down --size=256 --tag=a --tag=b --type=mysql my-db\n"),
+                    contents("\(stage.files)/calls"))
+            }
+        }
+
+        @Test(
+            "a provider that fails, babbles or is not there is an error by name, and nothing is begun",
+            arguments: [
+                ("user", "no credit left"), ("listener", "no JSON object"),
+                ("seeker", "there is no provider \"nowhere-to-be-found\""),
+            ])
+        func refused(service: String, says: String) throws {
+            try Stage.play("providers") { stage in
+                let up = try stage.covey(
+                    "up", "-d", service, code: 1,
+                    variables: ["PATH=\(stage.files)/bin:\(Host.path)"])
+                try stage.require(up.errors.contains(says), "\(up)")
+            }
+        }
+    }
+}
