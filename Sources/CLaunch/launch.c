@@ -5,6 +5,7 @@
 // nothing: an operation that fails is reported with its index and errno, and the child ends.
 
 #include "CLaunch.h"
+#include "init.h"
 #include "raw.h"
 #include <asm/ioctls.h>
 #include <errno.h>
@@ -365,7 +366,7 @@ static long clone_again(struct run *r) {
     leave(0);
 }
 
-// A tiny init: pid 1 reaps whatever ends, passes signals on to the one real child, and ends as it ends.
+// Becomes pid 1's program (init.c); the rest of this one runs in its only child.
 static void be_init(struct run *r) {
     uint64_t all = ~0ull, old;
     RAW4(__NR_rt_sigprocmask, SIG_BLOCK, &all, &old, 8);
@@ -378,23 +379,7 @@ static void be_init(struct run *r) {
         report(r, REPORT_FAILED, (int)-child, 0, 0, 0);
         leave(127);
     }
-    RAW3(NR_close_range, 0, ~0u, 0);
-    for (;;) {
-        siginfo_t info;
-        raw_zero(&info, sizeof info);
-        long s = RAW4(__NR_rt_sigtimedwait, &all, &info, 0, 8);
-        if (s == SIGCHLD) {
-            int status;
-            long pid;
-            while ((pid = RAW4(__NR_wait4, -1, &status, 1 /* WNOHANG */, 0)) > 0)
-                if (pid == child) {
-                    int signal = status & 0x7f;
-                    leave(signal ? 128 + signal : status >> 8 & 0xff);
-                }
-        } else if (s > 0) {
-            RAW2(__NR_kill, child, s);
-        }
-    }
+    covey_be_init(child);
 }
 
 static long capabilities(const struct launch_operation *o) {

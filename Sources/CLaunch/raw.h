@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-static inline long raw6(long n, long a, long b, long c, long d, long e, long f) {
+// Inlined without optimisation too: init.c runs where no function of ours is.
+#define RAW_INLINE static inline __attribute__((always_inline))
+
+RAW_INLINE long raw6(long n, long a, long b, long c, long d, long e, long f) {
 #if defined(__x86_64__)
     long r;
     register long r10 __asm__("r10") = d;
@@ -36,17 +39,17 @@ static inline long raw6(long n, long a, long b, long c, long d, long e, long f) 
 #define RAW4(n, a, b, c, d) RAW(n, a, b, c, d, 0, 0)
 #define RAW5(n, a, b, c, d, e) RAW(n, a, b, c, d, e, 0)
 
-static inline size_t raw_length(const char *s) {
+RAW_INLINE size_t raw_length(const char *s) {
     size_t n = 0;
     while (s[n]) n++;
     return n;
 }
-static inline void raw_copy(void *to, const void *from, size_t n) {
+RAW_INLINE void raw_copy(void *to, const void *from, size_t n) {
     volatile unsigned char *t = to;  // volatile: the compiler must not make it a call of memcpy
     const unsigned char *f = from;
     while (n--) *t++ = *f++;
 }
-static inline void raw_zero(void *to, size_t n) {
+RAW_INLINE void raw_zero(void *to, size_t n) {
     volatile unsigned char *t = to;
     while (n--) *t++ = 0;
 }

@@ -256,6 +256,40 @@ extension Scenarios {
             }
         }
 
+        @Test("init is a program of its own: nothing of the host shows or can be reached through process 1")
+        func initShowsNothing() throws {
+            try Stage.play("zombies") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      reaped:
+                        image: bb:1
+                        init: true
+                        cap_add: [ALL]
+                        command: [sh, -c, "trap 'exit 3' USR1; while :; do sleep 1 & wait; done"]
+
+                    """)
+                try stage.covey("up", "-d")
+                try stage.require(
+                    try stage.exec("reaped", "tr '\\0' ' ' </proc/1/cmdline") == "init 2 ", "its arguments")
+                try stage.require(try stage.exec("reaped", "cat /proc/1/comm") == "init", "its name")
+                try stage.require(
+                    try stage.exec("reaped", "readlink /proc/1/exe") == "/memfd:init (deleted)", "its program"
+                )
+                try stage.require(
+                    try !stage.execSucceeds("reaped", "grep -q covey /proc/1/maps /proc/1/environ"),
+                    "its maps")
+                try stage.require(
+                    try !stage.execSucceeds("reaped", "echo x >/proc/1/exe"), "its program can be written")
+                // Signals and the code pass through it.
+                try stage.covey("kill", "-s", "USR1")
+                try stage.eventually("it ends as the service does") {
+                    try stage.container("reaped").ExitCode == 3
+                }
+            }
+        }
+
         @Test("init reaps every zombie")
         func zombies() throws {
             try Stage.play("zombies") { stage in
