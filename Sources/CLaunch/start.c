@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a keeper begins. An `up` plants a seed in a constructor, before the Swift runtime starts: a fork that waits on a
-// socket. When the client finds that the project has no controller, the seed clones the keeper into its cgroup, so
-// that nobody waits for an exec and the loader (1.5 ms, measured). A command that planted none executes this binary again
-// with argv[0] "covey-keeper". Both begin cleanly.
+// How a keeper begins. An `up` plants a seed in a constructor, before the Swift runtime starts: a fork that goes on to
+// main, warms up there (WarmUp.swift) while the client reads its files, and waits on a socket. When the client finds that
+// the project has no controller, the seed clones the keeper into its cgroup, so that nobody waits for an exec, the loader
+// (1.5 ms, measured) and the first use of everything. A command that planted none executes this binary again with argv[0]
+// "covey-keeper". Both begin cleanly.
 //
 // A controller that lost its keeper starts another as its sibling.
 //
@@ -21,6 +22,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -33,7 +35,11 @@
 
 enum { ORDER_BYTES = 32768, ORDER_FDS = 3 };
 
+enum { SEED_SOCKET = 3 };
+
 static int seed = -1, seed_pid;
+static bool is_seed;
+static char **born_argv, **born_environment;
 static int keeper_argc;
 static char **keeper_argv;
 
@@ -113,14 +119,11 @@ static void grow_keeper(char *arguments, size_t size, char **shown, char **envir
     covey_keep();
 }
 
-// The seed: waits for one order, carries it out, ends. Its own descriptors are the socket alone.
-static void wait_for_order(int socket, char **argv, char **environment) {
+int covey_is_seed(void) { return is_seed; }
+
+// The seed waits for one order, carries it out, ends.
+void covey_wait_for_order(void) {
     static char arguments[ORDER_BYTES];
-    if (dup2(socket, 3) < 0) _exit(126);
-    close(0);
-    close(1);
-    close(2);
-    syscall(SYS_close_range, 4, ~0u, 0);
     union {
         char bytes[CMSG_SPACE(sizeof(int) * ORDER_FDS)];
         struct cmsghdr align;
@@ -128,7 +131,7 @@ static void wait_for_order(int socket, char **argv, char **environment) {
     struct iovec io = {arguments, sizeof arguments};
     struct msghdr h = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
     ssize_t size;
-    do size = recvmsg(3, &h, MSG_CMSG_CLOEXEC);
+    do size = recvmsg(SEED_SOCKET, &h, MSG_CMSG_CLOEXEC);
     while (size < 0 && errno == EINTR);
     struct cmsghdr *c = CMSG_FIRSTHDR(&h);
     if (size <= 0 || !c || h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) _exit(0);
@@ -138,17 +141,32 @@ static void wait_for_order(int socket, char **argv, char **environment) {
     for (int i = 0; i < count; i++) fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 10);
     struct clone_args a = {.flags = count == 3 ? CLONE_INTO_CGROUP : 0, .exit_signal = SIGCHLD, .cgroup = count == 3 ? (uint64_t)fds[2] : 0};
     long pid = syscall(SYS_clone3, &a, sizeof a);
-    if (pid == 0) return grow_keeper(arguments, (size_t)size, argv, environment, fds[0], fds[1]);
+    if (pid == 0) {
+        is_seed = false;
+        return grow_keeper(arguments, (size_t)size, born_argv, born_environment, fds[0], fds[1]);
+    }
     int32_t answer = pid < 0 ? -errno : (int32_t)pid;
-    send(3, &answer, sizeof answer, MSG_NOSIGNAL);
+    send(SEED_SOCKET, &answer, sizeof answer, MSG_NOSIGNAL);
     _exit(0);
 }
 
 static void plant_seed(char **argv, char **environment) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return;
+    pid_t client = getpid();
     seed_pid = fork();
-    if (seed_pid == 0) return wait_for_order(pair[1], argv, environment);
+    if (seed_pid == 0) {
+        // Whatever it is at when the client ends, it ends too; not so a keeper, which does not inherit this (clone(2)).
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        if (getppid() != client || dup2(pair[1], SEED_SOCKET) < 0) _exit(126);
+        // Its own descriptors are the socket alone.
+        for (int fd = 0; fd < SEED_SOCKET; fd++) close(fd);
+        syscall(SYS_close_range, SEED_SOCKET + 1, ~0u, 0);
+        is_seed = true;
+        born_argv = argv;
+        born_environment = environment;
+        return;
+    }
     close(pair[1]);
     seed = pair[0];
     if (seed_pid > 0) return;

@@ -17,18 +17,18 @@ extension HostFacts {
     }
 }
 
-/// `lowerdir+` (Linux 6.7): for a path that can't be, fsconfig(2) answers that, and EINVAL only for a key it doesn't know. A
-/// path that is would be held, and given back with a wait for an RCU grace period (milliseconds, seen in 6.18).
+/// `lowerdir+` (Linux 6.7), asked for as a flag: a kernel that knows it answers that it wants a value, one that doesn't that
+/// the parameter is unknown, both with EINVAL; which it was is read from the context (fsopen(2)). Before 6.5 overlayfs took
+/// any key and found fault when it was mounted. A value that can't be would be told on the console, half a millisecond; one
+/// that can be would be held and given back with a wait for an RCU grace period (both seen in 6.18).
 private func probeLowerdirPlus() -> Bool {
-    let fs = linux_fsopen("overlay")
-    guard fs >= 0 else { return false }
-    defer { close(fs) }
-    do throws(SyscallError) {
-        try retrying("fsconfig") { linux_fsconfig_string(fs, "lowerdir+", "/dev/null/none") }
-        return true
-    } catch {
-        return error.errno != .invalid
-    }
+    let raw = linux_fsopen("overlay")
+    guard raw >= 0 else { return false }
+    let fs = OwnedFD(taking: raw)
+    guard linux_fsconfig_flag(raw, "lowerdir+") < 0 else { return false }
+    var text = [UInt8](repeating: 0, count: 256)
+    let count = text.withUnsafeMutableBytes { read(fs.raw, $0.baseAddress, $0.count) }
+    return count > 0 && String(decoding: text[..<count], as: UTF8.self).contains("Bad value for")
 }
 
 /// CGROUP2_SUPER_MAGIC at the usual place: the unified hierarchy alone.
@@ -63,14 +63,27 @@ public struct SeccompFilters {
             ?? KernelVersion(5, 14)
     }
 
+    /// Of nearly every container: made once for a keeper and all its controllers.
+    private static let usual = try? SeccompFilters().compile(CapabilitySet.dockerDefault.rawValue)
+
     /// - Throws: when the profile does not compile; a container without its filter is never started instead.
     public mutating func filter(capabilities: UInt64) throws(Failure) -> [UInt8] {
         if let known = compiled[capabilities] { return known }
+        let program: [UInt8]
+        if capabilities == CapabilitySet.dockerDefault.rawValue, let usual = SeccompFilters.usual {
+            program = usual
+        } else {
+            program = try compile(capabilities)
+        }
+        compiled[capabilities] = program
+        return program
+    }
+
+    private func compile(_ capabilities: UInt64) throws(Failure) -> [UInt8] {
         do throws(SeccompError) {
-            let program = try SeccompPolicy.dockerDefault.compile(
-                capabilities: CapabilitySet(rawValue: capabilities), architecture: .current, kernel: kernel)
-            compiled[capabilities] = program.bytes
-            return program.bytes
+            return try SeccompPolicy.dockerDefault.compile(
+                capabilities: CapabilitySet(rawValue: capabilities), architecture: .current, kernel: kernel
+            ).bytes
         } catch {
             throw Failure("cannot compile the default seccomp profile", cause: "\(error)")
         }

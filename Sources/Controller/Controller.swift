@@ -15,6 +15,10 @@ internal import Kernel
 
 /// The controller's whole life, when this process was born as one; nil in any other process.
 public func runController() -> Int32? {
+    if covey_is_seed() != 0 {
+        warmUp()
+        covey_wait_for_order()
+    }
     var launchSocket: Int32 = -1
     var listener: Int32 = -1
     var generation: Int32 = 0

@@ -50,7 +50,8 @@ final class Forwarder {
     private let timeout: Duration
     private let port: UInt16
     private var exchanges: [ObjectIdentifier: Exchange] = [:]
-    private var buffer = [UInt8](repeating: 0, count: 65535)
+    /// Made when first somebody asks.
+    private lazy var buffer = [UInt8](repeating: 0, count: 65535)
 
     init(loop: EventLoop, timeout: Duration, port: UInt16) {
         self.loop = loop

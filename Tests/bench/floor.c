@@ -45,7 +45,11 @@
 #include <unistd.h>
 
 enum { MOST = 500, GROUP = 0x0f1002 };
-static const char *const controllers[] = {"memory", "cpu", "pids"};
+// Another one where the bench runs with real-time priority (common.bash).
+#ifndef CPU_CONTROLLER
+#define CPU_CONTROLLER "cpu"
+#endif
+static const char *const controllers[] = {"memory", CPU_CONTROLLER, "pids"};
 static const char *const service[] = {
     "/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait; done", NULL};
 static const char *const environment[] = {"PATH=/bin", NULL};

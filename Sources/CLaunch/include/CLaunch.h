@@ -138,6 +138,11 @@ enum { KEEPER_LISTENER = 3, GIVEN_CHANNEL = 4 };
 // its new `channel` (else -1): it stays the controller, and what it starts is its sibling. Returns the pid or -errno.
 int covey_start_keeper(char *const argv[], int listener, int log, int cgroup, int channel);
 
+// In the process that may become the project's keeper; it has nothing to do but `covey_wait_for_order`, which returns in
+// controllers alone.
+int covey_is_seed(void);
+void covey_wait_for_order(void);
+
 // In a keeper and its controllers: the keeper's argv[index]; NULL beyond the last, and in any other process.
 const char *covey_keeper_argument(int index);
 
