@@ -23,7 +23,9 @@ struct ResourceReader {
                 if let driver = network.driver, driver != "bridge" {
                     field.refuse("is \(driver), which is not supported", advice: "`bridge` is")
                 }
-            case "driver_opts": network.driverOptions = field.options()
+            case "driver_opts":
+                network.driverOptions = field.options()
+                checkOptions(field)
             case "enable_ipv4": network.enableIPv4 = field.bool()
             case "enable_ipv6": network.enableIPv6 = field.bool()
             case _ where key.hasPrefix("x-"): network.extensions[key] = field.node.value
@@ -39,30 +41,61 @@ struct ResourceReader {
                 network.ipamOptions = ipam.pair("options").map { field.child($0).options() } ?? [:]
                 guard let config = ipam.pair("config") else { continue }
                 network.ipam = field.child(config).elements().compactMap { self.subnet($0) }
-                if network.ipam.count > 1 {
+                let subnets = network.ipam.map(\.isIPv6)
+                if subnets.count > Set(subnets).count {
                     field.child(config).refuse(
-                        "has \(network.ipam.count) subnets", advice: "one is supported")
+                        "has \(subnets.count) subnets", advice: "one of IPv4 and one of IPv6 are supported")
                 }
             default: continue
             }
         }
+        if network.enableIPv6 != true, !network.external, network.ipam.contains(where: \.isIPv6) {
+            field.error("has an IPv6 subnet and no IPv6", advice: "add `enable_ipv6: true`")
+        }
         return network
+    }
+
+    /// Docker's option for the size of packets, and nothing else that would be silently forgotten.
+    private func checkOptions(_ field: Field) {
+        for (key, _, field) in field.fields() {
+            guard key == "com.docker.network.driver.mtu" else {
+                field.refuse(
+                    "is not supported", advice: "`com.docker.network.driver.mtu` is")
+                continue
+            }
+            guard let text = field.string() else { continue }
+            // IPv6 needs 1280 (RFC 8200, section 5), a veth takes 68 to 65535.
+            guard let size = Int(text), (68...65535).contains(size) else {
+                field.error("is \"\(text)\"; a number from 68 to 65535 is needed")
+                continue
+            }
+        }
     }
 
     private func subnet(_ field: Field) -> Network.Subnet? {
         var subnet = Network.Subnet()
         var range: Subnet4?
-        var isIPv6Subnet = false
+        var range6: IPv6Subnet?
         for (key, _, field) in field.fields() where key == "subnet" {
             guard let text = field.string() else { return nil }
             guard let parsed = Subnet4(text) else {
-                guard isIPv6(text.prefix { $0 != "/" }) else {
-                    field.error("is \"\(text)\"; expected a subnet such as 10.5.0.0/24")
+                guard let parsed = IPv6Subnet(text) else {
+                    field.error("is \"\(text)\"; expected a subnet such as 10.5.0.0/24 or fd00:5::/64")
                     return nil
                 }
-                field.refuse("is \"\(text)\"; IPv6 is not supported")
+                if !IPv6Subnet.isExact(text) {
+                    field.error(
+                        "is \"\(text)\", which has bits beyond its prefix",
+                        advice: "did you mean \(parsed)?")
+                } else if parsed.prefix > 124 || parsed.prefix < 16 {
+                    field.error("is \"\(text)\"; a prefix from /16 to /124 is needed")
+                } else if !parsed.base.isUnicast {
+                    field.error(
+                        "is \"\(text)\", from which no container can have an address",
+                        advice: "take one of fd00::/8, or one that is routed to this host")
+                }
                 subnet.subnet = text
-                isIPv6Subnet = true
+                range6 = parsed
                 continue
             }
             if !parsed.isExact {
@@ -78,8 +111,18 @@ struct ResourceReader {
         for (key, _, field) in field.fields() {
             switch key {
             case "aux_addresses": subnet.auxiliary = field.options()
-            case "gateway" where isIPv6Subnet: subnet.gateway = field.nonEmptyString()
-            case "ip_range" where isIPv6Subnet: subnet.ipRange = field.nonEmptyString()
+            case "gateway" where range6 != nil:
+                guard let text = field.string() else { continue }
+                guard let address = IPv6Address(text) else {
+                    field.wrongForm(expected: "an IPv6 address")
+                    continue
+                }
+                if let range6, !range6.contains(address) || address == range6.base {
+                    field.error("is \(text), which is not an address of the subnet")
+                }
+                subnet.gateway = text
+            case "ip_range" where range6 != nil:
+                field.refuse("is of an IPv6 subnet, which is not supported", advice: "remove it")
             case "gateway":
                 guard let text = field.string() else { continue }
                 guard let address = ipv4(text) else {

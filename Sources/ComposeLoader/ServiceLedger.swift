@@ -196,7 +196,7 @@ public enum Ledger {
         .works("aliases", by: "Networks.names"),
         .refused("interface_name"),
         .works("ipv4_address", by: "Attributes.plain"),
-        .refused("ipv6_address"),
+        .works("ipv6_address", by: "IPv6Networks.addresses"),
         .refused("link_local_ips"),
         .works("mac_address", by: "Particulars.hardwareAddress"),
         .refused("driver_opts"),

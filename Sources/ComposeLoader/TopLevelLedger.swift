@@ -27,19 +27,22 @@ extension Ledger {
     public static let network = Fields([
         .works("name"),
         .works("driver", "`bridge`"),
-        .refused("driver_opts"),
+        .works("driver_opts", "`com.docker.network.driver.mtu`", by: "IPv6Networks.addresses"),
         .works(
             "ipam", "",
             Shape(
                 fields: Fields([
                     .refused("driver", unless: ["default"]),
-                    .works("config", "one IPv4 subnet", Shape(.subnets, each: Shape(fields: subnet))),
+                    .works(
+                        "config", "one IPv4 and one IPv6 subnet", Shape(.subnets, each: Shape(fields: subnet))
+                    ),
                     .refused("options"),
                 ]))),
         .works("external", "", external, by: "ComposeLoaderTests.resources"),
         .works("internal", by: "Networks.inside"),
         .refused("enable_ipv4", unless: ["true"]),
-        .refused("enable_ipv6", unless: ["false"]),
+        .works(
+            "enable_ipv6", "published ports lead to the IPv4 address", by: "IPv6Networks.outside"),
         .noEffect("attachable", "every container of the host's user may be attached"),
         .works("labels", "", .keyed),
     ])

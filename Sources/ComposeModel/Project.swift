@@ -78,6 +78,7 @@ public struct Network: Sendable, Equatable {
         public var gateway: String?
         public var ipRange: String?
         public var auxiliary: [String: String] = [:]
+        public var isIPv6: Bool { subnet?.contains(":") ?? false }
         public init() {}
     }
 

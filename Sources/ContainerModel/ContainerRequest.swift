@@ -165,6 +165,8 @@ public struct EndpointRequest: Hashable, Codable, Sendable {
     public var aliases: [String]
     /// A fixed address, nil for one from the network's range.
     public var ipv4Address: String?
+    /// A fixed address, nil for any; only on a network that has IPv6.
+    public var ipv6Address: IPv6Address?
     /// A fixed hardware address in lower case with colons, nil for one made from the address.
     public var macAddress: String?
 

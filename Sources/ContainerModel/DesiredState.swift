@@ -115,6 +115,10 @@ public struct NetworkRequest: Hashable, Codable, Sendable {
     public var gateway: String?
     /// Part of the subnet that addresses are given from.
     public var ipRange: String?
+    /// nil: containers have IPv4 alone.
+    public var ipv6: IPv6Request?
+    /// Of bridge and links in bytes; nil takes the uplink's.
+    public var mtu: Int?
     public var labels: [String: String]
 
     public init(name: String) {
@@ -123,6 +127,14 @@ public struct NetworkRequest: Hashable, Codable, Sendable {
         isInternal = false
         labels = [:]
     }
+}
+
+/// IPv6 on a network.
+public struct IPv6Request: Hashable, Codable, Sendable {
+    /// nil lets Covey pick a unique local /64 (RFC 4193).
+    public var subnet: IPv6Subnet?
+    public var gateway: IPv6Address?
+    public init() {}
 }
 
 public struct VolumeRequest: Hashable, Codable, Sendable {

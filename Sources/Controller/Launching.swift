@@ -50,6 +50,8 @@ extension ProjectController {
         }
         container.program = program
         container.phase = .launching
+        // While the keeper clones. What fails here is tried again, and told, when the links are made.
+        loop.soon { [weak self] in try? self?.networking?.admit() }
         changed()
     }
 
@@ -316,6 +318,9 @@ extension ProjectController {
         if let domain = request.rare?.domainName, !hostname.contains(".") { hostname += "." + domain }
         return hostsText(
             hostname: hostname, addresses: own,
+            ipv6Addresses: request.networks.compactMap {
+                networking.ipv6Addresses[container.name]?[$0.network]
+            },
             extraHosts: request.extraHosts,
             hostGateway: gateway)
     }

@@ -48,7 +48,9 @@ extension ProjectController {
                 guard let own = other.request.networks.first(where: { $0.network == endpoint.network }),
                     let address = networking?.addresses[other.name]?[endpoint.network]
                 else { return nil }
-                return Zone.Host(container: other.name, names: own.aliases + [other.name], address: address)
+                return Zone.Host(
+                    container: other.name, names: own.aliases + [other.name], address: address,
+                    ipv6Address: networking?.ipv6Addresses[other.name]?[endpoint.network])
             }
             zone.set(endpoint.network, hosts: hosts)
         }

@@ -24,6 +24,8 @@ final class ProjectNetworking {
     private var unadmitted: Set<String> = []
     /// Container → network → address.
     private(set) var addresses: [String: [String: IPv4Address]] = [:]
+    /// The same on networks that have IPv6.
+    private(set) var ipv6Addresses: [String: [String: IPv6Address]] = [:]
 
     init(project: String, root: String) throws(Failure) {
         self.project = project
@@ -60,8 +62,8 @@ final class ProjectNetworking {
     }
 
     /// Lets the firewall forward for networks that were made or adopted. A transaction of nf_tables takes most of a
-    /// millisecond; it is made while the first child of the network makes its mounts, which needs none of it before
-    /// its own links are ready.
+    /// millisecond or two; it is made while the keeper clones the network's first child and that makes its mounts, which
+    /// needs none of it before its own links are ready.
     func admit() throws(Failure) {
         guard !unadmitted.isEmpty else { return }
         try host.publish([], networks: unadmitted.sorted().compactMap { networks[$0] }, project: project)
@@ -77,11 +79,22 @@ final class ProjectNetworking {
     /// Gives every container of the list its addresses, in one write for each network.
     func assignAddresses(_ containers: [(name: String, request: ContainerRequest)]) throws(Failure) {
         var wanted: [String: [AddressRequest]] = [:]
+        var wantedIPv6: [String: [IPv6AddressRequest]] = [:]
         for (name, request) in containers {
             for endpoint in request.networks where addresses[name]?[endpoint.network] == nil {
                 wanted[endpoint.network, default: []].append(
                     AddressRequest(container: name, fixed: endpoint.ipv4Address))
             }
+            for endpoint in request.networks where ipv6Addresses[name]?[endpoint.network] == nil {
+                guard endpoint.ipv6Address != nil || networks[endpoint.network]?.ipv6 != nil else { continue }
+                wantedIPv6[endpoint.network, default: []].append(
+                    IPv6AddressRequest(container: name, fixed: endpoint.ipv6Address))
+            }
+        }
+        for (network, requests) in wantedIPv6 {
+            guard let state = networks[network] else { continue }
+            let given = try host.assignIPv6Addresses(requests, network: state, project: project)
+            for (container, address) in given { ipv6Addresses[container, default: [:]][network] = address }
         }
         for (network, requests) in wanted {
             guard let state = networks[network] else { continue }
@@ -91,6 +104,7 @@ final class ProjectNetworking {
     }
 
     func releaseAddresses(of container: String) throws(Failure) {
+        ipv6Addresses[container] = nil
         if addresses.removeValue(forKey: container) != nil {
             try host.releaseAddresses(project: project, container: container)
         }
@@ -99,6 +113,11 @@ final class ProjectNetworking {
     func remember(_ container: String, addresses known: [String: String]) {
         for (network, text) in known {
             if let address = IPv4Address(text) { addresses[container, default: [:]][network] = address }
+            guard let state = networks[network], state.ipv6 != nil else { continue }
+            // Its lease is in the records.
+            let held = try? host.assignIPv6Addresses(
+                [IPv6AddressRequest(container: container)], network: state, project: project)
+            if let address = held?[container] { ipv6Addresses[container, default: [:]][network] = address }
         }
     }
 
@@ -118,10 +137,14 @@ final class ProjectNetworking {
 
     /// What the child sends in its own namespace.
     func routes(of container: String, _ request: ContainerRequest) -> [(link: String, messages: [UInt8])] {
-        let links = interfaces(of: container, request).map { _, state, address, link in
-            ContainerLink(
+        let links = interfaces(of: container, request).map { endpoint, state, address, link in
+            var own = ContainerLink(
                 name: link, address: address, prefix: state.subnet.prefix,
                 gateway: state.isInternal ? nil : state.gateway)
+            if let ipv6 = state.ipv6, let address = ipv6Addresses[container]?[endpoint.network] {
+                own.ipv6 = (address, ipv6.subnet.prefix, state.isInternal ? nil : ipv6.gateway)
+            }
+            return own
         }
         return containerRouteMessages(links: links).map { ($0.linkName, $0.bytes) }
     }
@@ -150,11 +173,14 @@ final class ProjectNetworking {
     func endpoints(of container: String, _ request: ContainerRequest) -> [DeclaredEndpoint] {
         let all = interfaces(of: container, request)
         let first = all.first { !$0.state.isInternal }?.link
+        let firstIPv6 = all.first { !$0.state.isInternal && $0.state.ipv6 != nil }?.link
         return all.map { endpoint, state, address, link in
             var declared = DeclaredEndpoint(
                 container: container, network: state, address: address, linkName: link,
                 isDefault: link == first)
             declared.hardwareAddress = endpoint.hardwareAddress
+            declared.ipv6Address = ipv6Addresses[container]?[endpoint.network]
+            declared.isIPv6Default = link == firstIPv6
             return declared
         }
     }
@@ -300,6 +326,7 @@ final class ProjectNetworking {
     func removeAll() -> [Failure] {
         networks = [:]
         addresses = [:]
+        ipv6Addresses = [:]
         return host.removeProject(project, group: group)
     }
 }

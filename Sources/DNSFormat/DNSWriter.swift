@@ -36,7 +36,7 @@ public func encodeDNSName(_ name: some StringProtocol) -> [UInt8]? {
 
 /// The data of one answer; its name is the question's.
 public enum DNSAnswer: Hashable, Sendable {
-    /// Four bytes.
+    /// Four bytes, or sixteen.
     case address([UInt8])
     case pointer(String)
 }
@@ -60,7 +60,7 @@ extension DNSQuery {
             let type: DNSType
             let data: [UInt8]
             switch answer {
-            case .address(let address): (type, data) = (.a, address)
+            case .address(let address): (type, data) = (address.count == 16 ? .aaaa : .a, address)
             case .pointer(let name): (type, data) = (.ptr, encodeDNSName(name) ?? [0])
             }
             if bytes.count + 12 + data.count + tail.count > limit {

@@ -35,6 +35,7 @@ public struct Errno: Hashable, Sendable {
     public static let connectionReset = Errno(ECONNRESET)
     public static let brokenPipe = Errno(EPIPE)
     public static let noDevice = Errno(ENODEV)
+    public static let noAddressFamily = Errno(EAFNOSUPPORT)
     public static let noData = Errno(ENODATA)
     public static let inProgress = Errno(EINPROGRESS)
     public static let nameTooLong = Errno(ENAMETOOLONG)

@@ -12,6 +12,8 @@
 //     is answered by an NLMSG_ERROR with the first one's sequence number. So: count the ACK flags, read until that
 //     many zero errors came, and stop at the first that is not zero.
 
+public import Basics
+
 /// Stands for the index of the link a message is about, until the child knows it.
 public let unknownLinkIndex: UInt32 = 0xffff_ffff
 
@@ -26,12 +28,14 @@ public struct LinkMessages: Hashable, Sendable {
 }
 
 /// A container's end of a veth pair.
-public struct ContainerLink: Hashable, Sendable {
+public struct ContainerLink: Sendable {
     public var name: String
     public var address: IPv4Address
     public var prefix: UInt8
     /// nil on an internal network; the first link that has one gets the default route.
     public var gateway: IPv4Address?
+    /// nil on a network without IPv6.
+    public var ipv6: (address: IPv6Address, prefix: UInt8, gateway: IPv6Address?)?
 
     public init(name: String, address: IPv4Address, prefix: UInt8, gateway: IPv4Address?) {
         self.name = name
@@ -47,6 +51,7 @@ public func containerRouteMessages(links: [ContainerLink]) -> [LinkMessages] {
     loopback.setUp(index: unknownLinkIndex)
     var result = [LinkMessages(linkName: "lo", bytes: loopback.bytes)]
     var routed = false
+    var routed6 = false
     for link in links {
         var requests = Requests()
         requests.addAddress(link.address, prefix: link.prefix, index: unknownLinkIndex, linkName: link.name)
@@ -55,6 +60,14 @@ public func containerRouteMessages(links: [ContainerLink]) -> [LinkMessages] {
             routed = true
             // The route names no link: the gateway lies in the subnet the messages before made reachable.
             requests.addDefaultRoute(gateway: gateway)
+        }
+        if let ipv6 = link.ipv6 {
+            requests.addAddress(
+                ipv6.address, prefix: ipv6.prefix, index: unknownLinkIndex, linkName: link.name)
+            if let gateway = ipv6.gateway, !routed6 {
+                routed6 = true
+                requests.addDefaultRoute(gateway: gateway)
+            }
         }
         result.append(LinkMessages(linkName: link.name, bytes: requests.bytes))
     }

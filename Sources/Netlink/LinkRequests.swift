@@ -89,7 +89,7 @@ extension Requests {
     }
 
     /// Names a bridge's owner and brings it up. `routeLocalnet` lets replies to 127.0.0.1 come back through it; IPv6
-    /// gets no address of its own, so nothing is reachable that our IPv4 rules do not see.
+    /// gets no address of the kernel's own making, only those that a network with IPv6 is given.
     ///
     /// The alias can't be given on creation: rtnl_newlink reads it only when it changes a link.
     public mutating func configureBridge(name: String, alias: String, routeLocalnet: Bool) {

@@ -28,6 +28,14 @@ extension Message {
     }
 }
 
+extension Message {
+    /// About an IPv6 address of a link alone, which the kernel makes of itself (RT_SCOPE_LINK; linux/rtnetlink.h).
+    public var isOfLinkLocalAddress: Bool {
+        (type == RouteMessage.newAddress || type == RouteMessage.newAddress + 1) && payload.count >= 8
+            && payload.first == 10 && payload[payload.startIndex + 3] == 253
+    }
+}
+
 extension TableReplies {
     /// The table a message of NFNLGRP_NFTABLES is about; nil when it is about none, as a generation's number.
     public static func change(_ message: Message) -> (table: String, addsElement: Bool)? {

@@ -18,7 +18,38 @@ public struct AddressRequest: Sendable {
     }
 }
 
+/// A container that needs an IPv6 address on a network.
+public struct IPv6AddressRequest: Sendable {
+    public var container: String
+    /// The address the user named, nil for any.
+    public var fixed: IPv6Address?
+    public init(container: String, fixed: IPv6Address? = nil) {
+        self.container = container
+        self.fixed = fixed
+    }
+}
+
 extension HostNetworks {
+    /// Gives each container an IPv6 address, or the one it has; none on a network without IPv6.
+    public func assignIPv6Addresses(
+        _ requests: [IPv6AddressRequest], network: NetworkState, project: String
+    ) throws(Failure) -> [String: IPv6Address] {
+        if let fixed = requests.first(where: { $0.fixed != nil }), network.ipv6 == nil {
+            throw Failure(
+                "cannot give container \"\(fixed.container)\" a fixed IPv6 address on network \"\(network.name)\"",
+                cause: "that network has no IPv6",
+                advice: "give it `enable_ipv6: true` in the project that makes it")
+        }
+        guard let ipv6 = network.ipv6, !requests.isEmpty else { return [:] }
+        return try locked("cannot give addresses on network \"\(network.name)\"") { () throws(Failure) in
+            var leases = try records.addresses(network.name)
+            let result = try AddressLeases.assignIPv6(
+                requests, network: network.name, ipv6, project: project, leases: &leases)
+            if result.changed { try records.save(leases, network: network.name) }
+            return result.addresses
+        }
+    }
+
     /// Gives each container an address, or the one it has; one write for all. Fixed ones are given out first.
     public func assignAddresses(_ requests: [AddressRequest], network: NetworkState, project: String)
         throws(Failure) -> [String: IPv4Address]

@@ -67,11 +67,13 @@ public final class Firewall {
 
     /// Adds the elements of networks and published ports, in one transaction; what is there already is fine.
     ///
-    /// Sets net.ipv4.ip_forward to 1 when it is 0 and a network reaches outside: without it nothing is forwarded.
+    /// Sets net.ipv4.ip_forward to 1 when it is 0 and a network reaches outside: without it nothing is forwarded. IPv6's the
+    /// same, for a network that has it.
     /// An element of this owner that says otherwise is replaced; another's port is an error that names it.
     func publish(_ ports: [PublishedPort], networks: [NetworkState], owner: NetworkOwner) throws(Failure) {
         guard !ports.isEmpty || !networks.isEmpty else { return }
         if networks.contains(where: { !$0.isInternal }) { try enableForwarding() }
+        if networks.contains(where: { !$0.isInternal && $0.ipv6 != nil }) { try enableIPv6Forwarding() }
         let wanted = elements(ports, networks, owner)
         let doing = "cannot publish the ports of project \"\(owner.project)\""
         var stale: [(set: SetSchema, elements: [SetElement])] = []
@@ -301,6 +303,25 @@ public final class Firewall {
                 "cannot connect networks to the outside", error,
                 advice: "set net.ipv4.ip_forward=1 on this host")
         }
+    }
+}
+
+/// A link that forwards takes no router advertisements any more unless accept_ra is 2 (Documentation/networking/
+/// ip-sysctl.rst): those that take them now go on, or the host would lose its own default route.
+private func enableIPv6Forwarding() throws(Failure) {
+    let directory = "/proc/sys/net/ipv6/conf"
+    do throws(SyscallError) {
+        guard try readFile(directory + "/all/forwarding").first == UInt8(ascii: "0") else { return }
+        for link in try directoryEntries(directory) where link != "all" && link != "lo" {
+            let path = "\(directory)/\(link)/accept_ra"
+            // A link may go while we look.
+            if (try? readFile(path))?.first == UInt8(ascii: "1") { try? writeControl(path, "2") }
+        }
+        try writeControl(directory + "/all/forwarding", "1")
+    } catch {
+        throw Failure(
+            "cannot connect networks to the outside over IPv6", error,
+            advice: "set net.ipv6.conf.all.forwarding=1 on this host, or remove `enable_ipv6`")
     }
 }
 

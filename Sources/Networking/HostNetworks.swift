@@ -169,11 +169,11 @@ public final class HostNetworks {
                     question.dumpAddresses()
                     return try route.ask(question).compactMap(AddressState.init)
                 },
-                routes: routes, ownBridge: link?.index)
+                routes: routes, ipv6Addresses: try ipv6Addresses(for: request, doing), ownBridge: link?.index)
             var state = try allocation.choose(
                 request, project: project, group: group, bridge: bridge, seed: "\(root)\u{0}\(request.name)",
                 recorded: recorded)
-            state.mtu = uplinkMTU(routes, links)
+            state.mtu = request.mtu.map { UInt32($0) } ?? uplinkMTU(routes, links)
             try records.save(state)
             // An internal network that was not one, or the reverse, stands in the wrong set.
             if recorded != nil { try firewall.withdraw { $0 == alias } }
@@ -195,6 +195,10 @@ public final class HostNetworks {
             && (request.subnet ?? state.subnet.description) == state.subnet.description
             && (request.gateway ?? state.gateway.description) == state.gateway.description
             && (request.ipRange ?? state.range.description) == state.range.description
+            && (request.ipv6 == nil) == (state.ipv6 == nil)
+            && (request.ipv6?.subnet ?? state.ipv6?.subnet) == state.ipv6?.subnet
+            && (request.ipv6?.gateway ?? state.ipv6?.gateway) == state.ipv6?.gateway
+            && (request.mtu.map { UInt32($0) } ?? state.mtu) == state.mtu
     }
 
     /// Bridges of one root and another never share a name: the hash covers the root.
@@ -213,9 +217,37 @@ public final class HostNetworks {
         var rest = Requests()
         rest.addAddress(
             state.gateway, prefix: state.subnet.prefix, index: link.index, linkName: state.bridge)
+        if let ipv6 = state.ipv6 {
+            try allowIPv6(on: state.bridge)
+            rest.addGateway(ipv6, index: link.index, linkName: state.bridge)
+        }
         rest.configureBridge(name: state.bridge, alias: alias, routeLocalnet: !state.isInternal)
         try route.perform(rest)
         return link.index
+    }
+
+    /// Where IPv6 is switched off for new links, it is switched on for ours. /proc/sys/net shows the namespace of the thread
+    /// that looks.
+    private func allowIPv6(on link: String) throws(NetlinkError) {
+        let path = "/proc/sys/net/ipv6/conf/\(link)/disable_ipv6"
+        do throws(SyscallError) {
+            if try readFile(path).first != UInt8(ascii: "0") { try writeControl(path, "0") }
+        } catch {
+            // ENOENT: a kernel without IPv6.
+            throw NetlinkError(
+                "switch on IPv6 for \(link)", error.errno == .noEntry ? .noAddressFamily : error.errno)
+        }
+    }
+
+    private func ipv6Addresses(for request: NetworkRequest, _ doing: String) throws(Failure)
+        -> [IPv6AddressState]
+    {
+        if request.ipv6 == nil { return [] }
+        return try asking(doing) { () throws(NetlinkError) in
+            var question = Requests()
+            question.dumpIPv6Addresses()
+            return try route.ask(question).compactMap(IPv6AddressState.init)
+        }
     }
 
     /// The network as recorded, with its bridge's index; 0 when there is no whole bridge: its making was cut off, or the
@@ -301,6 +333,16 @@ func uplinkMTU(_ routes: [RouteState], _ links: [LinkState]) -> UInt32? {
     let sizes = ways.compactMap { way in links.first { $0.index == way.index }?.mtu }.filter { $0 >= 68 }
     guard let least = sizes.min(), least != 1500 else { return nil }
     return min(least, 65535)
+}
+
+extension Requests {
+    /// A bridge's address that is the gateway, and one of the link's own, from which neighbours are asked for others
+    /// (RFC 4861, section 7.2.2).
+    mutating func addGateway(_ ipv6: IPv6State, index: UInt32, linkName: String) {
+        addAddress(ipv6.gateway, prefix: ipv6.subnet.prefix, index: index, linkName: linkName)
+        addAddress(
+            IPv6Address(high: 0xfe80 << 48, low: 1), prefix: 64, index: index, linkName: linkName)
+    }
 }
 
 extension Failure {

@@ -3,7 +3,7 @@
 // What of a project's bridges and links is not as it was made, decided from what the kernel lists: pure. For each
 // resource only the first thing that is wrong is told: once that is repaired a second look finds what hung on it.
 
-internal import Basics
+public import Basics
 public import Netlink
 
 /// A running container's end of a network, as it was declared.
@@ -11,6 +11,9 @@ public struct DeclaredEndpoint: Hashable, Sendable {
     public var container: String
     public var network: NetworkState
     public var address: IPv4Address
+    public var ipv6Address: IPv6Address?
+    /// IPv6's default route goes by it.
+    public var isIPv6Default = false
     /// The link's name inside, `eth0`.
     public var linkName: String
     /// The default route goes through it.
@@ -35,6 +38,7 @@ public enum LinkDrift: Hashable, Sendable {
     case bridgeDown(network: String)
     case bridgeForeign(network: String, alias: String)
     case gatewayGone(network: String)
+    case ipv6GatewayGone(network: String)
     case routeGone(network: String)
     case endpointGone(container: String, network: String)
     /// Out of its bridge.
@@ -49,6 +53,8 @@ public enum InsideDrift: Hashable, Sendable {
     case linkGone(String)
     case linkDown(String)
     case addressGone(String)
+    /// Setting a link down takes its IPv6 addresses and routes along.
+    case ipv6AddressGone(String)
     case routeGone(String)
     case defaultRouteGone(String)
     case nameRulesGone
@@ -59,6 +65,7 @@ public struct LinkObservation: Sendable {
     public var links: [LinkState]
     public var addresses: [AddressState]
     public var routes: [RouteState]
+    public var ipv6Addresses: [IPv6AddressState] = []
 
     public init(links: [LinkState], addresses: [AddressState], routes: [RouteState]) {
         self.links = links
@@ -68,6 +75,10 @@ public struct LinkObservation: Sendable {
 
     func has(_ address: IPv4Address, prefix: UInt8, on index: UInt32) -> Bool {
         addresses.contains { $0.index == index && $0.address == address && $0.prefix == prefix }
+    }
+
+    func has(_ address: IPv6Address, on index: UInt32) -> Bool {
+        ipv6Addresses.contains { $0.index == index && $0.address == address }
     }
 
     /// In the main table, RT_TABLE_MAIN.
@@ -100,6 +111,8 @@ func linkDrift(
             drift.append(.bridgeDown(network: network.name))
         } else if !found.has(network.gateway, prefix: network.subnet.prefix, on: link.index) {
             drift.append(.gatewayGone(network: network.name))
+        } else if let ipv6 = network.ipv6, !found.has(ipv6.gateway, on: link.index) {
+            drift.append(.ipv6GatewayGone(network: network.name))
         } else if !found.routes(to: network.subnet, over: link.index) {
             drift.append(.routeGone(network: network.name))
         }
@@ -141,6 +154,8 @@ func insideDrift(_ endpoints: [DeclaredEndpoint], found: LinkObservation) -> [In
             drift.append(.linkDown(name))
         } else if !found.has(endpoint.address, prefix: subnet.prefix, on: link.index) {
             drift.append(.addressGone(name))
+        } else if let address = endpoint.ipv6Address, !found.has(address, on: link.index) {
+            drift.append(.ipv6AddressGone(name))
         } else if !found.routes(to: subnet, over: link.index) {
             drift.append(.routeGone(name))
         } else if endpoint.isDefault, !found.hasDefaultRoute {
@@ -158,6 +173,7 @@ extension LinkDrift {
         case .bridgeDown: "its bridge was set down"
         case .bridgeForeign(_, let alias): "its bridge's alias was changed to \"\(alias)\""
         case .gatewayGone: "its bridge's address was deleted"
+        case .ipv6GatewayGone: "its bridge's IPv6 address was deleted"
         case .routeGone: "the host's route to it was deleted"
         case .endpointGone(_, let network): "its link to network \"\(network)\" was deleted"
         case .endpointLoose(_, let network): "its link was taken out of the bridge of network \"\(network)\""
@@ -171,7 +187,7 @@ extension LinkDrift {
         case .bridgeGone: "bridge made again"
         case .bridgeDown, .endpointDown: "set up again"
         case .bridgeForeign: "alias written back"
-        case .gatewayGone: "address added again"
+        case .gatewayGone, .ipv6GatewayGone: "address added again"
         case .routeGone: "route added again"
         case .endpointGone: "link made again"
         case .endpointLoose: "link put back into its bridge"
@@ -181,7 +197,8 @@ extension LinkDrift {
     public var network: String {
         switch self {
         case .bridgeGone(let network), .bridgeDown(let network), .bridgeForeign(let network, _),
-            .gatewayGone(let network), .routeGone(let network), .endpointGone(_, let network),
+            .gatewayGone(let network), .ipv6GatewayGone(let network), .routeGone(let network),
+            .endpointGone(_, let network),
             .endpointLoose(_, let network), .endpointDown(_, let network):
             network
         }
@@ -205,6 +222,7 @@ extension InsideDrift {
         case .linkGone(let name): "\(name) is not there any more"
         case .linkDown(let name): "\(name) was set down"
         case .addressGone(let name): "the address of \(name) was deleted"
+        case .ipv6AddressGone(let name): "the IPv6 address of \(name) was deleted"
         case .routeGone(let name): "the route to the network of \(name) was deleted"
         case .defaultRouteGone: "the default route was deleted"
         case .nameRulesGone: "the rules that lead name queries were deleted"
@@ -215,7 +233,7 @@ extension InsideDrift {
         switch self {
         case .loopbackDown, .linkDown: "set up again"
         case .linkGone: "link made again"
-        case .addressGone: "address added again"
+        case .addressGone, .ipv6AddressGone: "address added again"
         case .routeGone, .defaultRouteGone: "route added again"
         case .nameRulesGone: "rules made again"
         }

@@ -13,7 +13,9 @@ extension HostNetworks {
         networks: [NetworkState], endpoints: [DeclaredEndpoint], project: String
     ) throws(Failure) -> [LinkDrift] {
         let doing = "cannot look at the links of project \"\(project)\""
-        let found = try asking(doing) { () throws(NetlinkError) in try observeLinks(route) }
+        let found = try asking(doing) { () throws(NetlinkError) in
+            try observeLinks(route, withIPv6: networks.contains { $0.ipv6 != nil })
+        }
         return linkDrift(
             networks: networks, owned: Set(networks.filter { $0.project == project }.map(\.name)),
             endpoints: endpoints, found: found, owner: owner(project))
@@ -46,6 +48,14 @@ extension HostNetworks {
         case .gatewayGone:
             requests.addAddress(
                 network.gateway, prefix: network.subnet.prefix, index: link.index, linkName: network.bridge)
+        case .ipv6GatewayGone:
+            guard let ipv6 = network.ipv6 else { return network }
+            return try asking(doing) { () throws(NetlinkError) in
+                var gateway = Requests()
+                gateway.addGateway(ipv6, index: link.index, linkName: network.bridge)
+                try performWhatLacks(gateway, on: route)
+                return network
+            }
         case .routeGone:
             requests.addConnectedRoute(to: network.subnet, source: network.gateway, index: link.index)
         case .endpointLoose, .endpointDown, .endpointGone:
@@ -112,7 +122,9 @@ public struct InsideNetworks {
     }
 
     public func verify() throws(Failure) -> [InsideDrift] {
-        let found = try asking { () throws(NetlinkError) in try observeLinks(route) }
+        let found = try asking { () throws(NetlinkError) in
+            try observeLinks(route, withIPv6: endpoints.contains { $0.ipv6Address != nil })
+        }
         return insideDrift(endpoints, found: found) + (try nameRulesAreThere() ? [] : [.nameRulesGone])
     }
 
@@ -130,6 +142,16 @@ public struct InsideNetworks {
                 requests.addAddress(
                     endpoint.address, prefix: endpoint.network.subnet.prefix, index: link.index,
                     linkName: name)
+            }
+        case .ipv6AddressGone(let name):
+            try perform(name, name) { requests, link, endpoint in
+                guard let endpoint, let address = endpoint.ipv6Address, let ipv6 = endpoint.network.ipv6
+                else {
+                    return
+                }
+                requests.addAddress(
+                    address, prefix: ipv6.subnet.prefix, index: link.index, linkName: name)
+                if endpoint.isIPv6Default { requests.addDefaultRoute(gateway: ipv6.gateway) }
             }
         case .routeGone(let name):
             try perform(name, name) { requests, link, endpoint in
@@ -170,7 +192,7 @@ public struct InsideNetworks {
             guard let link = found.first else { return }
             var requests = Requests()
             build(&requests, link, endpoints.first { $0.linkName == endpointName })
-            try route.perform(requests)
+            try performWhatLacks(requests, on: route)
         }
     }
 
@@ -213,15 +235,28 @@ public struct InsideNetworks {
     }
 }
 
-private func observeLinks(_ socket: NetlinkSocket) throws(NetlinkError) -> LinkObservation {
+/// What is there already is no failure.
+private func performWhatLacks(_ requests: Requests, on socket: NetlinkSocket) throws(NetlinkError) {
+    for case let failure? in try socket.outcomes(of: requests) where failure.errno != .exists {
+        throw failure
+    }
+}
+
+private func observeLinks(_ socket: NetlinkSocket, withIPv6: Bool) throws(NetlinkError) -> LinkObservation {
     var links = Requests()
     links.dumpLinks()
     var addresses = Requests()
     addresses.dumpAddresses()
     var routes = Requests()
     routes.dumpRoutes()
-    return LinkObservation(
+    var found = LinkObservation(
         links: try socket.ask(links).compactMap { LinkState($0) },
         addresses: try socket.ask(addresses).compactMap(AddressState.init),
         routes: try socket.ask(routes).compactMap(RouteState.init))
+    if withIPv6 {
+        var question = Requests()
+        question.dumpIPv6Addresses()
+        found.ipv6Addresses = try socket.ask(question).compactMap(IPv6AddressState.init)
+    }
+    return found
 }

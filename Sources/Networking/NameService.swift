@@ -7,6 +7,7 @@
 // the container's own; a container whose networks are all internal gets NXDOMAIN and nothing leaves the host
 // (CVE-2024-29018). What is under way is bounded per container and in all; beyond that the answer is SERVFAIL.
 
+internal import Basics
 internal import CLinux
 internal import DNSFormat
 public import Kernel
@@ -76,7 +77,8 @@ public final class NameService {
     private var resolversSeen: (checked: Int64, modified: Int64, inode: UInt64) = (.min, 0, 0)
     private var members: [String: Member] = [:]
     private var rotation = 0
-    private var buffer = [UInt8](repeating: 0, count: 65535)
+    /// Made when first somebody asks.
+    private lazy var buffer = [UInt8](repeating: 0, count: 65535)
 
     /// Seconds an answer of ours may be kept: containers come and go.
     private static let ttl: UInt32 = 5
@@ -200,18 +202,27 @@ public final class NameService {
         let name = question.name
         // RFC 6761, 6.3: localhost never leaves.
         if name == "localhost" || name.hasSuffix(".localhost") {
-            return question.type == .a || question.type == .any ? [.address(IPv4Address.loopback.bytes)] : []
+            return chosen([IPv4Address.loopback.bytes], [IPv6Address.loopback.bytes], question)
         }
-        if let addresses = zone.addresses(of: member.client.links[name] ?? name, on: member.visible) {
-            guard question.type == .a || question.type == .any else { return [] }
+        if let hosts = zone.hosts(named: member.client.links[name] ?? name, on: member.visible) {
             rotation &+= 1
-            let start = Int(UInt(bitPattern: rotation) % UInt(addresses.count))
-            return (addresses[start...] + addresses[..<start]).map { .address($0.bytes) }
+            let start = Int(UInt(bitPattern: rotation) % UInt(hosts.count))
+            let rotated = hosts[start...] + hosts[..<start]
+            return chosen(rotated.map(\.address.bytes), rotated.compactMap(\.ipv6Address?.bytes), question)
         }
         if let address = reverseAddress(name), let name = zone.name(of: address, on: member.visible) {
             return question.type == .ptr || question.type == .any ? [.pointer(name)] : []
         }
         return nil
+    }
+
+    private func chosen(_ ipv4: [[UInt8]], _ ipv6: [[UInt8]], _ question: DNSQuestion) -> [DNSAnswer] {
+        switch question.type {
+        case .a: ipv4.map { .address($0) }
+        case .aaaa: ipv6.map { .address($0) }
+        case .any: (ipv4 + ipv6).map { .address($0) }
+        default: []
+        }
     }
 
     /// The host's servers; the file is looked at again at most once a second.

@@ -10,7 +10,7 @@ internal import Netlink
 
 public final class NetlinkMonitor {
     public enum Subject: Sendable {
-        /// Links, IPv4 addresses and routes.
+        /// Links, addresses and IPv4 routes.
         case links
         case firewall
     }
@@ -40,8 +40,8 @@ public final class NetlinkMonitor {
         let raw = fd.raw
         try retrying("bind", "netlink") { linux_bind_netlink(raw) }
         _ = linux_set_socket_int(raw, SOL_SOCKET, SO_RCVBUF, room)
-        // RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE; NFNLGRP_NFTABLES.
-        for group: Int32 in subject == .links ? [1, 5, 7] : [7] {
+        // RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR; NFNLGRP_NFTABLES.
+        for group: Int32 in subject == .links ? [1, 5, 7, 9] : [7] {
             // SOL_NETLINK, NETLINK_ADD_MEMBERSHIP.
             try retrying("setsockopt", "netlink") { linux_set_socket_int(raw, 270, 1, group) }
         }
@@ -76,6 +76,7 @@ public final class NetlinkMonitor {
     private func relevant(_ message: Message) -> Bool {
         switch subject {
         case .links:
+            if message.isOfLinkLocalAddress { return false }
             guard let group = filter.group else { return true }
             return concerns(message, group: group, bridges: filter.bridges)
         case .firewall: return concernsTable(message, FirewallTable.name.name)

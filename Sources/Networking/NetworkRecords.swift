@@ -4,7 +4,7 @@
 // <root>/leases. All are read and written under one host lock, each file replaced whole. They are not synced to
 // disk: what they speak of does not survive a reboot either.
 
-internal import Basics
+public import Basics
 internal import JSONFormat
 internal import Kernel
 public import Netlink
@@ -24,11 +24,19 @@ public struct NetworkState: Hashable, Codable, Sendable {
     public var range: Subnet
     public var isInternal: Bool
     public var group: UInt32
-    /// Of bridge and links, taken from the link the default route went out by; nil for 1500, as nearly everywhere.
+    /// Of bridge and links, given or taken from the link the default route went out by; nil for 1500, as nearly everywhere.
     public var mtu: UInt32?
+    /// nil: IPv4 alone.
+    public var ipv6: IPv6State?
 
     /// False when only its record is: after a reboot, or when somebody removed its bridge.
     public var isThere: Bool { index != 0 }
+}
+
+/// IPv6 of a network as it was made.
+public struct IPv6State: Hashable, Codable, Sendable {
+    public var subnet: IPv6Subnet
+    public var gateway: IPv6Address
 }
 
 /// The files; every method expects the host lock to be held.

@@ -2,6 +2,7 @@
 //
 // The files of the resolver: the host's resolv.conf read, a container's resolv.conf and hosts written. Pure.
 
+public import Basics
 internal import CLinux
 public import ContainerModel
 public import Netlink
@@ -74,7 +75,8 @@ public func resolvConfText(host: ResolvConf, search: [String]? = nil, options gi
 ///
 /// `host-gateway` as an extra host's address becomes `hostGateway`; without one the entry is left out.
 public func hostsText(
-    hostname: String, addresses: [IPv4Address], extraHosts: [HostEntry] = [], hostGateway: IPv4Address? = nil
+    hostname: String, addresses: [IPv4Address], ipv6Addresses: [IPv6Address] = [],
+    extraHosts: [HostEntry] = [], hostGateway: IPv4Address? = nil
 ) -> String {
     var text = """
         127.0.0.1\tlocalhost
@@ -96,5 +98,6 @@ public func hostsText(
     let short = hostname.split(separator: ".").first.map(String.init) ?? hostname
     let names = short == hostname ? hostname : "\(hostname) \(short)"
     for address in addresses { text += "\(address)\t\(names)\n" }
+    for address in ipv6Addresses { text += "\(address)\t\(names)\n" }
     return text
 }

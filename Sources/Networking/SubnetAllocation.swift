@@ -13,6 +13,7 @@ struct SubnetAllocation {
     var links: [LinkState]
     var addresses: [AddressState]
     var routes: [RouteState]
+    var ipv6Addresses: [IPv6AddressState] = []
     /// Our own bridge's index: what it has does not count.
     var ownBridge: UInt32?
 
@@ -68,9 +69,13 @@ struct SubnetAllocation {
                     advice: "choose a part of \(subnet)")
             }
         }
-        return NetworkState(
+        var state = NetworkState(
             name: request.name, project: project, bridge: bridge, index: 0, subnet: subnet, gateway: gateway,
             range: range, isInternal: request.isInternal, group: group)
+        if let ipv6 = request.ipv6 {
+            state.ipv6 = try choose(ipv6, seed: seed, recorded: recorded?.ipv6, doing)
+        }
+        return state
     }
 
     private func parse(_ text: String, _ field: String, _ doing: String) throws(Failure) -> Subnet {

@@ -2,6 +2,7 @@
 //
 // Zone: who is called what on which network. A value, replaced as containers come and go.
 
+public import Basics
 public import Netlink
 
 /// Names and addresses, network by network.
@@ -12,16 +13,21 @@ public struct Zone: Sendable {
         /// All it is called there: service, container name, aliases, in any case.
         public var names: [String]
         public var address: IPv4Address
-        public init(container: String, names: [String], address: IPv4Address) {
+        /// On a network with IPv6.
+        public var ipv6Address: IPv6Address?
+        public init(
+            container: String, names: [String], address: IPv4Address, ipv6Address: IPv6Address? = nil
+        ) {
             self.container = container
             self.names = names
             self.address = address
+            self.ipv6Address = ipv6Address
         }
     }
 
     private struct Network: Sendable {
-        var addresses: [String: [IPv4Address]] = [:]
-        var containers: [IPv4Address: String] = [:]
+        var hosts: [String: [Host]] = [:]
+        var containers: [[UInt8]: String] = [:]
     }
 
     /// By the network's name in lower case.
@@ -34,9 +40,10 @@ public struct Zone: Sendable {
     public mutating func set(_ network: String, hosts: [Host]) {
         var result = Network()
         for host in hosts {
-            result.containers[host.address] = host.container
+            result.containers[host.address.bytes] = host.container
+            if let address = host.ipv6Address { result.containers[address.bytes] = host.container }
             for name in Set(host.names.map(lowercase) + [lowercase(host.container)]) {
-                result.addresses[name, default: []].append(host.address)
+                result.hosts[name, default: []].append(host)
             }
         }
         networks[lowercase(network)] = result
@@ -48,23 +55,23 @@ public struct Zone: Sendable {
         spellings[lowercase(network)] = nil
     }
 
-    /// The addresses of a lower-case name as a container on these networks sees it: on the first network that knows
-    /// it, or as `name.network`. nil when nobody is called that.
-    func addresses(of name: String, on visible: [String]) -> [IPv4Address]? {
+    /// Who has a lower-case name as a container on these networks sees it: on the first network that knows it, or as
+    /// `name.network`. nil when nobody is called that.
+    func hosts(named name: String, on visible: [String]) -> [Host]? {
         for network in visible {
-            if let found = networks[network]?.addresses[name] { return found }
+            if let found = networks[network]?.hosts[name] { return found }
         }
         for network in visible where name.utf8.count > network.utf8.count + 1 {
             if name.hasSuffix("." + network) {
                 let bare = String(name.dropLast(network.count + 1))
-                if let found = networks[network]?.addresses[bare] { return found }
+                if let found = networks[network]?.hosts[bare] { return found }
             }
         }
         return nil
     }
 
-    /// `container.network` of an address on these networks.
-    func name(of address: IPv4Address, on visible: [String]) -> String? {
+    /// `container.network` of an address's bytes on these networks.
+    func name(of address: [UInt8], on visible: [String]) -> String? {
         for network in visible {
             if let container = networks[network]?.containers[address] {
                 return "\(container).\(spellings[network] ?? network)"
@@ -80,9 +87,15 @@ func lowercase(_ text: String) -> String {
     return String(decoding: text.utf8.map { (65...90).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
 }
 
-/// The address that `d.c.b.a.in-addr.arpa` asks for (RFC 1035, 3.5).
-func reverseAddress(_ name: String) -> IPv4Address? {
+/// The address that `d.c.b.a.in-addr.arpa` (RFC 1035, 3.5) or 32 hexadecimal digits under `ip6.arpa` (RFC 3596, 2.5) ask for.
+func reverseAddress(_ name: String) -> [UInt8]? {
+    if name.hasSuffix(".ip6.arpa") {
+        let digits = name.dropLast(9).split(separator: ".", omittingEmptySubsequences: false).reversed()
+        let values = digits.compactMap { $0.utf8.count == 1 ? $0.first?.hexDigitValue : nil }
+        guard digits.count == 32, values.count == 32 else { return nil }
+        return stride(from: 0, to: 32, by: 2).map { UInt8(values[$0] << 4 | values[$0 + 1]) }
+    }
     guard name.hasSuffix(".in-addr.arpa") else { return nil }
     let parts = name.dropLast(13).split(separator: ".", omittingEmptySubsequences: false)
-    return IPv4Address(parts.reversed().joined(separator: "."))
+    return IPv4Address(parts.reversed().joined(separator: "."))?.bytes
 }

@@ -75,6 +75,8 @@ private struct CanonicalForm {
             $0.list($1.aliases) { $0.text($1) }
             $0.optional($1.ipv4Address) { $0.text($1) }
             $0.optional($1.macAddress) { $0.text($1) }
+            // Nothing without one, so that no container is another than before.
+            if let address = $1.ipv6Address { $0.text(address.description) }
         }
         list(request.ports) {
             $0.number(Int64($1.target))

@@ -140,6 +140,9 @@ func cycleFailure(_ cycle: [String], in project: Project?) -> Failure {
         at: cycle.first.flatMap { project?.services[$0]?.marks["depends_on"] })
 }
 
+/// Docker's own name; everybody's files have it.
+private let mtuOption = "com.docker.network.driver.mtu"
+
 private func lowerNetworks(of project: Project, into desired: inout DesiredState) throws(Failure) {
     var used: Set<String> = []
     for name in desired.services.keys {
@@ -154,11 +157,9 @@ private func lowerNetworks(of project: Project, into desired: inout DesiredState
         let unsupported: (attribute: String, advice: String)?
         if let driver = network.driver, driver != "bridge", driver != "default" {
             unsupported = ("driver: \(driver)", "use `bridge`, or leave `driver` out")
-        } else if let option = network.driverOptions.keys.min() {
+        } else if let option = network.driverOptions.keys.sorted().first(where: { $0 != mtuOption }) {
             unsupported = ("driver_opts.\(option)", "remove it")
-        } else if network.ipam.count > 1 {
-            unsupported = ("ipam.config with several entries", "keep one IPv4 subnet")
-        } else if network.ipam.first?.auxiliary.isEmpty == false {
+        } else if network.ipam.contains(where: { !$0.auxiliary.isEmpty }) {
             unsupported = ("ipam.config.aux_addresses", "remove it")
         } else {
             unsupported = nil
@@ -169,11 +170,20 @@ private func lowerNetworks(of project: Project, into desired: inout DesiredState
                 advice: unsupported.advice,
                 at: network.marks[String(unsupported.attribute.prefix { $0 != "." && $0 != ":" })])
         }
-        if let subnet = network.ipam.first {
+        if let subnet = network.ipam.first(where: { !$0.isIPv6 }) {
             request.subnet = subnet.subnet
             request.gateway = subnet.gateway
             request.ipRange = subnet.ipRange
         }
+        if network.enableIPv6 == true {
+            var ipv6 = IPv6Request()
+            if let subnet = network.ipam.first(where: \.isIPv6) {
+                ipv6.subnet = subnet.subnet.flatMap { IPv6Subnet($0) }
+                ipv6.gateway = subnet.gateway.flatMap { IPv6Address($0) }
+            }
+            request.ipv6 = ipv6
+        }
+        request.mtu = network.driverOptions[mtuOption].flatMap { Int($0) }
         desired.networks[network.name] = request
     }
 }

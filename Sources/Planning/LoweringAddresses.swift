@@ -1,12 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A service's hardware addresses. One of the service itself is that of its first network.
+// A service's fixed IPv6 and hardware addresses. A hardware address of the service itself is that of its first network.
 
 import Basics
 import ComposeModel
 import ContainerModel
 
 extension ServiceLowering {
+    func ipv6Address(on key: String, _ attachment: Service.Attachment, _ network: Network) throws(Failure)
+        -> IPv6Address?
+    {
+        guard let text = attachment.ipv6Address else { return nil }
+        guard network.enableIPv6 == true || network.external else {
+            throw mistake(
+                "networks.\(key).ipv6_address", "has the address \(text) on network \(quoted(key))",
+                cause: "that network has no IPv6", advice: "give it `enable_ipv6: true`")
+        }
+        guard service.replicas <= 1 else {
+            throw mistake(
+                "networks.\(key).ipv6_address", "has \(service.replicas) replicas and a fixed address",
+                cause: "only one container can have `ipv6_address` on network \(quoted(key))",
+                advice: "remove `ipv6_address`, or run one replica")
+        }
+        return IPv6Address(text)
+    }
+
     /// In lower case with colons; nil for none given.
     func hardwareAddress(on key: String, _ attachment: Service.Attachment, isFirst: Bool) throws(Failure)
         -> String?

@@ -162,6 +162,7 @@ struct ServiceLowering {
             }
             var endpoint = EndpointRequest(
                 network: network.name, aliases: aliases, ipv4Address: attachment.ipv4Address)
+            endpoint.ipv6Address = try ipv6Address(on: key, attachment, network)
             endpoint.macAddress = try hardwareAddress(on: key, attachment, isFirst: endpoints.isEmpty)
             endpoints.append(endpoint)
         }

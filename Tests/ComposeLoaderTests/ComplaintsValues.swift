@@ -552,7 +552,7 @@ private let valuesComplaints: [Complaint] = [
           a: {ipam: {config: [{subnet: 10.300.0.0/24}]}}
         """#,
         says: #"""
-            compose.yaml:6:32: error: `networks.a.ipam.config[0].subnet` is "10.300.0.0/24"; expected a subnet such as 10.5.0.0/24
+            compose.yaml:6:32: error: `networks.a.ipam.config[0].subnet` is "10.300.0.0/24"; expected a subnet such as 10.5.0.0/24 or fd00:5::/64
               6 |   a: {ipam: {config: [{subnet: 10.300.0.0/24}]}}
                 |                                ^
             """#),

@@ -158,8 +158,8 @@ import Testing
         var good = Requests()
         good.createVeth(
             name: "a", group: 1, master: 1, peerName: "b", peerMAC: MACAddress(for: .loopback), peer: .fd(3))
-        good.addAddress(.loopback, prefix: 8, index: 1, linkName: "lo")
-        good.addDefaultRoute(gateway: .loopback)
+        good.addAddress(IPv4Address.loopback, prefix: 8, index: 1, linkName: "lo")
+        good.addDefaultRoute(gateway: IPv4Address.loopback)
         good.createTable(TableName(.inet, "t"), comment: "c")
         good.addElements([SetElement(key: [1, 2, 3, 4], comment: "x")], set: "s", in: TableName(.inet, "t"))
         for round in 0..<20_000 {
