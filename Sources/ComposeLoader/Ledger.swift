@@ -195,8 +195,10 @@ extension Field {
             let names = fields.attributes.map(\.name)
             log.error(
                 "unknown attribute `\(Path(pair.key, in: path).text)`",
-                advice: nearest(to: pair.key, among: names).map { "did you mean `\($0)`?" }
-                    ?? (names.count <= 12 ? "known here: \(names.joined(separator: ", "))" : nil),
+                // Beyond so many it is no slip any more, and each look costs.
+                advice: (log.errors.count < 20 ? nearest(to: pair.key, among: names) : nil).map {
+                    "did you mean `\($0)`?"
+                } ?? (names.count <= 12 ? "known here: \(names.joined(separator: ", "))" : nil),
                 at: pair.keyPlace)
             return
         }

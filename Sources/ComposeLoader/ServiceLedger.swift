@@ -251,8 +251,14 @@ public enum Ledger {
             unless: ["dnsrr"]),
         .works("replicas", "must agree with `scale`", by: "Attributes.plain"),
         .noEffect("labels", "they are the service's, not its containers'; `config` shows them", .keyed),
-        .refused("rollback_config", Shape(fields: updating)),
-        .refused("update_config", Shape(fields: updating)),
+        .works(
+            "rollback_config", "as `update_config`, without `failure_action: rollback`",
+            Shape(fields: updating),
+            by: "Updates.rolledBack"),
+        .works(
+            "update_config",
+            "`start-first` gives new containers the next free number; not with a fixed port, name or address",
+            Shape(fields: updating), by: "Updates.startFirst"),
         .works(
             "resources", "",
             Shape(

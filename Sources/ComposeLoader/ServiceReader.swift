@@ -59,9 +59,9 @@ struct ServiceReader {
         service.volumes = unique(service.volumes + temporaries) { $0.target }
         service.volumes = service.volumes.filter { !$0.isTemporary } + service.volumes.filter(\.isTemporary)
         if let pair = mapping.pair("deploy") { checkAgreement(field.child(pair)) }
-        if service.image == nil, service.build == nil, service.provider == nil, mapping["image"] == nil,
-            mapping["build"] == nil, mapping["provider"] == nil
-        {
+        // What is given and wrong has been told already.
+        let isGiven = ["image", "build", "provider"].contains { mapping[$0].map { !$0.isNull } ?? false }
+        if service.image == nil, service.build == nil, service.provider == nil, !isGiven {
             field.error(
                 "has neither an `image` nor a `build`",
                 advice: "name an image, or a directory with a Dockerfile", at: keyPlace)

@@ -57,6 +57,10 @@ public struct ServiceRequest: Hashable, Codable, Sendable {
     public var pace: RestartPace?
     /// nil: none.
     public var hooks: HooksRequest?
+    /// nil: all changed containers at once, each after its own old one has gone.
+    public var update: UpdateRequest?
+    /// How an update that failed is undone.
+    public var rollback: UpdateRequest?
     /// Digest of all that makes its containers the same; a container with another one is recreated.
     public var configHash: Digest
 

@@ -20,12 +20,21 @@ extension ProjectController {
                 wanted = try decodeDesired(bytes)
             }
             let plan = try planUp(wanted, observed: try observe(for: wanted), options: planning(options))
+            let former = formerServices(wanted)
             try saveContents(Array(connection.blobs.dropFirst()))
             if bytes != desiredBytes { try saveDesired(wanted, bytes) }
             adoptSettings(of: wanted)
             execute(plan, for: connection, goesOn: false, renewsVolumes: options.renewsVolumes) {
                 [self] failure in
                 if failure == nil { dropCarriedVolumes() }
+                if let failure, let services = run?.rollsBack, !services.isEmpty {
+                    return rollBack(services, to: former, for: connection) { [self] outcome in
+                        var told = failure
+                        told.advice = outcome
+                        connection.finish(.failed(told))
+                        runEnded()
+                    }
+                }
                 if failure == nil, options.wait {
                     awaitReady(plan, options, connection)
                 } else {

@@ -228,7 +228,9 @@ extension ProjectController {
                 "service \"\(service)\" has no container",
                 advice: near.map { "did you mean \"\($0)\"?" } ?? "bring it up with `covey up`")
         }
-        guard let container = own.first(where: { $0.reference.index == index }) else {
+        // Numbers move on when updates start first: number 1, which is asked for when nothing is said, is the first there is.
+        let first = index == 1 ? own.min { $0.reference.index < $1.reference.index } : nil
+        guard let container = own.first(where: { $0.reference.index == index }) ?? first else {
             throw Failure(
                 "service \"\(service)\" has no container number \(index)", cause: "it has \(own.count)")
         }

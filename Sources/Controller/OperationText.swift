@@ -17,6 +17,7 @@ func plannedOperation(_ node: Plan.Node) -> PlannedOperation {
         case .stopContainer(let container, _): ("Container", container.name, "Stopping", "Stopped")
         case .removeContainer(let container): ("Container", container.name, "Removing", "Removed")
         case .killContainer(let container, _): ("Container", container.name, "Killing", "Killed")
+        case .settleUpdate(let batch): ("Service", batch.service, "Settling", "Settled")
         case .awaitCondition(let service, let condition, _):
             switch condition {
             case .started: ("Service", service, "Waiting", "Started")

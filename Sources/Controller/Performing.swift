@@ -50,7 +50,14 @@ extension ProjectController {
             container.status.stopRequested = false
             container.restartStreak = 0
             container.status.restarts = 0
-            startAfterSteps(container, run) { run.finish(index, $0) }
+            startAfterSteps(container, run) { failure in
+                if let failure, run.updates(reference.name) {
+                    // Judged with its batch.
+                    run.failedStarts[reference.name] = failure
+                    return run.finish(index, nil)
+                }
+                run.finish(index, failure)
+            }
         case .stopContainer(let reference, let timeout):
             guard let container = containers[reference.name] else { return run.finish(index, nil) }
             stop(container, timeout: timeout) { run.finish(index, $0) }
@@ -63,6 +70,7 @@ extension ProjectController {
             finish(index, run) { () throws(Failure) in try sendSignal(signal, to: reference.name) }
         case .awaitCondition:
             checkAwaited()
+        case .settleUpdate(let batch): beginLook(batch, index, of: run)
         }
     }
 
@@ -215,6 +223,7 @@ extension ProjectController {
     /// Ends those waits of the run whose condition is met, or can't be any more.
     func checkAwaited() {
         guard let run else { return checkReady() }
+        checkLooks()
         for wait in run.awaited {
             switch verdict(on: wait.service, wait.condition) {
             case .met: run.finish(wait.index, nil)

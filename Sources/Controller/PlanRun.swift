@@ -26,6 +26,14 @@ final class PlanRun {
     var renewsVolumes = false
     /// Ends what only this run waits for, when it is cancelled.
     var onCancel: [() -> Void] = []
+    /// Batches of updates that are being looked at.
+    var looks: [UpdateLook] = []
+    /// Of updates: containers that did not start, and why.
+    var failedStarts: [String: Failure] = [:]
+    /// Containers that failed, by service.
+    var failedUpdates: [String: Set<String>] = [:]
+    /// Services whose update failed and shall be undone.
+    var rollsBack: Set<String> = []
     private(set) var states: [State]
     private(set) var failures: [Failure] = []
     private var cancelled: Failure?
@@ -116,7 +124,7 @@ final class PlanRun {
         for end in onCancel { end() }
         onCancel = []
         for (index, node) in plan.nodes.enumerated() where states[index] == .running {
-            if case .awaitCondition = node.operation { finish(index, reason) }
+            if !node.operation.changesSomething { finish(index, reason) }
         }
         failures.removeAll { $0 == reason }
         advance()
@@ -127,7 +135,15 @@ final class PlanRun {
         for index in states.indices where states[index] == .waiting { states[index] = .skipped }
         // Waiting for a condition is no effect; it ends with the run.
         for (index, node) in plan.nodes.enumerated() where states[index] == .running {
-            if case .awaitCondition = node.operation { states[index] = .skipped }
+            if !node.operation.changesSomething { states[index] = .skipped }
+        }
+    }
+
+    /// Whether the container is one of an update's new ones.
+    func updates(_ name: String) -> Bool {
+        plan.nodes.contains { node in
+            if case .settleUpdate(let batch) = node.operation { return batch.containers.contains(name) }
+            return false
         }
     }
 

@@ -51,6 +51,8 @@ struct ServiceLowering {
         request.healthcheck = try healthcheck()
         request.restart = restartPolicy()
         request.pace = restartPace()
+        request.update = try update(service.deploy?.update, "update_config")
+        request.rollback = try update(service.deploy?.rollback, "rollback_config")
         request.hooks = try hooks(beside: container, stepImages: stepImages)
         request.configHash = configHash(of: request)
         return request

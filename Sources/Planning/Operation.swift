@@ -38,11 +38,15 @@ public enum Operation: Hashable, Sendable {
     ///
     /// When not `required` it waits for the operations before it to end in whatever way, and never fails itself.
     case awaitCondition(service: String, condition: DependencyRequest.Condition, required: Bool)
+    /// Looks at the new containers of an update until they are well, or have failed.
+    case settleUpdate(UpdateBatch)
 
     /// False for mere waiting.
     public var changesSomething: Bool {
-        if case .awaitCondition = self { return false }
-        return true
+        switch self {
+        case .awaitCondition, .settleUpdate: false
+        default: true
+        }
     }
 
     /// The service whose container this is about; nil for networks and volumes.
@@ -54,6 +58,7 @@ public enum Operation: Hashable, Sendable {
             .killContainer(let container, _):
             container.service
         case .awaitCondition(let service, _, _): service
+        case .settleUpdate(let batch): batch.service
         }
     }
 }
@@ -73,6 +78,7 @@ extension Operation: CustomStringConvertible {
         case .killContainer(let container, let signal): "send \(signal) to container \(container.name)"
         case .awaitCondition(let service, let condition, let required):
             "await \(service) \(condition.word)\(required ? "" : " if it can be")"
+        case .settleUpdate(let batch): "settle \(batch.containers.joined(separator: ", "))"
         }
     }
 }

@@ -19,6 +19,7 @@ extension Plan.Node: Codable {
         var signal: String?
         var condition: DependencyRequest.Condition?
         var required: Bool?
+        var update: UpdateBatch?
         var reason: String
         var after: [Int]
 
@@ -32,6 +33,7 @@ extension Plan.Node: Codable {
     private enum Kind: String, Codable {
         case createNetwork, removeNetwork, createVolume, removeVolume
         case createContainer, startContainer, stopContainer, removeContainer, killContainer, awaitCondition
+        case settleUpdate
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -73,6 +75,9 @@ extension Plan.Node: Codable {
             record.service = service
             record.condition = condition
             record.required = required
+        case .settleUpdate(let batch):
+            record.operation = .settleUpdate
+            record.update = batch
         }
         try record.encode(to: encoder)
     }
@@ -110,6 +115,7 @@ extension Plan.Node: Codable {
         case .removeContainer: operation = .removeContainer(try container())
         case .killContainer:
             operation = .killContainer(try container(), signal: try need(record.signal, "signal"))
+        case .settleUpdate: operation = .settleUpdate(try need(record.update, "update"))
         case .awaitCondition:
             operation = .awaitCondition(
                 service: try need(record.service, "service"),

@@ -45,6 +45,9 @@ extension UpPlanner {
         for name in order.names where selected.contains(name) {
             if let service = desired.services[name] { decide(service) }
         }
+        defer {
+            for name in order.names { if let service = desired.services[name] { renumber(service) } }
+        }
         decideOrphans()
         restartDependants()
         handOver()
@@ -82,15 +85,25 @@ extension UpPlanner {
                 present[container.index] = container
             }
         }
+        if service.update?.startsFirst == true {
+            // One that came before its predecessor went has a number above: it is as good as any.
+            for slot in 0..<service.replicas where present[slot + 1] == nil {
+                guard let at = surplus.firstIndex(where: { $0.container.index > service.replicas }) else {
+                    break
+                }
+                present[slot + 1] = surplus.remove(at: at).container
+            }
+        }
         var changes: String?
         for index in 0..<service.replicas {
-            let target = ContainerReference(
+            var target = ContainerReference(
                 name: containerName(project: desired.project, service: service, index: index + 1),
                 service: service.name, index: index + 1)
             guard let container = present[index + 1] else {
                 note(Decision(.create, target, because: whyMissing(service, index: index + 1)))
                 continue
             }
+            if container.index > service.replicas { target = container.reference }
             if container.configHash != service.configHash, !options.noRecreate {
                 let reason = changes ?? whyChanged(service, container)
                 changes = reason

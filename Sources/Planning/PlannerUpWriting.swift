@@ -120,7 +120,11 @@ extension UpPlanner {
     // MARK: What comes
 
     private mutating func writeArrivals(on page: inout Page) {
-        var readiness = Readiness(services: desired.services, observed: containers)
+        // What is only on its way out does not count.
+        let leaving = Set(decisions.filter { $0.action == .remove }.compactMap { $0.old?.name })
+        var readiness = Readiness(
+            services: desired.services,
+            observed: containers.mapValues { $0.filter { !leaving.contains($0.name) } })
         for name in order.names {
             guard let service = desired.services[name], let indices = decisionsOf[name] else { continue }
             let arrivals = indices.filter {
@@ -135,7 +139,13 @@ extension UpPlanner {
                 !options.noDependencies || selected.contains($0)
             }
             let resources = resources(of: service, page)
-            for index in arrivals {
+            let changed = arrivals.filter { decisions[$0].action == .recreate && !decisions[$0].early }
+            if let update = service.update, !changed.isEmpty {
+                for node in writeUpdate(changed, of: service, update, ready, resources, on: &page) {
+                    readiness.note(start: node, of: name)
+                }
+            }
+            for index in arrivals where service.update == nil || !changed.contains(index) {
                 let start = writeArrival(
                     index, of: service, ready: ready, resources: resources, on: &page)
                 readiness.note(start: start, of: name)
@@ -172,6 +182,51 @@ extension UpPlanner {
             if case .volume(let name) = mount.source, let node = page.volumes[name] { nodes.append(node) }
         }
         return nodes
+    }
+
+    /// Changed containers in batches (PlannerUpdate.swift); the operations after which each batch is well.
+    private mutating func writeUpdate(
+        _ changed: [Int], of service: ServiceRequest, _ update: UpdateRequest, _ ready: [Int],
+        _ resources: [Int], on page: inout Page
+    ) -> [Int] {
+        let size = update.parallelism == 0 ? changed.count : update.parallelism
+        var settled: [Int] = []
+        var before: [Int] = []
+        for first in stride(from: 0, to: changed.count, by: size) {
+            let batch = changed[first..<min(first + size, changed.count)]
+            var starts: [Int] = []
+            for index in batch {
+                if update.startsFirst {
+                    let created = builder.add(
+                        .createContainer(decisions[index].target, configHash: service.configHash),
+                        because: decisions[index].reason, after: resources + before)
+                    starts.append(
+                        builder.add(
+                            .startContainer(decisions[index].target), because: decisions[index].reason,
+                            after: ready + before + [created]))
+                } else {
+                    starts.append(
+                        writeArrival(
+                            index, of: service, ready: ready + before, resources: resources, on: &page))
+                }
+            }
+            let look = builder.add(
+                .settleUpdate(
+                    UpdateBatch(
+                        service: service.name, containers: batch.map { decisions[$0].target.name },
+                        total: changed.count, isLast: first + size >= changed.count)),
+                because: decisions[batch[batch.startIndex]].reason, after: starts)
+            settled.append(look)
+            before = [look]
+            if update.startsFirst {
+                for index in batch {
+                    if let gone = writeDeparture(decisions[index], after: [look], on: &page) {
+                        before.append(gone)
+                    }
+                }
+            }
+        }
+        return settled
     }
 
     /// The operations that make the container run; gives its start.

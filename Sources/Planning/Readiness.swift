@@ -74,10 +74,9 @@ struct Readiness {
 
     /// True when the dependency is left alone and is as asked, or when none of it shall run.
     private func isMet(_ condition: DependencyRequest.Condition, of name: String) -> Bool {
-        guard let service = services[name] else { return true }
+        guard services[name] != nil else { return true }
         guard starts[name] == nil else { return false }
         return (observed[name] ?? []).allSatisfy { container in
-            if container.index > service.replicas { return true }
             switch condition {
             case .started: return true
             case .healthy: return container.state == .running && container.health == .healthy

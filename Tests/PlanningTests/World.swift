@@ -74,6 +74,11 @@ struct World {
                 !seen.containers.contains { $0.name == reference.name && $0.state.isLive },
                 "container \(reference.name) removed while it runs")
             remove(reference.name)
+        case .settleUpdate(let batch):
+            for name in batch.containers {
+                check(
+                    seen.containers.contains { $0.name == name && $0.state.isLive }, "\(name) did not start")
+            }
         case .awaitCondition(let service, let condition, let required):
             for index in seen.containers.indices
             where seen.containers[index].service == service && seen.containers[index].health == .starting {
