@@ -52,14 +52,14 @@ let package = Package(
         layer("OCIFormats", ["Basics", "JSONFormat"]),
         layer("Netlink", ["Basics"]),
         layer("DNSFormat", ["Basics"]),
-        layer("SeccompCompiler", ["Basics"]),
+        layer("SeccompCompiler", ["Basics", "JSONFormat"]),
         layer("DockerfileSyntax", ["Basics"]),
 
         // Meaning: pure decisions.
         layer("ComposeModel", ["Basics"]),
         layer("ComposeLoader", ["Basics", "YAMLTree", "ComposeModel"]),
         layer("ContainerModel", ["Basics"]),
-        layer("Planning", ["Basics", "ComposeModel", "ContainerModel"]),
+        layer("Planning", ["Basics", "YAMLTree", "ComposeModel", "ContainerModel"]),
         layer("LaunchPlanning", ["Basics", "ContainerModel", "SeccompCompiler", "CLaunch"]),
 
         // Mechanisms: synchronous, on the kernel and the disk.

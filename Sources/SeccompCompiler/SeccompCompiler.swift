@@ -42,7 +42,7 @@ extension SeccompPolicy {
         let verdicts = verdicts(capabilities, architecture, kernel)
         var code = FilterAssembler()
         var entry = code.verdict(.killProcess)
-        for abi in architecture.abis.reversed() {
+        for abi in architecture.abis.prefix(servesSibling ? 2 : 1).reversed() {
             var found = code.tree(verdictRuns(abi, verdicts)[...])
             found = code.loadWord(at: SeccompData.number, then: found)
             // The next comparison is beyond this tree by now; `branch` goes as far as it takes.
@@ -124,9 +124,8 @@ extension SeccompRule {
     {
         if let onlyIf {
             guard onlyIf.capabilities.isSubset(of: capabilities) else { return false }
-            guard onlyIf.architectures.isEmpty || onlyIf.architectures.contains(architecture) else {
-                return false
-            }
+            let isAny = onlyIf.architectures.isEmpty && !onlyIf.namesOtherArchitectures
+            guard isAny || onlyIf.architectures.contains(architecture) else { return false }
             if let minimum = onlyIf.minimumKernel, kernel < minimum { return false }
         }
         if let unless {

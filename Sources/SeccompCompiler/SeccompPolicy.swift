@@ -12,6 +12,8 @@ public struct SeccompPolicy: Hashable, Sendable {
     public var defaultAction: SeccompAction
     /// The first rule that names a call and whose conditions hold decides.
     public var rules: [SeccompRule]
+    /// 32-bit programs live by the policy too; else they are killed at their first call.
+    public var servesSibling = true
 
     public init(defaultAction: SeccompAction, rules: [SeccompRule]) {
         self.defaultAction = defaultAction
@@ -87,6 +89,8 @@ public struct RuleGate: Hashable, Sendable {
     /// The machine's own architecture; its 32-bit programs follow it. Empty: any.
     public var architectures: Set<SeccompArchitecture>
     public var minimumKernel: KernelVersion?
+    /// It speaks of architectures that are none of ours as well: with none of ours named it never holds.
+    public var namesOtherArchitectures = false
 
     public init(
         capabilities: CapabilitySet = [], architectures: Set<SeccompArchitecture> = [],

@@ -68,6 +68,14 @@ public enum Syscall: UInt16, CaseIterable, Sendable {
 
     /// The kernel's name, `openat2`.
     public var name: String { "\(self)" }
+
+    /// nil for a call that none of the architectures served has.
+    public init?(name: String) {
+        guard let call = Self.byName[name] else { return nil }
+        self = call
+    }
+
+    private static let byName = Dictionary(uniqueKeysWithValues: allCases.map { ($0.name, $0) })
 }
 
 /// Numbers in ascending order.

@@ -30,13 +30,13 @@ private let layers: [String: Layer] = [
     "OCIFormats": Layer(2, ["Basics", "JSONFormat"]),
     "Netlink": Layer(2, ["Basics"]),
     "DNSFormat": Layer(2, ["Basics"]),
-    "SeccompCompiler": Layer(2, ["Basics"]),
+    "SeccompCompiler": Layer(2, ["Basics", "JSONFormat"]),
     "DockerfileSyntax": Layer(2, ["Basics"]),
 
     "ComposeModel": Layer(3, ["Basics"]),
     "ComposeLoader": Layer(3, ["Basics", "YAMLTree", "ComposeModel"]),
     "ContainerModel": Layer(3, ["Basics"]),
-    "Planning": Layer(3, ["Basics", "ComposeModel", "ContainerModel"]),
+    "Planning": Layer(3, ["Basics", "YAMLTree", "ComposeModel", "ContainerModel"]),
     "LaunchPlanning": Layer(3, ["Basics", "CLaunch", "ContainerModel", "SeccompCompiler"]),
 
     "Records": Layer(4, ["Basics", "Kernel", "CLinux", "JSONFormat"]),
