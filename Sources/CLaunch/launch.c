@@ -526,7 +526,10 @@ static long step(struct run *r, const struct launch_operation *o) {
     case L_READONLY_PATH: return readonly_path(r, o);
     case L_MASK_PATH: return mask_path(r, o);
     case L_MKNOD:
+        if (o->flags & 1) RAW3(__NR_unlinkat, slot(r, o->slot), text(r, o->text[0]), 0);
         fd = RAW4(__NR_mknodat, slot(r, o->slot), text(r, o->text[0]), o->n[0], o->n[1]);
+        if (fd >= 0 && o->flags & 1)
+            fd = RAW5(__NR_fchownat, slot(r, o->slot), text(r, o->text[0]), o->n[2] & 0xffffffff, o->n[2] >> 32, 0x100);
         return fd < 0 ? fd : RAW3(__NR_fchmodat, slot(r, o->slot), text(r, o->text[0]), o->n[0] & 07777);
     case L_MKDIR:
         fd = RAW3(__NR_mkdirat, slot(r, o->slot), text(r, o->text[0]), o->n[0]);
@@ -613,7 +616,23 @@ int covey_launch(const void *program, const int *given, int *pidfd) {
         a.flags |= CLONE_INTO_CGROUP;
         a.cgroup = (uint64_t)given[r.head->cgroup_slot];
     }
+    // A pid namespace is entered by birth alone: ours for children is changed for this one clone (setns(2)).
+    long home = -1;
+    if (r.head->pid_namespace_slot >= 0) {
+        home = RAW4(__NR_openat, AT_FDCWD, "/proc/self/ns/pid", O_RDONLY | O_CLOEXEC, 0);
+        if (home < 0) return (int)home;
+        long e = RAW2(__NR_setns, given[r.head->pid_namespace_slot], CLONE_NEWPID);
+        if (e < 0) {
+            RAW1(__NR_close, home);
+            return (int)e;
+        }
+    }
     long pid = RAW2(NR_clone3, &a, sizeof a);
     if (pid == 0) interpret(&r);
+    if (home >= 0) {
+        // One's own namespace is always allowed; whoever can't come back must clone nothing more.
+        if (RAW2(__NR_setns, home, CLONE_NEWPID) < 0) leave(126);
+        RAW1(__NR_close, home);
+    }
     return (int)pid;
 }

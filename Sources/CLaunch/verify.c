@@ -86,7 +86,7 @@ int covey_launch_verify(const void *program, size_t size, int *bad) {
         || (uint64_t)h.operation_count * sizeof(struct launch_operation) > size - h.operations)
         return EINVAL;
     if (h.sync_slot < 0 || h.sync_slot >= (int)h.given_slots || h.given_slots > LAUNCH_SLOTS || h.cgroup_slot < -1
-        || h.cgroup_slot >= (int)h.given_slots)
+        || h.cgroup_slot >= (int)h.given_slots || h.pid_namespace_slot < -1 || h.pid_namespace_slot >= (int)h.given_slots)
         return EINVAL;
     for (uint32_t i = 0; i < h.operation_count; i++) {
         struct launch_operation o;

@@ -107,16 +107,17 @@ extension ProjectCgroup {
         var homes: [CgroupHierarchy] = []
         if let home = membershipHierarchy { homes.append(home) }
         for controller in limits.controllers {
-            guard let hierarchy = host.hierarchy(of: controller.rawValue), !homes.contains(hierarchy) else {
+            guard let hierarchy = controller.hierarchy(of: host), !homes.contains(hierarchy) else {
                 continue
             }
             homes.append(hierarchy)
         }
-        // On v1 the device policy is inherited through the keeper's place.
+        // On v1 the device policy is its own directory's, or inherited through the keeper's place.
         for directory in directories
         where !directory.hierarchy.unified && directory.hierarchy.controllers.contains("devices") {
-            if !homes.contains(directory.hierarchy), !directory.holds(process, Self.engine) {
-                drift.append(.left(path: "\(directory.path)/\(Self.engine)"))
+            let place = directory.has(child) ? child : Self.engine
+            if !homes.contains(directory.hierarchy), !directory.holds(process, place) {
+                drift.append(.left(path: "\(directory.path)/\(place)"))
             }
         }
         for hierarchy in homes {
@@ -143,10 +144,10 @@ extension ProjectCgroup {
     }
 
     /// Makes the container's cgroup as it ought to be and moves those of its processes in that are not there.
-    public mutating func restoreContainer(_ name: String, limits: ResourceLimits, processes: [Int32])
-        throws(Failure)
-    {
-        let own = try ensureContainer(name, limits: limits)
+    public mutating func restoreContainer(
+        _ name: String, limits: ResourceLimits, devices: DevicePolicy? = nil, processes: [Int32]
+    ) throws(Failure) {
+        let own = try ensureContainer(name, limits: limits, devices: devices)
         do throws(SyscallError) {
             for directory in own.directories {
                 let devices =

@@ -9,6 +9,14 @@ internal import Kernel
 /// A controller a limit needs.
 enum Controller: String, CaseIterable, Sendable {
     case cpu, memory, pids, cpuset
+    /// `blkio` on v1.
+    case io
+
+    /// Where it is on this host.
+    func hierarchy(of host: CgroupHost) -> CgroupHierarchy? {
+        if self == .io, let legacy = host.hierarchy(of: "blkio") { return legacy }
+        return host.hierarchy(of: rawValue)
+    }
 
     /// Switched on for every container of v2, and set back when a limit goes; the others only where one is asked for.
     static let common: [Controller] = [.cpu, .memory, .pids]
@@ -19,11 +27,12 @@ extension ResourceLimits {
     var controllers: [Controller] {
         Controller.allCases.filter { controller in
             switch controller {
-            case .cpu: quota != nil || cpuShares != nil
+            case .cpu: quota != nil || cpuShares != nil || realtimeRuntime != nil || realtimePeriod != nil
             case .memory:
                 memoryBytes != nil || memoryReservation != nil || swappiness != nil || oomKillDisabled == true
             case .pids: processes != nil
             case .cpuset: cpuSet != nil
+            case .io: blockIO != nil
             }
         }
     }
@@ -72,7 +81,7 @@ extension ResourceLimits {
             if let swappiness { files.append(("memory.swappiness", "\(swappiness)")) }
         case .cpuset:
             if let cpuSet { files.append(("cpuset.cpus", cpuSet)) }
-        case .pids: break
+        case .pids, .io: break
         }
         return files
     }
@@ -106,7 +115,7 @@ func expectedLimits(_ limits: ResourceLimits, _ hierarchy: CgroupHierarchy) -> [
     }
     for controller in Controller.allCases where has(controller) {
         // The kernel writes a list of processors in its own way.
-        if controller == .cpuset { continue }
+        if controller == .cpuset || controller == .io { continue }
         files += limits.further(controller, unified: hierarchy.unified)
     }
     return files
@@ -130,7 +139,7 @@ extension CgroupDirectory {
             try write(child + "/memory.max", limit)
         case (.memory, false):
             try setLegacyMemory(limits, child)
-        case (.cpuset, true): break
+        case (.cpuset, true), (.io, _): break
         case (.cpuset, false):
             // No process comes in before it has memory nodes: the project's.
             try write(child + "/cpuset.mems", read("cpuset.mems").filter { $0 != "\n" })

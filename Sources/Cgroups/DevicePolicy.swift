@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which device nodes a project's processes may open and make. One policy for the whole project, set on its own cgroup
-// before any process is in it; everything below inherits. On v1 it is lines in devices.allow; on v2 a BPF program
+// Which device nodes processes may open and make. A project has one policy, and a container that asks for more or other
+// devices one of its own. On v1 it is lines in devices.allow and devices.deny; on v2 a BPF program
 // (BPF_PROG_TYPE_CGROUP_DEVICE), which the kernel runs at every open and mknod of a device.
 
-/// Devices that are allowed; all others are not.
+/// Devices that are allowed and refused.
 public struct DevicePolicy: Hashable, Sendable {
     public struct Access: OptionSet, Hashable, Sendable {
         public let rawValue: UInt8
@@ -22,24 +22,53 @@ public struct DevicePolicy: Hashable, Sendable {
         case character = 2
     }
 
+    /// One line of a policy; a later one wins over those before it, as in the OCI's `linux.resources.devices`.
     public struct Rule: Hashable, Sendable {
-        public var kind: Kind
+        /// nil: both.
+        public var kind: Kind?
         /// nil: any.
         public var major: UInt32?
         public var minor: UInt32?
         public var access: Access
+        public var allows: Bool
 
-        public init(_ kind: Kind, _ major: UInt32?, _ minor: UInt32?, _ access: Access) {
+        public init(
+            _ kind: Kind?, _ major: UInt32?, _ minor: UInt32?, _ access: Access, allows: Bool = true
+        ) {
             self.kind = kind
             self.major = major
             self.minor = minor
             self.access = access
+            self.allows = allows
         }
     }
 
-    public var allowed: [Rule]
+    /// What no rule speaks of.
+    public private(set) var allowsOthers: Bool
+    public private(set) var rules: [Rule]
 
-    public init(allowed: [Rule]) { self.allowed = allowed }
+    /// Nothing but these.
+    public init(allowed: [Rule]) { self.init(rules: allowed) }
+
+    /// - Parameter allowsOthers: what holds before the first rule.
+    public init(allowsOthers: Bool = false, rules: [Rule]) {
+        self.allowsOthers = allowsOthers
+        self.rules = []
+        for rule in rules { add(rule) }
+    }
+
+    /// A rule on everything makes those before it moot.
+    public mutating func add(_ rule: Rule) {
+        if rule.kind == nil, rule.major == nil, rule.minor == nil, rule.access == .all {
+            allowsOthers = rule.allows
+            rules = []
+        } else {
+            rules.append(rule)
+        }
+    }
+
+    /// Every device, as for a privileged container.
+    public static let everything = DevicePolicy(allowsOthers: true, rules: [])
 
     /// Docker's list with what runc adds: the OCI devices, consoles and ptys; any node may be made, few opened.
     public static let dockerDefault = DevicePolicy(allowed: [
@@ -56,20 +85,29 @@ public struct DevicePolicy: Hashable, Sendable {
         Rule(.character, 136, nil, .all),  // ptys
     ])
 
-    /// Lines for v1's devices.allow, after `a` was written to devices.deny.
-    var allowLines: [String] {
-        allowed.map { rule in
+    /// What is written to v1's files in turn.
+    var legacyLines: [(file: String, line: String)] {
+        var lines = [(allowsOthers ? "devices.allow" : "devices.deny", "a")]
+        for rule in rules {
             let major = rule.major.map(String.init) ?? "*"
             let minor = rule.minor.map(String.init) ?? "*"
             var access = ""
             if rule.access.contains(.read) { access += "r" }
             if rule.access.contains(.write) { access += "w" }
             if rule.access.contains(.makeNode) { access += "m" }
-            return "\(rule.kind == .block ? "b" : "c") \(major):\(minor) \(access)"
+            for kind in rule.kind.map({ [$0] }) ?? [.character, .block] {
+                lines.append(
+                    (
+                        rule.allows ? "devices.allow" : "devices.deny",
+                        "\(kind == .block ? "b" : "c") \(major):\(minor) \(access)"
+                    ))
+            }
         }
+        return lines
     }
 
-    /// The program for v2: 1 allows, 0 refuses with EPERM.
+    /// The program for v2: 1 allows, 0 refuses with EPERM. The last rule that speaks of an access decides, so it is asked
+    /// first: one that allows must allow all that is wanted, one that refuses any of it.
     ///
     /// Registers: r2 kind, r3 wanted access, r4 major, r5 minor, from `struct bpf_cgroup_dev_ctx`.
     var program: [UInt64] {
@@ -81,23 +119,28 @@ public struct DevicePolicy: Hashable, Sendable {
             instruction(0x61, 4, source: 1, offset: 4),
             instruction(0x61, 5, source: 1, offset: 8),
         ]
-        for rule in allowed {
+        for rule in rules.reversed() {
             // Each test jumps over the rest of its rule; `body` is what remains after it.
-            var body: [UInt64] = [instruction(0xb7, 0, 1), instruction(0x95, 0)]
+            var body: [UInt64] = [instruction(0xb7, 0, rule.allows ? 1 : 0), instruction(0x95, 0)]
             func unless(_ register: UInt8, is value: UInt32) {
                 body.insert(instruction(0x55, register, value, offset: Int16(body.count)), at: 0)
             }
             if let minor = rule.minor { unless(5, is: minor) }
             if let major = rule.major { unless(4, is: major) }
             if rule.access != .all {
-                unless(1, is: 0)
-                body.insert(instruction(0x54, 1, UInt32(~rule.access.rawValue & 7)), at: 0)
+                if rule.allows {
+                    unless(1, is: 0)
+                } else {
+                    body.insert(instruction(0x15, 1, 0, offset: Int16(body.count)), at: 0)
+                }
+                let others = ~rule.access.rawValue & 7
+                body.insert(instruction(0x54, 1, UInt32(rule.allows ? others : rule.access.rawValue)), at: 0)
                 body.insert(instruction(0xbc, 1, source: 3), at: 0)
             }
-            unless(2, is: UInt32(rule.kind.rawValue))
+            if let kind = rule.kind { unless(2, is: UInt32(kind.rawValue)) }
             code += body
         }
-        return code + [instruction(0xb7, 0, 0), instruction(0x95, 0)]
+        return code + [instruction(0xb7, 0, allowsOthers ? 1 : 0), instruction(0x95, 0)]
     }
 
     /// One `struct bpf_insn`, linux/bpf.h.

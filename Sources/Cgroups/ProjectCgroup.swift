@@ -3,7 +3,8 @@
 // A project's cgroups. What is made where:
 //
 //   v2        covey/<project>, engine and every container; processes in leaves only
-//   devices   v1: covey/<project> with the policy, and engine; containers inherit through the keeper
+//   devices   v1: covey/<project>, and engine with the policy; containers inherit through the keeper, but for those with a
+//             policy of their own, which have a directory beside it
 //   memory, cpu, pids on v1: a container's directory only where it has such a limit (each costs 10–35 µs to make, more
 //             to join, and as much to remove); without v2 every container has one in pids, to be found and killed by
 //   engine    elsewhere on v1 only where this process stands in a cgroup that would end it with a session or CI step
@@ -52,10 +53,14 @@ public struct ProjectCgroup: Sendable {
                 let isDevices = !hierarchy.unified && hierarchy.controllers.contains("devices")
                 guard hierarchy.unified || isDevices || hierarchy.ownPath != "/" else { continue }
                 let directory = try ensureDirectory(hierarchy)
+                if isDevices {
+                    // Before anything is in it: the keeper must not start a container without the policy.
+                    _ = try directory.make(Self.engine)
+                    try setLegacyPolicy(directory)
+                    continue
+                }
+                // `engine` is the mark that all is done.
                 if directory.has(Self.engine) { continue }
-                // Before anything is beneath: v1 refuses to deny all once there are children, and the keeper must not
-                // start a container without the policy. `engine` is the mark that this is done.
-                if isDevices { try setLegacyPolicy(directory) }
                 if hierarchy.unified && host.hierarchy(of: "devices") == nil {
                     try setUnifiedPolicy(directory)
                 }
@@ -96,10 +101,11 @@ public struct ProjectCgroup: Sendable {
     /// Makes a container's cgroup or brings an existing one's limits to what is given.
     ///
     /// Processes of a running container are moved where a limit is new to it on v1.
+    /// - Parameter devices: instead of the project's own policy; set when the cgroup is made, and kept as long as it is.
     /// - Throws: a failure naming the limit this host can't keep.
-    public mutating func ensureContainer(_ name: String, limits: ResourceLimits) throws(Failure)
-        -> ContainerCgroup
-    {
+    public mutating func ensureContainer(
+        _ name: String, limits: ResourceLimits, devices: DevicePolicy? = nil
+    ) throws(Failure) -> ContainerCgroup {
         guard Self.isName(name) else {
             throw Failure(
                 "the container name \"\(name)\" can't name a cgroup", cause: "it must be one path component")
@@ -110,9 +116,10 @@ public struct ProjectCgroup: Sendable {
         do throws(SyscallError) {
             let home = membershipHierarchy
             if let home { isNew = try makeChild(child, in: home) }
+            if let devices { try setDevices(devices, of: child) }
             for controller in Controller.allCases {
                 let wanted = homes[controller]
-                guard let hierarchy = wanted ?? host.hierarchy(of: controller.rawValue) else { continue }
+                guard let hierarchy = wanted ?? controller.hierarchy(of: host) else { continue }
                 let isCommon = Controller.common.contains(controller)
                 if wanted == nil && !isCommon { continue }
                 var made = isNew
@@ -130,6 +137,13 @@ public struct ProjectCgroup: Sendable {
         } catch {
             if isNew { try? container(name).remove() }
             throw Failure("cannot place container \"\(name)\" in its cgroups", error, advice: advice(error))
+        }
+        do throws(Failure) {
+            try setBlockLimits(limits, of: child, container: name)
+            try setRealtime(limits, of: child, container: name)
+        } catch {
+            if isNew { try? container(name).remove() }
+            throw error
         }
         return container(name)
     }
@@ -304,15 +318,20 @@ extension ProjectCgroup {
         var homes: [Controller: CgroupHierarchy] = [:]
         let legacyOnly =
             limits.swappiness != nil
-            ? "mem_swappiness" : limits.oomKillDisabled == true ? "oom_kill_disable" : nil
-        if let legacyOnly, host.hierarchy(of: "memory")?.unified == true {
+            ? "mem_swappiness"
+            : limits.oomKillDisabled == true
+                ? "oom_kill_disable"
+                : limits.realtimeRuntime != nil
+                    ? "cpu_rt_runtime" : limits.realtimePeriod != nil ? "cpu_rt_period" : nil
+        let home = legacyOnly?.hasPrefix("cpu") == true ? "cpu" : "memory"
+        if let legacyOnly, host.hierarchy(of: home)?.unified == true {
             throw Failure(
                 "cannot keep `\(legacyOnly)` of container \"\(container)\"",
                 cause: "cgroup v2, which this host has, knows nothing of the kind",
                 advice: "remove `\(legacyOnly)`")
         }
         for controller in limits.controllers {
-            guard let hierarchy = host.hierarchy(of: controller.rawValue) else {
+            guard let hierarchy = controller.hierarchy(of: host) else {
                 throw Failure(
                     "cannot limit \(controller.rawValue) of container \"\(container)\"",
                     cause:
@@ -347,6 +366,8 @@ extension Controller {
         case (.memory, false): "memory.limit_in_bytes"
         case (.pids, _): "pids.max"
         case (.cpuset, _): "cpuset.cpus"
+        case (.io, true): "io.max"
+        case (.io, false): "blkio.throttle.read_bps_device"
         }
     }
 }

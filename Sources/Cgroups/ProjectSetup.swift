@@ -7,24 +7,31 @@ internal import CLinux
 internal import Kernel
 
 extension ProjectCgroup {
+    /// On v1 a cgroup may never have more than the one above it, so the project's own has everything, and the policy
+    /// stands on `engine`, which all containers without a policy of their own inherit through the keeper.
     func setLegacyPolicy(_ directory: CgroupDirectory) throws(SyscallError) {
-        var patience = RemovalPatience()
-        while true {
-            do throws(SyscallError) {
-                try directory.write("devices.deny", "a")
-                break
-            } catch {
-                // A `down` that was cut off: `engine` is removed, but counts as a child for a moment more, until the
-                // kernel's worker has taken it offline (devcgroup_update_access, Linux 6.18).
-                guard error.errno == .invalid, patience.wait() else { throw error }
-            }
-        }
-        for line in policy.allowLines { try directory.write("devices.allow", line) }
+        // Set already, unless the making was cut off just before it.
+        guard try directory.read(Self.engine + "/devices.list").hasPrefix("a") else { return }
+        try directory.setDevices(policy, on: Self.engine)
     }
 
+    /// On v2 all programs on the way up are asked, unless one yields to those beneath it: the project's does.
     func setUnifiedPolicy(_ directory: CgroupDirectory) throws(SyscallError) {
         if try deviceProgramCount(ofCgroup: directory.fd.raw) > 0 { return }
-        try attachDeviceProgram(policy.program, toCgroup: directory.fd.raw)
+        try attachDeviceProgram(policy.program, toCgroup: directory.fd.raw, yields: true)
+    }
+
+    /// Gives a container a policy of its own, once, before a process is in its cgroup.
+    mutating func setDevices(_ devices: DevicePolicy, of child: String) throws(SyscallError) {
+        if let hierarchy = host.hierarchy(of: "devices"), !hierarchy.unified {
+            let made = try makeChild(child, in: hierarchy)
+            guard made, let directory = directory(in: hierarchy) else { return }
+            try directory.setDevices(devices, on: child)
+        } else if let directory = directories.first(where: \.hierarchy.unified) {
+            let own = try openFile(child, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory.fd.raw)
+            if try deviceProgramCount(ofCgroup: own.raw) > 0 { return }
+            try attachDeviceProgram(devices.program, toCgroup: own.raw)
+        }
     }
 
     /// A v1 cpuset takes no process until it has processors and memory nodes (cpusets(7)): those of its parent.
@@ -64,5 +71,12 @@ extension ProjectCgroup {
             // Other projects live there.
             if error.errno != .busy && error.errno != .notEmpty { throw error }
         }
+    }
+}
+
+extension CgroupDirectory {
+    /// Writes a policy to a child of v1's devices hierarchy that has no children itself.
+    fileprivate func setDevices(_ policy: DevicePolicy, on child: String) throws(SyscallError) {
+        for (file, line) in policy.legacyLines { try write("\(child)/\(file)", line) }
     }
 }

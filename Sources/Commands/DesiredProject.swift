@@ -7,6 +7,7 @@
 internal import Basics
 internal import ComposeModel
 internal import ContainerModel
+internal import ContainerRuntime
 internal import Controller
 internal import JSONFormat
 internal import Kernel
@@ -35,7 +36,14 @@ func desiredBlobs(_ lowered: Lowered) throws(Failure) -> [[UInt8]] {
 /// The bytes of the configs and secrets that some service uses.
 private func fileContents(_ session: Session, _ project: Project) throws(Failure) -> FileContents {
     var contents = FileContents()
+    contents.images = try mountedImages(session, project)
+    if project.services.values.contains(where: \.asksForInterfaces) {
+        contents.devices = try CDICatalogue(files: interfaceFiles(session))
+    }
     for service in project.services.values {
+        for path in service.seccompProfiles where contents.profiles[path] == nil {
+            contents.profiles[path] = try profile(path, of: service, project)
+        }
         for grant in service.configs where contents.configs[grant.source] == nil {
             guard let source = project.configs[grant.source] else { continue }
             contents.configs[grant.source] = try bytes(of: source, "config \"\(grant.source)\"", session)
@@ -46,6 +54,50 @@ private func fileContents(_ session: Session, _ project: Project) throws(Failure
         }
     }
     return contents
+}
+
+private func mountedImages(_ session: Session, _ project: Project) throws(Failure) -> [String: ImageFacts] {
+    let isAsked = project.services.values.contains { service in
+        service.volumes.contains { if case .image = $0.source { true } else { false } }
+    }
+    guard isAsked else { return [:] }
+    return try ImageResolution(session, project, ImageWish(), session.progress("")).mounted()
+}
+
+/// The CDI files of this host: /etc/cdi and /var/run/cdi, or the directories of COVEY_CDI.
+private func interfaceFiles(_ session: Session) throws(Failure) -> [CDICatalogue.File] {
+    let directories = session.invocation.variable("COVEY_CDI") ?? "/etc/cdi:/var/run/cdi"
+    var files: [CDICatalogue.File] = []
+    for (priority, directory) in directories.split(separator: ":").enumerated() {
+        for name in ((try? directoryEntries(String(directory))) ?? []).sorted()
+        where [".json", ".yaml"].contains(where: name.hasSuffix) {
+            let path = "\(directory)/\(name)"
+            do throws(SyscallError) {
+                files.append(CDICatalogue.File(path: path, bytes: try readFile(path), priority: priority))
+            } catch {
+                throw Failure("cannot read the CDI file \(path)", error)
+            }
+        }
+    }
+    return files
+}
+
+/// A seccomp profile, from the project's directory on, as Docker Compose reads it.
+private func profile(_ path: String, of service: Service, _ project: Project) throws(Failure) -> [UInt8] {
+    let title = "the seccomp profile \"\(path)\" of service \"\(service.name)\""
+    let place = service.marks["security_opt"]
+    let bytes: [UInt8]
+    do throws(SyscallError) {
+        bytes = try readFile(path.hasPrefix("/") ? path : "\(project.directory)/\(path)")
+    } catch {
+        throw Failure("cannot read \(title)", error, at: place)
+    }
+    do throws(Failure) {
+        try SeccompFilters.check(profile: bytes, named: title)
+    } catch {
+        throw Failure(error.doing, cause: error.cause, advice: error.advice, at: place)
+    }
+    return bytes
 }
 
 private func bytes(of source: FileSource, _ title: String, _ session: Session) throws(Failure) -> [UInt8] {

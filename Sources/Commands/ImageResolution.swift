@@ -5,6 +5,7 @@
 
 internal import Basics
 internal import ComposeModel
+internal import ContainerModel
 internal import Images
 internal import Kernel
 internal import Planning
@@ -60,6 +61,24 @@ final class ImageResolution {
         }
         if let failure = Failure.collect(failures) { throw failure }
         return images
+    }
+
+    /// The images that services mount as files, as they are named.
+    func mounted() throws(Failure) -> [String: ImageFacts] {
+        var facts: [String: ImageFacts] = [:]
+        for service in project.services.values.sorted(by: { $0.name < $1.name }) {
+            for mount in service.volumes {
+                guard case .image(let reference) = mount.source, facts[reference] == nil else { continue }
+                do throws(Failure) {
+                    facts[reference] = try store.resolve(reference, relativeTo: project.directory).facts
+                } catch {
+                    var failure = error
+                    if failure.location == nil { failure.location = mount.location }
+                    throw failure
+                }
+            }
+        }
+        return facts
     }
 
     /// Builds the wanted services that can be built.

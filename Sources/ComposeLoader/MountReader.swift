@@ -82,19 +82,19 @@ extension Field {
     private func longMount(_ around: Surroundings) -> Service.Mount? {
         guard let mapping = node.mapping else { return nil }
         guard let type = mapping["type"]?.text else {
-            error("has no `type`", advice: "volume, bind or tmpfs")
+            error("has no `type`", advice: "volume, bind, tmpfs or image")
             return nil
         }
-        let known = ["volume", "bind", "tmpfs"]
-        if ["image", "npipe", "cluster"].contains(type) {
+        let known = ["volume", "bind", "tmpfs", "image"]
+        if ["npipe", "cluster"].contains(type) {
             refuse(
                 "has the type \(type), which is not supported",
-                advice: "volume, bind and tmpfs are supported", at: mapping["type"]?.place)
+                advice: "volume, bind, tmpfs and image are supported", at: mapping["type"]?.place)
         } else if !known.contains(type) {
             error(
                 "has the unknown type \"\(type)\"",
                 advice: nearest(to: type, among: known).map { "did you mean \"\($0)\"?" }
-                    ?? "volume, bind and tmpfs are supported", at: mapping["type"]?.place)
+                    ?? "volume, bind, tmpfs and image are supported", at: mapping["type"]?.place)
             return nil
         }
         var mount = Service.Mount(source: .anonymous, target: "")

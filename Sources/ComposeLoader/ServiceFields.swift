@@ -192,10 +192,8 @@ extension Field {
 
     func networkMode() -> String? {
         guard let mode = nonEmptyString() else { return nil }
-        if mode == "none" { return mode }
-        // Any other word is a network of the engine's, as `bridge` and `host` are.
+        // Any other word is a network that is there already.
         for prefix in ["service:", "container:"] where mode == prefix { wrongForm(expected: "\(prefix)NAME") }
-        refuse("is \(mode), which is not supported", advice: "`none` is; for anything else use `networks`")
         return mode
     }
 
@@ -320,15 +318,25 @@ extension Field {
         for element in elements() {
             guard let text = element.string() else { continue }
             options.append(text)
-            switch text {
-            case "no-new-privileges", "no-new-privileges:true", "no-new-privileges=true",
-                "no-new-privileges:false", "no-new-privileges=false", "seccomp:unconfined",
-                "seccomp=unconfined":
-                continue
-            default:
+            if text == "no-new-privileges" { continue }
+            let key = text.prefix { $0 != ":" && $0 != "=" }
+            let value = text.dropFirst(key.count + 1)
+            let isKnown =
+                switch key {
+                case "no-new-privileges": ["true", "false"].contains(value)
+                case "systempaths": value == "unconfined"
+                case "seccomp", "apparmor": !value.isEmpty
+                case "label":
+                    value == "disable"
+                        || ["user:", "role:", "type:", "level:"].contains {
+                            value.hasPrefix($0) && value.count > $0.count
+                        }
+                default: false
+                }
+            if !isKnown {
                 element.refuse(
                     "is \"\(text)\", which is not supported",
-                    advice: "no-new-privileges:true and seccomp:unconfined are")
+                    advice: "no-new-privileges, seccomp, apparmor, label and systempaths=unconfined are")
             }
         }
         return unique(options) { $0 }

@@ -10,10 +10,12 @@ public enum Ledger {
             "develop", "`covey watch`, `up --watch`; files are written from outside of the container",
             Shape(fields: develop), by: "Watch.synchronized"),
         .works("deploy", "", Shape(fields: deploy), by: "Containers.limits"),
-        .refused("annotations", "not supported yet", .keyed),
+        .works("annotations", "kept with the container", .keyed, by: "PlanningTests.hostAccess"),
         .works("attach", "`up --attach` shows it all the same", by: "Particulars.unattached"),
         .works("build", "", Shape(.build, fields: build), by: "Lifecycle.build"),
-        .refused("blkio_config", Shape(fields: blockIO)),
+        .works(
+            "blkio_config", "weights where the kernel has them for the disk's scheduler",
+            Shape(fields: blockIO), by: "Limits.blockDevices"),
         .works("cap_add", "Linux's capability names, or ALL", by: "Containers.confinement"),
         .works("cap_drop", "Linux's capability names, or ALL", by: "Containers.confinement"),
         .works("cgroup", "the cgroup namespace; limits hold in both", by: "Particulars.hostNamespaces"),
@@ -21,13 +23,15 @@ public enum Ledger {
         .works("command", "", .replaced, by: "Lifecycle.upAndDown"),
         .works("configs", "", Shape(each: Shape(fields: grant)), by: "Containers.files"),
         .works("container_name", "only with one replica", by: "Networks.names"),
-        .notHere("cpu_count", "Windows only"),
-        .notHere("cpu_percent", "Windows only"),
+        .notHere("cpu_count", "Windows only; use `cpus`"),
+        .notHere("cpu_percent", "Windows only; use `cpus`"),
         .works("cpu_shares", by: "Particulars.held"),
         .works("cpu_quota", "not beside `cpus`", by: "Particulars.held"),
         .works("cpu_period", "not beside `cpus`", by: "Particulars.held"),
-        .refused("cpu_rt_period"),
-        .refused("cpu_rt_runtime"),
+        .works(
+            "cpu_rt_period", "cgroup v1 with CONFIG_RT_GROUP_SCHED; elsewhere the container is not started",
+            by: "Limits.realtime"),
+        .works("cpu_rt_runtime", "as `cpu_rt_period`", by: "Limits.realtime"),
         .works("cpus", by: "Attributes.plain"),
         .works("cpuset", by: "Particulars.held"),
         .notHere(
@@ -36,10 +40,11 @@ public enum Ledger {
         .works(
             "depends_on", "all three conditions, `restart`, `required`",
             Shape(.dependencies, each: Shape(fields: dependency)), by: "Containers.dependencies"),
-        .refused("device_cgroup_rules"),
-        .refused(
-            "devices",
-            Shape(each: Shape(fields: Fields([.works("source"), .works("target"), .works("permissions")])))),
+        .works("device_cgroup_rules", by: "HostAccess.devices"),
+        .works(
+            "devices", "devices and directories of the host, CDI names",
+            Shape(each: Shape(fields: Fields([.works("source"), .works("target"), .works("permissions")]))),
+            by: "HostAccess.devices"),
         .works("dns", "", .list, by: "NetworkingTests.ownServers"),
         .works("dns_opt", "in place of the host's", .list, by: "Particulars.held"),
         .works("dns_search", "in place of the host's", .list, by: "Particulars.held"),
@@ -62,15 +67,16 @@ public enum Ledger {
         .works(
             "extra_hosts", "addresses and `host-gateway`, the gateway of the container's first network",
             Shape(.hosts), by: "Networks.defaultNetwork"),
-        .refused(
-            "gpus", "no device of the host is given to a container yet",
-            Shape(.gpus, each: Shape(fields: deviceRequest))),
+        .works(
+            "gpus", "through CDI files; a device whose file wants hooks is refused",
+            Shape(.gpus, each: Shape(fields: deviceRequest)), by: "HostAccess.interfaces"),
         .works("group_add", "names of the image's groups, or numbers", by: "Particulars.held"),
         .works("healthcheck", "", Shape(fields: healthcheck), by: "Containers.unhealthy"),
         .works("hostname", by: "Networks.defaultNetwork"),
         .works("image", by: "Lifecycle.upAndDown"),
         .works("init", by: "Containers.zombies"),
-        .refused("ipc", unless: ["private", "shareable"]),
+        .works(
+            "ipc", "`host`, `none`, `private`, `shareable`, `service:`, `container:`", by: "Sharing.service"),
         .notHere("isolation", "Windows only", unless: ["default"]),
         .works("labels", "", .keyed, by: "PlanningTests.passedThrough"),
         .works(
@@ -85,7 +91,10 @@ public enum Ledger {
         .works(
             "mem_swappiness", "cgroup v1 only; on v2 the container is not started", by: "Particulars.legacy"),
         .works("memswap_limit", "with `mem_limit`", by: "Particulars.held"),
-        .works("network_mode", "`none` only", by: "Attributes.plain"),
+        .works(
+            "network_mode",
+            "`none`, `host`, `service:`, `container:`, `bridge` (one of the project's own), a network that is there",
+            by: "Sharing.service"),
         .notHere(
             "models", "needs a model runner",
             Shape(.named, each: Shape(fields: Fields([.works("endpoint_var"), .works("model_var")])))),
@@ -94,7 +103,7 @@ public enum Ledger {
             "oom_kill_disable", "cgroup v1 only; on v2 the container is not started", by: "Particulars.legacy"
         ),
         .works("oom_score_adj", by: "Particulars.held"),
-        .refused("pid"),
+        .works("pid", "`host`, `service:`, `container:`", by: "Sharing.service"),
         .works("pids_limit", "-1 and 0 are no limit", by: "Containers.limits"),
         .works("platform", "the host's own only", by: "Attributes.elsewhere"),
         .works(
@@ -109,7 +118,7 @@ public enum Ledger {
         .works(
             "pre_stop", "bounded by the stop's own grace period; one that fails is told and stops nobody",
             Shape(each: Shape(fields: hook)), by: "Hooks.preStop"),
-        .refused("privileged", unless: ["false"]),
+        .works("privileged", by: "HostAccess.privileged"),
         .works("profiles", by: "Attributes.plain"),
         .works(
             "pull_policy", "all forms; `latest` is a tag like others, as Docker Compose has it",
@@ -117,9 +126,15 @@ public enum Ledger {
         .works("pull_refresh_after", "with `pull_policy: refresh`", by: "Registries.pulling"),
         .works("read_only", by: "Containers.confinement"),
         .works("restart", "all four, `on-failure:N`", by: "Containers.restart"),
-        .refused("runtime", "Covey is the runtime"),
+        .refused(
+            "runtime",
+            "Covey is the runtime: its keeper clones each first process and is its parent, which another program would have to be"
+        ),
         .works("scale", by: "Networks.replicas"),
-        .works("security_opt", "`no-new-privileges`, `seccomp:unconfined`", by: "Containers.confinement"),
+        .works(
+            "security_opt",
+            "`no-new-privileges`, `seccomp` (a file, `unconfined`, `builtin`), `systempaths=unconfined`; `apparmor` and `label` where the kernel has them",
+            by: "HostAccess.seccomp"),
         .works("shm_size", by: "Attributes.plain"),
         .works("secrets", "", Shape(each: Shape(fields: grant)), by: "Containers.files"),
         .works("sysctls", "", .keyed, by: "Containers.confinement"),
@@ -133,11 +148,12 @@ public enum Ledger {
         .notHere("use_api_socket", "there is no engine socket", unless: ["false"]),
         .works("user", by: "Containers.confinement"),
         .works("uts", "`host`", by: "Particulars.hostNamespaces"),
-        .refused("userns_mode", "no container has a user namespace of its own", unless: ["host"]),
         .works(
-            "volumes", "short and long; volume, bind, tmpfs", Shape(each: Shape(fields: mount)),
+            "userns_mode", "`host`; no container has a user namespace of its own", by: "Particulars.held"),
+        .works(
+            "volumes", "short and long; volume, bind, tmpfs, image", Shape(each: Shape(fields: mount)),
             by: "Containers.volumes"),
-        .refused("volumes_from"),
+        .works("volumes_from", "services, and containers of any project", by: "Mounts.volumesFrom"),
         .works("working_dir", "absolute", by: "Attributes.plain"),
     ])
 
@@ -217,7 +233,7 @@ public enum Ledger {
 
     /// An element of `services.<name>.volumes`, long syntax.
     public static let mount = Fields([
-        .works("type", "volume, bind, tmpfs; image, npipe and cluster are refused"),
+        .works("type", "volume, bind, tmpfs, image; npipe and cluster are refused"),
         .works("source"),
         .works("target"),
         .works("read_only"),
@@ -226,9 +242,9 @@ public enum Ledger {
             "bind", "",
             Shape(
                 fields: Fields([
-                    .works("propagation"),
+                    .works("propagation", "of a mount of the host that is shared", by: "Mounts.propagation"),
                     .works("create_host_path"),
-                    .refused("recursive", unless: ["enabled"]),
+                    .works("recursive", by: "Mounts.beneath"),
                     .noEffect("selinux", "files are not relabelled"),
                 ]))),
         .works(
@@ -238,7 +254,7 @@ public enum Ledger {
                     .refused("labels", "not supported yet", .keyed), .works("nocopy"), .works("subpath"),
                 ]))),
         .works("tmpfs", "", Shape(fields: Fields([.works("size"), .works("mode")]))),
-        .refused("image", Shape(fields: Fields([.works("subpath")]))),
+        .works("image", "", Shape(fields: Fields([.refused("subpath")])), by: "Mounts.image"),
     ])
 
     /// `services.<name>.deploy`.
@@ -275,7 +291,9 @@ public enum Ledger {
                                 .notHere(
                                     "generic_resources", "belongs to a cluster",
                                     Shape(each: Shape(fields: generic))),
-                                .refused("devices", Shape(each: Shape(fields: deviceRequest))),
+                                .works(
+                                    "devices", "as `gpus`", Shape(each: Shape(fields: deviceRequest)),
+                                    by: "HostAccess.interfaces"),
                             ])), by: "Deploys.plain"),
                 ]))),
         .works(
@@ -309,8 +327,9 @@ public enum Ledger {
 
     /// An element of `services.<name>.gpus`.
     static let deviceRequest = Fields([
-        .works("capabilities"), .works("count"), .works("device_ids"), .works("driver"),
-        .works("options", "", .keyed),
+        .works("capabilities"), .works("count"), .works("device_ids"),
+        .works("driver", "`cdi`, `nvidia`, `amd`"),
+        .notHere("options", "for drivers of another engine", .keyed),
     ])
 
     /// `services.<name>.extends`.

@@ -137,6 +137,23 @@ extension Service {
         (memoryLimit ?? deploy?.limits?.memory).flatMap { $0.bytes > 0 ? $0 : nil }
     }
 
+    /// Whether the host's CDI files are asked.
+    public var asksForInterfaces: Bool {
+        !gpus.isEmpty || deploy?.reservations?.devices.isEmpty == false
+            || devices.contains { !$0.source.hasPrefix("/") && $0.source.contains("=") }
+    }
+
+    /// The files that `security_opt` names for seccomp, as written.
+    public var seccompProfiles: [String] {
+        securityOptions.compactMap { option in
+            guard option.hasPrefix("seccomp=") || option.hasPrefix("seccomp:") else {
+                return nil
+            }
+            let path = String(option.dropFirst(8))
+            return path.isEmpty || ["unconfined", "builtin"].contains(path) ? nil : path
+        }
+    }
+
     /// `pids_limit`, or `deploy.resources.limits.pids`; nil for no limit.
     public var pidsBound: Int? { (pidsLimit ?? deploy?.limits?.pids).flatMap { $0 > 0 ? $0 : nil } }
 

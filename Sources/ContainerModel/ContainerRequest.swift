@@ -118,6 +118,8 @@ public struct MountRequest: Hashable, Codable, Sendable {
         /// A volume of this container alone, numbered within it; removed with it.
         case anonymous(index: Int)
         case bind(path: String, createHostPath: Bool, propagation: String?)
+        /// Another image's files, read-only; its unpacked layers, topmost first.
+        case image(reference: String, id: Digest, layers: [String])
         case tmpfs(size: ByteSize?, mode: UInt32?, uid: UInt32?, gid: UInt32?)
     }
     public var source: Source
@@ -126,6 +128,15 @@ public struct MountRequest: Hashable, Codable, Sendable {
     /// Fill an empty volume with what the image has at `target`.
     public var copyFromImage: Bool
     public var subpath: String?
+    /// What of the mounts beneath a bind's source comes along; nil for all, read-only as the bind is.
+    public var beneath: MountsBeneath?
+
+    public enum MountsBeneath: String, Hashable, Codable, Sendable {
+        case none = "disabled"
+        /// Writable, though the bind is read-only.
+        case writable
+        case readOnly = "readonly"
+    }
 
     public init(source: Source, target: String, readOnly: Bool = false, copyFromImage: Bool = true) {
         self.source = source
@@ -229,10 +240,38 @@ public struct ResourceLimits: Hashable, Codable, Sendable {
     public var swappiness: Int?
     /// Processes wait instead of being killed when memory is out; cgroup v1 only.
     public var oomKillDisabled: Bool?
+    /// Microseconds in each period that real-time tasks may run; cgroup v1 only. A period is 1 s unless given.
+    public var realtimeRuntime: Int?
+    public var realtimePeriod: Int?
+    /// nil: no bound on any device.
+    public var blockIO: BlockLimits?
     public init(cpus: Double? = nil, memory: ByteSize? = nil, pids: Int? = nil) {
         self.cpus = cpus
         self.memory = memory
         self.pids = pids
+    }
+}
+
+/// How block devices are shared and bounded; paths of devices are the host's.
+public struct BlockLimits: Hashable, Codable, Sendable {
+    /// Beside others that want the device, from 10 to 1000.
+    public var weight: Int?
+    public var weights: [BlockLimit] = []
+    /// Bytes a second.
+    public var readBytes: [BlockLimit] = []
+    public var writeBytes: [BlockLimit] = []
+    /// Operations a second.
+    public var readOperations: [BlockLimit] = []
+    public var writeOperations: [BlockLimit] = []
+    public init() {}
+}
+
+public struct BlockLimit: Hashable, Codable, Sendable {
+    public var path: String
+    public var value: Int64
+    public init(path: String, value: Int64) {
+        self.path = path
+        self.value = value
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What few containers ask for. It stands apart so that the others' requests stay short: on the socket, in project.json
-// and in the configuration hash.
+// and in the configuration hash. Parts of them that are values of their own are in HostAccess.swift.
 
 /// Settings most containers leave alone.
 public struct RareSettings: Hashable, Codable, Sendable {
@@ -16,7 +16,28 @@ public struct RareSettings: Hashable, Codable, Sendable {
     /// resolv.conf's `options` in place of the host's.
     public var dnsOptions: [String] = []
     /// The host's namespaces the container stays in.
-    public var hostNamespaces: Set<HostNamespace> = []
+    public var hostNamespaces: Set<Namespace> = []
+    /// Other containers' namespaces it is put into.
+    public var joined: [JoinedNamespace] = []
+    /// No /dev/shm.
+    public var withoutSharedMemory = false
+    /// All capabilities and devices, no filter, nothing hidden or read-only of the kernel's file systems.
+    public var privileged = false
+    /// Of the host.
+    public var devices: [DeviceGrant] = []
+    public var deviceRules: [DeviceRule] = []
+    /// A profile's JSON in place of the usual one.
+    public var seccompProfile: String?
+    /// Of AppArmor, loaded on the host.
+    public var appArmorProfile: String?
+    /// A whole context of SELinux, `user:role:type:level`.
+    public var seLinuxContext: String?
+    /// Nothing of /proc and /sys is hidden or read-only.
+    public var systemPathsVisible = false
+    /// Other containers whose volumes and bind mounts it has as well, where nothing of its own is mounted.
+    public var volumesFrom: [VolumesFrom] = []
+    /// For people and tools to read; nothing is done about them.
+    public var annotations: [String: String] = [:]
 
     /// Names of its own for others, as it alone calls them: alias to service.
     public var links: [String: String] = [:]
@@ -35,8 +56,8 @@ public struct RareSettings: Hashable, Codable, Sendable {
         }
     }
 
-    public enum HostNamespace: String, Hashable, Codable, Sendable, CaseIterable {
-        case cgroup, uts
+    public enum Namespace: String, Hashable, Codable, Sendable, CaseIterable {
+        case cgroup, uts, ipc, network, pid
     }
 
     public init() {}

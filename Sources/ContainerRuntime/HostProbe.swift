@@ -52,9 +52,13 @@ private func throttledProcessors() -> [Int] {
     return names.compactMap { $0.hasPrefix("cpu") ? Int($0.dropFirst(3)) : nil }.sorted()
 }
 
-/// Docker's default seccomp profile for a capability set, as BPF; compiled once for each set.
+/// Seccomp profiles for a capability set, as BPF; Docker's default one unless another is given. Compiled once for each set.
 public struct SeccompFilters {
-    private var compiled: [UInt64: [UInt8]] = [:]
+    private struct Key: Hashable {
+        var capabilities: UInt64
+        var profile: String?
+    }
+    private var compiled: [Key: [UInt8]] = [:]
     private let kernel: KernelVersion
 
     public init() {
@@ -64,28 +68,48 @@ public struct SeccompFilters {
     }
 
     /// Of nearly every container: made once for a keeper and all its controllers.
-    private static let usual = try? SeccompFilters().compile(CapabilitySet.dockerDefault.rawValue)
+    private static let usual = try? SeccompFilters().compile(CapabilitySet.dockerDefault.rawValue, nil)
 
+    /// - Parameter profile: a profile's JSON.
     /// - Throws: when the profile does not compile; a container without its filter is never started instead.
-    public mutating func filter(capabilities: UInt64) throws(Failure) -> [UInt8] {
-        if let known = compiled[capabilities] { return known }
+    public mutating func filter(capabilities: UInt64, profile: String? = nil) throws(Failure) -> [UInt8] {
+        let key = Key(capabilities: capabilities, profile: profile)
+        if let known = compiled[key] { return known }
         let program: [UInt8]
-        if capabilities == CapabilitySet.dockerDefault.rawValue, let usual = SeccompFilters.usual {
+        if profile == nil, capabilities == CapabilitySet.dockerDefault.rawValue,
+            let usual = SeccompFilters.usual
+        {
             program = usual
         } else {
-            program = try compile(capabilities)
+            program = try compile(capabilities, profile)
         }
-        compiled[capabilities] = program
+        compiled[key] = program
         return program
     }
 
-    private func compile(_ capabilities: UInt64) throws(Failure) -> [UInt8] {
+    private func compile(_ capabilities: UInt64, _ profile: String?) throws(Failure) -> [UInt8] {
+        let policy =
+            if let profile {
+                try SeccompPolicy(json: Array(profile.utf8), profile: "the seccomp profile")
+            } else { SeccompPolicy.dockerDefault }
         do throws(SeccompError) {
-            return try SeccompPolicy.dockerDefault.compile(
+            return try policy.compile(
                 capabilities: CapabilitySet(rawValue: capabilities), architecture: .current, kernel: kernel
             ).bytes
         } catch {
-            throw Failure("cannot compile the default seccomp profile", cause: "\(error)")
+            throw Failure(
+                "cannot compile the \(profile == nil ? "default " : "")seccomp profile", cause: "\(error)",
+                advice: profile == nil ? nil : "shorten it: the kernel takes 4096 instructions")
+        }
+    }
+
+    /// Says what is wrong with a profile before anything is made for it.
+    public static func check(profile json: [UInt8], named name: String) throws(Failure) {
+        let policy = try SeccompPolicy(json: json, profile: name)
+        do throws(SeccompError) {
+            _ = try policy.compile(capabilities: .all, architecture: .current, kernel: KernelVersion(99, 0))
+        } catch {
+            throw Failure("cannot compile \(name)", cause: "\(error)", advice: "shorten it")
         }
     }
 }

@@ -43,6 +43,7 @@ public func restoreMount(_ mount: ResolvedMount, of container: String, pidfd: Sh
         case .path(let path, _, let recursive, _):
             tree = OwnedFD(
                 taking: try retrying("open_tree", path) { linux_open_tree_clone(path, recursive ? 1 : 0) })
+        case .layers(let directories): tree = try detachedOverlay(lowers: directories)
         case .tmpfs(let settings):
             let context = OwnedFD(taking: try retrying("fsopen", "tmpfs") { linux_fsopen("tmpfs") })
             let fd = context.raw

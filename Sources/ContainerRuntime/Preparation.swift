@@ -21,6 +21,8 @@ public struct ContainerSetup: Sendable {
     public var contents: [Digest: [UInt8]]
     public var hostsText: String
     public var resolvText: String
+    /// Another container's, whose network it shares.
+    public var hostname: String?
     /// It ran before in this boot: what it wrote is kept. Else an upper directory that is there is of another boot, or of a
     /// start that was cut off, and goes.
     public var goesOn = false
@@ -52,7 +54,8 @@ public func prepareContainer(
     let context: ProcessContext
     do throws(Failure) {
         context = try processContext(
-            named: setup.name, request, terminal: request.tty, roots: roots, host: host, filters: &filters)
+            named: setup.name, request, hostname: setup.hostname, terminal: request.tty, roots: roots,
+            host: host, filters: &filters)
     } catch {
         throw Failure(
             doing, cause: [error.doing, error.cause].compactMap { $0 }.joined(separator: ": "),
@@ -75,7 +78,8 @@ public func prepareContainer(
     prepared.environment = context.environment
     prepared.capabilities = context.capabilities
     prepared.seccomp = context.seccomp
-    prepared.mounts = try resolveMounts(setup, doing: doing)
+    prepared.mounts = try resolveMounts(setup, hostname: context.hostname, doing: doing)
+    try checkLabels(request, doing: doing)
     return prepared
 }
 
@@ -125,12 +129,31 @@ private func makeStreams(_ directories: ContainerDirectories, owner: UInt32, sta
     }
 }
 
-private func resolveMounts(_ setup: ContainerSetup, doing: String) throws(Failure) -> [ResolvedMount] {
+/// Security modules are the kernel's: what it does not have is said by name.
+private func checkLabels(_ request: ContainerRequest, doing: String) throws(Failure) {
+    if let profile = request.rare?.appArmorProfile,
+        (try? readText("/sys/module/apparmor/parameters/enabled"))?.hasPrefix("Y") != true
+    {
+        throw Failure(
+            doing,
+            cause: "it asks for the AppArmor profile \"\(profile)\", and this kernel runs without AppArmor",
+            advice: "remove `apparmor=\(profile)` from `security_opt`")
+    }
+    if let context = request.rare?.seLinuxContext, !exists("/sys/fs/selinux/enforce") {
+        throw Failure(
+            doing, cause: "it asks for the SELinux context \(context), and this kernel runs without SELinux",
+            advice: "remove the `label` from `security_opt`")
+    }
+}
+
+private func resolveMounts(_ setup: ContainerSetup, hostname: String, doing: String) throws(Failure)
+    -> [ResolvedMount]
+{
     let directories = setup.directories
     do throws(SyscallError) {
         for (path, text) in [
             (directories.hosts, setup.hostsText),
-            (directories.hostname, "\(setup.request.hostname ?? String(setup.name.prefix(63)))\n"),
+            (directories.hostname, "\(hostname)\n"),
             (directories.resolvConf, setup.resolvText),
         ] where !text.isEmpty {
             try writeFile(path, text.utf8)
@@ -197,11 +220,18 @@ private func resolve(_ mount: MountRequest, setup: ContainerSetup, doing: String
         return try directoryMount(
             "\(setup.directories.anonymousVolumes)/\(index)", mount, title: "anonymous volume", doing: doing)
     case .bind(let path, let createHostPath, let propagation):
-        if let propagation, propagation != "rprivate", propagation != "private" {
-            throw Failure(
-                doing, cause: "bind propagation \"\(propagation)\" is not supported", advice: "leave it out")
+        return try bindMount(
+            path, createHostPath: createHostPath, propagation: propagation, mount, doing: doing)
+    case .image(let reference, _, let layers):
+        let title = "image \"\(reference)\""
+        if layers.count == 1, let only = layers.first {
+            return try directoryMount(only, mount, title: title, doing: doing)
         }
-        return try bindMount(path, createHostPath: createHostPath, mount, doing: doing)
+        guard layers.count > 1 else {
+            throw Failure(doing, cause: "\(title) has no files", advice: "mount another image")
+        }
+        return ResolvedMount(
+            source: .layers(layers), target: mount.target, readOnly: true, title: title)
     }
 }
 
@@ -226,10 +256,10 @@ private func directoryMount(_ path: String, _ mount: MountRequest, title: String
         readOnly: mount.readOnly, title: title)
 }
 
-private func bindMount(_ path: String, createHostPath: Bool, _ mount: MountRequest, doing: String)
-    throws(Failure)
-    -> ResolvedMount
-{
+private func bindMount(
+    _ path: String, createHostPath: Bool, propagation: String?, _ mount: MountRequest, doing: String
+) throws(Failure) -> ResolvedMount {
+    let flags = try propagationFlags(propagation, path: path, doing: doing)
     do throws(SyscallError) {
         let status: stat
         do throws(SyscallError) {
@@ -239,12 +269,60 @@ private func bindMount(_ path: String, createHostPath: Bool, _ mount: MountReque
             try ensureDirectory(path)
             status = try fileStatus(path, follow: true)
         }
-        return ResolvedMount(
-            source: .path(path, isDirectory: status.isDirectory, recursive: true, propagation: 0),
+        var resolved = ResolvedMount(
+            source: .path(
+                path, isDirectory: status.isDirectory,
+                recursive: mount.beneath != MountRequest.MountsBeneath.none,
+                propagation: flags),
             target: mount.target,
             readOnly: mount.readOnly, title: "bind mount of \(path)")
+        resolved.writableBeneath = mount.beneath == .writable
+        return resolved
     } catch {
         throw Failure(
             "\(doing): bind mount of \(path) at \(mount.target)", error, advice: "create \(path) on the host")
     }
+}
+
+/// - Throws: when the host's mount does not share what is asked to be shared (mount_namespaces(7), "SHARED SUBTREES").
+private func propagationFlags(_ name: String?, path: String, doing: String) throws(Failure) -> UInt64 {
+    guard let name else { return 0 }
+    let isRecursive = name.hasPrefix("r") ? Propagation.recursive : 0
+    let kind = name.hasPrefix("r") ? String(name.dropFirst()) : name
+    let flag: UInt64
+    switch kind {
+    case "private": return Propagation.isPrivate | isRecursive
+    case "slave": flag = Propagation.isSlave
+    case "shared": flag = Propagation.isShared
+    default: throw Failure(doing, cause: "there is no bind propagation \"\(name)\"", advice: "such as rslave")
+    }
+    let tags: [String]
+    do throws(SyscallError) {
+        tags = try mountTags(of: path)
+    } catch {
+        throw Failure("\(doing): bind mount of \(path)", error)
+    }
+    let isFit = tags.contains { $0.hasPrefix("shared:") || kind == "slave" && $0.hasPrefix("master:") }
+    guard isFit else {
+        throw Failure(
+            "\(doing): bind mount of \(path) with propagation \(name)",
+            cause: "the host's mount that \(path) is on is not shared",
+            advice: "make it so with `mount --make-shared`, or leave `propagation` out")
+    }
+    return flag | isRecursive
+}
+
+/// The optional fields in /proc/self/mountinfo of the mount that a path is on; proc_pid_mountinfo(5).
+private func mountTags(of path: String) throws(SyscallError) -> [String] {
+    var found: (point: String, tags: [String]) = ("", [])
+    for line in try readText("/proc/self/mountinfo").split(separator: "\n") {
+        let fields = line.split(separator: " ")
+        guard fields.count > 6 else { continue }
+        let point = String(fields[4])
+        let holds = path == point || point == "/" || path.hasPrefix(point + "/")
+        // The last of several at one place is the one that is seen.
+        guard holds, point.utf8.count >= found.point.utf8.count else { continue }
+        found = (point, fields[6...].prefix { $0 != "-" }.map(String.init))
+    }
+    return found.tags
 }

@@ -19,10 +19,11 @@ public struct ProcessContext: Sendable {
 
 /// - Parameters:
 ///   - user: instead of the request's.
+///   - hostname: of another container whose network it shares.
 ///   - roots: upper directory and layers, topmost first, to look the user up in.
 public func processContext(
-    named name: String, _ request: ContainerRequest, user: String? = nil, terminal: Bool, roots: [String],
-    host: HostFacts, filters: inout SeccompFilters
+    named name: String, _ request: ContainerRequest, user: String? = nil, hostname given: String? = nil,
+    terminal: Bool, roots: [String], host: HostFacts, filters: inout SeccompFilters
 ) throws(Failure) -> ProcessContext {
     var identity = try resolveIdentity(user ?? request.user, roots: roots)
     if let groups = request.rare?.groups, !groups.isEmpty {
@@ -30,9 +31,10 @@ public func processContext(
             identity.groups.append(group)
         }
     }
-    let hostname = try containerHostname(of: request, named: name)
+    let rare = request.rare ?? RareSettings()
+    let hostname = if let given { given } else { try containerHostname(of: request, named: name) }
     let capabilities = try resolveCapabilities(
-        add: request.capAdd, drop: request.capDrop,
+        add: rare.privileged ? ["ALL"] : request.capAdd, drop: rare.privileged ? [] : request.capDrop,
         bounding: CapabilitySet(rawValue: host.boundingCapabilities)
     ).rawValue
     return ProcessContext(
@@ -40,12 +42,14 @@ public func processContext(
         environment: completeEnvironment(
             request.environment, hostname: hostname, home: identity.home, terminal: terminal),
         capabilities: capabilities,
-        seccomp: request.seccomp ? try filters.filter(capabilities: capabilities) : [])
+        seccomp: request.seccomp
+            ? try filters.filter(capabilities: capabilities, profile: rare.seccompProfile) : [])
 }
 
-/// The host's own name where its namespace is used.
+/// The host's own name where its namespace, or its network, is used.
 private func containerHostname(of request: ContainerRequest, named name: String) throws(Failure) -> String {
-    guard request.rare?.hostNamespaces.contains(.uts) == true else {
+    let shared = request.rare?.hostNamespaces ?? []
+    guard shared.contains(.uts) || shared.contains(.network) && request.hostname == nil else {
         return request.hostname ?? String(name.prefix(63))
     }
     do throws(SyscallError) {

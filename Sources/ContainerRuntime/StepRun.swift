@@ -66,7 +66,7 @@ public func runStep(
     let stubs = mountStubs(roots: roots, hostNetwork: step.hostNetwork)
     let program = containerProgram(
         for: request, prepared: prepared, host: host, intoCgroup: step.cgroupDirectory != nil,
-        ownNetwork: !step.hostNetwork,
+        ownNetwork: !step.hostNetwork, sysfs: !step.hostNetwork,
         endsWithParent: true)
     defer { removeStubs(stubs, upper: step.upper) }
     let null = try naming(doing) { () throws(SyscallError) in try openFile("/dev/null", flags: O_RDWR) }

@@ -36,7 +36,8 @@ extension ProjectController {
                     try cgroup.ensure()
                     try cgroup.restoreContainer(
                         container.name, limits: container.request.limits,
-                        processes: processesOfContainer(pid))
+                        devices: try grantedDevices(of: container.request).policy,
+                        processes: processesOfContainer(pid, own: container.request.hasOwnProcesses))
                     try cgroup.restoreEngine([keeperPID, getpid()])
                 }
             }
@@ -57,7 +58,7 @@ extension ProjectController {
     func lookAtMounts(_ container: Container) {
         guard let pidfd = container.pidfd else { return }
         do throws(Failure) {
-            for mount in try missingMounts(setup(of: container), pidfd: pidfd) {
+            for mount in try missingMounts(try setup(of: container), pidfd: pidfd) {
                 _ = repair(
                     .container, container.name, service: container.reference.service,
                     cause: "\(mount.target) was unmounted", action: "\(mount.title) mounted again"
@@ -84,13 +85,16 @@ extension ProjectController {
 }
 
 /// The container's processes: those in the pid namespace of its first process, and what they started in others.
-private func processesOfContainer(_ first: Int32) -> [Int32] {
+/// - Parameter own: the namespace is its own; else it is the first process and what that started.
+private func processesOfContainer(_ first: Int32, own: Bool) -> [Int32] {
     guard let home = try? readLink("/proc/\(first)/ns/pid") else { return [first] }
-    var members: Set<Int32> = []
+    var members: Set<Int32> = [first]
     var parents: [Int32: Int32] = [:]
     for name in (try? directoryEntries("/proc")) ?? [] {
         guard let pid = Int32(name) else { continue }
-        if let namespace = try? readLink("/proc/\(pid)/ns/pid"), namespace == home { members.insert(pid) }
+        if own, let namespace = try? readLink("/proc/\(pid)/ns/pid"), namespace == home {
+            members.insert(pid)
+        }
         if let text = try? readText("/proc/\(pid)/stat"), let close = text.lastIndex(of: ")") {
             let fields = text[close...].split(separator: " ")
             if fields.count > 2 { parents[pid] = Int32(fields[2]) }

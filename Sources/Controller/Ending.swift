@@ -4,6 +4,7 @@
 // back, and a new start if its policy says so.
 
 internal import Basics
+internal import Cgroups
 internal import CLinux
 internal import ContainerModel
 internal import ContainerRuntime
@@ -104,6 +105,7 @@ extension ProjectController {
         let own = cgroup.container(container.name)
         let outOfMemory = (own.memoryKills ?? 0) > container.memoryKillsBefore
         container.status.oomKilled = outOfMemory && end == .signalled(SIGKILL)
+        if !container.request.hasOwnProcesses { endProcesses(of: container, own) }
         container.pid = nil
         container.pidfd = nil
         container.phase = .exited
@@ -132,6 +134,15 @@ extension ProjectController {
         for told in waiting { told() }
         if container.oneOff != nil { oneOffEnded(container) }
         changed()
+    }
+
+    /// Those it left in a pid namespace that lives on.
+    private func endProcesses(of container: Container, _ cgroup: ContainerCgroup) {
+        do throws(Failure) {
+            if !cgroup.isEmpty { try cgroup.kill() }
+        } catch {
+            log("\(error)")
+        }
     }
 
     private func tellEnd(of container: Container) {

@@ -127,7 +127,8 @@ extension ProjectController {
         guard !options.arguments.isEmpty else { throw Failure(doing, cause: "no command was given") }
         let request = container.request
         let context = try processContext(
-            named: container.name, request, user: options.user, terminal: options.terminal,
+            named: container.name, request, user: options.user, hostname: sharedHostname(of: container),
+            terminal: options.terminal,
             roots: [container.directories.upper] + request.image.layers, host: host, filters: &filters)
         var exec = ExecRequest(
             arguments: options.arguments,
@@ -174,6 +175,14 @@ extension ProjectController {
         } catch {
             throw Failure(doing, error)
         }
+    }
+
+    /// nil where it is its own.
+    private func sharedHostname(of container: Container) -> String? {
+        guard container.request.rare?.joined.contains(where: { $0.namespace == .network }) == true else {
+            return nil
+        }
+        return (try? readText(container.directories.hostname)).map { String($0.prefix { $0 != "\n" }) }
     }
 
     private func overlaying(_ base: [String], with more: [String]) -> [String] {
@@ -240,7 +249,8 @@ extension ProjectController {
     func showProgram(of service: String, _ connection: ClientConnection) {
         do throws(Failure) {
             let container = try self.container(of: service, index: 1)
-            connection.send(.text(try planLaunch(of: container).program.description))
+            connection.send(
+                .text(try planLaunch(of: container, sharedNamespaces(of: container)).program.description))
             connection.finish(.done(changed: false))
         } catch {
             connection.finish(.failed(error))

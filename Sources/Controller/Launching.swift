@@ -41,10 +41,11 @@ extension ProjectController {
         let networking = try ensureNetworking()
         try networking.assignAddresses([(container.name, container.request)])
         try reservePorts(of: container, networking)
-        let (program, own) = try planLaunch(of: container)
+        let shared = try sharedNamespaces(of: container)
+        let (program, own) = try planLaunch(of: container, shared)
         container.memoryKillsBefore = own.memoryKills ?? 0
         do throws(SyscallError) {
-            try send(program, of: container, cloneInto: own.cloneInto)
+            try send(program, of: container, cloneInto: own.cloneInto, shared.descriptors)
         } catch {
             throw Failure("cannot start container \"\(container.name)\"", error)
         }
@@ -56,14 +57,15 @@ extension ProjectController {
     }
 
     /// Prepares directories, files and cgroup, and plans what the child shall do.
-    func planLaunch(of container: Container) throws(Failure) -> (
+    func planLaunch(of container: Container, _ shared: SharedNamespaces) throws(Failure) -> (
         program: LaunchProgram, cgroup: ContainerCgroup
     ) {
         let request = container.request
         let networking = try ensureNetworking()
-        var setup = setup(of: container)
+        var setup = try setup(of: container)
         setup.hostsText = hostsFile(of: container, networking)
         setup.resolvText = resolvFile(of: container)
+        if let owner = shared.network { try takeNames(of: owner, &setup) }
         setup.goesOn = container.isLive || container.status.startedAt != nil
         var prepared = try prepareContainer(setup, host: host, filters: &filters)
         let base = "\(place.root)/base"
@@ -75,9 +77,15 @@ extension ProjectController {
         if !container.isLive && (container.status.startedAt != nil || container.status.end != nil) {
             try cgroup.container(container.name).remove()
         }
-        let own = try cgroup.ensureContainer(container.name, limits: request.limits)
+        let devices = try grantedDevices(of: request)
+        prepared.devices = devices.nodes
+        prepared.joins = shared.joins
+        prepared.sharesMemory = shared.sharesMemory
+        let own = try cgroup.ensureContainer(
+            container.name, limits: request.limits, devices: devices.policy)
         prepared.cgroupTaskFiles = own.taskFiles
-        prepared.routes = networking.routes(of: container.name, request)
+        let hasOwnNetwork = shared.network == nil && request.rare?.hostNamespaces.contains(.network) != true
+        if hasOwnNetwork { prepared.routes = networking.routes(of: container.name, request) }
         prepared.awaitsLinks = !request.networks.isEmpty
         if !request.networks.isEmpty {
             prepared.nameServiceRules = containerNameServiceRules(port: nameServicePort)
@@ -89,20 +97,32 @@ extension ProjectController {
         )
     }
 
+    /// Who shares a network is called as its owner, and knows who that one knows.
+    private func takeNames(of owner: ContainerDirectories, _ setup: inout ContainerSetup) throws(Failure) {
+        do throws(SyscallError) {
+            setup.hostsText = try readText(owner.hosts)
+            setup.resolvText = try readText(owner.resolvConf)
+            setup.hostname = String(try readText(owner.hostname).prefix { $0 != "\n" })
+        } catch {
+            throw Failure("cannot read the names of the network of container \"\(setup.name)\"", error)
+        }
+    }
+
     /// All of it but the generated files' texts.
-    func setup(of container: Container) -> ContainerSetup {
+    func setup(of container: Container) throws(Failure) -> ContainerSetup {
         var setup = ContainerSetup(
             name: container.name, request: container.request, directories: container.directories)
         setup.contents = contents
-        for mount in container.request.mounts {
+        setup.request.mounts += try mountsOfOthers(container)
+        for mount in setup.request.mounts {
             if case .volume(let name) = mount.source { setup.volumes[name] = volumes.dataDirectory(name) }
         }
         return setup
     }
 
-    private func send(_ program: LaunchProgram, of container: Container, cloneInto: String?)
-        throws(SyscallError)
-    {
+    private func send(
+        _ program: LaunchProgram, of container: Container, cloneInto: String?, _ shared: [SharedFD]
+    ) throws(SyscallError) {
         let directories = container.directories
         let pair = try packetSocketPair()
         let null = try openFile("/dev/null", flags: O_RDWR)
@@ -124,7 +144,8 @@ extension ProjectController {
         nextChild += 1
         try keeper.launch(
             id: container.childID, name: "c:" + container.name, program: program.encoded(),
-            descriptors: [pair.second.raw] + streams + (cloneInto == nil ? [] : [place.raw]),
+            descriptors: [pair.second.raw] + streams + (cloneInto == nil ? [] : [place.raw])
+                + shared.map(\.raw),
             record: record.raw,
             held: [output.raw, errors.raw])
         container.givenStreams = []
@@ -229,11 +250,22 @@ extension ProjectController {
             case .tag, .born: break
             case nil:
                 closeSync(of: container)
+                hearOfClone(of: container)
                 executed(container)
             }
         } catch {
             log("the socket of container \(container.name) failed: \(error)")
             closeSync(of: container)
+        }
+    }
+
+    /// The end of its socket means that its program runs, unless it was never cloned: what the keeper said of that came
+    /// before.
+    private func hearOfClone(of container: Container) {
+        while container.pid == nil, launching[container.childID] === container {
+            var entry = pollfd(fd: keeper.descriptor, events: Int16(POLLIN), revents: 0)
+            guard poll(&entry, 1, 0) > 0 else { return }
+            keeperSpoke()
         }
     }
 
@@ -269,6 +301,7 @@ extension ProjectController {
             startHealth(of: container)
             watchForDriftSoon()
             tell("start", of: container, container.startedByPolicy ? ["by": "restart policy"] : [:])
+            restartSharers(of: container)
             finishStart(of: container, told)
         } catch {
             if !container.startedByPolicy { container.status.stopRequested = true }
@@ -314,6 +347,9 @@ extension ProjectController {
         let request = container.request
         let gateway = networking.gateway(of: container.name, request).flatMap { IPv4Address($0) }
         let own = request.networks.compactMap { networking.addresses[container.name]?[$0.network] }
+        if request.rare?.hostNamespaces.contains(.network) == true {
+            return hostsText(ofHost: (try? readText("/etc/hosts")) ?? "", extraHosts: request.extraHosts)
+        }
         var hostname = request.hostname ?? String(container.name.prefix(63))
         if let domain = request.rare?.domainName, !hostname.contains(".") { hostname += "." + domain }
         return hostsText(

@@ -158,7 +158,7 @@ extension ProjectController {
                 try copyUp(
                     from: container.request.image.layers, path: mount.target,
                     into: "\(container.directories.anonymousVolumes)/\(number)")
-            case .bind, .tmpfs: break
+            case .bind, .tmpfs, .image: break
             }
         }
     }

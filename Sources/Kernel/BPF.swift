@@ -6,8 +6,13 @@ internal import CLinux
 
 /// Loads a BPF_PROG_TYPE_CGROUP_DEVICE program (Linux 4.15) and attaches it to an open cgroup v2 directory, beside
 /// programs that are there already (BPF_F_ALLOW_MULTI: all must say yes). It goes with the cgroup.
+///
+/// - Parameter yields: a cgroup beneath that has a program of its own is held to that one alone (BPF_F_ALLOW_OVERRIDE);
+///   compute_effective_progs, kernel/bpf/cgroup.c.
 /// - Throws: EPERM without CAP_BPF or CAP_SYS_ADMIN, EINVAL on kernels without CONFIG_CGROUP_BPF.
-public func attachDeviceProgram(_ instructions: [UInt64], toCgroup cgroup: Int32) throws(SyscallError) {
+public func attachDeviceProgram(_ instructions: [UInt64], toCgroup cgroup: Int32, yields: Bool = false)
+    throws(SyscallError)
+{
     let program = OwnedFD(
         taking: try retrying("bpf", "BPF_PROG_LOAD") {
             instructions.withUnsafeBufferPointer {
@@ -18,7 +23,9 @@ public func attachDeviceProgram(_ instructions: [UInt64], toCgroup cgroup: Int32
         })
     let raw = program.raw
     try retrying("bpf", "BPF_PROG_ATTACH") {
-        linux_bpf_attach(cgroup, raw, BPF_CGROUP_DEVICE.rawValue, UInt32(BPF_F_ALLOW_MULTI))
+        linux_bpf_attach(
+            cgroup, raw, BPF_CGROUP_DEVICE.rawValue,
+            UInt32(yields ? BPF_F_ALLOW_OVERRIDE : BPF_F_ALLOW_MULTI))
     }
 }
 

@@ -26,23 +26,35 @@ public enum ContainerSlots {
 /// The program for a container's first process.
 public func containerProgram(
     for request: ContainerRequest, prepared: PreparedContainer, host: HostFacts, intoCgroup: Bool,
-    ownNetwork: Bool = true, endsWithParent: Bool = false
+    ownNetwork: Bool = true, sysfs: Bool = true, endsWithParent: Bool = false
 ) -> LaunchProgram {
+    let rare = request.rare ?? RareSettings()
     var flags: UInt64 = 0x2_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x2000_0000
     if ownNetwork { flags |= 0x4000_0000 }
-    let hostNamespaces = request.rare?.hostNamespaces ?? []
-    for namespace in hostNamespaces { flags &= ~namespace.cloneFlag }
+    for namespace in rare.hostNamespaces { flags &= ~namespace.cloneFlag }
+    for join in prepared.joins { flags &= ~join.flags }
+    let ownNetwork = flags & NamespaceJoin.newNetwork != 0
+    var given = ["sync", "stdin", "stdout", "stderr"] + (intoCgroup ? ["cgroup"] : [])
+    let firstJoin = Int32(given.count)
+    given += prepared.joins.map(\.title) + (prepared.sharesMemory ? ["shared memory"] : [])
     var program = LaunchProgram(
-        cloneFlags: flags,
-        given: ["sync", "stdin", "stdout", "stderr"] + (intoCgroup ? ["cgroup"] : []),
-        cgroup: intoCgroup ? ContainerSlots.cgroup : nil)
+        cloneFlags: flags, given: given, cgroup: intoCgroup ? ContainerSlots.cgroup : nil)
     program.beginProcess(
         taskFiles: prepared.cgroupTaskFiles, endsWithParent: endsWithParent,
-        oomScoreAdjustment: request.rare?.oomScoreAdjustment)
+        oomScoreAdjustment: rare.oomScoreAdjustment)
+    program.addLabels(rare)
+    program.addJoins(prepared.joins, from: firstJoin)
+    let shared = program.openShared(prepared.mounts)
     let root = program.addRoot(prepared, host: host)
     let proc = program.addKernelFileSystems(
-        in: root, request: request, host: host, sysfs: ownNetwork)
-    program.addMounts(prepared.mounts, in: root)
+        in: root, request: request, host: host, sysfs: sysfs,
+        sharedMemory: rare.withoutSharedMemory
+            ? .none
+            : prepared.sharesMemory
+                ? .given(Slot(firstJoin + Int32(prepared.joins.count)))
+                : rare.hostNamespaces.contains(.ipc) ? .host : .own)
+    if !prepared.devices.isEmpty { program.addDevices(prepared.devices, in: root) }
+    program.addMounts(prepared.mounts, shared, in: root, host: host)
     for (key, value) in request.sysctls.merging(
         ownNetwork ? networkSysctls : [:], uniquingKeysWith: { own, _ in own }
     )
@@ -53,19 +65,19 @@ public func containerProgram(
             blob: Array(value.utf8),
             flags: networkSysctls[key] == value ? 2 : 0)
     }
-    if let domainName = request.rare?.domainName {
+    if let domainName = rare.domainName {
         program.add(
             L_WRITE, "setting the domain name \"\(domainName)\"", slots: [nil, proc],
             texts: ["sys/kernel/domainname"], blob: Array(domainName.utf8))
     }
-    if !hostNamespaces.contains(.uts) {
+    if !rare.hostNamespaces.contains(.uts) {
         program.addHostname(prepared.hostname)
     }
     program.add(
         L_ENSURE_DIRECTORY, "making the working directory \(request.workingDirectory)", slots: [nil, root],
         texts: [request.workingDirectory], numbers: [0o755])
     program.addNetwork(prepared)
-    program.addHiding(in: root, host: host)
+    if !rare.privileged && !rare.systemPathsVisible { program.addHiding(in: root, host: host) }
     if request.readOnlyRoot {
         program.add(L_MOUNT_ATTR, "making the root file system read-only", slots: [root], numbers: [1, 0, 0])
     }
@@ -79,14 +91,26 @@ public func containerProgram(
     return program
 }
 
-extension RareSettings.HostNamespace {
-    /// CLONE_NEWCGROUP, CLONE_NEWUTS.
-    fileprivate var cloneFlag: UInt64 {
+extension RareSettings.Namespace {
+    /// CLONE_NEW* of linux/sched.h.
+    public var cloneFlag: UInt64 {
         switch self {
         case .cgroup: 0x0200_0000
         case .uts: 0x0400_0000
+        case .ipc: NamespaceJoin.newIPC
+        case .network: NamespaceJoin.newNetwork
+        case .pid: NamespaceJoin.newPID
         }
     }
+}
+
+/// What is at /dev/shm.
+private enum SharedMemory {
+    case own
+    case host
+    /// A tree out of another container.
+    case given(Slot)
+    case none
 }
 
 /// Docker's, set where the network namespace is the container's own.
@@ -101,6 +125,14 @@ enum MountAttribute {
     static let noDevices: UInt64 = 4
     static let noExec: UInt64 = 8
     static let strictAccessTime: UInt64 = 0x20
+}
+
+/// MS_* of mount(2), for mount_setattr(2)'s `propagation`.
+public enum Propagation {
+    public static let isPrivate: UInt64 = 1 << 18
+    public static let isSlave: UInt64 = 1 << 19
+    public static let isShared: UInt64 = 1 << 20
+    public static let recursive: UInt64 = 1 << 14
 }
 
 extension LaunchProgram {
@@ -124,6 +156,64 @@ extension LaunchProgram {
             add(
                 L_WRITE, "resetting the out-of-memory score", texts: ["/proc/self/oom_score_adj"],
                 blob: [UInt8(ascii: "0")], flags: 3)
+        }
+    }
+
+    /// What the coming execve(2) changes to, written while /proc is the host's: of a container's own nobody knows what it
+    /// leads to (CVE-2025-52881). apparmor(7), aa_change_onexec(2); selinux(8), setexeccon(3).
+    fileprivate mutating func addLabels(_ rare: RareSettings) {
+        if let profile = rare.appArmorProfile {
+            add(
+                L_WRITE, "taking the AppArmor profile \"\(profile)\"",
+                texts: ["/proc/self/attr/apparmor/exec"], blob: Array("exec \(profile)".utf8))
+        }
+        if let context = rare.seLinuxContext {
+            add(
+                L_WRITE, "taking the SELinux context \(context)", texts: ["/proc/self/attr/exec"],
+                blob: Array(context.utf8))
+        }
+    }
+
+    /// Into other processes' namespaces before anything is mounted: sysfs and mqueue show those of whoever mounts them.
+    fileprivate mutating func addJoins(_ joins: [NamespaceJoin], from first: Int32) {
+        for (index, join) in joins.enumerated() {
+            let slot = Slot(first + Int32(index))
+            if join.flags & NamespaceJoin.newPID != 0 {
+                // Born there. From now on it can be seen by processes that are not ours, so it keeps nothing but its own;
+                // it is unreadable as the keeper is (CVE-2016-9962).
+                pidNamespace = slot
+                add(L_DUMPABLE, "becoming unreadable", numbers: [0])
+                add(L_CLOSE_OTHERS, "closing descriptors")
+            }
+        }
+        for (index, join) in joins.enumerated() where join.flags & ~NamespaceJoin.newPID != 0 {
+            add(
+                L_JOIN, "joining \(join.title)", slots: [Slot(first + Int32(index))],
+                numbers: [join.flags & ~NamespaceJoin.newPID])
+        }
+    }
+
+    /// Below /dev most often, whose file system is the container's own. There may be many, so their directories take turns in
+    /// one slot; what was in it stays open until execve(2).
+    fileprivate mutating func addDevices(_ devices: [DeviceNode], in root: Slot) {
+        let directory = newSlot()
+        var current: String?
+        for device in devices {
+            let doing = "making \(device.path)"
+            let parts = device.path.split(separator: "/")
+            let parent = parts.dropLast().joined(separator: "/")
+            if parent != current {
+                current = parent
+                add(L_ENSURE_DIRECTORY, doing, slots: [nil, root], texts: ["/" + parent], numbers: [0o755])
+                let opath: UInt64 = 0o200000 | 0o1000_0000  // O_DIRECTORY | O_PATH
+                let inRoot: UInt64 = 0x10  // RESOLVE_IN_ROOT
+                add(
+                    L_OPEN, doing, slots: [directory, root], texts: [parent.isEmpty ? "." : parent],
+                    numbers: [opath, 0, inRoot])
+            }
+            add(
+                L_MKNOD, doing, slots: [directory], texts: [String(parts.last ?? "")], flags: 1,
+                numbers: [UInt64(device.mode), device.number, UInt64(device.gid) << 32 | UInt64(device.uid)])
         }
     }
 
@@ -160,9 +250,11 @@ extension LaunchProgram {
 
     /// The OCI runtime-spec's Linux defaults with Docker's options; gives the slot of /proc.
     fileprivate mutating func addKernelFileSystems(
-        in root: Slot, request: ContainerRequest, host: HostFacts, sysfs: Bool
+        in root: Slot, request: ContainerRequest, host: HostFacts, sysfs: Bool, sharedMemory: SharedMemory
     ) -> Slot {
         typealias A = MountAttribute
+        // A privileged container may write to the kernel's file systems, as in Docker.
+        let sealed = request.rare?.privileged == true ? 0 : A.readOnly
         let proc = addFileSystem("proc", [], A.noSetUID | A.noDevices | A.noExec, at: "/proc", in: root)
         let dev = addFileSystem(
             "tmpfs", [("mode", "755"), ("size", "65536k")], A.noSetUID | A.strictAccessTime, at: "/dev",
@@ -176,7 +268,9 @@ extension LaunchProgram {
                 L_MKNOD, "making /dev/\(name)", slots: [dev], texts: [name],
                 numbers: [0o020666, UInt64(major << 8 | minor)])
         }
-        for name in ["pts", "shm", "mqueue"] {
+        var directories = ["pts", "shm", "mqueue"]
+        if case .none = sharedMemory { directories = ["pts", "mqueue"] }
+        for name in directories {
             add(L_MKDIR, "making /dev/\(name)", slots: [dev], texts: [name], numbers: [0o755])
         }
         let links = [
@@ -190,18 +284,31 @@ extension LaunchProgram {
             "devpts", [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")],
             A.noSetUID | A.noExec,
             at: "/dev/pts", in: root)
-        _ = addFileSystem(
-            "tmpfs", [("mode", "1777"), ("size", "\(request.shmSize.bytes)")],
-            A.noSetUID | A.noDevices | A.noExec,
-            at: "/dev/shm", in: root)
+        switch sharedMemory {
+        case .own:
+            _ = addFileSystem(
+                "tmpfs", [("mode", "1777"), ("size", "\(request.shmSize.bytes)")],
+                A.noSetUID | A.noDevices | A.noExec, at: "/dev/shm", in: root)
+        case .host:
+            let tree = newSlot()
+            add(L_OPEN_TREE, "mounting the host's /dev/shm", slots: [tree], texts: ["/dev/shm"])
+            add(
+                L_ATTACH, "mounting the host's /dev/shm", slots: [tree, root], texts: ["/dev/shm"],
+                flags: 1 | 4)
+        case .given(let tree):
+            add(
+                L_ATTACH, "mounting shared memory at /dev/shm", slots: [tree, root], texts: ["/dev/shm"],
+                flags: 1 | 4)
+        case .none: break
+        }
         _ = addFileSystem("mqueue", [], A.noSetUID | A.noDevices | A.noExec, at: "/dev/mqueue", in: root)
-        // sysfs shows the network namespace it was mounted in, so it may only be mounted in one's own.
+        // sysfs shows the network namespace it was mounted in.
         if sysfs {
             _ = addFileSystem(
-                "sysfs", [], A.readOnly | A.noSetUID | A.noDevices | A.noExec, at: "/sys", in: root)
+                "sysfs", [], sealed | A.noSetUID | A.noDevices | A.noExec, at: "/sys", in: root)
             if host.cgroupV2 {
                 _ = addFileSystem(
-                    "cgroup2", [], A.readOnly | A.noSetUID | A.noDevices | A.noExec, at: "/sys/fs/cgroup",
+                    "cgroup2", [], sealed | A.noSetUID | A.noDevices | A.noExec, at: "/sys/fs/cgroup",
                     in: root)
             }
         }
@@ -222,24 +329,57 @@ extension LaunchProgram {
         return slot
     }
 
-    fileprivate mutating func addMounts(_ mounts: [ResolvedMount], in root: Slot) {
+    /// Mounts that shall hear of the host's, or tell it of theirs, are copied while ours are still peers of the host's
+    /// (Documentation/filesystems/sharedsubtree.rst): `addRoot` ends that for all the others.
+    fileprivate mutating func openShared(_ mounts: [ResolvedMount]) -> [Int: Slot] {
+        var slots: [Int: Slot] = [:]
+        for (index, mount) in mounts.enumerated() {
+            guard case .path(let path, _, let recursive, let propagation) = mount.source, propagation != 0,
+                propagation & Propagation.isPrivate == 0
+            else { continue }
+            let slot = newSlot()
+            add(
+                L_OPEN_TREE, "mounting \(mount.title) at \(mount.target)", slots: [slot], texts: [path],
+                flags: recursive ? 1 : 0)
+            slots[index] = slot
+        }
+        return slots
+    }
+
+    fileprivate mutating func addMounts(
+        _ mounts: [ResolvedMount], _ shared: [Int: Slot], in root: Slot, host: HostFacts
+    ) {
         // A mount's parent comes first, whatever order they were written in.
         let depth = { (path: String) in path.split(separator: "/").count }
-        for (_, mount) in mounts.enumerated().sorted(by: {
+        for (index, mount) in mounts.enumerated().sorted(by: {
             (depth($0.element.target), $0.offset) < (depth($1.element.target), $1.offset)
         }) {
             let doing = "mounting \(mount.title) at \(mount.target)"
             let slot = newSlot()
             switch mount.source {
             case .path(let path, let isDirectory, let recursive, let propagation):
-                add(L_OPEN_TREE, doing, slots: [slot], texts: [path], flags: recursive ? 1 : 0)
+                let opened = shared[index]
+                let slot = opened ?? slot
+                if opened == nil {
+                    add(L_OPEN_TREE, doing, slots: [slot], texts: [path], flags: recursive ? 1 : 0)
+                }
                 let attributes = mount.readOnly ? MountAttribute.readOnly : 0
-                if attributes != 0 || propagation != 0 {
+                let kind = propagation & ~Propagation.recursive
+                if attributes != 0 {
                     add(
-                        L_MOUNT_ATTR, doing, slots: [slot], flags: recursive ? 1 : 0,
-                        numbers: [attributes, 0, propagation])
+                        L_MOUNT_ATTR, doing, slots: [slot],
+                        flags: recursive && !mount.writableBeneath ? 1 : 0,
+                        numbers: [attributes, 0, 0])
+                }
+                if kind != 0 {
+                    add(
+                        L_MOUNT_ATTR, doing, slots: [slot],
+                        flags: propagation & Propagation.recursive != 0 ? 1 : 0, numbers: [0, 0, kind])
                 }
                 add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: isDirectory ? 1 : 2)
+            case .layers(let directories):
+                addOverlay(directories, doing, slot, host: host)
+                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: 1)
             case .tmpfs(let settings):
                 let attributes = MountAttribute.noSetUID | MountAttribute.noDevices | MountAttribute.noExec
                 add(
@@ -249,6 +389,19 @@ extension LaunchProgram {
                 add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: 1)
             }
         }
+    }
+
+    /// An overlay without an upper directory.
+    private mutating func addOverlay(_ directories: [String], _ doing: String, _ slot: Slot, host: HostFacts)
+    {
+        let layers =
+            host.overlayLowerdirPlus
+            ? directories.map { ("lowerdir+", $0) }
+            : [("lowerdir", directories.map(escapeOverlay).joined(separator: ":"))]
+        add(
+            L_FSMOUNT, doing, slots: [slot], texts: ["overlay"],
+            blob: options([("source", "overlay")] + layers),
+            numbers: [MountAttribute.readOnly | MountAttribute.noSetUID | MountAttribute.noDevices])
     }
 
     fileprivate mutating func addNetwork(_ prepared: PreparedContainer) {

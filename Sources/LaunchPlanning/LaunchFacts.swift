@@ -49,11 +49,15 @@ public struct ResolvedMount: Sendable {
         case path(String, isDirectory: Bool, recursive: Bool, propagation: UInt64)
         /// Options for a new tmpfs.
         case tmpfs([(key: String, value: String)])
+        /// Directories over each other, topmost first, at least two; nothing can be written.
+        case layers([String])
     }
     public var source: Source
     /// Absolute path in the container.
     public var target: String
     public var readOnly: Bool
+    /// Read-only holds for the mount itself and not for those beneath.
+    public var writableBeneath = false
     /// For messages: `volume "data"`.
     public var title: String
 
@@ -62,6 +66,50 @@ public struct ResolvedMount: Sendable {
         self.target = target
         self.readOnly = readOnly
         self.title = title
+    }
+}
+
+/// Namespaces of another process that a container is put into; one descriptor, a pidfd or an nsfs file, is given for each.
+public struct NamespaceJoin: Hashable, Sendable {
+    /// CLONE_NEW*, any number of them for a pidfd (Linux 5.8), one for an nsfs file.
+    public var flags: UInt64
+    /// For messages: `the network of container "web-1"`.
+    public var title: String
+
+    public init(flags: UInt64, title: String) {
+        self.flags = flags
+        self.title = title
+    }
+
+    /// Of linux/sched.h.
+    public static let newPID: UInt64 = 0x2000_0000
+    public static let newNetwork: UInt64 = 0x4000_0000
+    public static let newIPC: UInt64 = 0x0800_0000
+}
+
+/// A device node to be made.
+public struct DeviceNode: Hashable, Sendable {
+    /// Absolute path in the container.
+    public var path: String
+    /// File type and permissions.
+    public var mode: UInt32
+    public var major: UInt32
+    public var minor: UInt32
+    public var uid: UInt32
+    public var gid: UInt32
+
+    public init(path: String, mode: UInt32, major: UInt32, minor: UInt32, uid: UInt32 = 0, gid: UInt32 = 0) {
+        self.path = path
+        self.mode = mode
+        self.major = major
+        self.minor = minor
+        self.uid = uid
+        self.gid = gid
+    }
+
+    /// The kernel's dev_t as mknod(2) takes it: new_encode_dev, linux/kdev_t.h.
+    var number: UInt64 {
+        UInt64(minor & 0xff) | UInt64(major & 0xfff) << 8 | UInt64(minor & ~0xff) << 12
     }
 }
 
@@ -94,6 +142,12 @@ public struct PreparedContainer: Sendable {
     public var nameServicePort: UInt16
     /// True when links come from outside and must be waited for.
     public var awaitsLinks: Bool
+    /// In the order of their descriptors, which come after the cgroup's.
+    public var joins: [NamespaceJoin]
+    /// After the joins' one descriptor more is given: the tree that becomes /dev/shm.
+    public var sharesMemory: Bool
+    /// Beside the usual ones.
+    public var devices: [DeviceNode]
 
     public init(lowers: [String], upper: String, work: String, mountPoint: String) {
         self.lowers = lowers
@@ -112,6 +166,9 @@ public struct PreparedContainer: Sendable {
         nameServiceRules = []
         nameServicePort = 0
         awaitsLinks = false
+        joins = []
+        sharesMemory = false
+        devices = []
     }
 }
 

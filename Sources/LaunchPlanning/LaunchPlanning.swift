@@ -34,6 +34,8 @@ public struct LaunchProgram: Sendable {
     public let given: [String]
     /// Slot of the cgroup directory for CLONE_INTO_CGROUP.
     public var cgroup: Slot?
+    /// Slot of the pid namespace the child is born in: a pidfd or an nsfs file.
+    public var pidNamespace: Slot?
     private var nextSlot: Int32
 
     public init(cloneFlags: UInt64, given: [String], cgroup: Slot? = nil) {
@@ -112,6 +114,7 @@ public struct LaunchProgram: Sendable {
         head.cgroup_slot = cgroup?.number ?? -1
         head.given_slots = UInt32(given.count)
         head.clone_flags = cloneFlags
+        head.pid_namespace_slot = pidNamespace?.number ?? -1
         return withUnsafeBytes(of: &head) { Array($0) } + operations + data
     }
 }

@@ -8,6 +8,7 @@ extension LaunchProgram: CustomStringConvertible {
     public var description: String {
         var lines = ["clone \(cloneFlagNames.joined(separator: " "))"]
         if let cgroup { lines.append("into cgroup #\(cgroup.number)") }
+        if let pidNamespace { lines.append("into pid namespace #\(pidNamespace.number)") }
         for (index, name) in given.enumerated() { lines.append("given #\(index) \(name)") }
         for (index, step) in steps.enumerated() {
             var words = ["\(index)", operationNames[step.code] ?? "operation-\(step.code)"]

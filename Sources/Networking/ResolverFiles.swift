@@ -71,6 +71,15 @@ public func resolvConfText(host: ResolvConf, search: [String]? = nil, options gi
     return text + "options \((options + dots).joined(separator: " "))\n"
 }
 
+/// The hosts of a container that uses the host's own network: the host's, and the extra ones.
+public func hostsText(ofHost own: String, extraHosts: [HostEntry]) -> String {
+    let lines = extraHosts.map { entry in
+        // The host is its own gateway.
+        "\(entry.address == "host-gateway" ? "127.0.0.1" : entry.address)\t\(entry.name)\n"
+    }
+    return own + (own.isEmpty || own.hasSuffix("\n") ? "" : "\n") + lines.joined()
+}
+
 /// A container's hosts: localhost, the extra ones, and itself on each of its addresses.
 ///
 /// `host-gateway` as an extra host's address becomes `hostGateway`; without one the entry is left out.

@@ -103,6 +103,10 @@ private struct CanonicalForm {
         optional(request.limits.memoryAndSwap) { $0.number($1.bytes) }
         optional(request.limits.swappiness) { $0.count($1) }
         optional(request.limits.oomKillDisabled) { $0.flag($1) }
+        for value in [request.limits.realtimeRuntime, request.limits.realtimePeriod] {
+            optional(value) { $0.count($1) }
+        }
+        optional(request.limits.blockIO) { $0.blockIO($1) }
         list(request.capAdd) { $0.text($1) }
         list(request.capDrop) { $0.text($1) }
         flag(request.noNewPrivileges)
@@ -134,8 +138,43 @@ private struct CanonicalForm {
             $0.optional($1.fileSize) { $0.number($1) }
             $0.optional($1.files) { $0.count($1) }
         }
-        for namespace in RareSettings.HostNamespace.allCases {
+        for namespace in RareSettings.Namespace.allCases {
             flag(settings.hostNamespaces.contains(namespace))
+        }
+        list(settings.joined) {
+            $0.text($1.namespace.rawValue)
+            $0.text($1.owner.text)
+        }
+        flag(settings.withoutSharedMemory)
+        flag(settings.privileged)
+        list(settings.devices) {
+            $0.text($1.path)
+            $0.text($1.target)
+            $0.text($1.access.text)
+            for value in [$1.uid, $1.gid, $1.mode] { $0.optional(value) { $0.number(Int64($1)) } }
+        }
+        list(settings.deviceRules) { $0.text($1.text) }
+        for text in [settings.seccompProfile, settings.appArmorProfile, settings.seLinuxContext] {
+            optional(text) { $0.text($1) }
+        }
+        flag(settings.systemPathsVisible)
+        list(settings.volumesFrom) {
+            $0.text($1.owner.text)
+            $0.flag($1.readOnly)
+        }
+        table(settings.annotations) { $0.text($1) }
+    }
+
+    private mutating func blockIO(_ limits: BlockLimits) {
+        optional(limits.weight) { $0.count($1) }
+        for entries in [
+            limits.weights, limits.readBytes, limits.writeBytes, limits.readOperations,
+            limits.writeOperations,
+        ] {
+            list(entries) {
+                $0.text($1.path)
+                $0.number($1.value)
+            }
         }
     }
 
@@ -156,11 +195,15 @@ private struct CanonicalForm {
             count(3)
             optional(size) { $0.number($1.bytes) }
             for value in [mode, uid, gid] { optional(value) { $0.number(Int64($1)) } }
+        case .image(_, let id, _):
+            count(4)
+            text(id.hex)
         }
         text(request.target)
         flag(request.readOnly)
         flag(request.copyFromImage)
         optional(request.subpath) { $0.text($1) }
+        optional(request.beneath) { $0.text($1.rawValue) }
     }
 
     mutating func file(_ request: FileRequest) {

@@ -41,6 +41,9 @@ public func differences(from old: ServiceRequest, to new: ServiceRequest) -> [St
     changes.value("memswap_limit", a.limits.memoryAndSwap, b.limits.memoryAndSwap)
     changes.value("mem_swappiness", a.limits.swappiness, b.limits.swappiness)
     changes.value("oom_kill_disable", a.limits.oomKillDisabled, b.limits.oomKillDisabled)
+    changes.value("cpu_rt_runtime", a.limits.realtimeRuntime, b.limits.realtimeRuntime)
+    changes.value("cpu_rt_period", a.limits.realtimePeriod, b.limits.realtimePeriod)
+    if a.limits.blockIO != b.limits.blockIO { changes.add("blkio_config changed") }
     if a.rare != b.rare { changes.rare(a.rare ?? RareSettings(), b.rare ?? RareSettings()) }
     changes.set("cap_add", a.capAdd, b.capAdd)
     changes.set("cap_drop", a.capDrop, b.capDrop)
@@ -148,9 +151,20 @@ private struct Changes {
         table("link", old.links, new.links)
         if old.logging != new.logging { add("logging changed") }
         set("dns_opt", old.dnsOptions, new.dnsOptions)
-        for namespace in RareSettings.HostNamespace.allCases {
+        value("privileged", old.privileged, new.privileged)
+        set("device", old.devices.map(\.text), new.devices.map(\.text))
+        set("device_cgroup_rules", old.deviceRules.map(\.text), new.deviceRules.map(\.text))
+        if old.seccompProfile != new.seccompProfile { add("seccomp profile changed") }
+        value("apparmor", old.appArmorProfile, new.appArmorProfile)
+        value("label", old.seLinuxContext, new.seLinuxContext)
+        value("unconfined systempaths", old.systemPathsVisible, new.systemPathsVisible)
+        value("ipc without /dev/shm", old.withoutSharedMemory, new.withoutSharedMemory)
+        set("volumes_from", old.volumesFrom.map(\.text), new.volumesFrom.map(\.text))
+        table("annotation", old.annotations, new.annotations)
+        for namespace in RareSettings.Namespace.allCases {
             let shown = { (settings: RareSettings) in
-                settings.hostNamespaces.contains(namespace) ? "host" : "private"
+                settings.joined.first { $0.namespace == namespace }?.owner.text
+                    ?? (settings.hostNamespaces.contains(namespace) ? "host" : "private")
             }
             value(namespace.rawValue, shown(old), shown(new))
         }
@@ -191,6 +205,17 @@ extension [String: Substring] {
                 let name = variable.prefix { $0 != "=" }
                 return (String(name), variable[name.endIndex...])
             }, uniquingKeysWith: { $1 })
+    }
+}
+
+extension VolumesFrom {
+    fileprivate var text: String { owner.text + (readOnly ? " read-only" : "") }
+}
+
+extension DeviceGrant {
+    fileprivate var text: String {
+        let owner = [uid, gid, mode].map { $0.map(String.init) ?? "" }.joined(separator: ":")
+        return "\(path):\(target):\(access.text)" + (owner == "::" ? "" : " \(owner)")
     }
 }
 

@@ -21,10 +21,15 @@ public struct LoweredImage: Sendable {
     }
 }
 
-/// The bytes of a project's configs and secrets, by top-level key.
+/// The bytes of files a project names: its configs and secrets by top-level key, seccomp profiles as they are named.
 public struct FileContents: Sendable {
     public var configs: [String: [UInt8]]
     public var secrets: [String: [UInt8]]
+    public var profiles: [String: [UInt8]] = [:]
+    /// Images that are mounted as files, as they are named.
+    public var images: [String: ImageFacts] = [:]
+    /// What the host's CDI files offer.
+    public var devices = CDICatalogue()
 
     public init(configs: [String: [UInt8]] = [:], secrets: [String: [UInt8]] = [:]) {
         self.configs = configs
@@ -70,10 +75,12 @@ public func lower(
                     at: service.marks["image"])
             }
             var lowering = ServiceLowering(
-                project: project, service: service, image: image, stepImages: stepImages)
+                project: project, service: service, image: image, contents: contents,
+                stepImages: stepImages)
             let request = try lowering.request(files: &files)
             try claimNames(of: request, in: project, service: service, names: &names)
             desired.services[name] = request
+            if let network = lowering.namedNetwork { desired.networks[network.name] = network }
         } catch {
             failures.append(error)
         }

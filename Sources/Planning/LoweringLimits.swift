@@ -14,6 +14,8 @@ extension ServiceLowering {
         try processorTime(&limits)
         try memory(&limits)
         try reserve(in: &limits)
+        try realtime(&limits)
+        limits.blockIO = try blockLimits()
         return limits
     }
 
@@ -38,6 +40,46 @@ extension ServiceLowering {
         // The kernel keeps a weight within these itself.
         limits.cpuShares = service.cpuShares.flatMap { $0 > 0 ? min(max($0, 2), 262_144) : nil }
         limits.cpuSet = service.cpuSet
+    }
+
+    /// The kernel's own rule: a runtime is part of its period (Documentation/scheduler/sched-rt-group.rst).
+    private func realtime(_ limits: inout ResourceLimits) throws(Failure) {
+        limits.realtimeRuntime = service.cpuRealtimeRuntime.flatMap { $0 > 0 ? $0 : nil }
+        limits.realtimePeriod = service.cpuRealtimePeriod.flatMap { $0 > 0 ? $0 : nil }
+        if let runtime = limits.realtimeRuntime, runtime > limits.realtimePeriod ?? 1_000_000 {
+            throw mistake(
+                "cpu_rt_runtime", "has a `cpu_rt_runtime` longer than its period",
+                cause: "\(runtime) µs in each \(limits.realtimePeriod ?? 1_000_000) µs",
+                advice: "shorten it, or lengthen `cpu_rt_period`")
+        }
+    }
+
+    private func blockLimits() throws(Failure) -> BlockLimits? {
+        guard let given = service.blockIO, given != Service.BlockIO() else { return nil }
+        var limits = BlockLimits()
+        // 0 is unset, as in the engine.
+        limits.weight = given.weight.flatMap { $0 > 0 ? $0 : nil }
+        let weights = (limits.weight.map { [Int64($0)] } ?? []) + given.weights.map(\.value)
+        if let weight = weights.first(where: { !(10...1000).contains($0) }) {
+            throw mistake(
+                "blkio_config", "has a weight of \(weight) in `blkio_config`", advice: "from 10 to 1000")
+        }
+        let all =
+            given.weights + given.readBytes + given.writeBytes + given.readOperations + given.writeOperations
+        if let entry = all.first(where: { !$0.path.hasPrefix("/") }) {
+            throw mistake(
+                "blkio_config", "names the device \(quoted(entry.path)) in `blkio_config`",
+                cause: "it is no absolute path", advice: "such as /dev/sda")
+        }
+        func lowered(_ entries: [Service.BlockIO.Entry]) -> [BlockLimit] {
+            entries.map { BlockLimit(path: $0.path, value: $0.value) }
+        }
+        limits.weights = lowered(given.weights)
+        limits.readBytes = lowered(given.readBytes)
+        limits.writeBytes = lowered(given.writeBytes)
+        limits.readOperations = lowered(given.readOperations)
+        limits.writeOperations = lowered(given.writeOperations)
+        return limits
     }
 
     private func memory(_ limits: inout ResourceLimits) throws(Failure) {
@@ -69,8 +111,7 @@ extension ServiceLowering {
         limits.oomKillDisabled = service.oomKillDisable ? true : nil
     }
 
-    /// nil when nothing of it is given.
-    func rareSettings() throws(Failure) -> RareSettings? {
+    func rareSettings() throws(Failure) -> RareSettings {
         var rare = RareSettings()
         rare.oomScoreAdjustment = service.oomScoreAdjustment.flatMap { $0 != 0 ? $0 : nil }
         rare.groups = service.groupAdd
@@ -91,23 +132,10 @@ extension ServiceLowering {
         rare.dnsOptions = service.dnsOptions
         rare.links = try links()
         rare.logging = try logging()
-        if service.cgroup == "host" { rare.hostNamespaces.insert(.cgroup) }
-        if let mode = service.uts, mode != "host" {
-            throw Failure(
-                "service \(quoted(service.name)): `uts: \(mode)` is not supported", advice: "`host` is",
-                at: service.marks["uts"])
-        }
-        if service.uts == "host" {
-            if let name = service.hostname != nil
-                ? "hostname" : service.domainName != nil ? "domainname" : nil
-            {
-                throw mistake(
-                    name, "has the host's name and a `\(name)`", cause: "`uts: host` is given",
-                    advice: "remove one of them")
-            }
-            rare.hostNamespaces.insert(.uts)
-        }
-        return rare.isEmpty ? nil : rare
+        rare.annotations = service.annotations
+        try namespaces(&rare)
+        try devices(&rare)
+        return rare
     }
 
     /// The kernel's bound, __NEW_UTS_LEN of linux/utsname.h.

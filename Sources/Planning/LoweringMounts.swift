@@ -40,7 +40,16 @@ extension ServiceLowering {
             var request = MountRequest(
                 source: try source(of: mount, at: place), target: target, readOnly: mount.readOnly,
                 copyFromImage: !mount.noCopy)
+            if case .image = request.source { request.readOnly = true }
             request.subpath = mount.subpath
+            request.beneath = mount.recursive.flatMap(MountRequest.MountsBeneath.init)
+            if request.beneath == .readOnly || request.beneath == .writable, !mount.readOnly {
+                throw Failure(
+                    "service \(quoted(service.name)) has `recursive: \(mount.recursive ?? "")` on a writable mount "
+                        + "at \(target)",
+                    cause: "it says what of a read-only one holds for the mounts beneath",
+                    advice: "add `read_only: true`, or remove `recursive`", at: place)
+            }
             requests.append(request)
         }
         for volume in image.defaults.volumes {
@@ -78,10 +87,17 @@ extension ServiceLowering {
                     at: place)
             }
             return .volume(name: volume.name)
-        case .image, .foreign:
+        case .image(let reference):
+            guard let facts = contents.images[reference] else {
+                throw Failure(
+                    "service \(quoted(service.name)) mounts the image \(quoted(reference)), which is not in the store",
+                    advice: "import it with `covey image import`", at: place)
+            }
+            return .image(reference: reference, id: facts.id, layers: facts.layers)
+        case .foreign:
             throw Failure(
                 "service \(quoted(service.name)) has a mount of a kind that is not supported at \(mount.target)",
-                advice: "volume, bind and tmpfs are", at: place)
+                advice: "volume, bind, tmpfs and image are", at: place)
         }
     }
 }

@@ -12,6 +12,7 @@ struct ServiceLowering {
     let project: Project
     let service: Service
     let image: LoweredImage
+    let contents: FileContents
     /// Of `pre_start` with an image of its own, by reference.
     var stepImages: [String: LoweredImage] = [:]
 
@@ -28,15 +29,17 @@ struct ServiceLowering {
         container.extraHosts = service.extraHosts.map { HostEntry(name: $0.name, address: $0.address) }
         container.dnsServers = service.dns
         container.limits = try limits()
-        if let size = service.shmSize { container.shmSize = size }
-        container.rare = try rareSettings()
+        var rare = try rareSettings()
         container.capAdd = unique(service.capAdd.map(capabilityName))
         container.capDrop = unique(service.capDrop.map(capabilityName))
-        try applySecurityOptions(to: &container)
+        try securityOptions(&container, &rare)
+        try interfaceDevices(&container, &rare)
+        container.rare = rare.isEmpty ? nil : rare
         container.readOnlyRoot = service.readOnly
         container.initProcess = service.initProcess ?? false
         container.tty = service.tty
         container.stdinOpen = service.stdinOpen
+        if let size = service.shmSize, size.bytes > 0 { container.shmSize = size }
         container.ulimits = service.ulimits.mapValues { LimitPair(soft: $0.soft, hard: $0.hard) }
         container.sysctls = service.sysctls
         container.labels = labels()
@@ -110,34 +113,11 @@ struct ServiceLowering {
         return labels
     }
 
-    private func applySecurityOptions(to container: inout ContainerRequest) throws(Failure) {
-        for option in service.securityOptions {
-            // Docker takes `key=value` and, from older days, `key:value`.
-            switch String(option.map { $0 == ":" ? "=" : $0 }) {
-            case "no-new-privileges", "no-new-privileges=true": container.noNewPrivileges = true
-            case "no-new-privileges=false": container.noNewPrivileges = false
-            case "seccomp=unconfined": container.seccomp = false
-            case "seccomp=builtin": container.seccomp = true
-            // No profile of these is ever applied, so what is asked is true already.
-            case "apparmor=unconfined", "label=disable": break
-            default:
-                throw Failure(
-                    "service \(quoted(service.name)): `security_opt: \(option)` is not supported",
-                    advice: "`no-new-privileges` and `seccomp=unconfined` are",
-                    at: service.marks.place("security_opt"))
-            }
-        }
-    }
-
     // MARK: Network
 
     /// The first endpoint gives the default route: highest priority, then by key.
     private func endpoints() throws(Failure) -> [EndpointRequest] {
-        if let mode = service.networkMode, mode != "none", mode != "bridge" {
-            throw Failure(
-                "service \(quoted(service.name)): `network_mode: \(mode)` is not supported",
-                advice: "leave it out, or use `none`", at: service.marks["network_mode"])
-        }
+        if let network = namedNetwork { return [EndpointRequest(network: network.name)] }
         let attachments = service.networks.sorted {
             $0.value.priority != $1.value.priority
                 ? $0.value.priority > $1.value.priority : $0.key < $1.key

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Basics
+import ContainerModel
 import Glibc
 import Kernel
 import Testing
@@ -13,9 +15,9 @@ struct DevicePolicyTests {
     @Test("reads as v1's lines")
     func lines() {
         #expect(
-            DevicePolicy.dockerDefault.allowLines.joined(separator: ", ")
+            DevicePolicy.dockerDefault.legacyLines.map(\.line).joined(separator: ", ")
                 == """
-                c *:* m, b *:* m, c 1:3 rwm, c 1:5 rwm, c 1:7 rwm, c 1:8 rwm, c 1:9 rwm, c 5:0 rwm, c 5:1 rwm, \
+                a, c *:* m, b *:* m, c 1:3 rwm, c 1:5 rwm, c 1:7 rwm, c 1:8 rwm, c 1:9 rwm, c 5:0 rwm, c 5:1 rwm, \
                 c 5:2 rwm, c 136:* rwm
                 """)
     }
@@ -31,7 +33,7 @@ struct DevicePolicyTests {
         defer { rmdir(directory) }
         let fd = try openFile(directory, flags: O_RDONLY | O_DIRECTORY)
         let policy = DevicePolicy(
-            allowed: DevicePolicy.dockerDefault.allowed + [.init(.character, 1, 11, [.read, .makeNode])])
+            allowed: DevicePolicy.dockerDefault.rules + [.init(.character, 1, 11, [.read, .makeNode])])
         #expect(try deviceProgramCount(ofCgroup: fd.raw) == 0)
         try attachDeviceProgram(policy.program, toCgroup: fd.raw)
         #expect(try deviceProgramCount(ofCgroup: fd.raw) == 1)
@@ -68,5 +70,84 @@ struct DevicePolicyTests {
             tasks: [], procs: directory)
         #expect(shell.wait() == 0)
         eventually("the process is gone") { rmdir(directory) == 0 || errno == ENOENT }
+    }
+
+    @Test("a rule on everything makes those before it moot; rules on both kinds are two of v1's lines")
+    func order() {
+        var policy = DevicePolicy(allowed: [.init(.character, 1, 3, .all)])
+        policy.add(.init(nil, nil, nil, .all))
+        #expect(policy == .everything)
+        policy.add(.init(nil, 7, nil, [.read, .write], allows: false))
+        #expect(
+            policy.legacyLines.map { "\($0.file) \($0.line)" } == [
+                "devices.allow a", "devices.deny c 7:* rw", "devices.deny b 7:* rw",
+            ])
+    }
+
+    @Test(
+        "as a BPF program the last rule that speaks of an access decides",
+        .enabled(if: unifiedMount != nil && getuid() == 0, "needs root and a cgroup2 mount"))
+    func refusals() throws {
+        let mount = try #require(unifiedMount)
+        let directory = "\(mount)/covey-test-refusals-\(getpid())"
+        try makeDirectory(directory)
+        defer { rmdir(directory) }
+        let fd = try openFile(directory, flags: O_RDONLY | O_DIRECTORY)
+        let policy = DevicePolicy(
+            allowsOthers: true,
+            rules: [
+                .init(.character, 1, 5, .all, allows: false), .init(.character, 1, 5, .read),
+                .init(.character, 1, 3, .write, allows: false),
+            ])
+        try attachDeviceProgram(policy.program, toCgroup: fd.raw)
+        let shell = try Shell(
+            """
+            (: < /dev/zero) || exit 1
+            (: > /dev/zero) 2>&- && exit 2
+            (: < /dev/null) || exit 3
+            (: > /dev/null) 2>&- && exit 4
+            (: > /dev/full) || exit 5
+            exit 0
+            """, tasks: [], procs: directory)
+        #expect(shell.wait() == 0)
+        eventually("the process is gone") { rmdir(directory) == 0 || errno == ENOENT }
+    }
+
+    @Test(
+        "a container's own policy stands in the project's place on v2 as well",
+        .enabled(if: unifiedMount != nil && getuid() == 0, "needs root and a cgroup2 mount"))
+    func ownOnUnified() throws {
+        try withProject(on: { $0.unified ? $0 : nil }) { project in
+            try checkOwnPolicies(&project)
+        }
+    }
+
+    @Test(
+        "a container's own policy stands in the project's place", .enabled(if: canMakeCgroups, needsCgroups))
+    func own() throws {
+        try withProject { project in try checkOwnPolicies(&project) }
+    }
+
+    private func checkOwnPolicies(_ project: inout ProjectCgroup) throws {
+        var wider = DevicePolicy.dockerDefault
+        wider.add(.init(.character, 1, 11, [.read]))
+        let cases: [(String, DevicePolicy?, Int32)] = [
+            ("usual", nil, 1), ("wider", wider, 0), ("all", .everything, 0),
+            ("none", DevicePolicy(allowed: []), 2),
+        ]
+        for (name, devices, expected) in cases {
+            let container = try project.ensureContainer(name, limits: ResourceLimits(), devices: devices)
+            // As the keeper's child: what is inherited from `engine` first.
+            let tasks = project.engineTaskFiles.filter { $0.contains("/devices/") } + container.taskFiles
+            let shell = try Shell(
+                """
+                exec 2>&-
+                (: < /dev/zero) || exit 2
+                (: < /dev/kmsg) || exit 1
+                exit 0
+                """, tasks: tasks, procs: container.cloneInto)
+            #expect(shell.wait() == expected, "\(name)")
+            eventually("\(name) is gone") { (try? container.remove()) != nil }
+        }
     }
 }

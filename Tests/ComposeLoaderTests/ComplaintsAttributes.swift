@@ -82,13 +82,12 @@ private let attributesComplaints: [Complaint] = [
         services:
           web:
             image: app
-            gpus: all
+            storage_opt: {size: 1g}
         """#,
         says: #"""
-            compose.yaml:4:5: error: `services.web.gpus` is not supported yet
-              4 |     gpus: all
+            compose.yaml:4:5: error: `services.web.storage_opt` is not supported yet
+              4 |     storage_opt: {size: 1g}
                 |     ^
-              cause: no device of the host is given to a container yet
             """#),
     Complaint(
         "a refused attribute with harmless values",
@@ -96,12 +95,13 @@ private let attributesComplaints: [Complaint] = [
         services:
           web:
             image: app
-            privileged: true
+            use_api_socket: true
         """#,
         says: #"""
-            compose.yaml:4:5: error: `services.web.privileged` is not supported yet
-              4 |     privileged: true
+            compose.yaml:4:5: error: `services.web.use_api_socket` is not supported
+              4 |     use_api_socket: true
                 |     ^
+              cause: there is no engine socket
               try:   only `false` is accepted
             """#),
     Complaint(
@@ -116,7 +116,7 @@ private let attributesComplaints: [Complaint] = [
             compose.yaml:4:5: error: `services.web.cpu_count` is not supported
               4 |     cpu_count: 2
                 |     ^
-              cause: Windows only
+              cause: Windows only; use `cpus`
             """#),
     Complaint(
         "include",
@@ -179,13 +179,12 @@ private let attributesComplaints: [Complaint] = [
         services:
           web:
             image: app
-            network_mode: host
+            network_mode: "service:"
         """#,
         says: #"""
-            compose.yaml:4:19: error: `services.web.network_mode` is host, which is not supported
-              4 |     network_mode: host
+            compose.yaml:4:19: error: `services.web.network_mode` is "service:"; expected service:NAME
+              4 |     network_mode: "service:"
                 |                   ^
-              try:   `none` is; for anything else use `networks`
             """#),
     Complaint(
         "a driver of a network",
@@ -220,18 +219,18 @@ private let attributesComplaints: [Complaint] = [
               cause: belongs to a cluster
             """#),
     Complaint(
-        "a mount of an image",
+        "a mount of another system",
         #"""
         services:
           web:
             image: app
-            volumes: [{type: image, source: a, target: /b}]
+            volumes: [{type: npipe, source: a, target: /b}]
         """#,
         says: #"""
-            compose.yaml:4:22: error: `services.web.volumes[0]` has the type image, which is not supported
-              4 |     volumes: [{type: image, source: a, target: /b}]
+            compose.yaml:4:22: error: `services.web.volumes[0]` has the type npipe, which is not supported
+              4 |     volumes: [{type: npipe, source: a, target: /b}]
                 |                      ^
-              try:   volume, bind and tmpfs are supported
+              try:   volume, bind, tmpfs and image are supported
             """#),
     Complaint(
         "a security option",
@@ -239,13 +238,13 @@ private let attributesComplaints: [Complaint] = [
         services:
           web:
             image: app
-            security_opt: [apparmor:unconfined]
+            security_opt: [systempaths=masked]
         """#,
         says: #"""
-            compose.yaml:4:20: error: `services.web.security_opt[0]` is "apparmor:unconfined", which is not supported
-              4 |     security_opt: [apparmor:unconfined]
+            compose.yaml:4:20: error: `services.web.security_opt[0]` is "systempaths=masked", which is not supported
+              4 |     security_opt: [systempaths=masked]
                 |                    ^
-              try:   no-new-privileges:true and seccomp:unconfined are
+              try:   no-new-privileges, seccomp, apparmor, label and systempaths=unconfined are
             """#),
     Complaint(
         "another platform",

@@ -305,7 +305,7 @@ private let valuesComplaints: [Complaint] = [
             compose.yaml:4:15: error: `services.web.volumes[0]` has no `type`
               4 |     volumes: [{source: a, target: /b}]
                 |               ^
-              try:   volume, bind or tmpfs
+              try:   volume, bind, tmpfs or image
             """#),
     Complaint(
         "a bind without source",

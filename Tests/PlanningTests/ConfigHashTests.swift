@@ -84,6 +84,24 @@ struct ConfigHashTests {
             { $0.rare { $0.dnsOptions = ["a"] } },
             { $0.rare { $0.hostNamespaces = [.uts] } },
             { $0.rare { $0.hostNamespaces = [.cgroup] } },
+            { $0.rare { $0.hostNamespaces = [.network] } },
+            { $0.rare { $0.joined = [JoinedNamespace(.network, of: .service("db"))] } },
+            { $0.rare { $0.joined = [JoinedNamespace(.network, of: .container("db"))] } },
+            { $0.rare { $0.withoutSharedMemory = true } },
+            { $0.rare { $0.privileged = true } },
+            { $0.rare { $0.devices = [DeviceGrant(path: "/dev/kvm", target: "/dev/kvm")] } },
+            { $0.rare { $0.deviceRules = [DeviceRule(.character, 1, nil, .all)] } },
+            { $0.rare { $0.seccompProfile = "{}" } },
+            { $0.rare { $0.systemPathsVisible = true } },
+            { $0.rare { $0.appArmorProfile = "a" } },
+            { $0.rare { $0.seLinuxContext = "a" } },
+            { $0.rare { $0.annotations = ["a": "b"] } },
+            { $0.rare { $0.volumesFrom = [VolumesFrom(.service("db"), readOnly: true)] } },
+            { $0.rare { $0.volumesFrom = [VolumesFrom(.service("db"), readOnly: false)] } },
+            { $0.container.limits.realtimeRuntime = 1 },
+            { $0.container.limits.realtimePeriod = 1 },
+            { $0.container.limits.blockIO = BlockLimits() },
+            { $0.container.mounts[0].beneath = MountRequest.MountsBeneath.none },
             { $0.container.capAdd = ["X"] },
             { $0.container.capDrop = ["X"] },
             { $0.container.noNewPrivileges = true },
@@ -160,10 +178,16 @@ struct ConfigHashTests {
         rare.oomScoreAdjustment = 1
         rare.domainName = ""
         rare.logging = .init()
+        rare.seccompProfile = ""
+        rare.appArmorProfile = ""
+        rare.seLinuxContext = ""
         #expect(
             try keys(of: rare) == [
-                "dnsOptions", "dnsSearch", "domainName", "groups", "hostNamespaces", "links", "logging",
-                "oomScoreAdjustment",
+                "annotations", "appArmorProfile", "deviceRules", "devices", "dnsOptions", "dnsSearch",
+                "domainName", "groups",
+                "hostNamespaces", "joined", "links", "logging", "oomScoreAdjustment", "privileged",
+                "seLinuxContext", "seccompProfile", "systemPathsVisible", "volumesFrom",
+                "withoutSharedMemory",
             ])
         #expect(
             try keys(of: HealthcheckRequest(command: [])) == [

@@ -317,6 +317,70 @@ struct LoweringTests {
         #expect(container.rare == rare)
     }
 
+    @Test("what a container has of the host and of others goes through")
+    func hostAccess() throws {
+        var project = project {
+            $0.networkMode = "service:db"
+            $0.networks = [:]
+            $0.pid = "container:other"
+            $0.ipc = "host"
+            $0.privileged = true
+            $0.devices = [.init(source: "/dev/kvm", target: "/dev/kvm", permissions: "wr")]
+            $0.deviceCgroupRules = ["c 1:* rm"]
+            $0.securityOptions = [
+                "seccomp=p.json", "apparmor:mine", "label=type:t", "systempaths=unconfined",
+            ]
+            $0.annotations = ["a": "b"]
+            $0.volumesFrom = ["db:ro", "container:c"]
+            $0.deploy = Deploy()
+            $0.deploy?.reservations = Deploy.Resources()
+            $0.deploy?.reservations?.memory = ByteSize(bytes: 1 << 20)
+        }
+        var db = Service(name: "db")
+        db.image = "demo:1"
+        db.networks = ["default": .init()]
+        project.services["db"] = db
+        var contents = FileContents()
+        contents.profiles["p.json"] = Array("{}".utf8)
+        let container = try #require(
+            try lowered(project, contents: contents).desired.services["app"]?.container)
+        var rare = RareSettings()
+        rare.hostNamespaces = [.ipc]
+        rare.joined = [
+            JoinedNamespace(.network, of: .service("db")), JoinedNamespace(.pid, of: .container("other")),
+        ]
+        rare.privileged = true
+        let access = try #require(DeviceAccess("rw"))
+        rare.devices = [DeviceGrant(path: "/dev/kvm", target: "/dev/kvm", access: access)]
+        rare.deviceRules = [DeviceRule(.character, 1, nil, try #require(DeviceAccess("mr")))]
+        rare.seccompProfile = "{}"
+        rare.appArmorProfile = "mine"
+        rare.seLinuxContext = "system_u:system_r:t:s0"
+        rare.systemPathsVisible = true
+        rare.annotations = ["a": "b"]
+        rare.volumesFrom = [
+            VolumesFrom(.service("db"), readOnly: true), VolumesFrom(.container("c"), readOnly: false),
+        ]
+        #expect(container.rare == rare)
+        #expect(container.seccomp && container.networks.isEmpty)
+        #expect(container.limits.memoryReservation == ByteSize(bytes: 1 << 20))
+        #expect(try !request { $0.privileged = true }.container.seccomp)
+    }
+
+    @Test("network_mode: bridge is a network of the project's, another word one that is there")
+    func namedNetworks() throws {
+        for (mode, name, external) in [("bridge", "demo_bridge", false), ("shared", "shared", true)] {
+            let desired = try lowered(
+                project {
+                    $0.networkMode = mode
+                    $0.networks = [:]
+                }
+            ).desired
+            #expect(desired.services["app"]?.container.networks == [EndpointRequest(network: name)])
+            #expect(desired.networks[name]?.external == external)
+        }
+    }
+
     @Test(
         "logging is how much is kept of each stream",
         arguments: [
@@ -501,8 +565,50 @@ struct LoweringTests {
     @Test(
         "what cannot be done is refused by name",
         arguments: [
-            Refused("security_opt: apparmor:mine") { $0.securityOptions = ["apparmor:mine"] },
-            Refused("network_mode: host") { $0.networkMode = "host" },
+            Refused("security_opt: smack:mine") { $0.securityOptions = ["smack:mine"] },
+            Refused("has the label \"any\"") { $0.securityOptions = ["label:any"] },
+            Refused("profile that was not read") { $0.securityOptions = ["seccomp=p.json"] },
+            Refused("publishes ports and has no network of its own") {
+                $0.networkMode = "host"
+                $0.networks = [:]
+                $0.ports = [Service.Port(target: 80, published: nil)]
+            },
+            Refused("has `hostname` and the network of another container") {
+                $0.networkMode = "container:c"
+                $0.networks = [:]
+                $0.hostname = "a"
+            },
+            Refused("uses service \"nope\" for its `pid`") { $0.pid = "service:nope" },
+            Refused("uses itself for its `ipc`") { $0.ipc = "service:app" },
+            Refused("`userns_mode` of \"keep-id\"") { $0.userNamespace = "keep-id" },
+            Refused("would set the host's net.core.somaxconn") {
+                $0.networkMode = "host"
+                $0.networks = [:]
+                $0.sysctls = ["net.core.somaxconn": "1"]
+            },
+            Refused("names the device \"kvm\"") { $0.devices = [.init(source: "kvm", target: "/dev/kvm")] },
+            Refused("has the rule \"c 1 r\"") { $0.deviceCgroupRules = ["c 1 r"] },
+            Refused("takes volumes from \"nope\"") { $0.volumesFrom = ["nope"] },
+            Refused("has a weight of 5 in `blkio_config`") {
+                var block = Service.BlockIO()
+                block.weight = 5
+                $0.blockIO = block
+            },
+            Refused("names the device \"sda\" in `blkio_config`") {
+                var block = Service.BlockIO()
+                block.readBytes = [.init(path: "sda", value: 1)]
+                $0.blockIO = block
+            },
+            Refused("a `cpu_rt_runtime` longer than its period") { $0.cpuRealtimeRuntime = 2_000_000 },
+            Refused("`recursive: readonly` on a writable mount") {
+                var mount = Service.Mount(
+                    source: .bind(path: "/a", createHostPath: true, propagation: nil), target: "/b")
+                mount.recursive = "readonly"
+                $0.volumes = [mount]
+            },
+            Refused("mounts the image \"x:1\", which is not in the store") {
+                $0.volumes = [Service.Mount(source: .image("x:1"), target: "/b")]
+            },
             Refused("unknown stop signal \"HOP\"") { $0.stopSignal = "HOP" },
             Refused("network \"nope\", which is not declared") { $0.networks = ["nope": .init()] },
             Refused("volume \"nope\", which is not declared") {
@@ -566,7 +672,7 @@ struct LoweringTests {
     func together() {
         var project = project { $0.stopSignal = "HOP" }
         project.services["other"] = Service(name: "other")
-        project.services["other"]?.networkMode = "host"
+        project.services["other"]?.networkMode = "service:nope"
         #expect {
             try lowered(project)
         } throws: {

@@ -170,7 +170,7 @@ extension Scenarios {
 }
 
 /// `uts:[4026531838]`
-private func namespaceOf(_ process: String, _ kind: String) -> String {
+func namespaceOf(_ process: String, _ kind: String) -> String {
     var buffer = [CChar](repeating: 0, count: 64)
     let count = readlink("/proc/\(process)/ns/\(kind)", &buffer, buffer.count)
     return String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define LAUNCH_MAGIC 0x314c5643u  // "CVL1"
-#define LAUNCH_VERSION 1u
+#define LAUNCH_VERSION 2u
 #define LAUNCH_SLOTS 64
 #define LAUNCH_LARGEST (4u << 20)
 
@@ -22,6 +22,8 @@ struct launch_head {
     int32_t cgroup_slot;   // directory for CLONE_INTO_CGROUP, or -1
     uint32_t given_slots;  // slots 0..given_slots-1 come filled with descriptors
     uint64_t clone_flags;
+    int32_t pid_namespace_slot;  // given: the child is born in this pid namespace (a pidfd or an nsfs file), or -1
+    uint32_t reserved;
 };
 
 struct launch_operation {
@@ -43,7 +45,7 @@ enum launch_code {
     L_LEGACY_MOUNT,     // mount(text0, text1, text2, n0, blob) on the host, then slot = O_PATH of text1
     L_READONLY_PATH,    // text0 in root slot2 becomes a read-only mount of itself; missing is fine
     L_MASK_PATH,        // text0 in root slot2 is hidden by the empty directory slot or the null device slot3; missing is fine
-    L_MKNOD,            // mknodat(slot, text0, n0, n1), then chmod n0 against the umask
+    L_MKNOD,            // mknodat(slot, text0, n0, n1), then chmod n0 against the umask; flags 1: in place of what is there, owned by n2 (gid << 32 | uid)
     L_MKDIR,            // mkdirat(slot, text0, n0), existing is fine
     L_SYMLINK,          // symlinkat(text0, slot, text1), existing is fine
     L_ENSURE_DIRECTORY, // text0 in root slot2 and its parents, made where missing; mode n0
