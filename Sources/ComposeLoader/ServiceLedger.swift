@@ -83,7 +83,8 @@ public enum Ledger {
             "links", "to services on a network of its own; an alias is known to this service alone",
             by: "Particulars.links"),
         .works(
-            "logging", "`json-file` and `local` with `max-size` and `max-file`, for each stream; `none`",
+            "logging",
+            "`json-file` and `local` with `max-size` and `max-file`, for each stream; `journald`; `syslog` over unix, udp and tcp to a numeric address; `none`",
             Shape(.logging, fields: Fields([.works("driver"), .works("options")])), by: "Particulars.logging"),
         .works("mac_address", "of the first network", by: "Particulars.hardwareAddress"),
         .works("mem_limit", by: "Containers.limits"),

@@ -50,6 +50,8 @@ public struct RareSettings: Hashable, Codable, Sendable {
         public var fileSize: Int64?
         /// Files that are kept; 0 keeps nothing at all, nil is the usual.
         public var files: Int?
+        /// nil: kept in files alone.
+        public var forwarding: LogForwarding?
         public init(fileSize: Int64? = nil, files: Int? = nil) {
             self.fileSize = fileSize
             self.files = files

@@ -40,6 +40,8 @@ final class Container {
     var sync: SharedFD?
     var program: LaunchProgram?
     var pumps: [LogPump] = []
+    /// Sends its output elsewhere as well, while it runs.
+    var forwarder: LogForwarder?
     var terminal: SharedFD?
     var standardInput: SharedFD?
     /// A client's own 0, 1 and 2, given to the program instead of streams to the log; until it is launched.

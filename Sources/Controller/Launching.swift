@@ -42,6 +42,7 @@ extension ProjectController {
         try networking.assignAddresses([(container.name, container.request)])
         try reservePorts(of: container, networking)
         let shared = try sharedNamespaces(of: container)
+        try ensureForwarder(of: container)
         let (program, own) = try planLaunch(of: container, shared)
         container.memoryKillsBefore = own.memoryKills ?? 0
         do throws(SyscallError) {

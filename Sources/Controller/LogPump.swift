@@ -21,7 +21,7 @@ struct LogBounds {
 final class LogPump {
     private let source: SharedFD
     private let directory: String
-    private let stream: String
+    let stream: String
     private var number = 0
     private var file: SharedFD?
     private var index: SharedFD?
@@ -29,6 +29,8 @@ final class LogPump {
     /// A terminal's master can't be spliced everywhere, and what a person types is little: it is read and written.
     private let isTerminal: Bool
     private let bounds: LogBounds
+    /// Takes what came as well, once it is in the file.
+    var tap: ((UnsafeRawBufferPointer) -> Void)?
 
     /// - Parameter source: the FIFO's reading end or the terminal's master, non-blocking.
     init(
@@ -68,6 +70,7 @@ final class LogPump {
             }
             if moved == 0 { return !isTerminal }
             try note(at: offset)
+            if let tap { try readAt(file.raw, offset: offset, count: moved).withUnsafeBytes { tap($0) } }
             offset += Int64(moved)
             if offset >= bounds.segmentSize { try rotate() }
         }
@@ -84,6 +87,7 @@ final class LogPump {
                     buffer.withUnsafeMutableBytes { read(source, $0.baseAddress, $0.count) }
                 }
                 if count == 0 { return !isTerminal }
+                buffer[..<count].withUnsafeBytes { tap?($0) }
             } catch {
                 if error.errno == .again { return true }
                 if isTerminal { return false }
@@ -121,7 +125,7 @@ final class LogPump {
         if file != nil { return }
         let path = "\(directory)/\(stream).\(number)"
         // Not O_APPEND: splice(2) refuses such a file.
-        let opened = SharedFD(try openFile(path, flags: O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o600))
+        let opened = SharedFD(try openFile(path, flags: O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600))
         offset = Int64(try fileStatus(of: opened.raw).st_size)
         let entries = SharedFD(
             try openFile(path + ".idx", flags: O_RDWR | O_CREAT | O_NOFOLLOW | O_APPEND, mode: 0o600))

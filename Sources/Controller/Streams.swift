@@ -36,8 +36,22 @@ extension ProjectController {
         }
     }
 
+    /// Where its output goes beside its log; the first time it is made is its start, where a failure counts.
+    func ensureForwarder(of container: Container) throws(Failure) {
+        guard container.forwarder == nil, let forwarding = container.request.rare?.logging?.forwarding else {
+            return
+        }
+        container.forwarder = try LogForwarder(
+            forwarding, container: container.name, image: container.request.image)
+    }
+
     private func addPump(_ pump: LogPump, _ container: Container) throws(SyscallError) {
         container.pumps.append(pump)
+        do throws(Failure) { try ensureForwarder(of: container) } catch { log("\(error)") }
+        if let forwarder = container.forwarder {
+            let stream = pump.stream
+            pump.tap = { forwarder.take($0, from: stream) }
+        }
         let name = container.name
         try loop.watch(pump.descriptor) { [unowned self, unowned pump] _ in
             do throws(SyscallError) {
@@ -57,6 +71,15 @@ extension ProjectController {
             loop.unwatch(pump.descriptor)
         }
         container.pumps = []
+        if let forwarder = container.forwarder {
+            forwarder.finish()
+            if forwarder.dropped > 0 {
+                log(
+                    "\(forwarder.dropped) lines of container \(container.name) were not taken by their receiver"
+                )
+            }
+        }
+        container.forwarder = nil
         container.terminal = nil
     }
 }

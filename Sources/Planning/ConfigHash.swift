@@ -137,6 +137,7 @@ private struct CanonicalForm {
         optional(settings.logging) {
             $0.optional($1.fileSize) { $0.number($1) }
             $0.optional($1.files) { $0.count($1) }
+            $0.optional($1.forwarding) { $0.forwarding($1) }
         }
         for namespace in RareSettings.Namespace.allCases {
             flag(settings.hostNamespaces.contains(namespace))
@@ -163,6 +164,21 @@ private struct CanonicalForm {
             $0.flag($1.readOnly)
         }
         table(settings.annotations) { $0.text($1) }
+    }
+
+    private mutating func forwarding(_ value: LogForwarding) {
+        switch value.receiver {
+        case .journal: count(0)
+        case .syslog(let receiver):
+            count(1)
+            text(receiver.transport.rawValue)
+            text(receiver.address)
+            count(Int(receiver.port))
+            count(receiver.facility)
+            text(receiver.format.rawValue)
+        }
+        text(value.tag)
+        table(value.fields) { $0.text($1) }
     }
 
     private mutating func blockIO(_ limits: BlockLimits) {

@@ -79,6 +79,12 @@ struct ConfigHashTests {
             { $0.rare { $0.logging = .init() } },
             { $0.rare { $0.logging = .init(files: 1) } },
             { $0.rare { $0.logging = .init(fileSize: 1) } },
+            {
+                $0.rare {
+                    $0.logging = .init()
+                    $0.logging?.forwarding = LogForwarding(.journal)
+                }
+            },
             { $0.rare { $0.domainName = "a" } },
             { $0.rare { $0.dnsSearch = ["a"] } },
             { $0.rare { $0.dnsOptions = ["a"] } },
@@ -156,7 +162,7 @@ struct ConfigHashTests {
     func golden() {
         #expect(
             configHash(of: Self.full()).hex
-                == "5815ac770def7f175bf431b67c8439f405ffbdc801d0fd6f7c22f781a87c50ee")
+                == "7826a1ea36452e7e3ad7bef6869642ed4c9cc41cf88df08d66e5f14e721e135a")
     }
 
     /// A new field must be put into ConfigHash.swift, or be left out there on purpose, and then listed here.

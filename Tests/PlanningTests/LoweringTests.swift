@@ -399,7 +399,7 @@ struct LoweringTests {
     @Test(
         "a driver or an option that is not known is named",
         arguments: [
-            ("syslog", [:], "service \"app\": `logging.driver: syslog` is not supported"),
+            ("gelf", [:], "service \"app\": `logging.driver: gelf` is not supported"),
             ("local", ["tag": "x"], "service \"app\": `logging.options.tag` is not supported"),
             ("none", ["max-size": "1m"], "service \"app\": `logging.options.max-size` is not supported"),
             ("local", ["max-size": "1x"], "service \"app\" has a `max-size` of \"1x\""),

@@ -145,7 +145,57 @@ extension Scenarios {
                 try stage.require((18_000...40_960).contains(size), "\(size) bytes are kept")
                 try stage.require(try stage.logs("--no-log-prefix", "mute").isEmpty, "mute was kept")
                 let up = try stage.covey("up", "-d", "elsewhere", code: 1)
-                try stage.require(up.errors.contains("`logging.driver: syslog` is not supported"), "\(up)")
+                try stage.require(up.errors.contains("`logging.driver: gelf` is not supported"), "\(up)")
+            }
+        }
+
+        @Test("output goes to syslog over unix, udp and tcp, and to no receiver that is not there")
+        func syslog() throws {
+            try Stage.play("links") { stage in
+                let script = """
+                    import socket, sys
+                    d = sys.argv[1]
+                    u = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); u.bind(d + '/log')
+                    i = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); i.bind(('127.0.0.1', 5140))
+                    t = socket.socket(socket.AF_INET, socket.SOCK_STREAM); t.bind(('127.0.0.1', 5141)); t.listen(4)
+                    open(d + '/ready', 'w').close()
+                    for s in (u, i, t): s.settimeout(30)
+                    out = [u.recv(4096), i.recv(4096)]
+                    c, _ = t.accept(); c.settimeout(30); data = b''
+                    while data.count(b'\\n') < 2: data += c.recv(4096)
+                    out.append(data)
+                    open(d + '/received', 'wb').write(b'\\n'.join(out)); open(d + '/done', 'w').close()
+                    """
+                let absent = try stage.covey("up", "-d", "local", code: 1)
+                try stage.require(absent.errors.contains("cannot send the output"), "\(absent)")
+                let receiver = try RunningProgram(
+                    ["nsenter", "--net=/run/netns/\(stage.host)", "python3", "-c", script, stage.files],
+                    environment: ["PATH=\(Host.path)"], directory: stage.files,
+                    scratch: "\(stage.directory)/scratch")
+                try stage.eventually("the receiver listens") { exists("\(stage.files)/ready") }
+                try stage.covey(
+                    "up", "-d", "local", "datagrams", "stream", variables: ["LOGS=\(stage.files)"])
+                try stage.eventually("all was received") { exists("\(stage.files)/done") }
+                _ = try receiver.wait()
+                let lines = contents("\(stage.files)/received").split(separator: "\n").map(String.init)
+                try stage.require(lines.count == 4, "\(lines)")
+                try stage.require(lines[0].hasPrefix("<30>"), lines[0])
+                try stage.require(
+                    lines[0].contains(" \(stage.project)-local-1[") && lines[0].hasSuffix("]: to unix"),
+                    lines[0])
+                try stage.require(
+                    lines[1].hasPrefix("<134>1 2") && lines[1].contains(" mine ")
+                        && lines[1].hasSuffix(" - to udp"), lines[1])
+                let both = Set(lines[2...].map { String($0.prefix(4)) })
+                try stage.require(
+                    both == ["<30>", "<27>"] && lines[2...].contains { $0.hasSuffix("first") }, "\(lines)")
+                // What is sent away is kept as well.
+                try stage.require(
+                    try stage.logs("--no-log-prefix", "datagrams").contains("to udp"), "the log")
+                if !exists("/run/systemd/journal/socket") {
+                    let journal = try stage.covey("up", "-d", "journal", code: 1)
+                    try stage.require(journal.errors.contains("to the journal at"), "\(journal)")
+                }
             }
         }
 

@@ -49,6 +49,7 @@
 #include <unistd.h>
 #include "CLinuxNetwork.h"
 #include "linux_bpf.h"
+#include "linux_connect.h"
 #include "linux_pages.h"
 #include "linux_threads.h"
 #include "linux_process.h"
