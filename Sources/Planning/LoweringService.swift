@@ -12,7 +12,7 @@ struct ServiceLowering {
     let project: Project
     let service: Service
     let image: LoweredImage
-    let contents: FileContents
+    var contents = FileContents()
     /// Of `pre_start` with an image of its own, by reference.
     var stepImages: [String: LoweredImage] = [:]
 
