@@ -17,6 +17,8 @@ public enum ArchiveError: Error, Hashable, Sendable {
     case noSpace(path: String, bytes: Int64)
     /// A library opened at run time is missing: the file or symbol, and the Debian package it comes with.
     case missingLibrary(name: String, package: String)
+    /// More than the limits allow: what, and the variable that moves the limit.
+    case tooLarge(String, String)
     /// The stream itself came to an end that is none: a registry that broke off, answered nonsense or fell silent.
     case source(cause: String, advice: String?)
     /// A system call failed, outside of what the archive said.
@@ -32,6 +34,7 @@ extension ArchiveError {
         case .noSpace(let path, let bytes):
             "ENOSPC while writing \"\(path)\" (\(bytes) bytes): no space left on the disk"
         case .missingLibrary(let name, _): "\(name) could not be opened"
+        case .tooLarge(let what, _): "the layer is larger than allowed: \(what)"
         case .source(let cause, _): cause
         case .system(let error): error.description
         }
@@ -45,6 +48,7 @@ extension ArchiveError {
         case .noSpace:
             "free space, or put the state directory elsewhere with --root; nothing was kept of this layer"
         case .missingLibrary(_, let package): "apt-get install \(package)"
+        case .tooLarge(_, let variable): "if you trust it, set \(variable) to more"
         case .source(_, let advice): advice
         case .system: nil
         }

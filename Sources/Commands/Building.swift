@@ -85,7 +85,7 @@ func runBuild(_ session: Session) throws(Failure) -> Int32 {
     let wish = ImageWish(
         build: true, noCache: session.arguments.has(.noCache),
         services: names.isEmpty ? Set(project.services.keys) : Set(names))
-    let resolution = ImageResolution(session, project, wish, progress)
+    let resolution = try ImageResolution(session, project, wish, progress)
     defer { progress.end() }
     try resolution.buildAll()
     if resolution.built == 0 { progress.notice("nothing to build: no service has `build`") }

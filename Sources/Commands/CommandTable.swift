@@ -23,6 +23,7 @@ private let tableOrJSON = Flag(.format, nil, .choice(["table", "json"]), "how th
 private let pull = Flag(
     .pull, nil, .choice(["always", "missing", "never", "policy"]),
     "when images are asked for again; policy: as the file says")
+private let locked = Flag(.locked, nil, "only with the images compose.lock names")
 private let quietPull = Flag(.quietPull, nil, "don't show how far pulls are")
 
 let commandTable: [CommandDefinition] = [
@@ -56,7 +57,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.noRecreate, nil, "leave containers alone that exist, also changed ones"),
             Flag(.alwaysRecreateDependencies, nil, "recreate what the named services depend on"),
             Flag(.quietBuild, nil, "don't show what build steps write"),
-            pull, quietPull,
+            pull, quietPull, locked,
             Flag(.watch, "w", "do what `develop.watch` says when files change, as `watch` does"),
         ], run: runUp),
     CommandDefinition(
@@ -75,7 +76,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.removeOrphans, nil, "remove containers of services that are no longer declared"),
             Flag(.scale, nil, .many("SERVICE=N"), "how many containers of a service"),
             Flag(.quietBuild, nil, "don't show what build steps write"),
-            pull, quietPull,
+            pull, quietPull, locked,
         ], run: runCreate),
     CommandDefinition(
         "scale", "Change how many containers services have", operands: .atLeast("SERVICE=N…", 1),
@@ -167,7 +168,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.removeOrphans, nil, "remove containers of services that are no longer declared"),
             Flag(.useAliases, nil, "answer to the service's names on its networks"),
             Flag(.quiet, "q", "show no progress"),
-            pull, quietPull,
+            pull, quietPull, locked,
             Flag(.tty, "t", "done anyway", hidden: true),
         ], passesRest: true, run: runOneOff),
     CommandDefinition(
@@ -175,6 +176,8 @@ let commandTable: [CommandDefinition] = [
         details: "Ends with 0 when there is nothing to do, 2 when there are changes, 1 on an error.",
         flags: [
             Flag(.format, nil, .choice(["text", "json"]), "how the plan is written"),
+            Flag(.pull, nil, "also ask the registries what a pull would change"),
+            locked,
             Flag(.forceRecreate, nil, "as for `up`"),
             Flag(.removeOrphans, nil, "as for `up`"),
             Flag(.scale, nil, .many("SERVICE=N"), "how many containers of a service"),
@@ -215,6 +218,29 @@ let commandTable: [CommandDefinition] = [
             Flag(.policy, nil, .choice(["always", "missing"]), "missing: only what is not here"),
             Flag(.quiet, "q", "show no progress"),
         ], run: runPull),
+    CommandDefinition(
+        "lock", "Write down which images the project's names stand for now", operands: .services,
+        details: "compose.lock beside the Compose file; `up`, `run` and `pull` then use these and no others.", run: runLock),
+    CommandDefinition(
+        "push", "Send images that are built here to their registries", operands: .services,
+        details: "Services that have both `build` and `image`, as with Docker Compose.",
+        flags: [
+            Flag(.ignorePushFailures, nil, "go on with what can be sent"),
+            Flag(.includeDependencies, nil, "also those of the services they depend on"),
+            Flag(.quiet, "q", "show no progress"),
+        ], run: runPush),
+    CommandDefinition(
+        "login", "Keep a registry's credential, once it was seen to work",
+        operands: Operands(usage: "[REGISTRY]", least: 0, most: 1),
+        details: "In Docker's config.json, or with the credential helper that it names. Docker Hub unless said otherwise.",
+        flags: [
+            Flag(.username, "u", .one("NAME"), "the user"),
+            Flag(.passwordInput, nil, "read the password from the standard input"),
+            Flag(.password, "p", .one("PASSWORD"), "the password; seen by others in the list of processes"),
+        ], needsRoot: false, run: runLogin),
+    CommandDefinition(
+        "logout", "Forget a registry's credential", operands: Operands(usage: "[REGISTRY]", least: 0, most: 1),
+        needsRoot: false, run: runLogout),
     CommandDefinition("start", "Start stopped services", operands: .services, run: runStart),
     CommandDefinition(
         "stop", "Stop services, keep their containers", operands: .services, flags: [timeout], run: runStop),
@@ -255,6 +281,30 @@ let commandTable: [CommandDefinition] = [
             Flag(
                 .detachKeys, nil, .one("KEYS"), "what leaves it running; ctrl-p,ctrl-q unless said otherwise"),
         ], run: runAttach),
+    CommandDefinition(
+        "cp", "Copy files between a container and here", operands: .exactly("SOURCE TARGET", 2),
+        details: """
+            One of the two is SERVICE:PATH, the other a path here, or - for a tar on the standard input or output. Of a
+            running container its volumes are seen too. SOURCE/. is what is in a directory, without itself.
+            """,
+        flags: [
+            Flag(.index, nil, .one("N"), "which container of the service"),
+            Flag(.archive, "a", "keep owners; else copies are root's in a container, and yours here"),
+        ], run: runCopy),
+    CommandDefinition(
+        "export", "Write a container's files into a tar", operands: .exactly("SERVICE", 1),
+        details: "Its image's and those it wrote, without volumes.",
+        flags: [
+            Flag(.output, "o", .one("FILE"), "the tar; the standard output unless said otherwise"),
+            Flag(.index, nil, .one("N"), "which container of the service"),
+        ], run: runExport),
+    CommandDefinition(
+        "commit", "Make an image of what a container wrote", operands: .exactly("SERVICE IMAGE", 2),
+        details: "A running container is not paused for it: `covey pause` first where files must fit together.",
+        flags: [
+            Flag(.author, "a", .one("NAME"), "who made it"), Flag(.message, "m", .one("TEXT"), "what for"),
+            Flag(.index, nil, .one("N"), "which container of the service"),
+        ], run: runCommit),
     CommandDefinition("top", "List the processes of services", operands: .services, run: runTop),
     CommandDefinition(
         "stats", "Show what containers use", operands: .services,
@@ -288,6 +338,40 @@ let commandTable: [CommandDefinition] = [
         "image pull", "Fetch images from their registries", operands: .atLeast("IMAGE…", 1),
         details: "Prints each one's digest, by which it can be named: NAME@DIGEST.",
         flags: [Flag(.quiet, "q", "show no progress")], run: runImagePull),
+    CommandDefinition(
+        "image push", "Send images to the registries their names say", operands: .atLeast("IMAGE…", 1),
+        details: "Prints each one's digest there, which is the one here.",
+        flags: [Flag(.quiet, "q", "show no progress")], run: runImagePush),
+    CommandDefinition(
+        "image tag", "Give an image a second name", operands: .exactly("IMAGE NAME", 2), run: runImageTag),
+    CommandDefinition(
+        "image inspect", "Show all there is to know of images, as JSON", operands: .atLeast("IMAGE…", 1),
+        run: runImageInspect),
+    CommandDefinition(
+        "image history", "Show the steps an image was made by", operands: .exactly("IMAGE", 1), flags: [tableOrJSON],
+        run: runImageHistory),
+    CommandDefinition(
+        "image save", "Write images into an archive", operands: .atLeast("IMAGE…", 1),
+        details: "Docker, podman and skopeo read it (docker-archive: and oci-archive:).",
+        flags: [
+            Flag(.output, "o", .one("FILE"), "the archive; the standard output unless said otherwise"),
+            Flag(.compression, nil, .choice(["none", "gzip"]), "of the archive; gzip for a FILE in .gz or .tgz"),
+        ], run: runImageSave),
+    CommandDefinition(
+        "image load", "Take all images of an archive in, by their names there",
+        details: "What `save` of Covey, Docker or podman wrote, plain or compressed.",
+        flags: [Flag(.inputFile, "i", .one("FILE"), "the archive; the standard input unless said otherwise")],
+        run: runImageLoad),
+    CommandDefinition(
+        "image prune", "Remove what no image and no container needs",
+        flags: [
+            Flag(.all, "a", "also images that no container was made of"),
+            Flag(.buildCache, nil, "also the steps of earlier builds"),
+            Flag(.force, "f", "done anyway", hidden: true),
+        ], run: runImagePrune),
+    CommandDefinition(
+        "system df", "Show what images, containers and volumes take on the disk", flags: [tableOrJSON],
+        run: runSystemUsage),
     CommandDefinition(
         "image rm", "Remove images from the store", operands: .atLeast("IMAGE…", 1), run: runImageRemove),
     CommandDefinition(

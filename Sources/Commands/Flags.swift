@@ -63,6 +63,9 @@ enum FlagName: String {
     case quietPull = "quiet-pull"
     case passwordInput = "password-stdin"
     case policy, pull, username, password
+    case buildCache = "build-cache"
+    case inputFile = "input"
+    case archive, author, compression, locked, message
 }
 
 /// One flag as it is written and described.

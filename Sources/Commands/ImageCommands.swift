@@ -51,7 +51,7 @@ func runImageImport(_ session: Session) throws(Failure) -> Int32 {
     let task = progress.begin("Image", name ?? transport.text, doing: "Importing", done: "Imported")
     defer { progress.end() }
     do throws(Failure) {
-        let image = try ImageStore(root: session.root).importImage(transport, as: name)
+        let image = try session.imageStore().importImage(transport, as: name)
         progress.update(task, .done)
         session.out.line(image.facts.id.description)
     } catch {
@@ -62,7 +62,7 @@ func runImageImport(_ session: Session) throws(Failure) -> Int32 {
 }
 
 func runImageRemove(_ session: Session) throws(Failure) -> Int32 {
-    let store = ImageStore(root: session.root)
+    let store = try session.imageStore()
     let used = try layersInUse(root: session.root)
     var failures: [Failure] = []
     for name in session.arguments.operands {
@@ -81,13 +81,26 @@ func runImageRemove(_ session: Session) throws(Failure) -> Int32 {
 private struct LayersRecord: Decodable {
     struct Service: Decodable { var container: Container }
     struct Container: Decodable { var image: Image }
-    struct Image: Decodable { var layers: [String] }
+    struct Image: Decodable {
+        var id: Digest
+        var layers: [String]
+    }
     var service: Service
 }
 
-/// Layers that containers of any project stand on; they outlive their image's name.
-func layersInUse(root: String) throws(Failure) -> Set<String> {
+/// What containers of any project stand on.
+struct ImagesInUse {
+    /// Paths of layers; they outlive their image's name.
     var layers: Set<String> = []
+    var ids: Set<Digest> = []
+    /// The containers' own directories of what they wrote.
+    var uppers: [String] = []
+}
+
+func layersInUse(root: String) throws(Failure) -> Set<String> { try imagesInUse(root: root).layers }
+
+func imagesInUse(root: String) throws(Failure) -> ImagesInUse {
+    var used = ImagesInUse()
     for project in (try? directoryEntries("\(root)/projects")) ?? [] {
         let containers = "\(root)/projects/\(project)/containers"
         for container in (try? directoryEntries(containers)) ?? [] {
@@ -95,9 +108,10 @@ func layersInUse(root: String) throws(Failure) -> Set<String> {
             guard exists(path) else { continue }
             let bytes = try kernel("cannot read \(path)") { () throws(SyscallError) in try readFile(path) }
             do {
-                layers.formUnion(
-                    try decodeJSON(LayersRecord.self, from: bytes).service.container.image
-                        .layers)
+                let image = try decodeJSON(LayersRecord.self, from: bytes).service.container.image
+                used.layers.formUnion(image.layers)
+                used.ids.insert(image.id)
+                used.uppers.append("\(containers)/\(container)/upper")
             } catch {
                 // A record that can't be read may stand on any layer.
                 throw Failure(
@@ -107,5 +121,5 @@ func layersInUse(root: String) throws(Failure) -> Set<String> {
             }
         }
     }
-    return layers
+    return used
 }

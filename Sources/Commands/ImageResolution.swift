@@ -9,6 +9,7 @@ internal import ContainerModel
 internal import Images
 internal import Kernel
 internal import Planning
+internal import Registry
 
 /// What a command wants of images.
 struct ImageWish {
@@ -27,21 +28,34 @@ struct ImageWish {
 final class ImageResolution {
     private let project: Project
     private let store: ImageStore
+    /// The same, which fetches what a Dockerfile names.
+    private let buildStore: ImageStore
     private let wish: ImageWish
     private let progress: Progress
     private let steps: StepRunning
     private let session: Session
     private var transfer: ImageTransfer?
+    private let lock: LockFile?
     private var found: [String: LoweredImage] = [:]
     private var building: [String] = []
     private(set) var built = 0
 
-    init(_ session: Session, _ project: Project, _ wish: ImageWish, _ progress: Progress) {
+    init(_ session: Session, _ project: Project, _ wish: ImageWish, _ progress: Progress) throws(Failure) {
+        lock = try LockFile.read(project)
+        if session.arguments.has(.locked) { try checkLocked(project, lock) }
         self.project = project
         self.wish = wish
         self.progress = progress
         self.session = session
-        store = ImageStore(root: session.root)
+        var store = try session.imageStore()
+        self.store = store
+        let (environment, plain) = (session.invocation.environment, store)
+        // What a Dockerfile's `FROM` and `--from` name. Its own connection: the build's thread is nobody's to share.
+        store.fetch = { (reference) throws(Failure) in
+            _ = try RegistryAccess(environment: environment).pull(
+                reference, into: plain, time: realtimeNanoseconds() / 1_000_000_000) { _ in }
+        }
+        buildStore = store
         steps = StepRunning(session)
     }
 
@@ -109,14 +123,30 @@ final class ImageResolution {
         if let known = found[reference] { return known }
         if !mustBuild {
             let here = try lookUp(service)
-            if let here, try !asksAgain(reference, policy) { return here }
+            let locked = service.build == nil ? lock?.digest(reference) : nil
+            if let here {
+                let isRight = if let locked { try isLocked(reference, locked) } else { try !asksAgain(reference, policy) }
+                if isRight { return here }
+            }
             found[reference] = nil
             if here != nil || service.build == nil, service.image != nil, policy != .build {
                 if let fetched = try fetch(service, reference, policy) { return fetched }
             }
+            if let locked, here != nil {
+                throw Failure(
+                    "cannot use the image \"\(reference)\"",
+                    cause: "what is here is not the locked \(locked), and it may not be fetched",
+                    advice: "run `covey pull`, or `covey lock` to lock another", at: service.marks["image"])
+            }
         }
         if let build = service.build { return try make(service, build, reference) }
         return try take(service, reference)
+    }
+
+    /// Whether what is here under a name is the image the lock names.
+    private func isLocked(_ reference: String, _ digest: Digest) throws(Failure) -> Bool {
+        if try store.pulledFacts(reference)?.digest == digest { return true }
+        return try store.lookUp(reference)?.manifest == digest
     }
 
     private func asksAgain(_ reference: String, _ policy: PullPolicy) throws(Failure) -> Bool {
@@ -133,7 +163,8 @@ final class ImageResolution {
             Digest(reference) == nil
         else { return nil }
         do throws(Failure) {
-            let image = try transferring().pull(reference).image
+            let source = service.build == nil ? try lock?.pinned(reference) : nil
+            let image = try transferring().pull(source ?? reference, as: reference).image
             let lowered = LoweredImage(facts: image.facts, defaults: image.defaults)
             found[reference] = lowered
             return lowered
@@ -202,7 +233,7 @@ final class ImageResolution {
         do throws(Failure) {
             try steps.build(
                 build, serviceName: service.name, tags: [reference] + build.tags, serviceContexts: contexts,
-                noCache: wish.noCache || build.noCache, store: store, progress)
+                noCache: wish.noCache || build.noCache, store: buildStore, progress)
             progress.update(task, .done)
             built += 1
         } catch {

@@ -38,6 +38,25 @@ final class ImageTransfer {
             throw error
         }
     }
+
+    /// Sends an image to the registry its name says.
+    func push(_ reference: String) throws(Failure) -> Digest {
+        guard let image = try store.lookUp(reference) else {
+            throw Failure(
+                "cannot push \"\(reference)\"", cause: "it is not in the store", advice: "covey build, or covey image tag IMAGE \(reference)")
+        }
+        let task = progress.begin("Image", reference, doing: "Pushing", done: "Pushed")
+        let layers = LayerList(progress, of: reference, doing: "Uploading", done: "Pushed")
+        do throws(Failure) {
+            let digest = try access.push(image, as: reference, from: store) { layers.show($0) }
+            progress.update(task, .done)
+            return digest
+        } catch {
+            layers.fail()
+            progress.update(task, .failed)
+            throw error
+        }
+    }
 }
 
 /// The layers of one image as tasks of the progress.

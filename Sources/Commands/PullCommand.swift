@@ -15,8 +15,9 @@ func runPull(_ session: Session) throws(Failure) -> Int32 {
         ? withDependencies(arguments.operands, project) : Set(arguments.operands)
     let progress = try transferProgress(session, "pull")
     defer { progress.end() }
-    let store = ImageStore(root: session.root)
+    let store = try session.imageStore()
     let transfer = try ImageTransfer(session, store, progress)
+    let lock = try LockFile.read(project)
     var failures: [Failure] = []
     var seen: Set<String> = []
     for name in names.sorted() {
@@ -30,7 +31,9 @@ func runPull(_ session: Session) throws(Failure) -> Int32 {
         if Transport(reference, relativeTo: project.directory) != nil || Digest(reference) != nil { continue }
         if policy == .missing, arguments.last(.policy) != nil, try store.lookUp(reference) != nil { continue }
         do throws(Failure) {
-            _ = try transfer.pull(reference)
+            // What is locked is fetched as it is locked; `covey lock` moves on.
+            let source = service.build == nil ? try lock?.pinned(reference) : nil
+            _ = try transfer.pull(source ?? reference, as: reference)
         } catch {
             var failure = error
             if failure.location == nil { failure.location = service.marks["image"] }
@@ -50,7 +53,7 @@ func runPull(_ session: Session) throws(Failure) -> Int32 {
 func runImagePull(_ session: Session) throws(Failure) -> Int32 {
     let progress = try transferProgress(session, "pull")
     defer { progress.end() }
-    let transfer = try ImageTransfer(session, ImageStore(root: session.root), progress)
+    let transfer = try ImageTransfer(session, try session.imageStore(), progress)
     var failures: [Failure] = []
     for reference in session.arguments.operands {
         do throws(Failure) {

@@ -193,6 +193,9 @@ func runPlan(_ session: Session) throws(Failure) -> Int32 {
     let progress = Progress("plan", mode: .quiet, output: session.errors)
     let wanted = withDependencies(session.arguments.operands, project)
     let provided = try provide(session, &project, wanted: wanted, runs: false, progress)
+    if session.arguments.has(.pull) {
+        for line in try pullChanges(session, project, services: wanted) { session.errors.line(line) }
+    }
     let images = try resolveImages(session, &project, wanted: wanted, build: false, fetches: false, progress)
     var lowered = try lowered(session, project, images: images)
     lowered.desired.providers = provided.isEmpty ? nil : provided

@@ -80,7 +80,7 @@ public final class ImageIntake: Sendable {
         let known = exists("\(store.layers)/\(diffID.hex)/layer.json")
         let taken = try TakenLayer(
             source, blob: layer.digest, mediaType: layer.mediaType, diffID: diffID, unpack: !known, places,
-            title: title)
+            limits: store.limits, title: title)
         try note([layer.digest, diffID])
         let writer = try StoreWriter(store)
         // Its layer was removed meanwhile: then blob alone would be a lie.

@@ -7,6 +7,7 @@
 // Readers take no lock: files and layers appear whole, by rename. Writers hold images/lock; what a dead one left in
 // a .tmp is removed by the next. A layer counts once it is in place, which is after one syncfs(2).
 
+public import Archives
 public import Basics
 internal import ContainerModel
 internal import CLinux
@@ -24,6 +25,12 @@ public struct ImageStore: Sendable {
 
     /// Names that begin so are a builder's cache: kept like others, not listed.
     public static let cachePrefix = "covey-build/"
+
+    /// Asked for a name that `resolve` does not find: brings it in from elsewhere, or throws why it can't. nil asks nobody.
+    public var fetch: (@Sendable (_ reference: String) throws(Failure) -> Void)?
+
+    /// What a layer may grow to.
+    public var limits = LayerLimits()
 
     public init(root: String) { self.root = root }
 
@@ -56,6 +63,10 @@ public struct ImageStore: Sendable {
             var image = try importImage(transport, ReferenceName(transport))
             image.facts.reference = reference
             return image
+        }
+        if let fetch, Digest(reference) == nil {
+            try fetch(reference)
+            if let image = try lookUp(reference, relativeTo: directory) { return image }
         }
         let names = try list().map(\.name)
         let short = names.map { $0.hasSuffix(":latest") ? String($0.dropLast(7)) : $0 }

@@ -45,7 +45,8 @@ extension StoreWriter {
     ) throws(Failure) -> (descriptor: Descriptor, diffID: Digest) {
         let places = (blob: "\(scratch)/blob", layer: "\(store.layers)/.tmp/layer")
         let taken = try TakenLayer(
-            source, blob: blob, mediaType: mediaType, diffID: diffID, unpack: unpack, places, title: title)
+            source, blob: blob, mediaType: mediaType, diffID: diffID, unpack: unpack, places, limits: store.limits,
+            title: title)
         try place(taken, title: title)
         return (taken.descriptor, taken.diffID)
     }
@@ -108,7 +109,7 @@ struct TakenLayer {
     /// Reads it from its source. Needs no lock: nobody else knows the places. Nothing is left when it fails.
     init(
         _ source: any ByteSource, blob: Digest?, mediaType: String?, diffID: Digest?, unpack: Bool,
-        _ places: (blob: String, layer: String), title: String
+        _ places: (blob: String, layer: String), limits: LayerLimits, title: String
     ) throws(Failure) {
         let doing = "cannot import \(title)"
         self.places = places
@@ -122,11 +123,11 @@ struct TakenLayer {
         let raw = Tee(source, hash: blobHash, copy: file.raw)
         let (compression, notes) = try archive(doing) { () throws(ArchiveError) in
             let decompressed = try Decompressed(raw)
-            let plain = Tee(decompressed, hash: diffHash)
+            let plain = Tee(limited(decompressed, compressed: raw, limits), hash: diffHash)
             var notes = UnpackNotes()
             let ahead = ReadAhead(plain)
             defer { ahead.stop() }
-            if unpack { notes = try TakenLayer.unpackNew(ahead, places.layer) }
+            if unpack { notes = try TakenLayer.unpackNew(ahead, places.layer, limits) }
             try ahead.drain()
             ahead.stop()
             try raw.drain()
@@ -158,7 +159,7 @@ struct TakenLayer {
         try? removeTreeByName(places.layer)
     }
 
-    private static func unpackNew(_ source: any ByteSource, _ directory: String) throws(ArchiveError)
+    private static func unpackNew(_ source: any ByteSource, _ directory: String, _ limits: LayerLimits) throws(ArchiveError)
         -> UnpackNotes
     {
         do throws(SyscallError) {
@@ -172,6 +173,6 @@ struct TakenLayer {
         {
             throw .system(error)
         }
-        return try unpackLayer(TarReader(source), into: top.raw)
+        return try unpackLayer(TarReader(source), into: top.raw, mostEntries: limits.entries)
     }
 }

@@ -133,6 +133,13 @@ struct LayoutFiles {
         }
     }
 
+    func has(_ name: String) -> Bool {
+        switch place {
+        case .archive(_, let members): members[LayoutFiles.flattened(name, in: "")] != nil
+        case .directory(let directory): exists(name, at: directory.raw)
+        }
+    }
+
     func missing(_ name: String) -> Failure {
         Failure("cannot read the image in \(path)", cause: "\(name) is not there")
     }

@@ -66,6 +66,12 @@ public struct DockerArchiveImage: Hashable, Codable, Sendable {
     /// Lowest first, paths within the archive.
     public var layers: [String]
 
+    public init(config: String, repoTags: [String]?, layers: [String]) {
+        self.config = config
+        self.repoTags = repoTags
+        self.layers = layers
+    }
+
     enum CodingKeys: String, CodingKey {
         case config = "Config"
         case repoTags = "RepoTags"

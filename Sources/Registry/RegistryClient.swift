@@ -36,6 +36,14 @@ final class RegistryClient {
             isSecure: try speaksTLS(), authority: place.apiHost, path: "/v2/\(place.repository)/\(tail)")
     }
 
+    /// `/v2/`, where a registry says what it wants of whom.
+    func base() throws(Failure) -> HTTPURL {
+        HTTPURL(isSecure: try speaksTLS(), authority: place.apiHost, path: "/v2/")
+    }
+
+    /// The last exchange failed for a reason that another try may mend.
+    private(set) var lastMayMend = false
+
     /// Whether the API is to be had over TLS. Only where plain HTTP is allowed the host is asked.
     private func speaksTLS() throws(Failure) -> Bool {
         if !place.allowsPlainHTTP { return true }
@@ -57,8 +65,11 @@ final class RegistryClient {
     // MARK: - one exchange
 
     /// Sends until there is an answer with one of the wanted statuses.
-    func exchange(_ request: HTTPRequest, wanted: Set<Int>) throws(Failure) -> HTTPResponse {
+    /// - tries: how many in all, those of the settings unless said otherwise.
+    func exchange(_ request: HTTPRequest, wanted: Set<Int>, tries most: Int? = nil) throws(Failure) -> HTTPResponse {
         let first = request.url
+        let most = most ?? access.settings.attempts
+        lastMayMend = false
         var request = request
         var (tries, hops, askedAgain) = (1, 0, false)
         while true {
@@ -72,7 +83,8 @@ final class RegistryClient {
             do throws(TransferError) {
                 response = try connection.send(attempt, tls: tls(for: request.url))
             } catch {
-                guard error.isWorthAnotherTry, tries < access.settings.attempts else {
+                lastMayMend = error.isWorthAnotherTry
+                guard error.isWorthAnotherTry, tries < most else {
                     throw failure(error, request.url)
                 }
                 pauseBetweenLooks(backoff(tries))
@@ -88,7 +100,8 @@ final class RegistryClient {
                 hops += 1
                 request = try redirected(request, response, hops)
             case 408, 429, 500, 502, 503, 504:
-                guard tries < access.settings.attempts else { throw refusal(response, request.url) }
+                lastMayMend = true
+                guard tries < most else { throw refusal(response, request.url) }
                 pauseBetweenLooks(try delay(response, tries, request.url))
                 tries += 1
             default: throw refusal(response, request.url)

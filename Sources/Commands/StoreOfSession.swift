@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Archives
+internal import Basics
+internal import Images
+
+extension Session {
+    /// The image store with the user's limits: COVEY_LAYER_BYTES, COVEY_LAYER_ENTRIES, COVEY_LAYER_RATIO.
+    func imageStore() throws(Failure) -> ImageStore {
+        func number(_ name: String) throws(Failure) -> Int64? {
+            guard let text = invocation.variable(name) else { return nil }
+            guard let number = Int64(text), number > 0 else {
+                throw Failure("cannot understand \(name)=\(text)", cause: "it is no whole number above 0")
+            }
+            return number
+        }
+        var store = ImageStore(root: root)
+        if let bytes = try number("COVEY_LAYER_BYTES") { store.limits.bytes = bytes }
+        if let entries = try number("COVEY_LAYER_ENTRIES") { store.limits.entries = Int(entries) }
+        if let ratio = try number("COVEY_LAYER_RATIO") { store.limits.ratio = ratio }
+        return store
+    }
+}
