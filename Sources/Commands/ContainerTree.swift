@@ -41,7 +41,12 @@ struct ContainerTree {
         let layers = try ContainerTree.image(directories.record, doing).layers
         root = SharedFD(
             try naming(doing) { () throws(SyscallError) in
-                if writable { return try detachedOverlay(lowers: layers, upper: directories.upper, work: directories.work) }
+                if writable {
+                    // Left by the container's own overlay, which was `volatile`: within one boot it may be used again
+                    // (overlayfs.rst, "Volatile mount").
+                    try removeDirectory("\(directories.work)/work/incompat/volatile")
+                    return try detachedOverlay(lowers: layers, upper: directories.upper, work: directories.work)
+                }
                 let all = (exists(directories.upper) ? [directories.upper] : []) + layers
                 if all.count == 1 { return try openFile(all[0], flags: O_RDONLY | O_DIRECTORY) }
                 return try detachedOverlay(lowers: all)
