@@ -105,7 +105,8 @@ let package = Package(
             [
                 "Basics", "Kernel", "CLinux", "YAMLTree", "JSONFormat", "ComposeModel", "ComposeLoader",
                 "ContainerModel", "Planning",
-                "OCIFormats", "DockerfileSyntax", "Images", "Registry", "ImageBuild", "LaunchPlanning",
+                "Archives", "OCIFormats", "DockerfileSyntax", "Images", "Registry", "ImageBuild",
+                "LaunchPlanning",
                 "ContainerRuntime",
                 "Records", "Volumes", "Networking", "Cgroups", "Controller",
             ]),

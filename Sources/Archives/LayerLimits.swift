@@ -32,10 +32,13 @@ final class LimitedSource: ByteSource {
     func next() throws(ArchiveError) -> UnsafeRawBufferPointer {
         let chunk = try source.next()
         count += Int64(chunk.count)
-        if count > limits.bytes { throw .tooLarge("it has more than \(limits.bytes) bytes unpacked", "COVEY_LAYER_BYTES") }
+        if count > limits.bytes {
+            throw .tooLarge("it has more than \(limits.bytes) bytes unpacked", "COVEY_LAYER_BYTES")
+        }
         if count > LimitedSource.ratioFrom, count / max(1, compressed.count) > limits.ratio {
             throw .tooLarge(
-                "\(compressed.count) bytes of it unpack to more than \(limits.ratio) times as many", "COVEY_LAYER_RATIO")
+                "\(compressed.count) bytes of it unpack to more than \(limits.ratio) times as many",
+                "COVEY_LAYER_RATIO")
         }
         return chunk
     }

@@ -27,14 +27,17 @@ public struct UnpackNotes: Hashable, Sendable {
 /// Unpacks all entries and reads the stream to its end.
 /// - directory: an open, empty directory; becomes the layer's top, mode 0755 unless the layer says otherwise.
 /// - mostEntries: more are refused.
-public func unpackLayer(_ reader: TarReader, into directory: Int32, mostEntries: Int = .max) throws(ArchiveError)
+public func unpackLayer(_ reader: TarReader, into directory: Int32, mostEntries: Int = .max)
+    throws(ArchiveError)
     -> UnpackNotes
 {
     let unpacker = try LayerUnpacker(directory)
     var count = 0
     while let entry = try reader.next() {
         count += 1
-        if count > mostEntries { throw .tooLarge("it has more than \(mostEntries) entries", "COVEY_LAYER_ENTRIES") }
+        if count > mostEntries {
+            throw .tooLarge("it has more than \(mostEntries) entries", "COVEY_LAYER_ENTRIES")
+        }
         try unpacker.unpack(entry, from: reader)
     }
     return try unpacker.finish()

@@ -38,7 +38,9 @@ public final class TreeSource {
 
     /// An entry of an open directory with all below it, called `path`.
     public func send(_ name: CName, at directory: Int32, as path: [UInt8]) throws(ArchiveError) {
-        guard let status = try system({ () throws(SyscallError) in try Kernel.status(of: name, at: directory) }) else {
+        guard
+            let status = try system({ () throws(SyscallError) in try Kernel.status(of: name, at: directory) })
+        else {
             return
         }
         var entry = TarEntry(.file, path: path, mode: status.st_mode & 0o7777)
@@ -69,7 +71,9 @@ public final class TreeSource {
                 try openFile(name, flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK, at: directory)
             }
             let opened = try system { () throws(SyscallError) in try fileStatus(of: fd.raw) }
-            guard opened.isRegular else { throw .refused(path: entry.pathText, why: "changed while it was read") }
+            guard opened.isRegular else {
+                throw .refused(path: entry.pathText, why: "changed while it was read")
+            }
             entry.size = Int64(opened.st_size)
             entry.xattrs = try attributes(fd.raw)
             try sink.add(entry)

@@ -84,7 +84,8 @@ public final class TreeWriter: EntrySink {
         switch entry.kind {
         case .directory: break
         case .file:
-            file = SharedFD(try openFile(name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: parent))
+            file = SharedFD(
+                try openFile(name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: parent))
             self.entry = entry
         case .symlink:
             let target = TarPath.cString(entry.link[...])
@@ -99,7 +100,8 @@ public final class TreeWriter: EntrySink {
             let lastName = TarPath.cString(last)
             // Without AT_SYMLINK_FOLLOW the link itself gets the name.
             try retrying("linkat", path) { linkat(from.raw, lastName, parent, name, 0) }
-        case .fifo: try retrying("mknodat", path) { mknodat(parent, name, 0o010000 | (entry.mode & 0o777), 0) }
+        case .fifo:
+            try retrying("mknodat", path) { mknodat(parent, name, 0o010000 | (entry.mode & 0o777), 0) }
             try own(entry, parent, name)
         case .characterDevice, .blockDevice:
             let kind: UInt32 = entry.kind == .characterDevice ? 0o020000 : 0o060000
@@ -131,7 +133,9 @@ public final class TreeWriter: EntrySink {
             _ = attribute.value.withUnsafeBytes { fsetxattr(fd, attribute.name, $0.baseAddress, $0.count, 0) }
         }
         if entry.kind == .file {
-            let times = [timespec(tv_sec: 0, tv_nsec: 0x3fff_fffe), timespec(tv_sec: Int(entry.modified), tv_nsec: 0)]
+            let times = [
+                timespec(tv_sec: 0, tv_nsec: 0x3fff_fffe), timespec(tv_sec: Int(entry.modified), tv_nsec: 0),
+            ]
             try retrying("futimens", entry.pathText) { futimens(fd, times) }
         }
     }

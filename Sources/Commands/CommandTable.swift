@@ -220,7 +220,8 @@ let commandTable: [CommandDefinition] = [
         ], run: runPull),
     CommandDefinition(
         "lock", "Write down which images the project's names stand for now", operands: .services,
-        details: "compose.lock beside the Compose file; `up`, `run` and `pull` then use these and no others.", run: runLock),
+        details: "compose.lock beside the Compose file; `up`, `run` and `pull` then use these and no others.",
+        run: runLock),
     CommandDefinition(
         "push", "Send images that are built here to their registries", operands: .services,
         details: "Services that have both `build` and `image`, as with Docker Compose.",
@@ -232,14 +233,16 @@ let commandTable: [CommandDefinition] = [
     CommandDefinition(
         "login", "Keep a registry's credential, once it was seen to work",
         operands: Operands(usage: "[REGISTRY]", least: 0, most: 1),
-        details: "In Docker's config.json, or with the credential helper that it names. Docker Hub unless said otherwise.",
+        details:
+            "In Docker's config.json, or with the credential helper that it names. Docker Hub unless said otherwise.",
         flags: [
             Flag(.username, "u", .one("NAME"), "the user"),
             Flag(.passwordInput, nil, "read the password from the standard input"),
             Flag(.password, "p", .one("PASSWORD"), "the password; seen by others in the list of processes"),
         ], needsRoot: false, run: runLogin),
     CommandDefinition(
-        "logout", "Forget a registry's credential", operands: Operands(usage: "[REGISTRY]", least: 0, most: 1),
+        "logout", "Forget a registry's credential",
+        operands: Operands(usage: "[REGISTRY]", least: 0, most: 1),
         needsRoot: false, run: runLogout),
     CommandDefinition("start", "Start stopped services", operands: .services, run: runStart),
     CommandDefinition(
@@ -300,7 +303,8 @@ let commandTable: [CommandDefinition] = [
         ], run: runExport),
     CommandDefinition(
         "commit", "Make an image of what a container wrote", operands: .exactly("SERVICE IMAGE", 2),
-        details: "A running container is not paused for it: `covey pause` first where files must fit together.",
+        details:
+            "A running container is not paused for it: `covey pause` first where files must fit together.",
         flags: [
             Flag(.author, "a", .one("NAME"), "who made it"), Flag(.message, "m", .one("TEXT"), "what for"),
             Flag(.index, nil, .one("N"), "which container of the service"),
@@ -348,14 +352,17 @@ let commandTable: [CommandDefinition] = [
         "image inspect", "Show all there is to know of images, as JSON", operands: .atLeast("IMAGE…", 1),
         run: runImageInspect),
     CommandDefinition(
-        "image history", "Show the steps an image was made by", operands: .exactly("IMAGE", 1), flags: [tableOrJSON],
+        "image history", "Show the steps an image was made by", operands: .exactly("IMAGE", 1),
+        flags: [tableOrJSON],
         run: runImageHistory),
     CommandDefinition(
         "image save", "Write images into an archive", operands: .atLeast("IMAGE…", 1),
         details: "Docker, podman and skopeo read it (docker-archive: and oci-archive:).",
         flags: [
             Flag(.output, "o", .one("FILE"), "the archive; the standard output unless said otherwise"),
-            Flag(.compression, nil, .choice(["none", "gzip"]), "of the archive; gzip for a FILE in .gz or .tgz"),
+            Flag(
+                .compression, nil, .choice(["none", "gzip"]), "of the archive; gzip for a FILE in .gz or .tgz"
+            ),
         ], run: runImageSave),
     CommandDefinition(
         "image load", "Take all images of an archive in, by their names there",

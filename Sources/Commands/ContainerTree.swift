@@ -16,12 +16,15 @@ struct ContainerTree {
 
     /// - writable: files will be written.
     /// - isBare: without volumes and mounts, also of a running one (`export`).
-    init(_ session: Session, _ service: String, index: Int, writable: Bool, isBare: Bool = false) throws(Failure) {
+    init(_ session: Session, _ service: String, index: Int, writable: Bool, isBare: Bool = false)
+        throws(Failure)
+    {
         let place = try session.place()
         let containers = try session.containers(place)
         try checkKnown([service], among: containers.map(\.service), session)
         guard let container = containers.first(where: { $0.service == service && $0.index == index }) else {
-            throw Failure("service \"\(service)\" has no container \(index)", advice: "covey ps -a lists them")
+            throw Failure(
+                "service \"\(service)\" has no container \(index)", advice: "covey ps -a lists them")
         }
         self.container = container
         let doing = "cannot open the files of container \"\(container.name)\""
@@ -33,11 +36,14 @@ struct ContainerTree {
                 })
             // The pid was not another process's by then.
             let now = try session.containers(place).first { $0.name == container.name }
-            guard now?.pid == pid else { throw Failure(doing, cause: "it ended meanwhile", advice: "run the command again") }
+            guard now?.pid == pid else {
+                throw Failure(doing, cause: "it ended meanwhile", advice: "run the command again")
+            }
             return
         }
         let directories = ContainerDirectories(
-            state: "\(place.directory)/containers/\(container.name)", run: "\(session.run)/\(place.project)/containers/\(container.name)")
+            state: "\(place.directory)/containers/\(container.name)",
+            run: "\(session.run)/\(place.project)/containers/\(container.name)")
         let layers = try ContainerTree.image(directories.record, doing).layers
         root = SharedFD(
             try naming(doing) { () throws(SyscallError) in
@@ -45,7 +51,8 @@ struct ContainerTree {
                     // Left by the container's own overlay, which was `volatile`: within one boot it may be used again
                     // (overlayfs.rst, "Volatile mount").
                     try removeDirectory("\(directories.work)/work/incompat/volatile")
-                    return try detachedOverlay(lowers: layers, upper: directories.upper, work: directories.work)
+                    return try detachedOverlay(
+                        lowers: layers, upper: directories.upper, work: directories.work)
                 }
                 let all = (exists(directories.upper) ? [directories.upper] : []) + layers
                 if all.count == 1 { return try openFile(all[0], flags: O_RDONLY | O_DIRECTORY) }

@@ -22,7 +22,8 @@ private enum CopyEnd {
         if text == "-" {
             self = .stream
         } else if let colon, !text.hasPrefix("/"), !text.hasPrefix("."), colon != text.startIndex {
-            self = .container(service: String(text[..<colon]), path: String(text[text.index(after: colon)...]))
+            self = .container(
+                service: String(text[..<colon]), path: String(text[text.index(after: colon)...]))
         } else {
             self = .here(text)
         }
@@ -37,18 +38,26 @@ func runCopy(_ session: Session) throws(Failure) -> Int32 {
     case (.container(let service, let path), .here(let target)):
         let tree = try ContainerTree(session, service, index: index, writable: false)
         let source = try CopySource(tree.root, path, inRoot: true, doing)
-        let here = SharedFD(try naming(doing) { () throws(SyscallError) in try openFile("/", flags: O_RDONLY | O_DIRECTORY) })
-        try source.send(to: try CopyTarget(here, session.invocation.absolute(target), target, isRoot: false, source, doing), session, doing)
+        let here = SharedFD(
+            try naming(doing) { () throws(SyscallError) in try openFile("/", flags: O_RDONLY | O_DIRECTORY) })
+        try source.send(
+            to: try CopyTarget(
+                here, session.invocation.absolute(target), target, isRoot: false, source, doing), session,
+            doing)
     case (.here(let path), .container(let service, let target)):
         let tree = try ContainerTree(session, service, index: index, writable: true)
-        let here = SharedFD(try naming(doing) { () throws(SyscallError) in try openFile("/", flags: O_RDONLY | O_DIRECTORY) })
+        let here = SharedFD(
+            try naming(doing) { () throws(SyscallError) in try openFile("/", flags: O_RDONLY | O_DIRECTORY) })
         var absolute = session.invocation.absolute(path)
         if path.hasSuffix("/.") || path == "." { absolute += "/." }
         let source = try CopySource(here, absolute, inRoot: false, doing)
-        try source.send(to: try CopyTarget(tree.root, target, target, isRoot: true, source, doing), session, doing)
+        try source.send(
+            to: try CopyTarget(tree.root, target, target, isRoot: true, source, doing), session, doing)
     case (.container(let service, let path), .stream):
         guard !isTerminal(session.invocation.output) else {
-            throw Failure(doing, cause: "the standard output is a terminal", advice: "redirect it: covey cp … - >FILE.tar")
+            throw Failure(
+                doing, cause: "the standard output is a terminal",
+                advice: "redirect it: covey cp … - >FILE.tar")
         }
         let tree = try ContainerTree(session, service, index: index, writable: false)
         let source = try CopySource(tree.root, path, inRoot: true, doing)
@@ -56,11 +65,13 @@ func runCopy(_ session: Session) throws(Failure) -> Int32 {
     case (.stream, .container(let service, let target)):
         let tree = try ContainerTree(session, service, index: index, writable: true)
         let directory = try naming(doing) { () throws(SyscallError) in
-            try openat2(tree.root.raw, target, flags: O_RDONLY | O_DIRECTORY, resolve: [.inRoot, .noMagicLinks])
+            try openat2(
+                tree.root.raw, target, flags: O_RDONLY | O_DIRECTORY, resolve: [.inRoot, .noMagicLinks])
         }
-        let input = SharedFD(try naming(doing) { () throws(SyscallError) in
-            OwnedFD(taking: try retrying("dup") { dup(session.invocation.input) })
-        })
+        let input = SharedFD(
+            try naming(doing) { () throws(SyscallError) in
+                OwnedFD(taking: try retrying("dup") { dup(session.invocation.input) })
+            })
         try copying(doing) { () throws(ArchiveError) in
             let reader = TarReader(try Decompressed(FileSource(input, name: "the standard input")))
             try sendArchive(reader, to: TreeWriter(directory.raw))
@@ -93,16 +104,21 @@ private struct CopySource {
                 // The directory itself, known by its descriptor alone.
                 parent = SharedFD(
                     try openat2(
-                        root.raw, "/" + parts.joined(separator: "/"), flags: O_RDONLY | O_DIRECTORY, resolve: resolve))
+                        root.raw, "/" + parts.joined(separator: "/"), flags: O_RDONLY | O_DIRECTORY,
+                        resolve: resolve))
                 name = [46, 0]
                 isDirectory = true
                 return
             }
             let last = parts.removeLast()
             parent = SharedFD(
-                try openat2(root.raw, "/" + parts.joined(separator: "/"), flags: O_RDONLY | O_DIRECTORY, resolve: resolve))
+                try openat2(
+                    root.raw, "/" + parts.joined(separator: "/"), flags: O_RDONLY | O_DIRECTORY,
+                    resolve: resolve))
             name = last.cName
-            guard let found = try status(of: name, at: parent.raw) else { throw SyscallError("fstatat", .noEntry, path) }
+            guard let found = try status(of: name, at: parent.raw) else {
+                throw SyscallError("fstatat", .noEntry, path)
+            }
             isDirectory = found.isDirectory
         } catch {
             throw Failure(doing, error)
@@ -112,7 +128,8 @@ private struct CopySource {
     private var bytes: [UInt8] { name.dropLast().map { UInt8(bitPattern: $0) } }
 
     func write(to fd: Int32, _ doing: String) throws(Failure) {
-        let file = SharedFD(try naming(doing) { () throws(SyscallError) in OwnedFD(taking: try retrying("dup") { dup(fd) }) })
+        let file = SharedFD(
+            try naming(doing) { () throws(SyscallError) in OwnedFD(taking: try retrying("dup") { dup(fd) }) })
         try copying(doing) { () throws(ArchiveError) in
             let writer = TarWriter(FileSink(file, name: "the archive"))
             let source = TreeSource(writer)
@@ -149,13 +166,17 @@ private struct CopyTarget {
     let owner: (uid: UInt32, gid: UInt32)
 
     /// - written: as the user wrote it, whose last slash asks for a directory.
-    init(_ root: SharedFD, _ path: String, _ written: String, isRoot: Bool, _ source: CopySource, _ doing: String) throws(Failure) {
+    init(
+        _ root: SharedFD, _ path: String, _ written: String, isRoot: Bool, _ source: CopySource,
+        _ doing: String
+    ) throws(Failure) {
         // As `docker cp` has it: root's in a container, the caller's here.
         owner = isRoot ? (0, 0) : (getuid(), getgid())
         let resolve: Resolve = isRoot ? [.inRoot, .noMagicLinks] : [.inRoot]
         let absolute = path.hasPrefix("/") ? path : "/\(path)"
         do throws(SyscallError) {
-            directory = SharedFD(try openat2(root.raw, absolute, flags: O_RDONLY | O_DIRECTORY, resolve: resolve))
+            directory = SharedFD(
+                try openat2(root.raw, absolute, flags: O_RDONLY | O_DIRECTORY, resolve: resolve))
             name = nil
             return
         } catch {
@@ -172,7 +193,8 @@ private struct CopyTarget {
             throw Failure(doing, cause: "\(written) does not exist")
         }
         let parent = try naming(doing) { () throws(SyscallError) in
-            try openat2(root.raw, "/" + parts.joined(separator: "/"), flags: O_RDONLY | O_DIRECTORY, resolve: resolve)
+            try openat2(
+                root.raw, "/" + parts.joined(separator: "/"), flags: O_RDONLY | O_DIRECTORY, resolve: resolve)
         }
         directory = SharedFD(parent)
         name = Array(last.utf8)
@@ -210,7 +232,8 @@ func runExport(_ session: Session) throws(Failure) -> Int32 {
 }
 
 private func exportTree(_ root: SharedFD, to fd: Int32, _ doing: String) throws(Failure) {
-    let file = SharedFD(try naming(doing) { () throws(SyscallError) in OwnedFD(taking: try retrying("dup") { dup(fd) }) })
+    let file = SharedFD(
+        try naming(doing) { () throws(SyscallError) in OwnedFD(taking: try retrying("dup") { dup(fd) }) })
     try copying(doing) { () throws(ArchiveError) in
         let writer = TarWriter(FileSink(file, name: "the archive"))
         try TreeSource(writer).sendContents(of: root.raw, as: [])
@@ -240,16 +263,18 @@ func runCommit(_ session: Session) throws(Failure) -> Int32 {
     // Archived, not moved: the container may run on.
     let temporary = "\(session.root)/images/.commit.\(getpid())"
     defer { try? removeFile(temporary) }
-    let file = SharedFD(try naming(doing) { () throws(SyscallError) in
-        try openFile(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
-    })
+    let file = SharedFD(
+        try naming(doing) { () throws(SyscallError) in
+            try openFile(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
+        })
     let upper = try naming(doing) { () throws(SyscallError) in
         try openFile("\(state)/upper", flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     }
     try copying(doing) { () throws(ArchiveError) in
         _ = try archiveLayer(upper.raw, into: TarWriter(FileSink(file, name: "the layer")))
     }
-    let made = try store.commit(layers: image.diffIDs, adding: .tar(path: temporary), config: config, as: name)
+    let made = try store.commit(
+        layers: image.diffIDs, adding: .tar(path: temporary), config: config, as: name)
     session.out.line(made.facts.id.description)
     return 0
 }

@@ -53,7 +53,8 @@ final class ImageResolution {
         // What a Dockerfile's `FROM` and `--from` name. Its own connection: the build's thread is nobody's to share.
         store.fetch = { (reference) throws(Failure) in
             _ = try RegistryAccess(environment: environment).pull(
-                reference, into: plain, time: realtimeNanoseconds() / 1_000_000_000) { _ in }
+                reference, into: plain, time: realtimeNanoseconds() / 1_000_000_000
+            ) { _ in }
         }
         buildStore = store
         steps = StepRunning(session)
@@ -125,7 +126,10 @@ final class ImageResolution {
             let here = try lookUp(service)
             let locked = service.build == nil ? lock?.digest(reference) : nil
             if let here {
-                let isRight = if let locked { try isLocked(reference, locked) } else { try !asksAgain(reference, policy) }
+                let isRight =
+                    if let locked { try isLocked(reference, locked) } else {
+                        try !asksAgain(reference, policy)
+                    }
                 if isRight { return here }
             }
             found[reference] = nil

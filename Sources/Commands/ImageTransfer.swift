@@ -43,7 +43,8 @@ final class ImageTransfer {
     func push(_ reference: String) throws(Failure) -> Digest {
         guard let image = try store.lookUp(reference) else {
             throw Failure(
-                "cannot push \"\(reference)\"", cause: "it is not in the store", advice: "covey build, or covey image tag IMAGE \(reference)")
+                "cannot push \"\(reference)\"", cause: "it is not in the store",
+                advice: "covey build, or covey image tag IMAGE \(reference)")
         }
         let task = progress.begin("Image", reference, doing: "Pushing", done: "Pushed")
         let layers = LayerList(progress, of: reference, doing: "Uploading", done: "Pushed")

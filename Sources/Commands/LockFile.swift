@@ -33,7 +33,8 @@ struct LockFile: Codable, Equatable {
             let lock = try decodeJSON(LockFile.self, from: bytes)
             guard lock.version == 1 else {
                 throw Failure(
-                    "cannot read the lock \(path)", cause: "it is of version \(lock.version); this program knows version 1",
+                    "cannot read the lock \(path)",
+                    cause: "it is of version \(lock.version); this program knows version 1",
                     advice: "use a newer covey, or run `covey lock` again")
             }
             return lock
@@ -71,7 +72,8 @@ func lockable(_ project: Project) -> [(reference: String, service: Service)] {
 func checkLocked(_ project: Project, _ lock: LockFile?) throws(Failure) {
     guard let lock else {
         throw Failure(
-            "cannot run with --locked", cause: "\(LockFile.path(project)) is not there", advice: "run `covey lock`")
+            "cannot run with --locked", cause: "\(LockFile.path(project)) is not there",
+            advice: "run `covey lock`")
     }
     let missing = lockable(project).filter { lock.digest($0.reference) == nil }
     if let first = missing.first {
@@ -136,7 +138,9 @@ func pullChanges(_ session: Session, _ project: Project, services: Set<String>) 
     for (reference, _) in lockable(project)
     where project.services.values.contains(where: { $0.image == reference && services.contains($0.name) }) {
         if let locked = lock?.digest(reference) {
-            if try store.pulledFacts(reference)?.digest != locked { lines.append("image \(reference): would be pulled as locked, \(locked)") }
+            if try store.pulledFacts(reference)?.digest != locked {
+                lines.append("image \(reference): would be pulled as locked, \(locked)")
+            }
             continue
         }
         let there = try access.digest(of: reference)
@@ -146,7 +150,9 @@ func pullChanges(_ session: Session, _ project: Project, services: Set<String>) 
         }
         let here = try store.pulledFacts(reference)?.digest
         if here != there {
-            lines.append("image \(reference): \(here.map { "\($0)" } ?? "built or imported here"); the registry has \(there)")
+            lines.append(
+                "image \(reference): \(here.map { "\($0)" } ?? "built or imported here"); the registry has \(there)"
+            )
         }
     }
     return lines

@@ -23,14 +23,20 @@ func runPush(_ session: Session) throws(Failure) -> Int32 {
     var pushed = 0
     for name in names.sorted() {
         // As Docker Compose: what is not built here came from where it would go.
-        guard let service = project.services[name], service.build != nil, let reference = service.image else { continue }
+        guard let service = project.services[name], service.build != nil, let reference = service.image else {
+            continue
+        }
         pushed += 1
         do throws(Failure) {
             _ = try transfer.push(reference)
         } catch {
             var failure = error
             if failure.location == nil { failure.location = service.marks["image"] }
-            if arguments.has(.ignorePushFailures) { progress.notice(failure.description) } else { failures.append(failure) }
+            if arguments.has(.ignorePushFailures) {
+                progress.notice(failure.description)
+            } else {
+                failures.append(failure)
+            }
         }
     }
     if let failure = Failure.collect(failures) { throw failure }
@@ -58,13 +64,16 @@ func runLogin(_ session: Session) throws(Failure) -> Int32 {
     let arguments = session.arguments
     let host = try registryHost(arguments.operands.first)
     guard let user = arguments.last(.username), !user.isEmpty, !user.contains(":") else {
-        throw Failure("cannot log in to \(host)", cause: "no user name, or one with a colon", advice: "give it with -u NAME")
+        throw Failure(
+            "cannot log in to \(host)", cause: "no user name, or one with a colon",
+            advice: "give it with -u NAME")
     }
     let secret: String
     if arguments.has(.passwordInput) {
         secret = try firstLine(of: session.invocation.input, host)
     } else if let given = arguments.last(.password) {
-        session.errors.line("warning: a password on the command line is seen by others; --password-stdin is not")
+        session.errors.line(
+            "warning: a password on the command line is seen by others; --password-stdin is not")
         secret = given
     } else if isTerminal(session.invocation.input) {
         session.errors.write("Password: ")
@@ -103,7 +112,8 @@ private func registryHost(_ text: String?) throws(Failure) -> String {
     let name = try RegistryName("\(host)/any/name")
     guard name.repository == "any/name" else {
         throw Failure(
-            "cannot understand the registry \"\(host)\"", cause: "a registry is HOST[:PORT], the host with a dot, or localhost")
+            "cannot understand the registry \"\(host)\"",
+            cause: "a registry is HOST[:PORT], the host with a dot, or localhost")
     }
     return name.host
 }
@@ -117,7 +127,9 @@ private func firstLine(of fd: Int32, _ host: String) throws(Failure) -> String {
             try retrying("read") { read(fd, &byte, 1) }
         }
         if count == 0 || byte == 0x0a || byte == 0x0d { break }
-        if byte == 3 || byte == 4 { throw Failure("cannot log in to \(host)", cause: "no password was given") }
+        if byte == 3 || byte == 4 {
+            throw Failure("cannot log in to \(host)", cause: "no password was given")
+        }
         if byte == 0x7f || byte == 8 { _ = bytes.popLast() } else { bytes.append(byte) }
     }
     return String(decoding: bytes, as: UTF8.self)

@@ -20,13 +20,17 @@ func runImageTag(_ session: Session) throws(Failure) -> Int32 {
 }
 
 /// An image of the store, and never one that would have to be fetched for it.
-private func stored(_ reference: String, _ session: Session, _ store: ImageStore) throws(Failure) -> StoredImage {
+private func stored(_ reference: String, _ session: Session, _ store: ImageStore) throws(Failure)
+    -> StoredImage
+{
     if let image = try store.lookUp(reference, relativeTo: session.invocation.directory) { return image }
     // By the beginning of its id, as lists show it.
     let listed = try store.list()
     if reference.utf8.count >= 4 {
         let fitting = Set(listed.filter { $0.id.hex.hasPrefix(reference) }.map(\.id))
-        if fitting.count == 1, let id = fitting.first, let image = try store.lookUp(id.description) { return image }
+        if fitting.count == 1, let id = fitting.first, let image = try store.lookUp(id.description) {
+            return image
+        }
     }
     return try store.resolve(reference, relativeTo: session.invocation.directory)
 }
@@ -49,14 +53,16 @@ func runImageInspect(_ session: Session) throws(Failure) -> Int32 {
                 ("Id", .string(image.facts.id.description)),
                 ("Names", .strings(listed.filter { $0.id == image.facts.id }.map(\.name))),
                 ("Digest", .string(manifest.digest.description)),
-                ("PulledDigest", .optional(pulled?.digest.description)), ("MediaType", .string(manifest.mediaType)),
+                ("PulledDigest", .optional(pulled?.digest.description)),
+                ("MediaType", .string(manifest.mediaType)),
                 ("Size", .number(manifest.manifest.layers.reduce(0) { $0 + $1.size })),
                 (
                     "Layers",
                     .array(
                         zip(manifest.manifest.layers, image.diffIDs).map { layer, diffID in
                             .object([
-                                ("Digest", .string(layer.digest.description)), ("DiffID", .string(diffID.description)),
+                                ("Digest", .string(layer.digest.description)),
+                                ("DiffID", .string(diffID.description)),
                                 ("MediaType", .string(layer.mediaType)), ("Size", .number(layer.size)),
                             ])
                         })
@@ -90,7 +96,8 @@ func runImageHistory(_ session: Session) throws(Failure) -> Int32 {
         for row in rows.reversed() {
             session.out.line(
                 JSONText.object([
-                    ("Created", .optional(row.created)), ("CreatedBy", .string(row.by)), ("Size", .number(row.size)),
+                    ("Created", .optional(row.created)), ("CreatedBy", .string(row.by)),
+                    ("Size", .number(row.size)),
                 ]).compact)
         }
     } else {
@@ -98,7 +105,9 @@ func runImageHistory(_ session: Session) throws(Failure) -> Int32 {
             table(
                 ["CREATED", "SIZE", "CREATED BY"],
                 rows.reversed().map { row in
-                    let moment = row.created.map { String($0.prefix(16)).split(separator: "T").joined(separator: " ") }
+                    let moment = row.created.map {
+                        String($0.prefix(16)).split(separator: "T").joined(separator: " ")
+                    }
                     let words = row.by.split(whereSeparator: \.isWhitespace).joined(separator: " ")
                     return [moment ?? "", humanSize(bytes: row.size), words]
                 }))
@@ -108,14 +117,20 @@ func runImageHistory(_ session: Session) throws(Failure) -> Int32 {
 
 func runImageSave(_ session: Session) throws(Failure) -> Int32 {
     let store = try session.imageStore()
-    let selected = try session.arguments.operands.map { name throws(Failure) in try stored(name, session, store) }
+    let selected = try session.arguments.operands.map { name throws(Failure) in
+        try stored(name, session, store)
+    }
     let target = session.arguments.last(.output)
     var compression = ArchiveCompression.none
     if let target, target.hasSuffix(".gz") || target.hasSuffix(".tgz") { compression = .gzip }
-    if let word = session.arguments.last(.compression) { compression = ArchiveCompression(rawValue: word) ?? .none }
+    if let word = session.arguments.last(.compression) {
+        compression = ArchiveCompression(rawValue: word) ?? .none
+    }
     guard let target, target != "-" else {
         guard !isTerminal(session.invocation.output) else {
-            throw Failure("cannot write an archive to the terminal", advice: "name a file with -o, or redirect the output")
+            throw Failure(
+                "cannot write an archive to the terminal",
+                advice: "name a file with -o, or redirect the output")
         }
         try store.save(selected, to: session.invocation.output, compression: compression)
         return 0
@@ -145,10 +160,12 @@ func runImageLoad(_ session: Session) throws(Failure) -> Int32 {
         // An archive is read here and there: its list comes last.
         let doing = "cannot read the archive from the standard input"
         guard !isTerminal(session.invocation.input) else {
-            throw Failure(doing, cause: "it is a terminal", advice: "name a file with -i, or redirect the input")
+            throw Failure(
+                doing, cause: "it is a terminal", advice: "name a file with -i, or redirect the input")
         }
         spooled = try naming(doing) { () throws(SyscallError) in
-            let file = SharedFD(try openFile("/var/tmp", flags: O_RDWR | 0o20000000 | O_DIRECTORY, mode: 0o600))
+            let file = SharedFD(
+                try openFile("/var/tmp", flags: O_RDWR | 0o20000000 | O_DIRECTORY, mode: 0o600))
             var buffer = [UInt8](repeating: 0, count: 256 << 10)
             while true {
                 let count = try retrying("read") { read(session.invocation.input, &buffer, buffer.count) }
@@ -187,7 +204,8 @@ func runSystemUsage(_ session: Session) throws(Failure) -> Int32 {
     let uppers = used.uppers.reduce(Int64(0)) { $0 + treeBytes($1) }
     let rows: [(kind: String, total: Int, active: Int?, bytes: Int64, reclaimable: Int64?)] = [
         ("Images", images.images, images.activeImages, images.bytes, images.reclaimable),
-        ("Containers", used.uppers.count, nil, uppers, nil), ("Volumes", volumes.count, nil, volumeBytes, nil),
+        ("Containers", used.uppers.count, nil, uppers, nil),
+        ("Volumes", volumes.count, nil, volumeBytes, nil),
         ("Build cache steps", images.cacheEntries, nil, 0, nil),
     ]
     if session.arguments.last(.format) == "json" {
@@ -205,7 +223,8 @@ func runSystemUsage(_ session: Session) throws(Failure) -> Int32 {
                 ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"],
                 rows.map { row in
                     [
-                        row.kind, "\(row.total)", row.active.map { "\($0)" } ?? "-", humanSize(bytes: row.bytes),
+                        row.kind, "\(row.total)", row.active.map { "\($0)" } ?? "-",
+                        humanSize(bytes: row.bytes),
                         row.reclaimable.map { humanSize(bytes: $0) } ?? "-",
                     ]
                 }))

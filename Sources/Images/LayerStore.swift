@@ -45,7 +45,8 @@ extension StoreWriter {
     ) throws(Failure) -> (descriptor: Descriptor, diffID: Digest) {
         let places = (blob: "\(scratch)/blob", layer: "\(store.layers)/.tmp/layer")
         let taken = try TakenLayer(
-            source, blob: blob, mediaType: mediaType, diffID: diffID, unpack: unpack, places, limits: store.limits,
+            source, blob: blob, mediaType: mediaType, diffID: diffID, unpack: unpack, places,
+            limits: store.limits,
             title: title)
         try place(taken, title: title)
         return (taken.descriptor, taken.diffID)
@@ -159,7 +160,8 @@ struct TakenLayer {
         try? removeTreeByName(places.layer)
     }
 
-    private static func unpackNew(_ source: any ByteSource, _ directory: String, _ limits: LayerLimits) throws(ArchiveError)
+    private static func unpackNew(_ source: any ByteSource, _ directory: String, _ limits: LayerLimits)
+        throws(ArchiveError)
         -> UnpackNotes
     {
         do throws(SyscallError) {

@@ -48,7 +48,8 @@ extension ImageStore {
             if !needed.contains(name) { usage.reclaimable += size }
         }
         for name in (try? directoryEntries(layers)) ?? [] where !name.hasPrefix(".") {
-            guard let record = (try? readRecord(LayerRecord.self, "\(layers)/\(name)/layer.json")) ?? nil else { continue }
+            guard let record = (try? readRecord(LayerRecord.self, "\(layers)/\(name)/layer.json")) ?? nil
+            else { continue }
             usage.bytes += record.bytes
             if !needed.contains(name) { usage.reclaimable += record.bytes }
         }
@@ -58,7 +59,9 @@ extension ImageStore {
     /// Takes away entries without a name and all that nothing needs; gives the names taken.
     /// - unless: ids of images that stay; nil leaves all that have a name.
     /// - cache: the builder's cache goes too.
-    public func prune(keeping inUse: Set<String>, unless ids: Set<Digest>?, cache: Bool) throws(Failure) -> [String] {
+    public func prune(keeping inUse: Set<String>, unless ids: Set<Digest>?, cache: Bool) throws(Failure)
+        -> [String]
+    {
         let writer = try StoreWriter(self)
         var index = try readIndex()
         var gone: [String] = []

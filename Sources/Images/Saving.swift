@@ -14,7 +14,8 @@ public enum ArchiveCompression: String, Sendable { case none, gzip }
 
 extension ImageStore {
     /// Writes images into an archive; layers that several have are in it once.
-    public func save(_ selected: [StoredImage], to fd: Int32, compression: ArchiveCompression) throws(Failure) {
+    public func save(_ selected: [StoredImage], to fd: Int32, compression: ArchiveCompression) throws(Failure)
+    {
         var stored: [(image: StoredImage, manifest: StoredManifest)] = []
         for image in selected { stored.append((image, try manifest(of: image))) }
         var documents: [Digest: [UInt8]] = [:]
@@ -25,7 +26,8 @@ extension ImageStore {
             documents[manifest.digest] = manifest.bytes
             let config = manifest.manifest.config
             documents[config.digest] = try document(config.digest, "the config of \"\(manifest.name)\"")
-            for layer in manifest.manifest.layers where !layers.contains(where: { $0.descriptor.digest == layer.digest }) {
+            for layer in manifest.manifest.layers
+            where !layers.contains(where: { $0.descriptor.digest == layer.digest }) {
                 layers.append((layer, manifest.name))
             }
             let name = try ReferenceName(image.facts.reference)
@@ -41,7 +43,9 @@ extension ImageStore {
         let (indexBytes, dockerBytes, layout) = (
             try encodeDocument(index), try encodeDocument(docker), try encodeDocument(ImageLayout())
         )
-        let files = try layers.map { layer throws(Failure) in (layer.descriptor, try blob(layer.descriptor, of: layer.name)) }
+        let files = try layers.map { layer throws(Failure) in
+            (layer.descriptor, try blob(layer.descriptor, of: layer.name))
+        }
         try archive("cannot write the archive") { () throws(ArchiveError) in
             let out = DescriptorSink(fd)
             let writer = TarWriter(compression == .gzip ? try GzipSink(out) : out)
@@ -103,7 +107,8 @@ extension ImageStore {
         var named: [(String, Descriptor)] = []
         for entry in index.manifests {
             // Docker and containerd write the tag alone into the standard's annotation, and the name into their own.
-            let name = entry.annotations?["io.containerd.image.name"] ?? entry.annotations?[referenceNameAnnotation]
+            let name =
+                entry.annotations?["io.containerd.image.name"] ?? entry.annotations?[referenceNameAnnotation]
             guard let name, name.contains(":") || name.contains("/") else { continue }
             named.append((name, entry))
         }

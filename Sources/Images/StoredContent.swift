@@ -28,7 +28,8 @@ extension ImageStore {
         let entry = try readIndex().manifests.first { $0.digest == digest }
         return StoredManifest(
             name: reference, bytes: bytes, mediaType: entry?.mediaType ?? MediaType.manifest, digest: digest,
-            manifest: try decodeDocument(ImageManifest.self, bytes, title: "the manifest of \"\(reference)\""))
+            manifest: try decodeDocument(ImageManifest.self, bytes, title: "the manifest of \"\(reference)\"")
+        )
     }
 
     /// A small blob's bytes, held against its digest.
@@ -59,14 +60,16 @@ extension ImageStore {
         }
         throw Failure(
             "cannot read the layer \(descriptor.digest) of \"\(reference)\"",
-            cause: "\(path) does not have the \(descriptor.size) bytes it shall have", advice: "pull or import the image again")
+            cause: "\(path) does not have the \(descriptor.size) bytes it shall have",
+            advice: "pull or import the image again")
     }
 
     /// Names in the store by the blobs they stand on; unreadable manifests are left out.
     public func namesByBlob() throws(Failure) -> [Digest: [String]] {
         var found: [Digest: [String]] = [:]
         for entry in try readIndex().manifests {
-            guard let name = entry.annotations?[referenceNameAnnotation], !name.hasPrefix(ImageStore.cachePrefix),
+            guard let name = entry.annotations?[referenceNameAnnotation],
+                !name.hasPrefix(ImageStore.cachePrefix),
                 let bytes = try? document(entry.digest, name),
                 let manifest = try? decodeDocument(ImageManifest.self, bytes, title: name)
             else { continue }

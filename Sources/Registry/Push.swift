@@ -13,7 +13,8 @@ extension RegistryAccess {
     /// - name: what it is called there, the image's own name unless said otherwise.
     /// - report: called now and then on the caller's thread.
     public func push(
-        _ image: StoredImage, as name: String? = nil, from store: ImageStore, report: ([LayerTransfer]) -> Void
+        _ image: StoredImage, as name: String? = nil, from store: ImageStore,
+        report: ([LayerTransfer]) -> Void
     ) throws(Failure) -> Digest {
         let reference = name ?? image.facts.reference
         let remote = try RegistryName(reference)
@@ -27,7 +28,8 @@ extension RegistryAccess {
             throw Failure(doing, cause: "no place to send it to is left")
         }
         var blobs: [Descriptor] = []
-        for blob in stored.manifest.layers + [stored.manifest.config] where !blobs.contains(where: { $0.digest == blob.digest }) {
+        for blob in stored.manifest.layers + [stored.manifest.config]
+        where !blobs.contains(where: { $0.digest == blob.digest }) {
             blobs.append(blob)
         }
         let counters = blobs.map { TransferCounter($0.digest, $0.size) }
@@ -74,10 +76,12 @@ extension RegistryAccess {
 
     /// One blob, on a thread of its own (distribution-spec, "Pushing a blob monolithically": POST then PUT).
     private func send(
-        _ blob: Descriptor, _ other: String?, _ store: ImageStore, _ reference: String, _ place: RegistryPlace,
+        _ blob: Descriptor, _ other: String?, _ store: ImageStore, _ reference: String,
+        _ place: RegistryPlace,
         _ doing: String, _ counter: TransferCounter
     ) throws(Failure) {
-        let client = RegistryClient(place, self, scopes: RegistryAccess.pushScopes(place, other), doing: doing)
+        let client = RegistryClient(
+            place, self, scopes: RegistryAccess.pushScopes(place, other), doing: doing)
         let here = HTTPRequest(method: "HEAD", url: try client.url("blobs/\(blob.digest)"))
         if try client.exchange(here, wanted: [200, 404]).status == 200 { return counter.set(.alreadyThere) }
         let file = try store.blob(blob, of: reference)
@@ -115,7 +119,9 @@ extension RegistryAccess {
         use(credential, for: host)
         let doing = "cannot log in to \(host)"
         let name = try RegistryName("\(host)/any")
-        let place = try settings.places(for: name, pulling: false).last ?? RegistryPlace(host: host, repository: "", isInsecure: false)
+        let place =
+            try settings.places(for: name, pulling: false).last
+            ?? RegistryPlace(host: host, repository: "", isInsecure: false)
         let client = RegistryClient(place, self, scopes: [], doing: doing)
         _ = try client.exchange(HTTPRequest(method: "GET", url: try client.base()), wanted: [200])
     }

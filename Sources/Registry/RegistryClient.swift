@@ -66,7 +66,9 @@ final class RegistryClient {
 
     /// Sends until there is an answer with one of the wanted statuses.
     /// - tries: how many in all, those of the settings unless said otherwise.
-    func exchange(_ request: HTTPRequest, wanted: Set<Int>, tries most: Int? = nil) throws(Failure) -> HTTPResponse {
+    func exchange(_ request: HTTPRequest, wanted: Set<Int>, tries most: Int? = nil) throws(Failure)
+        -> HTTPResponse
+    {
         let first = request.url
         let most = most ?? access.settings.attempts
         lastMayMend = false

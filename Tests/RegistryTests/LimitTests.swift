@@ -9,7 +9,9 @@ import Testing
 
 @Suite("limits of a layer")
 struct LimitTests {
-    @Test("more bytes or entries than allowed are refused while they come, with the variable that moves the limit")
+    @Test(
+        "more bytes or entries than allowed are refused while they come, with the variable that moves the limit"
+    )
     func limits() throws {
         let image = try PlayedImage([noise(200_000)])
         let server = try ScriptedServer { image.answer($0) }

@@ -25,7 +25,7 @@ final class Workplace {
     deinit { try? removeTree(path) }
 
     /// Access with settings made for a test: few tries, a short stall.
-    func access(_ config: String = "", registries: String = "", stall: Duration = .seconds(2)) throws
+    func access(_ config: String = "", registries: String = "", stall: Duration = .seconds(25)) throws
         -> RegistryAccess
     {
         var settings = RegistrySettings()

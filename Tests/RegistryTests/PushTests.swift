@@ -44,7 +44,8 @@ private final class PlayedRegistry: Sendable {
                 return false
             }
             if broken { return .status(502) }
-            guard Digest(hashing: request.body).description == digest, parts[1].hasPrefix("state=a%20b&") else {
+            guard Digest(hashing: request.body).description == digest, parts[1].hasPrefix("state=a%20b&")
+            else {
                 return .status(400)
             }
             state.withLock { $0.blobs[digest] = request.body }
@@ -72,7 +73,9 @@ struct PushTests {
         stored = try place.pull("\(source.host)/app:1").image
     }
 
-    @Test("an image arrives byte for byte; a second push sends no layer; a layer is sent again when the first try broke")
+    @Test(
+        "an image arrives byte for byte; a second push sends no layer; a layer is sent again when the first try broke"
+    )
     func whole() throws {
         let registry = PlayedRegistry()
         registry.breakUploads(1)
@@ -108,18 +111,23 @@ struct PushTests {
     @Test("a refused push says the registry's words; one by digest is refused here")
     func refused() throws {
         let server = try ScriptedServer { request in
-            request.path == "/v2/" ? .status(200) : .status(403, [:], #"{"errors":[{"code":"DENIED","message":"read only"}]}"#)
+            request.path == "/v2/"
+                ? .status(200) : .status(403, [:], #"{"errors":[{"code":"DENIED","message":"read only"}]}"#)
         }
         let failure = try #require(throws: Failure.self) {
             try place.access().push(stored, as: "\(server.host)/app:1", from: place.store) { _ in }
         }
         #expect(failure.cause?.contains("answered 403") == true, "\(failure)")
         #expect(throws: Failure.self) {
-            try place.access().push(stored, as: "\(server.host)/app@\(image.digest)", from: place.store) { _ in }
+            try place.access().push(stored, as: "\(server.host)/app@\(image.digest)", from: place.store) {
+                _ in
+            }
         }
     }
 
-    @Test("an archive that was saved loads with the same digest, plain and compressed", arguments: [ArchiveCompression.none, .gzip])
+    @Test(
+        "an archive that was saved loads with the same digest, plain and compressed",
+        arguments: [ArchiveCompression.none, .gzip])
     func archive(compression: ArchiveCompression) throws {
         let tagged = try place.store.tag(stored, as: "mine:1")
         let path = "\(place.path)/a.tar"

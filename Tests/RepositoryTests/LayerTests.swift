@@ -73,7 +73,7 @@ private let layers: [String: Layer] = [
         6,
         [
             "Basics", "Kernel", "CLinux", "YAMLTree", "JSONFormat", "ComposeModel", "ComposeLoader",
-            "ContainerModel", "Planning", "OCIFormats", "DockerfileSyntax", "Images", "Registry",
+            "ContainerModel", "Planning", "Archives", "OCIFormats", "DockerfileSyntax", "Images", "Registry",
             "ImageBuild",
             "LaunchPlanning",
             "ContainerRuntime", "Records", "Volumes", "Networking", "Cgroups", "Controller",

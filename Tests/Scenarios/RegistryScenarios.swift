@@ -72,27 +72,34 @@ extension Scenarios {
             }
         }
 
-        @Test("an image goes to a registry with a CA and users of its own, and comes back by digest and runs; logout ends that")
+        @Test(
+            "an image goes to a registry with a CA and users of its own, and comes back by digest and runs; logout ends that"
+        )
         func pushing() throws {
             try Stage.play("registry") { stage in
                 let registry = try LocalRegistry(stage, secure: true, user: "me:secret")
                 let image = "\(registry.host)/team/app:1"
-                try stage.write("Dockerfile", "FROM bb:1\nRUN echo built >/built\nCMD [\"sleep\", \"1000\"]\n")
-                try stage.write("compose.yaml", "services: {web: {build: ., image: '\(image)', init: true}}\n")
+                try stage.write(
+                    "Dockerfile", "FROM bb:1\nRUN echo built >/built\nCMD [\"sleep\", \"1000\"]\n")
+                try stage.write(
+                    "compose.yaml", "services: {web: {build: ., image: '\(image)', init: true}}\n")
                 try stage.covey("build")
                 let trust = try registry.trust()
                 let stranger = try stage.attempt("push", variables: ["COVEY_CERTS_D=/nowhere"])
                 try stage.require(
-                    stranger.code == 1 && stranger.errors.contains("certs.d"), "a CA nobody trusts: \(stranger)")
+                    stranger.code == 1 && stranger.errors.contains("certs.d"),
+                    "a CA nobody trusts: \(stranger)")
                 let nobody = try stage.attempt("push", variables: trust)
                 try stage.require(nobody.code == 1 && nobody.errors.contains("covey login"), "\(nobody)")
                 try stage.write("password", "wrong\n")
-                let wrong = try stage.attempt("login", registry.host, "-u", "me", "--password-stdin", variables: trust)
+                let wrong = try stage.attempt(
+                    "login", registry.host, "-u", "me", "--password-stdin", variables: trust)
                 try stage.require(wrong.code == 1, "without a password it can't: \(wrong)")
                 try stage.covey(
                     "login", registry.host, "-u", "me", "--password-stdin", code: 1, variables: trust,
                     input: "\(stage.files)/password")
-                try stage.require(!exists("\(stage.directory)/.docker/config.json"), "a wrong credential was kept")
+                try stage.require(
+                    !exists("\(stage.directory)/.docker/config.json"), "a wrong credential was kept")
                 try stage.write("password", "secret\n")
                 try stage.covey(
                     "login", registry.host, "-u", "me", "--password-stdin", variables: trust,
@@ -124,7 +131,8 @@ extension Scenarios {
                 try registry.put("bb:1", as: "app:1")
                 try stage.write(
                     "compose.yaml",
-                    "services: {web: {image: '\(registry.host)/app:1', command: [sleep, '1000'], init: true}}\n")
+                    "services: {web: {image: '\(registry.host)/app:1', command: [sleep, '1000'], init: true}}\n"
+                )
                 let refused = try stage.covey("up", "-d", "--locked", code: 1)
                 try stage.require(refused.errors.contains("covey lock"), "\(refused)")
                 try stage.covey("lock")
@@ -139,13 +147,15 @@ extension Scenarios {
                 try stage.covey("pull")
                 try stage.covey("up", "-d", "--pull", "always")
                 try stage.require(try stage.processes() == before, "the locked image was left")
-                try stage.require(try stage.covey("plan", "--pull").errors.isEmpty, "a pull would change something")
+                try stage.require(
+                    try stage.covey("plan", "--pull").errors.isEmpty, "a pull would change something")
                 let second = try stage.covey("lock").output
                 try stage.require(second.contains(first), "lock does not say what changes: \(second)")
                 let plan = try stage.covey("plan", "--pull", code: 1)
                 try stage.require(plan.errors.contains("would be pulled"), "\(plan)")
                 try stage.covey("up", "-d")
-                try stage.require(try stage.exec("web", "cat /new") == "new", "the lock's new image does not run")
+                try stage.require(
+                    try stage.exec("web", "cat /new") == "new", "the lock's new image does not run")
                 try stage.write("compose.lock", "{\"version\": 9}")
                 let newer = try stage.covey("up", "-d", code: 1)
                 try stage.require(newer.errors.contains("compose.lock"), "\(newer)")
@@ -157,39 +167,58 @@ extension Scenarios {
             try Stage.play("registry") { stage in
                 func tool(_ words: String...) throws -> Outcome { try stage.inHost(words).orThrow() }
                 try stage.write("Dockerfile", "FROM bb:1\nRUN echo built >/built\n")
-                try stage.write("compose.yaml", "services: {web: {build: ., image: 'mine:1', command: [sleep, '1000'], init: true}}\n")
+                try stage.write(
+                    "compose.yaml",
+                    "services: {web: {build: ., image: 'mine:1', command: [sleep, '1000'], init: true}}\n")
                 try stage.covey("build")
                 try stage.covey("image", "save", "-o", "a.tar.gz", "mine:1", "bb:1")
                 try stage.covey("image", "save", "-o", "one.tar", "mine:1")
-                _ = try tool("skopeo", "--insecure-policy", "copy", "docker-archive:one.tar:mine:1", "oci:from-docker:x")
-                _ = try tool("skopeo", "--insecure-policy", "copy", "oci-archive:one.tar:mine:1", "oci:from-oci:x")
+                _ = try tool(
+                    "skopeo", "--insecure-policy", "copy", "docker-archive:one.tar:mine:1",
+                    "oci:from-docker:x")
+                _ = try tool(
+                    "skopeo", "--insecure-policy", "copy", "oci-archive:one.tar:mine:1", "oci:from-oci:x")
                 _ = try tool("umoci", "unpack", "--image", "\(stage.directory)/root/images:mine:1", "bundle")
-                try stage.require(contents("\(stage.files)/bundle/rootfs/built") == "built\n", "umoci unpacks something else")
-                _ = try tool("skopeo", "--insecure-policy", "copy", "oci:from-docker:x", "docker-archive:theirs.tar:theirs:1")
+                try stage.require(
+                    contents("\(stage.files)/bundle/rootfs/built") == "built\n",
+                    "umoci unpacks something else")
+                _ = try tool(
+                    "skopeo", "--insecure-policy", "copy", "oci:from-docker:x",
+                    "docker-archive:theirs.tar:theirs:1")
                 let before = try stage.covey("image", "inspect", "mine:1").output
                 try stage.covey("image", "rm", "mine:1")
                 try stage.covey("image", "rm", "bb:1")
                 let loaded = try stage.covey("image", "load", "-i", "a.tar.gz")
                 try stage.require(loaded.lines == ["loaded mine:1", "loaded bb:1"], "\(loaded)")
-                try stage.require(try stage.covey("image", "inspect", "mine:1").output == before, "another digest")
+                try stage.require(
+                    try stage.covey("image", "inspect", "mine:1").output == before, "another digest")
                 try stage.covey("image", "load", input: "\(stage.files)/theirs.tar")
                 try stage.covey("image", "tag", "theirs:1", "mine:1")
                 try stage.covey("up", "-d")
-                try stage.require(try stage.exec("web", "cat /built") == "built", "the archive's image does not run")
-                try stage.require(try stage.covey("image", "history", "theirs:1").output.contains("SIZE"), "no history")
+                try stage.require(
+                    try stage.exec("web", "cat /built") == "built", "the archive's image does not run")
+                try stage.require(
+                    try stage.covey("image", "history", "theirs:1").output.contains("SIZE"), "no history")
                 try stage.write("bad.tar", "no archive")
                 let bad = try stage.covey("image", "load", "-i", "bad.tar", code: 1)
                 try stage.require(bad.errors.contains("bad.tar"), "\(bad)")
             }
         }
 
-        @Test("cp goes both ways, export and commit keep what was written; links lead nowhere out of the container")
+        @Test(
+            "cp goes both ways, export and commit keep what was written; links lead nowhere out of the container"
+        )
         func copying() throws {
             try Stage.play("registry") { stage in
                 try stage.write(
-                    "compose.yaml", "services: {web: {image: 'bb:1', command: [sleep, '1000'], init: true, volumes: ['data:/data']}}\nvolumes: {data: {}}\n")
+                    "compose.yaml",
+                    "services: {web: {image: 'bb:1', command: [sleep, '1000'], init: true, volumes: ['data:/data']}}\nvolumes: {data: {}}\n"
+                )
                 try stage.covey("up", "-d")
-                try stage.exec("web", "mkdir -p /d/sub; echo one >/d/one; echo two >/d/sub/two; ln -s one /d/link; echo v >/data/v; ln -s /etc/shadow /escape; ln -s / /top; ln -s ../../../../../.. /up")
+                try stage.exec(
+                    "web",
+                    "mkdir -p /d/sub; echo one >/d/one; echo two >/d/sub/two; ln -s one /d/link; echo v >/data/v; ln -s /etc/shadow /escape; ln -s / /top; ln -s ../../../../../.. /up"
+                )
                 try stage.covey("cp", "web:/d", "out")
                 try stage.require(contents("\(stage.files)/out/sub/two") == "two\n", "no file came out")
                 try stage.require(try readLink("\(stage.files)/out/link") == "one", "the link is no link")
@@ -198,39 +227,55 @@ extension Scenarios {
                 try stage.covey("cp", "out", "web:/data")
                 try stage.require(try stage.exec("web", "cat /data/out/sub/two") == "two", "nothing went in")
                 try stage.covey("cp", "out/.", "web:/data/other/", code: 0)
-                try stage.require(try stage.exec("web", "cat /data/other/one; stat -c %u /data/other/one") == "one\n0", "contents")
+                try stage.require(
+                    try stage.exec("web", "cat /data/other/one; stat -c %u /data/other/one") == "one\n0",
+                    "contents")
                 // Links of the container are walked within it, whoever made them.
                 let secret = "\(stage.directory)/host-secret"
                 try writeFile(secret, Array("secret".utf8))
                 for way in ["/top", "/up"] {
                     let stolen = try stage.attempt("cp", "web:\(way)\(secret)", "stolen")
-                    try stage.require(stolen.code == 1 && !exists("\(stage.files)/stolen"), "\(way): \(stolen)")
+                    try stage.require(
+                        stolen.code == 1 && !exists("\(stage.files)/stolen"), "\(way): \(stolen)")
                     try stage.covey("cp", "v", "web:\(way)/planted")
-                    try stage.require(try stage.exec("web", "cat /planted; rm /planted") == "v" && !exists("/planted"), "it left")
+                    try stage.require(
+                        try stage.exec("web", "cat /planted; rm /planted") == "v" && !exists("/planted"),
+                        "it left")
                 }
                 let stream = try stage.covey("cp", "web:/d", "-")
                 try stage.require(stream.output.contains("d/sub/two"), "no tar")
                 try Host.run(["tar", "-C", stage.files, "-cf", "\(stage.files)/in.tar", "out"]).orThrow()
                 try stage.covey("cp", "-", "web:/tmp", input: "\(stage.files)/in.tar")
-                try stage.require(try stage.exec("web", "cat /tmp/out/one") == "one", "the tar did not arrive")
-                for bad in [["web:/none", "x"], ["v", "web:/none/x/y"], ["v", "w"], ["web:/d", "web:/e"], ["none:/x", "y"]] {
+                try stage.require(
+                    try stage.exec("web", "cat /tmp/out/one") == "one", "the tar did not arrive")
+                for bad in [
+                    ["web:/none", "x"], ["v", "web:/none/x/y"], ["v", "w"], ["web:/d", "web:/e"],
+                    ["none:/x", "y"],
+                ] {
                     let refused = try stage.attempt("cp", bad[0], bad[1])
-                    try stage.require(refused.code == 1 && refused.errors.hasPrefix("error: "), "\(bad): \(refused)")
+                    try stage.require(
+                        refused.code == 1 && refused.errors.hasPrefix("error: "), "\(bad): \(refused)")
                 }
                 try stage.covey("export", "web", "-o", "all.tar")
                 let listing = try Host.run(["tar", "-tf", "\(stage.files)/all.tar"]).orThrow().output
-                try stage.require(listing.contains("d/sub/two") && listing.contains("bin/busybox") && !listing.contains("data/v"), listing)
+                try stage.require(
+                    listing.contains("d/sub/two") && listing.contains("bin/busybox")
+                        && !listing.contains("data/v"), listing)
                 try stage.covey("commit", "web", "kept:1", "-m", "as it was")
-                try stage.require(try stage.covey("image", "history", "kept:1").output.contains("covey commit web"), "no history")
+                try stage.require(
+                    try stage.covey("image", "history", "kept:1").output.contains("covey commit web"),
+                    "no history")
                 try stage.covey("stop", "-t", "1")
                 try stage.covey("cp", "web:/d/one", "from-stopped")
                 try stage.require(contents("\(stage.files)/from-stopped") == "one\n", "stopped")
                 try stage.covey("cp", "v", "web:/d/late")
                 try stage.covey("start")
-                try stage.require(try stage.exec("web", "cat /d/late") == "v", "what went into a stopped one is lost")
+                try stage.require(
+                    try stage.exec("web", "cat /d/late") == "v", "what went into a stopped one is lost")
                 try stage.edit("image: 'bb:1'", "image: 'kept:1'")
                 try stage.covey("up", "-d")
-                try stage.require(try stage.exec("web", "cat /d/sub/two") == "two", "the image does not have it")
+                try stage.require(
+                    try stage.exec("web", "cat /d/sub/two") == "two", "the image does not have it")
             }
         }
     }
