@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The cgroup of a build step: as a project of one container, `covey/build.<pid>/ctr-step`, with the device policy that
+// The cgroup of a build step: as a project of one container, `covey/build.<pid>.<n>/ctr-step`, with the device policy that
 // services have and no limits. It lasts as long as the step; one that a killed builder left goes with the next step.
 
 public import Basics
@@ -16,11 +16,12 @@ public struct StepCgroup {
     private static let prefix = "build."
 
     /// Where an enclosing container keeps cgroups to itself nothing is made.
+    /// - number: steps that run side by side have different ones.
     /// - Throws: what the kernel refused.
-    public init() throws(Failure) {
+    public init(number: Int = 0) throws(Failure) {
         let host = try CgroupHost.detect()
         Self.removeAbandoned(host)
-        project = try ProjectCgroup(host: host, project: "\(Self.prefix)\(getpid())")
+        project = try ProjectCgroup(host: host, project: "\(Self.prefix)\(getpid()).\(number)")
         do throws(Failure) {
             try project.ensure()
             let isThere = project.engineCloneInto != nil || !project.engineTaskFiles.isEmpty
@@ -54,7 +55,9 @@ public struct StepCgroup {
         for hierarchy in host.writable {
             for name in (try? directoryEntries("\(hierarchy.mountPoint)/\(ProjectCgroup.top)")) ?? []
             where name.hasPrefix(prefix) {
-                guard let pid = Int32(name.dropFirst(prefix.count)), pid > 0, !exists("/proc/\(pid)") else {
+                guard let pid = Int32(name.dropFirst(prefix.count).prefix { $0 != "." }), pid > 0,
+                    !exists("/proc/\(pid)")
+                else {
                     continue
                 }
                 names.insert(name)

@@ -1,28 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Building: a service's `build` as the image builder wants it, and what the builder says as progress.
+// Building: a service's `build` and the command line's wishes as the image builder wants them.
 
 internal import Basics
+internal import CLinux
 internal import ComposeModel
 internal import DockerfileSyntax
 internal import ImageBuild
 internal import Images
 internal import Kernel
 
-/// Builds images for one session.
-struct StepRunning {
-    private let runner: StepRunner
+/// What the command line adds to what the files say of every build.
+struct BuildWish {
+    var noCache = false
+    var arguments: [String: String] = [:]
+    var secrets: [String: [UInt8]] = [:]
+    var agents: [String: String] = [:]
+    var checksOnly = false
+}
 
-    init(_ session: Session) { runner = stepRunner(root: session.root) }
+/// Builds images for one session.
+final class StepRunning {
+    private let host: StepHost
+    private let session: Session
+
+    init(_ session: Session) {
+        self.session = session
+        host = StepHost(root: session.root)
+    }
+
+    deinit { host.close() }
 
     func build(
-        _ build: Service.Build, serviceName: String, tags: [String], serviceContexts: [String: String],
-        noCache: Bool,
-        store: ImageStore, _ progress: Progress
+        _ build: Service.Build, of project: Project, serviceName: String, tags: [String],
+        serviceContexts: [String: String], wish: BuildWish, store: ImageStore, _ progress: Progress
     ) throws(Failure) {
-        var request = try Self.request(of: build)
+        var request = try request(of: build, project, wish)
         request.tags = tags
-        request.noCache = noCache
         for (name, text) in build.additionalContexts {
             if let reference = serviceContexts[name] {
                 request.namedContexts[name] = .image(reference)
@@ -30,12 +44,13 @@ struct StepRunning {
                 request.namedContexts[name] = try NamedContext(name: name, text: text)
             }
         }
-        _ = try ImageBuild.build(request, store: store, runner: runner) { event in
-            show(event, of: serviceName, progress)
-        }
+        let display = BuildDisplay(serviceName, progress)
+        _ = try ImageBuild.build(request, store: store, runner: host.runner) { display.show($0) }
     }
 
-    private static func request(of build: Service.Build) throws(Failure) -> BuildRequest {
+    private func request(of build: Service.Build, _ project: Project, _ wish: BuildWish) throws(Failure)
+        -> BuildRequest
+    {
         var request: BuildRequest
         if let text = build.dockerfileInline {
             request = BuildRequest(
@@ -52,42 +67,183 @@ struct StepRunning {
             }
             request = BuildRequest(context: build.context, dockerfile: bytes, dockerfilePath: path)
         }
-        request.arguments = build.args
+        request.arguments = build.args.merging(wish.arguments) { $1 }
+        // As Docker's builder takes it from the shell that builds.
+        if request.arguments["SOURCE_DATE_EPOCH"] == nil,
+            let epoch = session.invocation.variable("SOURCE_DATE_EPOCH"), !epoch.isEmpty
+        {
+            request.arguments["SOURCE_DATE_EPOCH"] = epoch
+        }
         request.target = build.target
         request.labels = build.labels
+        request.noCache = wish.noCache || build.noCache
+        request.noCacheStages = Set(build.noCacheFilter)
+        request.checksOnly = wish.checksOnly
+        request.network = try network(build.network)
+        request.extraHosts = build.extraHosts.map { ($0.name, $0.address) }
+        request.limits.sharedMemory = build.shmSize?.bytes
+        request.limits.ulimits = build.ulimits.mapValues { StepUlimit(soft: $0.soft, hard: $0.hard) }
+        request.secrets = wish.secrets
+        for grant in build.secrets {
+            guard let source = project.secrets[grant.source] else { continue }
+            let bytes = try bytes(of: source, "secret \"\(grant.source)\"", session)
+            let id = grant.isTargetGiven ? grant.target.split(separator: "/").last.map(String.init) : nil
+            request.secrets[id ?? grant.source] = bytes
+        }
+        request.agents = wish.agents
+        for (id, path) in build.ssh { request.agents[id] = try agentSocket(id, path, session) }
         return request
+    }
+
+    private func network(_ name: String?) throws(Failure) -> StepNetwork {
+        switch name {
+        case nil, "default": return .outbound
+        case "host": return .host
+        case "none": return .none
+        case let name?:
+            throw Failure(
+                "cannot build on the network \"\(name)\"",
+                cause: "a build has a network of its own, the host's or none",
+                advice: "use `default`, `host` or `none`")
+        }
     }
 }
 
-/// One event of a build as lines of progress.
-private func show(_ event: BuildEvent, of service: String, _ progress: Progress) {
-    switch event {
-    case .began(let number, let total, _, let text):
-        let line = text.split(separator: "\n", maxSplits: 1).first.map(String.init) ?? ""
-        progress.detail("[\(service) \(number)/\(total)] \(line)")
-    case .output(_, let line): progress.detail("  \(line)")
-    case .ended(let number, .cached): progress.detail("[\(service) \(number)] cached")
-    case .ended(_, .done): break
-    case .warning(let warning): progress.notice("\(warning.location): warning: \(warning.text)")
+/// The socket of an agent that was named for a build: the one of the client's environment, or a path.
+func agentSocket(_ id: String, _ path: String, _ session: Session) throws(Failure) -> String {
+    let doing = "cannot use the SSH agent `\(id)`"
+    var path = path
+    if path.isEmpty {
+        guard let own = session.invocation.variable("SSH_AUTH_SOCK"), !own.isEmpty else {
+            throw Failure(
+                doing, cause: "SSH_AUTH_SOCK is not set: no agent runs here",
+                advice: "start one: eval $(ssh-agent); ssh-add")
+        }
+        path = own
     }
+    path = session.invocation.absolute(path)
+    let status: stat
+    do throws(SyscallError) { status = try fileStatus(path, follow: true) } catch {
+        throw Failure(doing, error)
+    }
+    guard status.st_mode & 0o170000 == 0o140000 else {
+        throw Failure(
+            doing, cause: "\(path) is no socket; key files are not supported",
+            advice: "add the key to an agent with ssh-add, and name the agent's socket")
+    }
+    return path
 }
 
 func runBuild(_ session: Session) throws(Failure) -> Int32 {
     let project = try session.project()
-    let names = session.arguments.operands
+    let arguments = session.arguments
+    let names = arguments.operands
     try checkServices(names, project)
     for name in names where project.services[name]?.build == nil {
         throw Failure(
             "service \"\(name)\" can't be built", cause: "it has no `build`",
             at: project.services[name]?.marks.element)
     }
-    let progress = try session.progress("build")
-    let wish = ImageWish(
-        build: true, noCache: session.arguments.has(.noCache),
-        services: names.isEmpty ? Set(project.services.keys) : Set(names))
+    var chosen = names.isEmpty ? Set(project.services.keys) : Set(names)
+    if arguments.has(.withDependencies) { chosen = withDependencies(names, project) }
+    if arguments.has(.printOnly) {
+        session.out.line(bakeText(project, chosen))
+        return 0
+    }
+    let progress = try session.progress(arguments.has(.check) ? "check" : "build")
+    progress.showsDetails = !arguments.has(.quiet)
+    var wish = ImageWish(build: true, services: chosen)
+    wish.building = try buildWish(session)
     let resolution = try ImageResolution(session, project, wish, progress)
     defer { progress.end() }
     try resolution.buildAll()
     if resolution.built == 0 { progress.notice("nothing to build: no service has `build`") }
+    if wish.building.checksOnly, progress.warnings > 0 { return 1 }
     return 0
+}
+
+private func buildWish(_ session: Session) throws(Failure) -> BuildWish {
+    let arguments = session.arguments
+    var wish = BuildWish()
+    wish.noCache = arguments.has(.noCache)
+    wish.checksOnly = arguments.has(.check)
+    for text in arguments.all(.buildArgument) {
+        let name = String(text.prefix { $0 != "=" })
+        guard !name.isEmpty else { throw Failure("cannot understand --build-arg \(text)", cause: "it has no name") }
+        if name.count < text.count {
+            wish.arguments[name] = String(text.dropFirst(name.count + 1))
+        } else if let value = session.invocation.variable(name) {
+            // As with Docker: the name alone takes the shell's own value, and nothing when there is none.
+            wish.arguments[name] = value
+        }
+    }
+    for text in arguments.all(.secret) {
+        let (id, bytes) = try secret(text, session)
+        wish.secrets[id] = bytes
+    }
+    for text in arguments.all(.ssh) {
+        for part in text.split(separator: ",") {
+            let id = String(part.prefix { $0 != "=" })
+            wish.agents[id] = try agentSocket(id, String(part.dropFirst(id.count + 1)), session)
+        }
+    }
+    return wish
+}
+
+/// `id=NAME[,src=FILE|,env=VARIABLE]`, as docker build has it.
+private func secret(_ text: String, _ session: Session) throws(Failure) -> (String, [UInt8]) {
+    let doing = "cannot understand --secret \(text)"
+    var (id, source, variable): (String?, String?, String?)
+    for part in text.split(separator: ",") {
+        let name = part.prefix { $0 != "=" }
+        let value = String(part.dropFirst(name.count + 1))
+        switch name {
+        case "id": id = value
+        case "src", "source": source = value
+        case "env": variable = value
+        case "type": if value == "env" { variable = variable ?? id }
+        default: throw Failure(doing, cause: "it has no option `\(name)`", advice: "write id=NAME,src=FILE")
+        }
+    }
+    guard let id, !id.isEmpty else { throw Failure(doing, cause: "it has no id", advice: "write id=NAME,src=FILE") }
+    if let source {
+        do throws(SyscallError) { return (id, try readFile(session.invocation.absolute(source))) } catch {
+            throw Failure("cannot read the secret `\(id)`", error)
+        }
+    }
+    guard let value = session.invocation.variable(variable ?? id) else {
+        throw Failure("cannot read the secret `\(id)`", cause: "the variable \(variable ?? id) is not set")
+    }
+    return (id, Array(value.utf8))
+}
+
+/// What would be built, as a bake file has it (`--print`).
+private func bakeText(_ project: Project, _ chosen: Set<String>) -> String {
+    let services = chosen.sorted().compactMap { project.services[$0] }.filter { $0.build != nil }
+    func map(_ values: [String: String]) -> JSONText {
+        var members: [(String, JSONText)] = []
+        for (name, value) in values.sorted(by: { $0.key < $1.key }) { members.append((name, .string(value))) }
+        return .object(members)
+    }
+    let targets: [(String, JSONText)] = services.map { service in
+        var members: [(String, JSONText)] = []
+        guard let build = service.build else { return (service.name, .null) }
+        members.append(("context", .string(build.context)))
+        if let text = build.dockerfileInline {
+            members.append(("dockerfile-inline", .string(text)))
+        } else {
+            members.append(("dockerfile", .string(build.dockerfile ?? "Dockerfile")))
+        }
+        if !build.args.isEmpty { members.append(("args", map(build.args))) }
+        if !build.labels.isEmpty { members.append(("labels", map(build.labels))) }
+        let tags = [service.image ?? "\(project.name)-\(service.name)"] + build.tags
+        members.append(("tags", .strings(tags)))
+        if let target = build.target { members.append(("target", .string(target))) }
+        if !build.additionalContexts.isEmpty { members.append(("contexts", map(build.additionalContexts))) }
+        if build.noCache { members.append(("no-cache", .bool(true))) }
+        return (service.name, .object(members))
+    }
+    let all: [(String, JSONText)] = [("targets", .strings(targets.map(\.0)))]
+    let group = JSONText.object([("default", JSONText.object(all))])
+    return JSONText.object([("group", group), ("target", .object(targets))]).indented
 }

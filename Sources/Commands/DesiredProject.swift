@@ -100,7 +100,7 @@ private func profile(_ path: String, of service: Service, _ project: Project) th
     return bytes
 }
 
-private func bytes(of source: FileSource, _ title: String, _ session: Session) throws(Failure) -> [UInt8] {
+func bytes(of source: FileSource, _ title: String, _ session: Session) throws(Failure) -> [UInt8] {
     switch source.content {
     case .content(let text): return Array(text.utf8)
     case .environment(let name):

@@ -66,6 +66,11 @@ enum FlagName: String {
     case buildCache = "build-cache"
     case inputFile = "input"
     case archive, author, compression, locked, message
+    // Of builds.
+    case buildArgument = "build-arg"
+    case printOnly = "print"
+    case withDependencies = "with-dependencies"
+    case check, secret, ssh
 }
 
 /// One flag as it is written and described.

@@ -15,11 +15,11 @@ internal import Registry
 struct ImageWish {
     /// Build those that can be built, also when they exist.
     var build = false
-    var noCache = false
     /// `--pull`, before what services say.
     var pull: String?
     /// False: nothing is fetched, what is missing is an error (`plan`).
     var fetches = true
+    var building = BuildWish()
     /// Only of these services; of others what is in the store will do.
     var services: Set<String> = []
 }
@@ -100,8 +100,27 @@ final class ImageResolution {
     func buildAll() throws(Failure) {
         for name in wish.services.sorted() {
             guard let service = project.services[name], service.build != nil else { continue }
-            _ = try ensure(service)
+            if wish.building.checksOnly {
+                try check(service)
+            } else {
+                _ = try ensure(service)
+            }
         }
+    }
+
+    /// Looks at a service's Dockerfile and builds nothing.
+    private func check(_ service: Service) throws(Failure) {
+        guard let build = service.build else { return }
+        var contexts: [String: String] = [:]
+        for (name, text) in build.additionalContexts where text.hasPrefix("service:") {
+            if let other = project.services[String(text.dropFirst("service:".count))] {
+                contexts[name] = reference(of: other)
+            }
+        }
+        try steps.build(
+            build, of: project, serviceName: service.name, tags: [], serviceContexts: contexts,
+            wish: wish.building, store: store, progress)
+        built += 1
     }
 
     private func reference(of service: Service) -> String {
@@ -236,8 +255,8 @@ final class ImageResolution {
         let task = progress.begin("Image", reference, doing: "Building", done: "Built")
         do throws(Failure) {
             try steps.build(
-                build, serviceName: service.name, tags: [reference] + build.tags, serviceContexts: contexts,
-                noCache: wish.noCache || build.noCache, store: buildStore, progress)
+                build, of: project, serviceName: service.name, tags: [reference] + build.tags,
+                serviceContexts: contexts, wish: wish.building, store: buildStore, progress)
             progress.update(task, .done)
             built += 1
         } catch {

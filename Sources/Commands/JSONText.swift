@@ -15,6 +15,13 @@ extension JSONValue {
         .object(members.map { Member($0.0, $0.1) })
     }
 
+    /// A member or item a line, for people.
+    var indented: String {
+        var bytes: [UInt8] = []
+        write(to: &bytes, indentation: 0)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     /// On one line, without spaces.
     var compact: String {
         var bytes: [UInt8] = []

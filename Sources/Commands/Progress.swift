@@ -15,6 +15,8 @@ struct ProgressTask: Equatable {
     var name: String
     var doing: String
     var done: String
+    /// Part of what stands above it in the list.
+    var indent = 0
     var state = State.waiting
     /// Monotonic nanoseconds.
     var started: Int64?
@@ -72,6 +74,10 @@ final class Progress {
     var showsDetails = true
     /// False: layers that come or go are left out, their image stays.
     var showsLayers = true
+    /// How many warnings were shown.
+    private(set) var warnings = 0
+    /// True for the list on a terminal.
+    var isLive: Bool { mode == .tty }
 
     /// Nothing is drawn before: most commands are over by then, and a list that flickers by helps nobody.
     static let quietStart: Int64 = 100_000_000
@@ -97,8 +103,8 @@ final class Progress {
     }
 
     /// Adds one task that is being worked on.
-    func begin(_ kind: String, _ name: String, doing: String, done: String) -> Int {
-        let index = add([ProgressTask(kind: kind, name: name, doing: doing, done: done)])
+    func begin(_ kind: String, _ name: String, doing: String, done: String, indent: Int = 0) -> Int {
+        let index = add([ProgressTask(kind: kind, name: name, doing: doing, done: done, indent: indent)])
         update(index, .working)
         return index
     }
@@ -130,6 +136,18 @@ final class Progress {
                 ("text", .string(state.tasks[index].doing)), ("current", .number(moved)),
                 ("total", .number(size)),
             ]).compact)
+    }
+
+    /// Ends a task with a word of its own.
+    func settle(_ index: Int, _ word: String) {
+        state.tasks[index].done = word
+        update(index, .done)
+    }
+
+    /// Something in the user's files that is legal and rarely meant.
+    func warning(_ text: String) {
+        warnings += 1
+        notice(text)
     }
 
     /// Something the user should know.

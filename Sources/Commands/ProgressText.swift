@@ -72,7 +72,7 @@ func listLines(_ state: ProgressState, now: Int64, columns: Int, rows limit: Int
     let finished = all.count { $0.task.state == .done && $0.ended != nil }
     var lines = ["[+] \(state.title) \(finished)/\(all.count)"]
     if finished == all.count { lines[0] = Colour.blue.paint(lines[0], when: colours) }
-    let titleWidth = shown.map { all[$0].task.title.count }.max() ?? 0
+    let titleWidth = shown.map { all[$0].task.title.count + 2 * all[$0].task.indent }.max() ?? 0
     let wordWidth = shown.map { all[$0].task.word.count }.max() ?? 0
     for index in shown {
         let (task, started) = (all[index].task, all[index].started)
@@ -88,7 +88,7 @@ func listLines(_ state: ProgressState, now: Int64, columns: Int, rows limit: Int
         // Mark and blanks take 6 columns; a title gives way before the rest does.
         let room = max(8, columns - 8 - wordWidth - time.count)
         let width = min(titleWidth, room)
-        let title = shortened(task.title, to: width)
+        let title = shortened(String(repeating: "  ", count: task.indent) + task.title, to: width)
         let titlePad = String(repeating: " ", count: width - title.count)
         let wordPad = String(repeating: " ", count: wordWidth - task.word.count)
         let colour: Colour = task.state == .done ? .green : task.state == .failed ? .red : .blue

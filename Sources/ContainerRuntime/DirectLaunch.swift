@@ -42,12 +42,16 @@ public final class DirectChild {
     }
 
     /// Waits until the child runs its program proper, or says what failed on the way there.
-    public func waitForExec() throws(Failure) {
+    /// - tag: what it hands up meanwhile.
+    public func waitForExec(_ tag: (Int32, [SharedFD]) -> Void = { _, _ in }) throws(Failure) {
         do throws(SyscallError) {
             while let report = try LaunchReport.receive(sync.raw) {
-                if case .failed(let operation, let errno) = report {
+                switch report {
+                case .failed(let operation, let errno):
                     _ = try? wait()
                     throw SyscallError(program.doing(at: operation), errno)
+                case .tag(let number, let descriptors): tag(number, descriptors)
+                case .born: break
                 }
             }
         } catch {
@@ -56,6 +60,15 @@ public final class DirectChild {
             }
             throw Failure("cannot start a process", error)
         }
+    }
+
+    /// Lets it go on that waits for this.
+    public func send(_ tag: Int32) throws(SyscallError) { try sendTag(tag, to: sync.raw) }
+
+    /// Ends it and waits. It is not reaped before, so the pid is its own.
+    public func end() {
+        kill(pid, SIGKILL)
+        _ = try? wait()
     }
 
     /// Waits for its end.

@@ -54,6 +54,9 @@ public func restoreMount(_ mount: ResolvedMount, of container: String, pidfd: Sh
             tree = OwnedFD(taking: try retrying("fsmount", "tmpfs") { linux_fsmount(fd) })
             // MOUNT_ATTR_NOSUID, NODEV, NOEXEC.
             attributes |= 2 | 4 | 8
+        case .below, .overlay:
+            // Build steps' alone, and nobody watches over those.
+            throw SyscallError("open_tree", .notSupported, mount.target)
         }
         let fd = tree.raw
         try retrying("mount_setattr", mount.target) { linux_mount_set_private(fd, attributes) }

@@ -96,7 +96,7 @@ struct Arguments {
             let flag = Flag(
                 name: String(name), location: word.location,
                 value: hasValue ? part(of: word, startingAt: start, from: 3 + name.utf8.count) : nil)
-            if flags.contains(where: { $0.name == flag.name }) {
+            if !repeatableFlags.contains(flag.name), flags.contains(where: { $0.name == flag.name }) {
                 throw Failure("`--\(flag.name)` is given twice", at: word.location)
             }
             flags.append(flag)
@@ -118,6 +118,8 @@ struct Arguments {
         return items.map { Word($0.text, at: location($0.position)) }
     }
 }
+
+private let repeatableFlags: Set<String> = ["mount", "exclude", "device"]
 
 /// `--name=value`.
 struct Flag {

@@ -17,14 +17,19 @@ public struct Dockerfile: Sendable, Equatable {
     public var globalArguments: [Instruction]
     public var stages: [Stage]
     public var warnings: [Warning]
+    /// The `check` directive.
+    public var check = CheckDirective()
 }
 
 /// Something a user should know that does not stop the build.
 public struct Warning: Sendable, Equatable {
+    /// nil for what no rule of Docker's checks is about.
+    public var rule: LintRule?
     public var text: String
     public var location: SourceLocation
 
-    public init(_ text: String, at location: SourceLocation) {
+    public init(_ text: String, _ rule: LintRule? = nil, at location: SourceLocation) {
+        self.rule = rule
         self.text = text
         self.location = location
     }
@@ -81,6 +86,8 @@ public enum Action: Sendable, Equatable {
     case stopSignal(Word)
     case healthcheck(Healthcheck)
     case maintainer(String)
+    /// An instruction for builds on this image, with its heredocs, as the image's config keeps it.
+    case onBuild(String)
 }
 
 /// `ARG name[=value]`.
@@ -113,13 +120,26 @@ public struct CopyInstruction: Sendable, Equatable {
     public var from: Word?
     public var owner: Word?
     public var mode: Word?
+    /// The files are put on an empty root, so that nothing of the image beneath has a say in where they go.
+    public var isLinked = false
+    /// Sources keep their directories; `/./` within a source says from where on.
+    public var keepsParents = false
+    /// Patterns of what is left out.
+    public var excludes: [Word] = []
+    /// Of `ADD` of a URL: `sha256:…`.
+    public var checksum: Word?
+    /// Of `ADD` of a repository.
+    public var keepsGitDirectory = false
+    /// `ADD --unpack`; nil is the custom: archives of the context are unpacked, downloaded ones are not.
+    public var unpacks: Bool?
 }
 
 public struct RunInstruction: Sendable, Equatable {
+    public enum Network: String, Sendable { case standard = "default", none, host }
     public var command: CommandLine
     public var heredocs: [Heredoc]
-    /// False for `--network=none`.
-    public var network: Bool
+    public var network = Network.standard
+    public var mounts: [RunMount] = []
 }
 
 /// A here-document after `RUN`, `COPY` or `ADD`.

@@ -25,11 +25,6 @@ extension Dockerfile {
             switch try parser.parse(line, &reader) {
             case .stage(var stage):
                 stage.index = file.stages.count
-                if let name = stage.name, file.stages.contains(where: { $0.name == name }) {
-                    file.warnings.append(
-                        Warning(
-                            "stage `\(name)` is defined twice; the later one is meant", at: stage.location))
-                }
                 file.stages.append(stage)
             case .instruction(let instruction):
                 if file.stages.isEmpty {
@@ -51,9 +46,29 @@ extension Dockerfile {
                 advice: "begin with `FROM image` or `FROM scratch`")
         }
         file.escape = Unicode.Scalar(reader.escape)
-        file.warnings = (file.warnings + reader.warnings + parser.warnings)
+        file.check = reader.check
+        file.warnings = (reader.warnings + parser.warnings + file.lint())
+            .filter { !file.check.skips($0.rule) }
             .sorted { ($0.location.line, $0.location.column) < ($1.location.line, $1.location.column) }
         return file
+    }
+
+    /// Parses one instruction that an image's `ONBUILD` keeps.
+    public static func parseTrigger(_ text: String, of image: String) throws(Failure) -> Instruction {
+        let source = SourceText(Array(text.utf8), path: "ONBUILD of \(image)")
+        try refuseForeignBytes(source)
+        var reader = LineReader(source)
+        var parser = InstructionParser(source: source)
+        guard let line = try reader.nextInstruction(),
+            case .instruction(let instruction) = try parser.parse(line, &reader),
+            try reader.nextInstruction() == nil
+        else {
+            throw Failure("cannot build on `\(image)`", cause: "its ONBUILD trigger `\(text)` is no instruction")
+        }
+        if case .onBuild = instruction.action {
+            throw Failure("cannot build on `\(image)`", cause: "its ONBUILD trigger `\(text)` is a trigger again")
+        }
+        return instruction
     }
 
     private static func refuseForeignBytes(_ source: SourceText) throws(Failure) {

@@ -36,16 +36,24 @@ public struct IgnorePatterns: Sendable {
             guard !text.isEmpty else {
                 throw Failure("`!` names no pattern", advice: "write !path", at: place)
             }
-            text = cleanPath(text)
-            if text.utf8.count > 1, text.hasPrefix("/") { text.removeFirst() }
-            guard let pattern = PathPattern(text) else {
-                throw Failure(
-                    "`\(text)` is not a pattern", cause: "a `[` is never closed, or a `\\` ends it", at: place
-                )
-            }
-            rules.append(Rule(pattern: pattern, isException: isException))
-            if isException { hasExceptions = true }
+            try add(text, isException: isException, at: place)
         }
+    }
+
+    /// The values of `--exclude`, which know no exceptions.
+    public init(excluding patterns: [Word]) throws(Failure) {
+        for word in patterns { try add(word.text, isException: false, at: word.location) }
+    }
+
+    private mutating func add(_ given: String, isException: Bool, at place: SourceLocation) throws(Failure) {
+        var text = cleanPath(given)
+        if text.utf8.count > 1, text.hasPrefix("/") { text.removeFirst() }
+        guard let pattern = PathPattern(text) else {
+            throw Failure(
+                "`\(text)` is not a pattern", cause: "a `[` is never closed, or a `\\` ends it", at: place)
+        }
+        rules.append(Rule(pattern: pattern, isException: isException))
+        if isException { hasExceptions = true }
     }
 
     /// What the patterns say of one path; a directory's verdict is handed down to what is in it.

@@ -13,9 +13,48 @@ enum ParsedLine {
 
 struct InstructionParser {
     let source: SourceText
-    private(set) var warnings: [Warning] = []
+    var warnings: [Warning] = []
+    /// How instructions' names are written in this file so far: in capitals or not.
+    private var casing: Bool?
 
     init(source: SourceText) { self.source = source }
+
+    mutating func warn(_ rule: LintRule, _ text: String, at place: SourceLocation) {
+        warnings.append(Warning(text, rule, at: place))
+    }
+
+    private mutating func checkCasing(_ keyword: Word) {
+        let isUpper = keyword.text == keyword.text.uppercased()
+        let isLower = keyword.text == keyword.text.lowercased()
+        if casing == nil, isUpper || isLower { casing = isUpper }
+        guard let casing, casing ? !isUpper : !isLower else { return }
+        warn(
+            .consistentInstructionCasing,
+            "`\(keyword.text)` is not written as the instructions before it, in \(casing ? "capitals" : "small letters")",
+            at: keyword.location)
+    }
+
+    /// `ONBUILD`: the instruction is read as it will be, so that what is wrong shows where it stands.
+    private mutating func trigger(
+        _ keyword: Word, _ arguments: inout Arguments, _ reader: inout LineReader
+    ) throws(Failure) -> String {
+        let text = arguments.rest.trimmed
+        guard let inner = arguments.plainWord() else {
+            throw Failure("`ONBUILD` needs an instruction", at: keyword.location)
+        }
+        let name = inner.text.uppercased()
+        if ["ONBUILD", "FROM", "MAINTAINER"].contains(name) {
+            throw Failure("`\(name)` cannot be a trigger of `ONBUILD`", at: inner.location)
+        }
+        arguments.skipBlank()
+        let heredocs: [Heredoc]
+        switch try action(name, inner, &arguments, &reader) {
+        case .run(let run): heredocs = run.heredocs
+        case .copy(let copy), .add(let copy): heredocs = copy.files
+        default: heredocs = []
+        }
+        return heredocs.reduce(text) { "\($0)\n\($1.raw)\($1.name)" }
+    }
 
     mutating func parse(_ line: LogicalLine, _ reader: inout LineReader) throws(Failure) -> ParsedLine {
         var arguments = Arguments(source: source, line: line, escape: reader.escape)
@@ -23,6 +62,7 @@ struct InstructionParser {
             throw Failure("an instruction is missing", at: arguments.place)
         }
         let name = keyword.text.uppercased()
+        checkCasing(keyword)
         arguments.skipBlank()
         let text = arguments.isAtEnd ? name : "\(name) \(arguments.rest)"
         if name == "FROM" { return .stage(try stage(&arguments, keyword, text)) }
@@ -33,7 +73,7 @@ struct InstructionParser {
     private mutating func action(
         _ name: String, _ keyword: Word, _ arguments: inout Arguments, _ reader: inout LineReader
     ) throws(Failure) -> Action {
-        let needsArguments = arguments.isAtEnd && name != "ONBUILD"
+        let needsArguments = arguments.isAtEnd
         if Dockerfile.instructionNames.contains(name), needsArguments {
             throw Failure("`\(name)` needs at least one argument", at: keyword.location)
         }
@@ -65,16 +105,12 @@ struct InstructionParser {
             return .volume(words)
         case "HEALTHCHECK": return .healthcheck(try healthcheck(&arguments, keyword))
         case "MAINTAINER":
-            warnings.append(
-                Warning(
-                    "`MAINTAINER` is deprecated; write LABEL org.opencontainers.image.authors=…",
-                    at: keyword.location))
+            warn(
+                .maintainerDeprecated,
+                "`MAINTAINER` is deprecated; write LABEL org.opencontainers.image.authors=…",
+                at: keyword.location)
             return .maintainer(try single(&arguments, keyword).text)
-        case "ONBUILD":
-            throw Failure(
-                "`ONBUILD` is not supported",
-                cause: "triggers run in other builds than the one that shows them",
-                advice: "put the instruction in the Dockerfile that needs it", at: keyword.location)
+        case "ONBUILD": return .onBuild(try trigger(keyword, &arguments, &reader))
         default:
             let near = nearest(to: name, among: Dockerfile.instructionNames)
             throw Failure(
@@ -85,7 +121,8 @@ struct InstructionParser {
 
     // MARK: FROM
 
-    private func stage(_ arguments: inout Arguments, _ keyword: Word, _ text: String) throws(Failure) -> Stage
+    private mutating func stage(_ arguments: inout Arguments, _ keyword: Word, _ text: String) throws(Failure)
+        -> Stage
     {
         var platform: Word?
         for flag in try arguments.flags() {
@@ -107,17 +144,27 @@ struct InstructionParser {
                     "`\(words[1].text)` stands where `AS` is expected", advice: "write FROM image AS name",
                     at: words[1].location)
             }
+            if (words[1].text == "AS") != (keyword.text == "FROM"), words[1].text != words[1].text.lowercased()
+                || keyword.text != keyword.text.lowercased()
+            {
+                warn(
+                    .fromAsCasing, "`\(keyword.text)` and `\(words[1].text)` are not written alike",
+                    at: words[1].location)
+            }
             let chosen = words[2].text.lowercased()
+            if chosen != words[2].text {
+                warn(
+                    .stageNameCasing, "the stage name `\(words[2].text)` should be in small letters",
+                    at: words[2].location)
+            }
             let valid = chosen.unicodeScalars.enumerated().allSatisfy { index, scalar in
                 ("a"..."z").contains(scalar)
                     || index > 0 && (("0"..."9").contains(scalar) || "-_.".unicodeScalars.contains(scalar))
             }
-            guard valid, chosen != "scratch", chosen != "context" else {
+            guard valid else {
                 throw Failure(
                     "`\(words[2].text)` cannot name a stage",
-                    cause: valid
-                        ? "the name is reserved"
-                        : "a name begins with a letter and goes on with letters, digits, `-`, `_` and `.`",
+                    cause: "a name begins with a letter and goes on with letters, digits, `-`, `_` and `.`",
                     at: words[2].location)
             }
             name = chosen
@@ -125,140 +172,6 @@ struct InstructionParser {
         return Stage(
             index: 0, base: base, platform: platform, name: name, location: keyword.location, text: text,
             instructions: [])
-    }
-
-    // MARK: COPY, ADD, RUN
-
-    private mutating func copy(
-        _ name: String, _ keyword: Word, _ arguments: inout Arguments, _ reader: inout LineReader
-    ) throws(Failure) -> CopyInstruction {
-        var (from, owner, mode): (Word?, Word?, Word?)
-        let known = name == "COPY" ? ["from", "chown", "chmod", "link"] : ["chown", "chmod", "link"]
-        for flag in try arguments.flags() {
-            switch flag.name {
-            case "from" where name == "COPY":
-                let value = try value(of: flag)
-                if value.text.contains("$") {
-                    throw Failure(
-                        "`--from` takes no variable", cause: "stages are known before variables are",
-                        advice: "begin a stage with FROM \(value.text) AS name, and write --from=name",
-                        at: value.location)
-                }
-                from = value
-            case "chown": owner = try value(of: flag)
-            case "chmod": mode = try value(of: flag)
-            // The layer is its own in any case; the flag only frees Docker's cache from the layers beneath.
-            case "link": break
-            case "parents", "exclude", "checksum", "keep-git-dir", "unpack":
-                throw unsupported(flag, of: name)
-            default: throw unknown(flag, of: name, known: known)
-            }
-        }
-        let begin = arguments
-        if var words = try arguments.jsonList() {
-            guard words.count >= 2 else { throw tooFew(name, keyword) }
-            let destination = words.removeLast()
-            return CopyInstruction(
-                sources: words, files: [], destination: destination, from: from, owner: owner, mode: mode)
-        }
-        arguments = begin
-        let marks = try heredocMarks(arguments)
-        var words = arguments.plainWords()
-        guard words.count >= 2 else { throw tooFew(name, keyword) }
-        let destination = words.removeLast()
-        let files = try heredocs(marks, &reader)
-        if let last = marks.last, last.word.location == destination.location {
-            throw Failure("`\(name)` needs a destination after the heredoc", at: destination.location)
-        }
-        if !files.isEmpty, let from {
-            throw Failure("a heredoc cannot be copied with `--from`", at: from.location)
-        }
-        let sources = words.filter { word in !marks.contains { $0.word.location == word.location } }
-        return CopyInstruction(
-            sources: sources, files: files, destination: destination, from: from, owner: owner, mode: mode)
-    }
-
-    private func tooFew(_ name: String, _ keyword: Word) -> Failure {
-        Failure(
-            "`\(name)` needs at least a source and a destination",
-            advice: "write \(name) source… destination",
-            at: keyword.location)
-    }
-
-    private mutating func run(_ keyword: Word, _ arguments: inout Arguments, _ reader: inout LineReader)
-        throws(Failure) -> RunInstruction
-    {
-        var network = true
-        for flag in try arguments.flags() {
-            switch flag.name {
-            case "network":
-                let value = try value(of: flag)
-                guard ["default", "none"].contains(value.text) else {
-                    throw Failure(
-                        "`--network=\(value.text)` is not supported", advice: "use `default` or `none`",
-                        at: value.location)
-                }
-                network = value.text == "default"
-            case "mount", "security", "device": throw unsupported(flag, of: "RUN")
-            default: throw unknown(flag, of: "RUN", known: ["network", "mount", "security", "device"])
-            }
-        }
-        guard !arguments.isAtEnd else {
-            throw Failure("`RUN` needs a command", at: keyword.location)
-        }
-        if let words = try arguments.jsonList() {
-            guard !words.isEmpty else { throw Failure("`RUN` needs a command", at: keyword.location) }
-            return RunInstruction(command: .exec(words.map(\.text)), heredocs: [], network: network)
-        }
-        warnIfMeantAsList(arguments)
-        let heredocs = try heredocs(try heredocMarks(arguments), &reader)
-        return RunInstruction(command: .shell(arguments.rest), heredocs: heredocs, network: network)
-    }
-
-    // MARK: Heredocs
-
-    private struct HeredocMark {
-        var word: Word
-        var name: String
-        var stripsTabs: Bool
-        var expands: Bool
-    }
-
-    /// The words `[digits]<<[-]NAME` of the line.
-    private func heredocMarks(_ arguments: Arguments) throws(Failure) -> [HeredocMark] {
-        var (arguments, marks) = (arguments, [HeredocMark]())
-        while let word = arguments.quotedWord() {
-            var rest = word.text.drop { ("0"..."9").contains($0) }
-            guard rest.hasPrefix("<<") else { continue }
-            rest = rest.dropFirst(2)
-            let stripsTabs = rest.hasPrefix("-")
-            if stripsTabs { rest = rest.dropFirst() }
-            guard !rest.isEmpty, !rest.contains("<") else { continue }
-            var plain = Substitution(escape: Unicode.Scalar(arguments.escape)) { "$\($0)" }
-            plain.keepsQuotes = false
-            let name = try plain.expand(Word(String(rest), at: word.location))
-            guard !name.isEmpty, !name.contains(where: \.isWhitespace) else { continue }
-            marks.append(
-                HeredocMark(word: word, name: name, stripsTabs: stripsTabs, expands: name == rest))
-        }
-        return marks
-    }
-
-    private func heredocs(_ marks: [HeredocMark], _ reader: inout LineReader) throws(Failure) -> [Heredoc] {
-        var result: [Heredoc] = []
-        for mark in marks {
-            guard let raw = reader.heredocLines(until: mark.name, strippingTabs: mark.stripsTabs) else {
-                throw Failure(
-                    "the heredoc `\(mark.name)` never ends",
-                    cause: "no line up to the end of the file is `\(mark.name)` alone", at: mark.word.location
-                )
-            }
-            result.append(
-                Heredoc(
-                    name: mark.name, raw: raw, stripsTabs: mark.stripsTabs, expands: mark.expands,
-                    location: mark.word.location))
-        }
-        return result
     }
 
     // MARK: Words
@@ -290,7 +203,7 @@ struct InstructionParser {
     }
 
     /// `name=value…`, or the old form `name value with blanks`.
-    private func namedValues(_ keyword: String, _ arguments: inout Arguments) throws(Failure) -> [NamedValue]
+    private mutating func namedValues(_ keyword: String, _ arguments: inout Arguments) throws(Failure) -> [NamedValue]
     {
         var values: [NamedValue] = []
         arguments.skipBlank()
@@ -300,6 +213,9 @@ struct InstructionParser {
             let name = word.text.prefix { $0 != "=" }
             guard name.utf8.count < word.text.utf8.count else {
                 if values.isEmpty, let rest = arguments.wholeRest() {
+                    warn(
+                        .legacyKeyValueFormat, "`\(keyword) name value` is an old form; write name=value",
+                        at: word.location)
                     return [NamedValue(name: word, value: rest)]
                 }
                 throw Failure(
@@ -318,7 +234,7 @@ struct InstructionParser {
         return values
     }
 
-    private mutating func commandLine(_ name: String, _ arguments: inout Arguments) throws(Failure)
+    mutating func commandLine(_ name: String, _ arguments: inout Arguments) throws(Failure)
         -> CommandLine
     {
         if let words = try arguments.jsonList() { return .exec(words.map(\.text)) }
@@ -327,94 +243,30 @@ struct InstructionParser {
     }
 
     /// `CMD ['a']` is shell text to Docker, and hardly ever meant so.
-    private mutating func warnIfMeantAsList(_ arguments: Arguments) {
+    mutating func warnIfMeantAsList(_ arguments: Arguments) {
         let text = arguments.rest
         guard text.hasPrefix("["), text.hasSuffix("]"), text.contains("'") || text.contains("\"") else {
             return
         }
-        warnings.append(
-            Warning("this looks like a JSON list but is none, and is given to the shell", at: arguments.place)
-        )
-    }
-
-    // MARK: HEALTHCHECK
-
-    private mutating func healthcheck(_ arguments: inout Arguments, _ keyword: Word) throws(Failure)
-        -> Healthcheck
-    {
-        var options = HealthcheckOptions()
-        let known = ["interval", "timeout", "start-period", "start-interval", "retries"]
-        let flags = try arguments.flags()
-        for flag in flags {
-            switch flag.name {
-            case "interval": options.interval = try duration(of: flag)
-            case "timeout": options.timeout = try duration(of: flag)
-            case "start-period": options.startPeriod = try duration(of: flag)
-            case "start-interval": options.startInterval = try duration(of: flag)
-            case "retries":
-                let value = try value(of: flag)
-                guard let count = Int(value.text), count >= 0 else {
-                    throw Failure(
-                        "`--retries` is `\(value.text)`; it takes a whole number", at: value.location)
-                }
-                options.retries = count
-            default: throw unknown(flag, of: "HEALTHCHECK", known: known)
-            }
-        }
-        guard let kind = arguments.plainWord() else {
-            throw Failure("`HEALTHCHECK` needs `CMD` or `NONE`", at: keyword.location)
-        }
-        arguments.skipBlank()
-        switch kind.text.uppercased() {
-        case "NONE":
-            guard arguments.isAtEnd, flags.isEmpty else {
-                throw Failure("`HEALTHCHECK NONE` takes nothing else", at: kind.location)
-            }
-            return .none
-        case "CMD":
-            guard !arguments.isAtEnd else {
-                throw Failure("`HEALTHCHECK CMD` needs a command", at: kind.location)
-            }
-            let command = try commandLine("HEALTHCHECK", &arguments)
-            if case .exec([]) = command {
-                throw Failure("`HEALTHCHECK CMD` needs a command", at: kind.location)
-            }
-            return .check(options, command)
-        default:
-            throw Failure(
-                "`\(kind.text)` is no health check",
-                advice: "write HEALTHCHECK CMD command, or HEALTHCHECK NONE",
-                at: kind.location)
-        }
-    }
-
-    private func duration(of flag: Flag) throws(Failure) -> Duration {
-        let value = try value(of: flag)
-        guard let duration = Duration(compose: value.text),
-            duration == .zero || duration >= .milliseconds(1)
-        else {
-            throw Failure(
-                "`--\(flag.name)` is `\(value.text)`",
-                cause: "it takes a duration of at least 1ms, such as 1m30s",
-                at: value.location)
-        }
-        return duration
+        warn(
+            .jsonArgsRecommended, "this looks like a JSON list but is none, and is given to the shell",
+            at: arguments.place)
     }
 
     // MARK: Flags
 
-    private func value(of flag: Flag) throws(Failure) -> Word {
+    func value(of flag: Flag) throws(Failure) -> Word {
         guard let value = flag.value, !value.text.isEmpty else {
             throw Failure("`--\(flag.name)` needs a value", at: flag.location)
         }
         return value
     }
 
-    private func unsupported(_ flag: Flag, of instruction: String) -> Failure {
+    func unsupported(_ flag: Flag, of instruction: String) -> Failure {
         Failure("`\(instruction) --\(flag.name)` is not supported", at: flag.location)
     }
 
-    private func unknown(_ flag: Flag, of instruction: String, known: [String]) -> Failure {
+    func unknown(_ flag: Flag, of instruction: String, known: [String]) -> Failure {
         let near = nearest(to: flag.name, among: known)
         return Failure(
             "`\(instruction)` has no flag `--\(flag.name)`", advice: near.map { "did you mean `--\($0)`?" },

@@ -64,6 +64,7 @@ struct LineReader {
     let source: SourceText
     private(set) var escape = UInt8(ascii: "\\")
     private(set) var warnings: [Warning] = []
+    private(set) var check = CheckDirective()
     private var next = 0
     private var directivesOver = false
     private var seenDirectives: Set<String> = []
@@ -130,7 +131,7 @@ struct LineReader {
                 if first == range.upperBound {
                     warnings.append(
                         Warning(
-                            "an empty line within a continued instruction",
+                            "an empty line within a continued instruction", .noEmptyContinuation,
                             at: source.location(line: next, offset: 0)))
                 } else if source.bytes[first] != UInt8(ascii: "#") {
                     (number, begin) = (next, range.lowerBound)
@@ -159,8 +160,8 @@ struct LineReader {
         return (end - 1, true)
     }
 
-    /// `# name=value` at the top of the file. `syntax` and `check` are known and mean nothing here: the one
-    /// syntax is ours, and nothing is fetched.
+    /// `# name=value` at the top of the file. `syntax` means nothing here: the one syntax is ours, and nothing is
+    /// fetched.
     private mutating func readDirective(_ number: Int, _ start: Int) throws(Failure) {
         guard !directivesOver else { return }
         let range = source.lines[number]
@@ -179,6 +180,7 @@ struct LineReader {
         if !seenDirectives.insert(name).inserted {
             throw Failure("the directive `\(name)` is given twice", at: place)
         }
+        if name == "check" { check = try CheckDirective(value, at: place) }
         guard name == "escape" else { return }
         guard value == "\\" || value == "`", let character = value.utf8.first else {
             throw Failure(

@@ -12,6 +12,8 @@ public struct Substitution {
     let lookup: (String) -> String?
     /// Heredoc contents keep their quotes.
     var keepsQuotes = false
+    /// Told the names that are replaced by nothing since they are not known; `${NAME:-…}` and the like expect that.
+    public var undefined: ((String) -> Void)?
 
     public init(escape: Unicode.Scalar, lookup: @escaping (String) -> String?) {
         self.escape = escape
@@ -158,14 +160,14 @@ private struct Expansion {
         position += 1
         guard peek == "{" else {
             let name = variableName()
-            return name.isEmpty ? "$" : substitution.lookup(name) ?? ""
+            return name.isEmpty ? "$" : value(name)
         }
         position += 1
         let name = variableName()
         guard !name.isEmpty else { throw failure("bad substitution: a name must follow `${`", at: start) }
         guard var modifier = peek else { throw failure("`}` is missing after this", at: start) }
         position += 1
-        if modifier == "}" { return substitution.lookup(name) ?? "" }
+        if modifier == "}" { return value(name) }
         var emptyIsUnset = false
         if modifier == ":" {
             emptyIsUnset = true
@@ -200,13 +202,19 @@ private struct Expansion {
         }
     }
 
+    private func value(_ name: String) -> String {
+        if let value = substitution.lookup(name) { return value }
+        substitution.undefined?(name)
+        return ""
+    }
+
     /// The forms that cut or replace: `#` `##` `%` `%%` `/` `//`.
     private mutating func edited(_ name: String, by modifier: Unicode.Scalar, from start: Int)
         throws(Failure) -> String
     {
         let doubled = peek == modifier
         if doubled { position += 1 }
-        let value = Array((substitution.lookup(name) ?? "").unicodeScalars)
+        let value = Array(value(name).unicodeScalars)
         if modifier == "/" {
             let pattern = ShellPattern(try inner(until: "/", from: start, keepingEscapes: true))
             let replacement = try inner(until: "}", from: start)

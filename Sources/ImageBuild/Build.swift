@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A build from request to image: parses, finds the stages the target needs, carries each out in order.
+// A build from request to image: parses, finds the stages the target needs, and has them carried out, those that do not
+// need each other side by side. What a stage does is StageRun's; here is what stages share.
 //
-// A step that changes files is known by a key: the layers beneath it, the instruction with its variables replaced,
-// and what it depends on besides: for COPY and ADD the digest of the selected files, for RUN the environment, the
-// user, the directory and the shell. Labels, ports and the like are in no key, so changing them runs nothing again.
+//   needed stages ─▶ those whose prerequisites are done ─▶ a thread each (StageRun) ─▶ StageState ─▶ … ─▶ image
+//
+// Shared between threads under `lock`: given arguments, images, roots, caches of contents, the work area, the numbering
+// of steps. A stage's state belongs to its thread until it is put into `states`.
 
 public import Basics
 internal import CLinux
@@ -17,30 +19,39 @@ public func build(
     _ request: BuildRequest, store: BuildStore, runner: StepRunner, progress: @escaping (BuildEvent) -> Void
 ) throws(Failure) -> BuiltImage {
     let file = try Dockerfile.parse(request.dockerfile, path: request.dockerfilePath)
-    for warning in file.warnings { progress(.warning(warning)) }
     let session = try BuildSession(request, file, store, runner, progress)
+    for warning in file.warnings { session.warn(warning) }
     return try session.run()
 }
 
 final class BuildSession {
     let request: BuildRequest
-    let file: Dockerfile
-    let graph: StageGraph
+    private(set) var file: Dockerfile
+    private(set) var graph: StageGraph
     let store: BuildStore
     let runner: StepRunner
-    let progress: (BuildEvent) -> Void
     let steps: StepCache
-    var given: BuildArguments
-    private let globals: Scope
+    /// SOURCE_DATE_EPOCH, where the build is to be reproducible.
+    let epoch: Int64?
+    let globals: Scope
+    let lock = ThreadLock()
+    /// Held while a context is looked at, whose table of known contents two stages must not use at once.
+    let selecting = ThreadLock()
+    private let report: (BuildEvent) -> Void
+    private var given: BuildArguments
     private(set) var states: [Int: StageState] = [:]
+    private var begun: Set<Int> = []
+    private var failures: [(stage: Int, failure: Failure)] = []
     private var images: [String: BaseImage] = [:]
-    var roots: [Origin: SourceRoot] = [:]
-    var contentCaches: [ContentCache] = []
+    private var roots: [Origin: SourceRoot] = [:]
+    private var contentCaches: [ContentCache] = []
+    private var snapshots: [Digest: String] = [:]
     private var workArea: WorkArea?
     private var number = 0
-    private var total = 0
+    private(set) var total = 0
     private var stepsRun = 0
     private var stepsCached = 0
+    private var warnings = 0
 
     init(
         _ request: BuildRequest, _ file: Dockerfile, _ store: BuildStore, _ runner: StepRunner,
@@ -50,8 +61,9 @@ final class BuildSession {
         self.file = file
         self.store = store
         self.runner = runner
-        self.progress = progress
+        report = progress
         steps = StepCache(under: "\(store.root)/buildcache")
+        epoch = try sourceDateEpoch(request.arguments)
         var given = BuildArguments(request.arguments, architecture: hostArchitecture)
         var globals = Scope()
         for case .arg(let declarations) in file.globalArguments.map(\.action) {
@@ -66,94 +78,183 @@ final class BuildSession {
                 globals.declare(each.name, value)
             }
         }
-        let (scope, platform) = (globals, given)
-        let words = Substitution(escape: file.escape) { scope.value($0) ?? platform.platformValue($0) }
-        graph = try StageGraph(file, target: request.target, namedContexts: request.namedContexts) {
+        self.given = given
+        self.globals = globals
+        graph = try BuildSession.graph(file, request, globals, given)
+        try refuseForeignPlatforms()
+    }
+
+    private static func graph(
+        _ file: Dockerfile, _ request: BuildRequest, _ globals: Scope, _ given: BuildArguments
+    ) throws(Failure) -> StageGraph {
+        let words = Substitution(escape: file.escape) { globals.value($0) ?? given.platformValue($0) }
+        return try StageGraph(file, target: request.target, namedContexts: request.namedContexts) {
             (word: Word) throws(Failure) -> String in try words.expand(word)
         }
+    }
+
+    private func refuseForeignPlatforms() throws(Failure) {
+        let (globals, given) = (globals, given)
+        let words = Substitution(escape: file.escape) { globals.value($0) ?? given.platformValue($0) }
         for index in graph.needed {
             guard let platform = file.stages[index].platform else { continue }
             let text = try words.expand(platform)
-            guard text.isEmpty || text == "linux/\(hostArchitecture)" || text == "linux" else {
+            guard text.isEmpty || isHostPlatform(text) else {
                 throw Failure(
                     "cannot build for `\(text)`",
                     cause: "only this host's platform, linux/\(hostArchitecture), is supported",
                     at: platform.location)
             }
         }
-        self.given = given
-        self.globals = globals
     }
 
     func run() throws(Failure) -> BuiltImage {
+        defer { for cache in contentCaches { cache.save() } }
+        if !request.checksOnly { try addTriggers() }
         total = graph.needed.reduce(0) { sum, index in
             sum + 1 + file.stages[index].instructions.filter { $0.action.changesFiles }.count
         }
-        defer { for cache in contentCaches { cache.save() } }
-        for index in graph.needed { states[index] = try runStage(index) }
+        // A chain needs no threads, and most builds are chains.
+        let widest = graph.width
+        runOnThreads(min(widest, max(2, availableProcessors()))) { _ in self.work() }
+        if let first = failures.min(by: { $0.stage < $1.stage }) { throw first.failure }
         guard let state = states[graph.target] else { throw Failure("the target stage was not built") }
         for name in given.unused {
-            progress(
-                .warning(
-                    Warning(
-                        "the build argument `\(name)` is used by no ARG of the stages that were built",
-                        at: SourceLocation(file: request.dockerfilePath, line: 1, column: 1))))
+            warn(
+                Warning(
+                    "the build argument `\(name)` is used by no ARG of the stages that were built",
+                    at: SourceLocation(file: request.dockerfilePath, line: 1, column: 1)))
         }
-        let config = state.imageConfig(labels: request.labels)
-        let id = try store.commit(state.layers, config, request.tags)
-        return BuiltImage(id: id, tags: request.tags, stepsRun: stepsRun, stepsCached: stepsCached)
+        if file.check.isError, warnings > 0 {
+            throw Failure(
+                "\(request.dockerfilePath) has warnings", cause: "its `check` directive makes them errors",
+                advice: "mend what is named above, or take `error=true` out")
+        }
+        var result = BuiltImage(
+            id: Digest(of: []), tags: request.tags, stepsRun: stepsRun, stepsCached: stepsCached)
+        if request.checksOnly { return result }
+        let config = state.imageConfig(labels: request.labels, epoch: epoch)
+        result.id = try store.commit(state.layers, config, request.tags)
+        return result
     }
 
     // MARK: Stages
 
-    private func runStage(_ index: Int) throws(Failure) -> StageState {
-        let stage = file.stages[index]
-        let name = stage.name ?? "stage \(index)"
-        begin(name, stage.text)
-        let start = ContinuousClock.now
-        var state = try base(of: stage)
-        progress(.ended(number: number, .done(start.duration(to: .now))))
-        for instruction in stage.instructions {
-            try run(instruction, in: index, name, &state)
+    /// One thread's part: takes stages that can be begun until there is none left.
+    private func work() {
+        while let index = nextStage() {
+            do throws(Failure) {
+                let run = StageRun(self, index)
+                let state = try run.carryOut()
+                lock.held {
+                    states[index] = state
+                    lock.announce()
+                }
+            } catch {
+                lock.held {
+                    failures.append((index, error))
+                    lock.announce()
+                }
+            }
         }
-        return state
     }
 
-    private func base(of stage: Stage) throws(Failure) -> StageState {
-        switch graph.bases[stage.index] {
-        case .scratch: return StageState()
-        case .stage(let index):
-            // Only earlier stages are found, and `needed` is ascending and closed.
-            return states[index]?.derived() ?? StageState()
-        case .directory(let name, let path):
-            throw Failure(
-                "`FROM \(name)` names the directory \(path)", cause: "a directory cannot be a base image",
-                advice: "use FROM scratch and COPY --from=\(name)", at: stage.base.location)
-        case .context: throw Failure("`FROM` names the build context", at: stage.base.location)
-        case .image(let reference):
-            let image = try image(reference, at: stage.base.location)
-            guard let config = image.config else {
-                throw Failure(
-                    "`FROM \(reference)` names a root file system that is used in place",
-                    cause: "its files may change under the image that would be built on it",
-                    advice: "use FROM scratch and COPY --from=\(reference) / /", at: stage.base.location)
+    /// A stage whose prerequisites are done; waits for one, and is nil when none will come.
+    private func nextStage() -> Int? {
+        lock.held {
+            while true {
+                let waiting = graph.needed.filter { !begun.contains($0) }
+                // After a failure what is under way ends, and nothing else is begun.
+                if waiting.isEmpty || !failures.isEmpty { return nil }
+                let done = Set(states.keys)
+                if let next = waiting.first(where: { graph.prerequisites(of: $0).isSubset(of: done) }) {
+                    begun.insert(next)
+                    return next
+                }
+                lock.awaitNews()
             }
-            if let triggers = config.config?.onBuild, let first = triggers.first {
-                throw Failure(
-                    "cannot build on `\(reference)`",
-                    cause: "it has an ONBUILD trigger, `\(first)`, which is not supported",
-                    advice: "build on an image without triggers", at: stage.base.location)
-            }
-            return StageState(config, image.layers)
         }
     }
+
+    func state(of stage: Int) -> StageState? { lock.held { states[stage] } }
+
+    /// `ONBUILD` of base images, and of stages that are built on, comes before a stage's own instructions; it may need
+    /// further stages.
+    private func addTriggers() throws(Failure) {
+        var added = false
+        for index in graph.needed {
+            var triggers: [String] = []
+            var title = file.stages[index].base.text
+            switch graph.bases[index] {
+            case .image(let reference):
+                title = reference
+                triggers = try image(reference, at: file.stages[index].base.location).config?.config?.onBuild ?? []
+            case .stage(let base):
+                for case .onBuild(let trigger) in file.stages[base].instructions.map(\.action) {
+                    triggers.append(trigger)
+                }
+            default: break
+            }
+            // Images that files are taken from are fetched before the stages begin, one after the other.
+            for from in file.stages[index].instructions.flatMap(\.action.origins) {
+                if case .image(let reference) = graph.origin(of: from, in: index) {
+                    _ = try image(reference, at: from.location)
+                }
+            }
+            if triggers.isEmpty { continue }
+            var own: [Instruction] = []
+            for trigger in triggers { own.append(try Dockerfile.parseTrigger(trigger, of: title)) }
+            file.stages[index].instructions.insert(contentsOf: own, at: 0)
+            added = true
+        }
+        guard added else { return }
+        graph = try BuildSession.graph(file, request, globals, given)
+        try refuseForeignPlatforms()
+    }
+
+    // MARK: What stages share
+
+    func warn(_ warning: Warning) {
+        if file.check.skips(warning.rule) { return }
+        lock.held {
+            warnings += 1
+            report(.warning(warning))
+        }
+    }
+
+    /// Begins a step and gives its number.
+    func begin(_ stage: String, _ text: String) -> Int {
+        lock.held {
+            number += 1
+            report(.began(number: number, total: total, stage: stage, text: text))
+            return number
+        }
+    }
+
+    func tell(_ event: BuildEvent) {
+        lock.held {
+            if case .ended(_, let outcome) = event {
+                if outcome == .cached { stepsCached += 1 } else { stepsRun += 1 }
+            }
+            report(event)
+        }
+    }
+
+    /// A stage's base is no step that was run or known.
+    func tellBase(_ number: Int, _ time: Duration) {
+        lock.held { report(.ended(number: number, .done(time))) }
+    }
+
+    func argument(_ name: String) -> String? { lock.held { given.value(name) } }
+
+    func proxies() -> [(name: String, value: String)] { lock.held { given.proxies() } }
 
     /// An image by reference, resolved once.
     func image(_ reference: String, at place: SourceLocation) throws(Failure) -> BaseImage {
-        if let known = images[reference] { return known }
+        if let known = lock.held({ images[reference] }) { return known }
         do throws(Failure) {
             let image = try store.resolve(reference)
-            images[reference] = image
+            lock.held { images[reference] = image }
             return image
         } catch {
             var failure = error
@@ -162,124 +263,32 @@ final class BuildSession {
         }
     }
 
-    // MARK: Instructions
-
-    private func run(_ instruction: Instruction, in stage: Int, _ name: String, _ state: inout StageState)
-        throws(Failure)
-    {
-        let (environment, arguments) = (state.environment, state.arguments)
-        let words = Substitution(escape: file.escape) { environment[$0] ?? arguments.value($0) }
-        switch instruction.action {
-        case .arg(let declarations):
-            for each in declarations { try declare(each, &state) }
-            state.remember(instruction.text, emptyLayer: true)
-        case .copy(let copy): try copyStep(copy, instruction, words, in: stage, name, &state, unpacks: false)
-        case .add(let copy): try copyStep(copy, instruction, words, in: stage, name, &state, unpacks: true)
-        case .run(let run): try runStep(run, instruction, name, &state)
-        case .workdir(let word): try workdirStep(word, instruction, words, name, &state)
-        default:
-            try state.apply(instruction.action, words)
-            state.remember(instruction.text, emptyLayer: true)
+    /// A tree files are taken from, opened once.
+    func root(_ origin: Origin, _ open: () throws(Failure) -> SourceRoot) throws(Failure) -> SourceRoot {
+        if let known = lock.held({ roots[origin] }) { return known }
+        let root = try open()
+        lock.held {
+            roots[origin] = root
+            if let cache = root.contents { contentCaches.append(cache) }
         }
+        return root
     }
 
-    private func declare(_ argument: ArgumentDeclaration, _ state: inout StageState) throws(Failure) {
-        var value = given.value(argument.name)
-        if value == nil, let word = argument.value {
-            let current = state
-            value = try Substitution(escape: file.escape) { current.lookUp($0) }.expand(word)
-        }
-        if value == nil { value = globals.value(argument.name) }
-        state.arguments.declare(argument.name, value)
-    }
-
-    private func workdirStep(
-        _ word: Word, _ instruction: Instruction, _ words: Substitution, _ name: String,
-        _ state: inout StageState
-    ) throws(Failure) {
-        let text = try words.expand(word)
-        guard !text.isEmpty else { throw Failure("`WORKDIR` is empty", at: word.location) }
-        let path = state.absolute(text)
-        let user = state.config.user ?? ""
-        state.config.workingDir = path
-        var key = KeyBuilder()
-        key.add("workdir")
-        key.add(path)
-        key.add(user)
-        try changeFiles(key, instruction, name, &state) { (area: StepArea) throws(Failure) in
-            let root = try area.mount()
-            let owner = user.isEmpty ? Owner.root : try AccountNames.owner(user, in: root.raw)
-            do throws(SyscallError) {
-                try TreeWriter(root: root.raw, owner: owner, mode: nil, resetsOwners: true).ensureDirectory(
-                    path)
-            } catch {
-                throw Failure("cannot make the working directory `\(path)`", error, at: word.location)
-            }
-        }
-    }
-
-    // MARK: Steps
-
-    private func begin(_ stage: String, _ text: String) {
-        number += 1
-        progress(.began(number: number, total: total, stage: stage, text: text))
-    }
-
-    var currentNumber: Int { number }
-
-    func place(_ step: Instruction) -> String { "step \(number)/\(total), \(step.text.firstLine)," }
-
-    /// Carries a step out, or takes what it gave when it was carried out before.
-    ///
-    /// `body` makes its changes in the area it is given; what it leaves there becomes the layer.
-    func changeFiles(
-        _ partial: KeyBuilder, _ instruction: Instruction, _ name: String, _ state: inout StageState,
-        _ body: (StepArea) throws(Failure) -> Void
-    ) throws(Failure) {
-        begin(name, instruction.text)
-        var key = partial
-        key.add(state.layers.diffIDs.map(\.hex))
-        let digest = key.key
-        if !request.noCache, let record = steps.find(digest) {
-            let layers = record.hasLayer ? store.recall(digest) : state.layers
-            if let layers {
-                state.layers = layers
-                state.created = record.created
-                state.remember(instruction.text, emptyLayer: !record.hasLayer)
-                stepsCached += 1
-                return progress(.ended(number: number, .cached))
-            }
-        }
-        let start = ContinuousClock.now
-        let area: StepArea
-        do throws(SyscallError) { area = try StepArea(try work(), over: state.layers.lowers) } catch {
-            throw Failure("cannot prepare the step `\(instruction.text.firstLine)`", error)
-        }
-        do throws(Failure) { try body(area) } catch {
-            var failure = error
-            if failure.location == nil { failure.location = instruction.location }
-            throw failure
-        }
-        area.unmount()
-        var record = StepCache.Record(created: currentTimestamp(), hasLayer: false)
-        do throws(SyscallError) { record.hasLayer = try area.hasChanges() } catch {
-            throw Failure("cannot read what `\(instruction.text.firstLine)` changed", error)
-        }
-        if record.hasLayer { state.layers = try store.keep(state.layers, area.upper, digest) }
-        state.created = record.created
-        state.remember(instruction.text, emptyLayer: !record.hasLayer)
-        do throws(SyscallError) { try steps.store(record, digest) } catch {
-            throw Failure("cannot remember the step `\(instruction.text.firstLine)`", error)
-        }
-        stepsRun += 1
-        progress(.ended(number: number, .done(start.duration(to: .now))))
+    /// A copy of selected files that several steps may mount, made once.
+    func snapshot(_ key: Digest, _ make: () throws(Failure) -> String) throws(Failure) -> String {
+        if let known = lock.held({ snapshots[key] }) { return known }
+        let path = try make()
+        lock.held { snapshots[key] = path }
+        return path
     }
 
     func work() throws(SyscallError) -> WorkArea {
-        if let workArea { return workArea }
-        let area = try WorkArea(under: "\(store.root)/buildcache")
-        workArea = area
-        return area
+        try lock.held { () throws(SyscallError) in
+            if let workArea { return workArea }
+            let area = try WorkArea(under: "\(store.root)/buildcache")
+            workArea = area
+            return area
+        }
     }
 }
 
@@ -296,4 +305,11 @@ extension Action {
 extension String {
     /// For one-line messages about instructions that go over several.
     var firstLine: String { String(prefix { $0 != "\n" }.prefix(120)) }
+}
+
+/// `linux/amd64` and the ways to write it.
+func isHostPlatform(_ text: String) -> Bool {
+    let names = hostArchitecture == "amd64" ? ["amd64", "x86_64", "x86-64", "amd64/v1"] : ["arm64", "aarch64", "arm64/v8"]
+    let text = text.lowercased()
+    return text == "linux" || names.contains { text == "linux/\($0)" || text == $0 }
 }

@@ -40,6 +40,8 @@ public struct BuildStore {
     /// Makes a directory, an overlay's upper, the topmost layer and keeps the stack under the key. The directory
     /// may be taken away.
     public var keep: (_ stack: LayerStack, _ upper: String, _ key: Digest) throws(Failure) -> LayerStack
+    /// Layers of the one below those of the other, as one stack.
+    public var join: (_ below: LayerStack, _ above: LayerStack) throws(Failure) -> LayerStack
     /// Makes an image of a stack and gives it names; the result is the image's id. Costs little when all is there.
     public var commit:
         (_ stack: LayerStack, _ config: ImageConfig, _ tags: [String]) throws(Failure) -> Digest
@@ -48,12 +50,14 @@ public struct BuildStore {
         root: String, resolve: @escaping (String) throws(Failure) -> BaseImage,
         recall: @escaping (Digest) -> LayerStack?,
         keep: @escaping (LayerStack, String, Digest) throws(Failure) -> LayerStack,
+        join: @escaping (LayerStack, LayerStack) throws(Failure) -> LayerStack,
         commit: @escaping (LayerStack, ImageConfig, [String]) throws(Failure) -> Digest
     ) {
         self.root = root
         self.resolve = resolve
         self.recall = recall
         self.keep = keep
+        self.join = join
         self.commit = commit
     }
 }

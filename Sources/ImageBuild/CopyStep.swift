@@ -10,40 +10,62 @@ internal import CLinux
 internal import DockerfileSyntax
 internal import Kernel
 
-extension BuildSession {
+extension StageRun {
     func copyStep(
-        _ copy: CopyInstruction, _ instruction: Instruction, _ words: Substitution, in stage: Int,
-        _ name: String,
-        _ state: inout StageState, unpacks: Bool
+        _ copy: CopyInstruction, _ instruction: Instruction, _ words: Substitution, isAdd: Bool
     ) throws(Failure) {
-        let keyword = unpacks ? "ADD" : "COPY"
+        let keyword = isAdd ? "ADD" : "COPY"
         let sources = try copy.sources.map { (word: Word) throws(Failure) in
             (word: word, text: try words.expand(word))
         }
-        if unpacks { try refuseRemote(sources) }
+        if isAdd { try refuseRemote(sources) }
+        if let checksum = copy.checksum {
+            throw Failure(
+                "`--checksum` is given, and no source is a URL", cause: "files of the context have none to hold",
+                at: checksum.location)
+        }
         let destination = try destination(copy, words, state, keyword)
         let ownerText = try copy.owner.map { (word: Word) throws(Failure) in try words.expand(word) }
         let mode = try mode(copy.mode, words)
+        let excludes = try IgnorePatterns(
+            excluding: copy.excludes.map { (word: Word) throws(Failure) in
+                Word(try words.expand(word), at: word.location)
+            })
         let files = try copy.files.map { (file: Heredoc) throws(Failure) in
             (name: file.name, content: Array(try content(file, words).utf8))
         }
-        if sources.count + files.count > 1, !destination.isDirectory {
+        if sources.count + files.count > 1, !destination.isDirectory, !copy.keepsParents {
             throw Failure(
                 "`\(keyword)` has several sources and one file as its destination",
                 advice: "end the destination with a slash: \(copy.destination.text)/",
                 at: copy.destination.location)
         }
 
-        let origin = graph.origin(of: copy.from, in: stage)
+        let origin = session.graph.origin(of: copy.from, in: index)
         let place = copy.from?.location ?? instruction.location
+        func select(_ root: SourceRoot) throws(Failure) -> Selection {
+            try session.selecting.held { () throws(Failure) in
+                try root.select(
+                    sources, instruction: keyword, excludes: excludes, keepsParents: copy.keepsParents)
+            }
+        }
+        if session.request.checksOnly {
+            if origin == .context, session.request.context != nil {
+                warnOfIgnored(sources, try root(of: origin, at: place))
+            }
+            return try changeFiles(KeyBuilder(), instruction) { (_: StepArea) throws(Failure) in }
+        }
         var selection: Selection?
         var digest: Digest?
         if !sources.isEmpty {
-            let known = try selectionKey(origin, sources.map(\.text), at: place)
-            if let known, !request.noCache { digest = steps.selection(known) }
+            var texts = sources.map(\.text)
+            if copy.keepsParents { texts.append("parents") }
+            texts += copy.excludes.map { "exclude \($0.text)" }
+            let selected = try selectionKey(origin, texts, at: place)
+            if let selected, !noCache { digest = session.steps.selection(selected) }
             if digest == nil {
-                let made = try root(of: origin, at: place).select(sources, instruction: keyword)
-                if let known { try? steps.store(selection: made.digest, known) }
+                let made = try select(try root(of: origin, at: place))
+                if let selected { try? session.steps.store(selection: made.digest, selected) }
                 (selection, digest) = (made, made.digest)
             }
         }
@@ -53,16 +75,26 @@ extension BuildSession {
         key.add(destination.path)
         key.add(destination.isDirectory ? "/" : "")
         key.add(ownerText ?? "")
-        key.add(mode.map { String($0, radix: 8) } ?? "")
+        key.add(mode?.text ?? "")
+        if copy.keepsParents { key.add("parents") }
+        if copy.unpacks == false { key.add("as it is") }
         if let digest { key.add(digest) }
         for file in files {
             key.add(file.name)
             key.add(file.content)
         }
-        try changeFiles(key, instruction, name, &state) { (area: StepArea) throws(Failure) in
+        // Files that are put on nothing have the owner that the image so far knows by that name.
+        var known: Owner?
+        if copy.isLinked, let ownerText {
+            let owner = try owner(ownerText, at: copy.owner?.location)
+            key.add("\(owner.uid):\(owner.gid)")
+            known = owner
+        }
+        try changeFiles(key, instruction, isLinked: copy.isLinked) { (area: StepArea) throws(Failure) in
             let target = try area.mount()
-            let owner = try ownerText.map { (text: String) throws(Failure) in
-                do throws(Failure) { return try AccountNames.owner(text, in: target.raw) } catch {
+            var owner = known
+            if owner == nil, let ownerText {
+                do throws(Failure) { owner = try AccountNames.owner(ownerText, in: target.raw) } catch {
                     var failure = error
                     failure.location = copy.owner?.location
                     throw failure
@@ -71,12 +103,8 @@ extension BuildSession {
             if !sources.isEmpty {
                 let root = try root(of: origin, at: place)
                 var chosen: Selection
-                if let selection {
-                    chosen = selection
-                } else {
-                    chosen = try root.select(sources, instruction: keyword)
-                }
-                if unpacks {
+                if let selection { chosen = selection } else { chosen = try select(root) }
+                if isAdd, copy.unpacks != false {
                     chosen.sources = try unpackArchives(
                         chosen.sources, root, area, to: destination.path, target, owner)
                 }
@@ -84,13 +112,34 @@ extension BuildSession {
                 let writer = TreeWriter(
                     root: target.raw, owner: owner, mode: mode, resetsOwners: root.resetsOwners)
                 try writer.copy(
-                    chosen, from: root, to: destination.path, isDirectory: destination.isDirectory)
+                    chosen, from: root, to: destination.path,
+                    isDirectory: destination.isDirectory || copy.keepsParents)
             }
             if !files.isEmpty {
                 let writer = TreeWriter(root: target.raw, owner: owner, mode: mode, resetsOwners: true)
                 try writer.copy(
                     inline(files), from: nil, to: destination.path, isDirectory: destination.isDirectory)
             }
+        }
+    }
+
+    /// An owner by the accounts of the image so far, for files that are put on nothing.
+    private func owner(_ text: String, at place: SourceLocation?) throws(Failure) -> Owner {
+        let root = try layersRoot(state.layers, "the image", at: place ?? stageLocation)
+        do throws(Failure) { return try AccountNames.owner(text, in: root.directory.raw) } catch {
+            var failure = error
+            failure.location = place
+            throw failure
+        }
+    }
+
+    /// Docker's check: a source that the ignore file leaves out.
+    private func warnOfIgnored(_ sources: [(word: Word, text: String)], _ root: SourceRoot) {
+        for (word, text) in sources where !PathPattern.isPattern(text) {
+            let path = cleanPath("/" + text).split(separator: "/").joined(separator: "/")
+            guard !path.isEmpty, root.ignore.ignores(path) else { continue }
+            session.warn(
+                Warning("`\(text)` is left out by \(root.ignoreFile)", .copyIgnoredFile, at: word.location))
         }
     }
 
@@ -119,12 +168,13 @@ extension BuildSession {
             path: state.absolute(text), isDirectory: last.isEmpty || last == "." || last == "..")
     }
 
-    private func mode(_ word: Word?, _ words: Substitution) throws(Failure) -> UInt32? {
+    private func mode(_ word: Word?, _ words: Substitution) throws(Failure) -> FileMode? {
         guard let word else { return nil }
         let text = try words.expand(word)
-        guard let mode = UInt32(text, radix: 8), mode <= 0o7777 else {
+        guard let mode = FileMode(text) else {
             throw Failure(
-                "`--chmod=\(text)` is no mode", cause: "it takes an octal number such as 755 or 0644",
+                "`--chmod=\(text)` is no mode",
+                cause: "it takes an octal number such as 0644, or changes such as u=rwX,go=rX",
                 at: word.location)
         }
         return mode
@@ -170,200 +220,5 @@ extension BuildSession {
         throw Failure(
             "`\(keyword)` found \(selection.sources.count) sources and has one file as its destination",
             advice: "end the destination with a slash: \(destination.path)/", at: place)
-    }
-
-    // MARK: Roots
-
-    /// What names a selection in a tree that never changes; nil for directories of the host.
-    private func selectionKey(_ origin: Origin, _ sources: [String], at place: SourceLocation) throws(Failure)
-        -> Digest?
-    {
-        let layers: LayerStack
-        switch origin {
-        case .stage(let index): layers = states[index]?.layers ?? LayerStack()
-        case .image(let reference):
-            layers = try image(reference, at: place).layers
-            // A root file system used in place has no digests, as anyone may change it.
-            if layers.diffIDs.isEmpty { return nil }
-        case .scratch, .context, .directory: return nil
-        }
-        var key = KeyBuilder()
-        key.add("selection")
-        key.add(layers.diffIDs.map(\.hex))
-        key.add(sources)
-        return key.key
-    }
-
-    private func root(of origin: Origin, at place: SourceLocation) throws(Failure) -> SourceRoot {
-        if let known = roots[origin] { return known }
-        let root: SourceRoot
-        switch origin {
-        case .scratch: root = try layersRoot(LayerStack(), "scratch", at: place)
-        case .stage(let index):
-            let title = file.stages[index].name.map { "stage `\($0)`" } ?? "stage \(index)"
-            root = try layersRoot(states[index]?.layers ?? LayerStack(), title, at: place)
-        case .image(let reference):
-            root = try layersRoot(try image(reference, at: place).layers, "image `\(reference)`", at: place)
-        case .directory(let name, let path):
-            root = try directoryRoot(
-                path, "the context `\(name)` (\(path))", ignore: ["\(path)/.dockerignore"], at: place)
-        case .context:
-            guard let path = request.context else {
-                throw Failure("this build has no context to copy from", at: place)
-            }
-            root = try directoryRoot(
-                path, "the build context",
-                ignore: ["\(request.dockerfilePath).dockerignore", "\(path)/.dockerignore"], at: place)
-        }
-        roots[origin] = root
-        return root
-    }
-
-    private func directoryRoot(
-        _ path: String, _ title: String, ignore files: [String], at place: SourceLocation
-    )
-        throws(Failure) -> SourceRoot
-    {
-        let fd = try system("cannot open \(title), \(path)", at: place) { () throws(SyscallError) in
-            SharedFD(try openFile(path, flags: O_RDONLY | O_DIRECTORY))
-        }
-        let cache = ContentCache(for: path, under: "\(store.root)/buildcache")
-        contentCaches.append(cache)
-        var root = SourceRoot(directory: fd, title: title, resetsOwners: true, contents: cache)
-        // The Dockerfile's own ignore file goes before the context's.
-        for file in files where file.hasPrefix("/") && exists(file) {
-            let bytes = try system("cannot read \(file)", at: nil) { () throws(SyscallError) in
-                try readFile(file, limit: 16 << 20)
-            }
-            root.ignore = try IgnorePatterns(parsing: bytes, path: file)
-            root.ignoreFile = file.split(separator: "/").last.map(String.init) ?? file
-            break
-        }
-        return root
-    }
-
-    /// Layers seen as one tree, for reading.
-    private func layersRoot(_ layers: LayerStack, _ title: String, at place: SourceLocation) throws(Failure)
-        -> SourceRoot
-    {
-        let fd = try system("cannot open the files of \(title)", at: place) { () throws(SyscallError) in
-            switch layers.lowers.count {
-            case 0: SharedFD(try openFile(try work().directory("empty"), flags: O_RDONLY | O_DIRECTORY))
-            // overlayfs wants two; one layer alone is its own merged tree.
-            case 1: SharedFD(try openFile(layers.lowers[0], flags: O_RDONLY | O_DIRECTORY))
-            default: SharedFD(try detachedOverlay(lowers: layers.lowers))
-            }
-        }
-        return SourceRoot(directory: fd, title: title, resetsOwners: false, contents: nil)
-    }
-
-    // MARK: Archives
-
-    /// Unpacks the sources that are tars into the destination; the others are returned to be copied.
-    private func unpackArchives(
-        _ sources: [SelectedSource], _ root: SourceRoot, _ area: StepArea, to destination: String,
-        _ target: SharedFD, _ owner: Owner?
-    ) throws(Failure) -> [SelectedSource] {
-        var others: [SelectedSource] = []
-        for source in sources {
-            let doing = "cannot unpack `\(source.path)`"
-            guard source.node.status.isRegular,
-                let file = try system(doing, { () throws(SyscallError) in try root.openForReading(source) }),
-                try isArchive(file, source)
-            else {
-                others.append(source)
-                continue
-            }
-            let directory = try system(doing) { () throws(SyscallError) in try area.scratchDirectory() }
-            defer { try? removeTree(directory) }
-            let top = try system(doing) { () throws(SyscallError) in
-                try retrying("lseek", source.path) { lseek(file.raw, 0, SEEK_SET) }
-                return SharedFD(try openFile(directory, flags: O_RDONLY | O_DIRECTORY))
-            }
-            let notes: UnpackNotes
-            do throws(ArchiveError) {
-                notes = try unpackLayer(
-                    TarReader(try Decompressed(FileSource(file, name: source.path))), into: top.raw)
-            } catch {
-                throw Failure(doing, error)
-            }
-            guard notes.whiteouts.isEmpty else {
-                throw Failure(doing, cause: "it is an image's layer: it holds whiteouts (.wh. names)")
-            }
-            let unpacked = SourceRoot(directory: top, title: source.path, resetsOwners: false, contents: nil)
-            let place = SourceLocation(file: request.dockerfilePath, line: 1, column: 1)
-            var all = try unpacked.select([(word: Word("/", at: place), text: "/")], instruction: "ADD")
-            let implied = Set(notes.implied)
-            for index in all.sources.indices { all.sources[index].node.markImplied(implied, path: []) }
-            let writer = TreeWriter(root: target.raw, owner: owner, mode: nil, resetsOwners: false)
-            try writer.copy(all, from: unpacked, to: destination, isDirectory: true)
-        }
-        return others
-    }
-
-    /// True for a tar, plain or compressed; a compressed file that holds something else is a file.
-    private func isArchive(_ file: SharedFD, _ source: SelectedSource) throws(Failure) -> Bool {
-        let name = source.path
-        var head = try system("cannot read `\(name)`") { () throws(SyscallError) in
-            var head = [UInt8](repeating: 0, count: 512)
-            let count = try retrying("pread", name) { pread(file.raw, &head, 512, 0) }
-            return Array(head[..<count])
-        }
-        let foreign: [([UInt8], String)] = [
-            ([0x42, 0x5A, 0x68], "bzip2"), ([0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00], "xz"),
-        ]
-        for (magic, kind) in foreign where head.starts(with: magic) {
-            throw Failure(
-                "`ADD` cannot unpack `\(name)`",
-                cause: "it is compressed with \(kind); gzip and zstd are supported",
-                advice: "use COPY to have the file itself, or compress it anew")
-        }
-        if head.starts(with: [0x1F, 0x8B]) || head.starts(with: [0x28, 0xB5, 0x2F, 0xFD]) {
-            do throws(ArchiveError) {
-                let stream = try Decompressed(
-                    FileSource(file, offset: 0, length: Int64(source.node.status.st_size), name: name))
-                head.removeAll()
-                while head.count < 512 {
-                    let chunk = try stream.next()
-                    if chunk.isEmpty { break }
-                    head += chunk.prefix(512 - head.count)
-                }
-            } catch {
-                throw Failure("cannot read `\(name)`", error)
-            }
-        }
-        return isTarHeader(head)
-    }
-
-    /// A header's checksum counts its own field as blanks (pax(1), "ustar Interchange Format").
-    private func isTarHeader(_ head: [UInt8]) -> Bool {
-        guard head.count == 512, head[0] != 0 else { return false }
-        let text = String(decoding: head[148..<156].filter { $0 != 0 && $0 != 32 }, as: UTF8.self)
-        guard let checksum = Int(text, radix: 8) else { return false }
-        let sum = head.enumerated().reduce(0) {
-            $0 + ((148..<156).contains($1.offset) ? 32 : Int($1.element))
-        }
-        return sum == checksum
-    }
-}
-
-/// A kernel error in the user's words.
-func system<Result>(
-    _ doing: @autoclosure () -> String, at place: SourceLocation? = nil,
-    _ body: () throws(SyscallError) -> Result
-) throws(Failure) -> Result {
-    do throws(SyscallError) { return try body() } catch { throw Failure(doing(), error, at: place) }
-}
-
-extension SourceNode {
-    /// Marks the directories that an archive only implies.
-    mutating func markImplied(_ implied: Set<[UInt8]>, path: [UInt8]) {
-        guard !implied.isEmpty else { return }
-        isImplied = implied.contains(path)
-        for index in children.indices {
-            let name = children[index].name.dropLast().map { UInt8(bitPattern: $0) }
-            children[index].markImplied(
-                implied, path: path.isEmpty ? name : path + [UInt8(ascii: "/")] + name)
-        }
     }
 }

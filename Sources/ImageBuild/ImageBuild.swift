@@ -28,6 +28,19 @@ public struct BuildRequest: Sendable {
     public var noCache: Bool
     /// Labels over those of the Dockerfile.
     public var labels: [String: String]
+    /// Stages every step of which is run, by name or number.
+    public var noCacheStages: Set<String> = []
+    /// What `RUN --mount=type=secret` may have, by id.
+    public var secrets: [String: [UInt8]] = [:]
+    /// Sockets of agents for `RUN --mount=type=ssh`, by id.
+    public var agents: [String: String] = [:]
+    /// The network of steps that ask for none of their own.
+    public var network = StepNetwork.outbound
+    /// Further lines of steps' /etc/hosts: name and address.
+    public var extraHosts: [(name: String, address: String)] = []
+    public var limits = StepLimits()
+    /// Look at the Dockerfile and do nothing.
+    public var checksOnly = false
 
     public init(context: String?, dockerfile: [UInt8], dockerfilePath: String = "Dockerfile") {
         self.context = context
@@ -90,9 +103,11 @@ public enum BuildEvent: Sendable {
         case cached
         case done(Duration)
     }
-    /// `number` counts from 1 to `total` over all stages that are needed.
+    /// `number` counts from 1 to `total` over all stages that are needed; steps of several stages may go on at once.
     case began(number: Int, total: Int, stage: String, text: String)
     case output(number: Int, line: String)
     case ended(number: Int, Outcome)
     case warning(Warning)
+    /// A step goes on without a word: time to move what shows that.
+    case alive
 }

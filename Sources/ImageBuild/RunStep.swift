@@ -7,17 +7,18 @@ internal import Basics
 internal import DockerfileSyntax
 internal import Kernel
 
-extension BuildSession {
-    private static let scriptName = ".covey-heredoc"
+extension StageRun {
+    static let scriptName = ".covey-heredoc"
 
-    func runStep(_ run: RunInstruction, _ instruction: Instruction, _ name: String, _ state: inout StageState)
-        throws(Failure)
-    {
+    func runStep(_ run: RunInstruction, _ instruction: Instruction, _ words: Substitution) throws(Failure) {
         var script: [UInt8]?
         let arguments = runArguments(run, state, &script)
         let environment = state.runEnvironment
         let user = state.config.user ?? ""
         let directory = state.workingDirectory
+        let network = stepNetwork(run)
+        var mounts: [PlannedMount] = []
+        for mount in run.mounts { mounts.append(try plan(mount, words)) }
         var key = KeyBuilder()
         key.add("run")
         key.add(arguments)
@@ -25,32 +26,50 @@ extension BuildSession {
         key.add(environment)
         key.add(directory)
         key.add(user)
-        key.add(run.network ? "network" : "none")
+        key.add(network.rawValue)
+        for mount in mounts { key.add(mount.identity) }
         // Proxies reach the program and are, undeclared, no part of what it makes.
         var effective = Environment(environment)
-        for (name, value) in given.proxies() where effective[name] == nil { effective[name] = value }
-        try changeFiles(key, instruction, name, &state) { (area: StepArea) throws(Failure) in
-            let scriptPath = "\(area.upper)/\(BuildSession.scriptName)"
+        for (name, value) in session.proxies() where effective[name] == nil { effective[name] = value }
+        try changeFiles(key, instruction) { (area: StepArea) throws(Failure) in
+            let scriptPath = "\(area.upper)/\(StageRun.scriptName)"
             if let script {
                 do throws(SyscallError) { try writeFile(scriptPath, script, mode: 0o755) } catch {
                     throw Failure("cannot write the heredoc of \(place(instruction))", error)
                 }
             }
-            let (step, progress) = (currentNumber, progress)
-            let lines = OutputLines { progress(.output(number: step, line: $0)) }
-            let code = try runner.run(
-                StepRequest(
-                    lowers: area.lowers, upper: area.upper, work: area.work, arguments: arguments,
-                    environment: effective.list, workingDirectory: directory, user: user,
-                    network: run.network,
-                    output: { lines.take($0) }))
+            let prepared = try prepare(mounts, user: user)
+            for (name, value) in prepared.variables { effective[name] = value }
+            let (step, session) = (number, session)
+            let lines = OutputLines { session.tell(.output(number: step, line: $0)) }
+            var request = StepRequest(
+                lowers: area.lowers, upper: area.upper, work: area.work, arguments: arguments,
+                environment: effective.list, workingDirectory: directory, user: user, network: network,
+                output: { $0.isEmpty ? session.tell(.alive) : lines.take($0) })
+            request.mounts = prepared.mounts
+            request.extraHosts = session.request.extraHosts
+            request.limits = session.request.limits
+            let code = try session.runner.run(request)
+            // The caches' locks are part of it.
+            withExtendedLifetime(prepared) {}
             lines.finish()
             guard code == 0 else { throw failure(instruction, arguments, code, lines.last) }
             if script != nil {
                 do throws(SyscallError) { try removeFile(scriptPath) } catch {
-                    throw Failure("cannot remove the heredoc of \(place(instruction))", error)
+                    if error.errno != .noEntry {
+                        throw Failure("cannot remove the heredoc of \(place(instruction))", error)
+                    }
                 }
             }
+        }
+    }
+
+    /// The step's own word goes before the build's.
+    private func stepNetwork(_ run: RunInstruction) -> StepNetwork {
+        switch run.network {
+        case .standard: session.request.network
+        case .none: .none
+        case .host: .host
         }
     }
 
@@ -64,7 +83,7 @@ extension BuildSession {
         if run.heredocs.count == 1, isLoneHeredoc(text), let heredoc = run.heredocs.first {
             if heredoc.content.hasPrefix("#!") {
                 script = Array(heredoc.content.utf8)
-                return ["/\(BuildSession.scriptName)"]
+                return ["/\(StageRun.scriptName)"]
             }
             return state.shell + [heredoc.content]
         }

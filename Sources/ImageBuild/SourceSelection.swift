@@ -53,20 +53,35 @@ struct Selection {
 
 extension SourceRoot {
     /// Everything the sources name, in order; each must match something.
-    func select(_ sources: [(word: Word, text: String)], instruction: String) throws(Failure) -> Selection {
+    /// - excludes: patterns relative to a selected directory, or against a selected file's name.
+    /// - keepsParents: a source comes with the directories it is in, from `/./` on where there is one.
+    func select(
+        _ sources: [(word: Word, text: String)], instruction: String,
+        excludes: IgnorePatterns = IgnorePatterns(), keepsParents: Bool = false
+    ) throws(Failure) -> Selection {
         var selected: [SelectedSource] = []
         var hashed: [UInt8] = []
         for (word, text) in sources {
             let before = selected.count
-            let components = cleanPath("/" + text).split(separator: "/").map(String.init)
+            var wasExcluded = false
+            let halves = keepsParents ? SourceRoot.pivot(text) : (base: "", rest: text)
+            let base = cleanPath("/" + halves.base).split(separator: "/").map(String.init)
+            let rest = cleanPath("/" + halves.rest).split(separator: "/").map(String.init)
+            let components = base + rest
             do throws(SyscallError) {
-                for path in try matches(components[...], below: []) {
-                    if let source = try source(path) { selected.append(source) }
+                for path in try matches(components[...], below: [], doubleStar: keepsParents) {
+                    let found =
+                        keepsParents
+                        ? try source(path, from: base.count, excludes) : try source(path, excludes)
+                    if let found { selected.append(found) }
+                    if !keepsParents, excludes.ignores(path.lastComponent) { wasExcluded = true }
                 }
             } catch {
                 throw Failure("cannot read `\(text)` in \(title)", error, at: word.location)
             }
-            if selected.count == before { throw missing(text, components, instruction, at: word.location) }
+            if selected.count == before, !wasExcluded, excludes.isEmpty || !PathPattern.isPattern(text) {
+                throw missing(text, components, instruction, at: word.location)
+            }
         }
         do throws(SyscallError) {
             for source in selected {
@@ -95,12 +110,28 @@ extension SourceRoot {
     // MARK: Patterns
 
     /// Paths that match, without a look at the last component unless it is a pattern.
-    private func matches(_ components: ArraySlice<String>, below path: [String]) throws(SyscallError)
-        -> [String]
+    private func matches(_ components: ArraySlice<String>, below path: [String], doubleStar: Bool)
+        throws(SyscallError) -> [String]
     {
         guard let first = components.first else { return [path.isEmpty ? "." : path.joined(separator: "/")] }
+        if doubleStar, first == "**" {
+            // None, or any number of directories.
+            let here = path.isEmpty ? "." : path.joined(separator: "/")
+            var found = components.count == 1 ? [] : try matches(components.dropFirst(), below: path, doubleStar: true)
+            let holder = try openat2(directory.raw, here, flags: O_RDONLY | O_DIRECTORY, resolve: .inRoot)
+            for name in try entryNames(of: holder.raw) {
+                guard let status = try Kernel.status(of: name, at: holder.raw) else { continue }
+                let below = path + [String(cName: name)]
+                if components.count == 1 {
+                    found.append(below.joined(separator: "/"))
+                } else if status.isDirectory {
+                    found += try matches(components, below: below, doubleStar: true)
+                }
+            }
+            return found
+        }
         guard PathPattern.isPattern(first), let pattern = PathPattern(first, doubleStar: false) else {
-            return try matches(components.dropFirst(), below: path + [first])
+            return try matches(components.dropFirst(), below: path + [first], doubleStar: doubleStar)
         }
         let holder: OwnedFD
         do throws(SyscallError) {
@@ -114,12 +145,21 @@ extension SourceRoot {
         }
         var found: [String] = []
         for name in try entryNames(of: holder.raw).map(String.init(cName:)) where pattern.matches(name) {
-            found += try matches(components.dropFirst(), below: path + [name])
+            found += try matches(components.dropFirst(), below: path + [name], doubleStar: doubleStar)
         }
         return found
     }
 
-    private func source(_ path: String) throws(SyscallError) -> SelectedSource? {
+    /// How far a walk has come, and what the patterns say of it there.
+    private struct Position {
+        var path = ""
+        var ignored = IgnorePatterns.Verdict()
+        /// Relative to what was selected.
+        var below = ""
+        var excluded = IgnorePatterns.Verdict()
+    }
+
+    private func source(_ path: String, _ excludes: IgnorePatterns) throws(SyscallError) -> SelectedSource? {
         let verdict = path == "." ? .init() : ignore.verdictWithParents(path)
         let fd: OwnedFD
         do throws(SyscallError) {
@@ -129,46 +169,106 @@ extension SourceRoot {
             throw error
         }
         let status = try fileStatus(of: fd.raw)
-        let name =
-            path == "."
-            ? [0] : String(path[path.index(after: path.lastIndex(of: "/") ?? path.startIndex)...]).cName
-        var node = SourceNode(name: path.contains("/") || path == "." ? name : path.cName, status: status)
+        var node = SourceNode(name: path == "." ? [0] : path.lastComponent.cName, status: status)
         guard status.isDirectory else {
-            return verdict.ignored || status.isSocket ? nil : SelectedSource(path: path, node: node)
+            if verdict.ignored || status.isSocket || excludes.ignores(path.lastComponent) { return nil }
+            return SelectedSource(path: path, node: node)
         }
         if verdict.ignored, !ignore.mayKeepSomething(below: path) { return nil }
         let top = try openat2(directory.raw, path, flags: O_RDONLY | O_DIRECTORY, resolve: .inRoot)
-        node.children = try children(of: top.raw, path == "." ? "" : path, verdict)
+        node.children = try children(
+            of: top.raw, Position(path: path == "." ? "" : path, ignored: verdict), excludes)
         if verdict.ignored, node.children.isEmpty { return nil }
         return SelectedSource(path: path, node: node)
     }
 
-    private func children(of fd: Int32, _ path: String, _ verdict: IgnorePatterns.Verdict)
-        throws(SyscallError)
-        -> [SourceNode]
+    /// A path with the directories it is in, as contents of the directory its first `depth` names make.
+    private func source(_ path: String, from depth: Int, _ excludes: IgnorePatterns) throws(SyscallError)
+        -> SelectedSource?
+    {
+        let names = path == "." ? [] : path.split(separator: "/").map(String.init)
+        guard names.count > depth else { return try source(path, excludes) }
+        let base = depth == 0 ? "." : names[..<depth].joined(separator: "/")
+        let top = SharedFD(
+            try openat2(directory.raw, base, flags: O_RDONLY | O_DIRECTORY, resolve: .inRoot))
+        var position = Position(path: base == "." ? "" : base)
+        if base != "." { position.ignored = ignore.verdictWithParents(base) }
+        guard
+            let inner = try chain(names[depth...], in: top, position, excludes)
+        else { return nil }
+        var node = SourceNode(name: [0], status: try fileStatus(of: top.raw))
+        node.children = [inner]
+        return SelectedSource(path: base, node: node)
+    }
+
+    private func chain(
+        _ names: ArraySlice<String>, in holder: SharedFD, _ position: Position, _ excludes: IgnorePatterns
+    ) throws(SyscallError) -> SourceNode? {
+        guard let name = names.first else { return nil }
+        if names.count == 1 { return try node(name.cName, in: holder.raw, position, excludes) }
+        guard let status = try Kernel.status(of: name.cName, at: holder.raw), status.isDirectory,
+            let below = step(position, to: name.cName, excludes)
+        else { return nil }
+        var node = SourceNode(name: name.cName, status: status)
+        let child = SharedFD(
+            try openFile(name.cName, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: holder.raw))
+        guard let inner = try chain(names.dropFirst(), in: child, below, excludes) else { return nil }
+        node.children = [inner]
+        return node
+    }
+
+    private func children(of fd: Int32, _ position: Position, _ excludes: IgnorePatterns)
+        throws(SyscallError) -> [SourceNode]
     {
         var nodes: [SourceNode] = []
         for name in try entryNames(of: fd) {
-            guard let status = try Kernel.status(of: name, at: fd), !status.isSocket else { continue }
-            var (childPath, childVerdict) = ("", IgnorePatterns.Verdict())
-            if !ignore.isEmpty {
-                childPath = path.isEmpty ? String(cName: name) : "\(path)/\(String(cName: name))"
-                childVerdict = ignore.verdict(childPath, under: verdict)
-                if childVerdict.ignored, !(status.isDirectory && ignore.mayKeepSomething(below: childPath)) {
-                    continue
-                }
-            }
-            var node = SourceNode(name: name, status: status)
-            if status.isDirectory {
-                let child = try openFile(name, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: fd)
-                node.children = try children(of: child.raw, childPath, childVerdict)
-                if childVerdict.ignored, node.children.isEmpty { continue }
-            } else if status.isSymlink {
-                node.link = try linkTarget(name, at: fd)
-            }
-            nodes.append(node)
+            if let node = try node(name, in: fd, position, excludes) { nodes.append(node) }
         }
         return nodes
+    }
+
+    /// The position of an entry; nil when it is excluded.
+    private func step(_ position: Position, to name: CName, _ excludes: IgnorePatterns) -> Position? {
+        if ignore.isEmpty, excludes.isEmpty { return position }
+        var next = position
+        let text = String(cName: name)
+        if !ignore.isEmpty {
+            next.path = position.path.isEmpty ? text : "\(position.path)/\(text)"
+            next.ignored = ignore.verdict(next.path, under: position.ignored)
+        }
+        if !excludes.isEmpty {
+            next.below = position.below.isEmpty ? text : "\(position.below)/\(text)"
+            next.excluded = excludes.verdict(next.below, under: position.excluded)
+            if next.excluded.ignored { return nil }
+        }
+        return next
+    }
+
+    /// An entry with all that is below it; nil for what is left out.
+    private func node(_ name: CName, in fd: Int32, _ holder: Position, _ excludes: IgnorePatterns)
+        throws(SyscallError) -> SourceNode?
+    {
+        guard let status = try Kernel.status(of: name, at: fd), !status.isSocket,
+            let position = step(holder, to: name, excludes)
+        else { return nil }
+        let isIgnored = position.ignored.ignored
+        if isIgnored, !(status.isDirectory && ignore.mayKeepSomething(below: position.path)) { return nil }
+        var node = SourceNode(name: name, status: status)
+        if status.isDirectory {
+            let child = try openFile(name, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: fd)
+            node.children = try children(of: child.raw, position, excludes)
+            if isIgnored, node.children.isEmpty { return nil }
+        } else if status.isSymlink {
+            node.link = try linkTarget(name, at: fd)
+        }
+        return node
+    }
+
+    /// `base/./rest`; without the mark the whole source counts.
+    private static func pivot(_ text: String) -> (base: String, rest: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard let dot = parts.dropFirst().firstIndex(of: ".") else { return ("", text) }
+        return (parts[..<dot].joined(separator: "/"), parts[(dot + 1)...].joined(separator: "/"))
     }
 
     // MARK: Digest
@@ -253,6 +353,11 @@ extension SourceRoot {
         }
         return Failure(doing, cause: "it does not exist", at: place)
     }
+}
+
+extension String {
+    /// Behind the last slash.
+    var lastComponent: String { String(self[(lastIndex(of: "/").map { index(after: $0) } ?? startIndex)...]) }
 }
 
 extension stat {

@@ -51,8 +51,7 @@ struct StageGraph {
         while let index = pending.popLast() {
             guard found.insert(index).inserted else { continue }
             if case .stage(let base) = bases[index] { pending.append(base) }
-            for instruction in file.stages[index].instructions {
-                guard case .copy(let copy) = instruction.action, let from = copy.from else { continue }
+            for from in file.stages[index].instructions.flatMap(\.action.origins) {
                 let origin = StageGraph.origin(
                     from.text, before: index, in: file.stages, namedContexts, isBase: false)
                 if case .stage(let source) = origin { pending.append(source) }
@@ -62,10 +61,32 @@ struct StageGraph {
         needed = found.sorted()
     }
 
+    /// The stages that must be there before a stage is begun.
+    func prerequisites(of stage: Int) -> Set<Int> {
+        var result: Set<Int> = []
+        if case .stage(let base) = bases[stage] { result.insert(base) }
+        for from in stages[stage].instructions.flatMap(\.action.origins) {
+            if case .stage(let source) = origin(of: from, in: stage) { result.insert(source) }
+        }
+        return result
+    }
+
     /// What a `--from` in a stage means.
     func origin(of from: Word?, in stage: Int) -> Origin {
         guard let from else { return .context }
         return StageGraph.origin(from.text, before: stage, in: stages, namedContexts, isBase: false)
+    }
+
+    /// The most stages that can be under way at once.
+    var width: Int {
+        var level: [Int: Int] = [:]
+        for stage in needed {
+            level[stage] = (prerequisites(of: stage).map { level[$0] ?? 0 }.max() ?? -1) + 1
+        }
+        var counts: [Int: Int] = [:]
+        for each in level.values { counts[each, default: 0] += 1 }
+        // Stages of different depth may meet too, so the count of those without prerequisites is a floor.
+        return max(counts.values.max() ?? 1, 1)
     }
 
     private static func find(_ wanted: String?, in file: Dockerfile) throws(Failure) -> Int {
@@ -106,5 +127,16 @@ struct StageGraph {
         throw Failure(
             "`--from=\(from.text)` names a stage that does not come before this one",
             cause: "a stage can only copy from earlier ones", at: from.location)
+    }
+}
+
+extension Action {
+    /// What stages, contexts and images an instruction takes files from by name.
+    var origins: [Word] {
+        switch self {
+        case .copy(let copy): copy.from.map { [$0] } ?? []
+        case .run(let run): run.mounts.compactMap(\.from)
+        default: []
+        }
     }
 }

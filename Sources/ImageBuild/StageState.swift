@@ -68,10 +68,10 @@ struct StageState {
     }
 
     /// The image's config document.
-    func imageConfig(labels: [String: String]) -> ImageConfig {
+    func imageConfig(labels: [String: String], epoch: Int64?) -> ImageConfig {
         var image = ImageConfig(architecture: architecture)
         image.variant = variant
-        image.created = created
+        image.created = epoch.map(timestamp) ?? created
         image.author = author
         var defaults = config
         defaults.env = environment.list
@@ -84,9 +84,10 @@ struct StageState {
         return image
     }
 
-    mutating func remember(_ text: String, emptyLayer: Bool) {
+    /// - created: nil for the time of the last step that changed a file.
+    mutating func remember(_ text: String, emptyLayer: Bool, created time: String? = nil) {
         var entry = ImageConfig.History(createdBy: text, emptyLayer: emptyLayer ? true : nil)
-        entry.created = created
+        entry.created = time ?? created
         history.append(entry)
     }
 
@@ -137,6 +138,7 @@ struct StageState {
             config.stopSignal = signal
         case .healthcheck(let check): config.healthcheck = healthcheck(check)
         case .maintainer(let name): author = name
+        case .onBuild(let trigger): config.onBuild = (config.onBuild ?? []) + [trigger]
         case .arg, .copy, .add, .run, .workdir: break
         }
     }
@@ -185,8 +187,9 @@ struct StageState {
         return result
     }
 
-    /// `port[-port][/protocol]` as the config's keys, `80/tcp`.
-    private static func ports(_ text: String, at place: SourceLocation) throws(Failure) -> [String] {
+    /// `port[-port][/protocol]` as the config's keys, `80/tcp`; what stands before it is the host's and left out.
+    private static func ports(_ given: String, at place: SourceLocation) throws(Failure) -> [String] {
+        let text = given[(given.lastIndex(of: ":").map { given.index(after: $0) } ?? given.startIndex)...]
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         let proto = parts.count > 1 ? parts[1].lowercased() : "tcp"
         let ends = parts[0].split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) }
@@ -194,7 +197,7 @@ struct StageState {
             let low = ends[0], low > 0, let high = ends[ends.count - 1], low <= high
         else {
             throw Failure(
-                "`\(text)` is not a port", cause: "`EXPOSE` takes port[-port][/tcp|/udp|/sctp]", at: place)
+                "`\(given)` is not a port", cause: "`EXPOSE` takes port[-port][/tcp|/udp|/sctp]", at: place)
         }
         return (low...high).map { "\($0)/\(proto)" }
     }

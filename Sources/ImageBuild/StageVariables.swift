@@ -70,7 +70,12 @@ struct BuildArguments {
         BuildArguments.proxies.compactMap { name in value(name).map { (name, $0) } }
     }
 
-    var unused: [String] { given.keys.filter { !used.contains($0) }.sorted() }
+    /// Names that the builder itself looks at need no ARG.
+    var unused: [String] {
+        given.keys.filter { name in
+            !used.contains(name) && name != "SOURCE_DATE_EPOCH" && !name.hasPrefix("BUILDKIT_")
+        }.sorted()
+    }
 }
 
 /// Declared arguments with their values; nil is declared without one.

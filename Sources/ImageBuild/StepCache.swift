@@ -67,18 +67,3 @@ struct StepCache {
         try replaceFile("\(directory)/\(key.hex)", text.utf8, mode: 0o600)
     }
 }
-
-/// The time as image documents write it (RFC 3339, UTC, whole seconds).
-func currentTimestamp() -> String {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
-    var seconds = time_t(now.tv_sec)
-    var parts = tm()
-    gmtime_r(&seconds, &parts)
-    func padded(_ value: Int32, _ width: Int = 2) -> String {
-        let text = String(value)
-        return String(repeating: "0", count: max(0, width - text.count)) + text
-    }
-    return "\(padded(parts.tm_year + 1900, 4))-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"
-        + "T\(padded(parts.tm_hour)):\(padded(parts.tm_min)):\(padded(parts.tm_sec))Z"
-}

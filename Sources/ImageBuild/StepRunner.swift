@@ -36,8 +36,59 @@ public struct StepRequest {
     public var workingDirectory: String
     /// `user[:group]` by name or number; empty means root.
     public var user: String
-    /// False: the program has no network but a loopback of its own.
-    public var network: Bool
-    /// Takes what the program writes to stdout and stderr, as it comes.
+    public var network: StepNetwork
+    public var mounts: [StepMount] = []
+    /// Further lines of /etc/hosts: name and address.
+    public var extraHosts: [(name: String, address: String)] = []
+    public var limits = StepLimits()
+    /// Takes what the program writes to stdout and stderr, as it comes; nothing now and then, as a sign of life.
     public var output: (UnsafeRawBufferPointer) -> Void
+}
+
+/// What a step's program can reach.
+public enum StepNetwork: String, Hashable, Sendable {
+    /// A network namespace of its own with a way out.
+    case outbound
+    /// The host's.
+    case host
+    /// A loopback of its own and nothing else.
+    case none
+}
+
+public struct StepLimits: Hashable, Sendable {
+    /// Of /dev/shm, in bytes; nil is the default.
+    public var sharedMemory: Int64?
+    /// By name, soft and hard, -1 for none.
+    public var ulimits: [String: StepUlimit] = [:]
+    public init() {}
+}
+
+public struct StepUlimit: Hashable, Sendable {
+    public var soft: Int64
+    public var hard: Int64
+    public init(soft: Int64, hard: Int64) { (self.soft, self.hard) = (soft, hard) }
+}
+
+/// Something a step finds at a path of its root for as long as it runs. The mount point is made where it is missing
+/// and is no part of the layer.
+public struct StepMount {
+    public enum Source {
+        /// A directory or file of the build's own, which nobody else changes: bound as it is.
+        case path(String, isDirectory: Bool)
+        /// A directory within a tree that programs write in: no link is followed on the way to it.
+        case below(root: String, path: String)
+        /// Layers over each other, topmost first. With an upper, what is written goes there.
+        case layers([String], upper: String?, work: String?)
+        case tmpfs(size: Int64?)
+        /// A file that is kept in memory only.
+        case content([UInt8], mode: UInt32, uid: UInt32, gid: UInt32)
+        /// An agent's socket, offered again with this mode and owner.
+        case agent(String, mode: UInt32, uid: UInt32, gid: UInt32)
+    }
+    public var source: Source
+    /// Absolute.
+    public var target: String
+    public var isReadOnly: Bool
+    /// For messages: `the cache "go"`.
+    public var title: String
 }

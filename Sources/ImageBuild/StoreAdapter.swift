@@ -28,6 +28,18 @@ extension BuildStore {
                         layers: stack.diffIDs, adding: .upper(path: upper),
                         config: ImageConfig(architecture: hostArchitecture), as: cacheName(key)))
             },
+            join: { (below: LayerStack, above: LayerStack) throws(Failure) -> LayerStack in
+                if below.diffIDs.isEmpty { return above }
+                let all = below.diffIDs + above.diffIDs
+                var key = KeyBuilder()
+                key.add("join")
+                key.add(all.map(\.hex))
+                let name = cacheName(key.key)
+                if let known = try store.lookUp(name) { return LayerStack(known) }
+                return LayerStack(
+                    try store.commit(
+                        layers: all, adding: nil, config: ImageConfig(architecture: hostArchitecture), as: name))
+            },
             commit: { (stack: LayerStack, config: ImageConfig, tags: [String]) throws(Failure) -> Digest in
                 var config = config
                 config.rootfs.diffIDs = stack.diffIDs

@@ -14,7 +14,7 @@ final class TreeWriter {
     /// The destination's root.
     private let root: Int32
     private let owner: Owner?
-    private let mode: UInt32?
+    private let mode: FileMode?
     /// The source's owners count for nothing.
     private let resetsOwners: Bool
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
@@ -26,7 +26,7 @@ final class TreeWriter {
     /// Where the first name of a file with several was made: a directory and the path below it.
     private var links: [FileIdentity: (top: SharedFD, path: CName)] = [:]
 
-    init(root: Int32, owner: Owner?, mode: UInt32?, resetsOwners: Bool) {
+    init(root: Int32, owner: Owner?, mode: FileMode?, resetsOwners: Bool) {
         self.root = root
         self.owner = owner
         self.mode = mode
@@ -247,7 +247,7 @@ final class TreeWriter {
             }
         }
         if !node.status.isSymlink {
-            let mode = mode ?? node.status.st_mode & 0o7777
+            let mode = mode(of: node)
             try retrying("fchmodat", text) { fchmodat(raw, name, mode, 0) }
         }
         let times = [node.status.st_mtim, node.status.st_mtim]
@@ -271,12 +271,17 @@ final class TreeWriter {
                 try check(fsetxattr(target, attribute, value, value.count, 0), attribute, text)
             }
         }
-        let mode = mode ?? node.status.st_mode & 0o7777
+        let mode = mode(of: node)
         try retrying("fchmod", text) { fchmod(target, mode) }
         if node.content == nil {
             let times = [node.status.st_mtim, node.status.st_mtim]
             try retrying("futimens", text) { futimens(target, times) }
         }
+    }
+
+    private func mode(of node: SourceNode) -> UInt32 {
+        let own = node.status.st_mode & 0o7777
+        return mode?.applied(to: own, isDirectory: node.status.isDirectory) ?? own
     }
 
     private func owner(of node: SourceNode) -> Owner {

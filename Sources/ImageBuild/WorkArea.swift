@@ -12,6 +12,7 @@ final class WorkArea {
     let path: String
     private let lock: FileLock
     private var count = 0
+    private let counting = ThreadLock()
 
     init(under cache: String) throws(SyscallError) {
         let parent = "\(cache)/work"
@@ -28,8 +29,11 @@ final class WorkArea {
 
     /// A fresh empty directory.
     func directory(_ purpose: String) throws(SyscallError) -> String {
-        count += 1
-        let name = "\(path)/\(count)-\(purpose)"
+        let number = counting.held {
+            count += 1
+            return count
+        }
+        let name = "\(path)/\(number)-\(purpose)"
         try makeDirectory(name, mode: 0o755)
         // Whatever the umask: an upper's top is the image's root.
         try retrying("chmod", name) { chmod(name, 0o755) }

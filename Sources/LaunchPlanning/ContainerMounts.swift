@@ -74,6 +74,32 @@ extension LaunchProgram {
             case .layers(let directories):
                 addOverlay(directories, doing, slot, host: host)
                 add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: 1)
+            case .below(let holder, let path):
+                // The descriptor that was checked is the one that is mounted: nothing can be put in its place between.
+                let (top, inner) = (newSlot(), newSlot())
+                let opath: UInt64 = 0o1000_0000
+                let beneathWithoutLinks: UInt64 = 0x08 | 0x04
+                add(L_OPEN, doing, slots: [top], texts: [holder], numbers: [opath, 0, 0])
+                add(L_OPEN, doing, slots: [inner, top], texts: [path], numbers: [opath, 0, beneathWithoutLinks])
+                add(L_OPEN_TREE, doing, slots: [slot, inner])
+                if mount.readOnly {
+                    add(L_MOUNT_ATTR, doing, slots: [slot], numbers: [MountAttribute.readOnly, 0, 0])
+                }
+                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: 1)
+            case .overlay(let lowers, let upper, let work):
+                var settings = [("source", "overlay")]
+                if host.overlayLowerdirPlus, lowers.allSatisfy({ $0.utf8.count < 256 }) {
+                    settings += lowers.map { ("lowerdir+", $0) }
+                } else {
+                    settings.append(("lowerdir", lowers.map(escapeOverlay).joined(separator: ":")))
+                }
+                if let upper, let work {
+                    settings += [("upperdir", upper), ("workdir", work), ("volatile", "")]
+                }
+                add(
+                    L_FSMOUNT, doing, slots: [slot], texts: ["overlay"], blob: options(settings),
+                    numbers: [mount.readOnly ? MountAttribute.readOnly : 0])
+                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: 1)
             case .tmpfs(let settings):
                 let attributes = MountAttribute.noSetUID | MountAttribute.noDevices | MountAttribute.noExec
                 add(

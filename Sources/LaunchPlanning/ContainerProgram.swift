@@ -37,6 +37,7 @@ public func containerProgram(
     var given = ["sync", "stdin", "stdout", "stderr"] + (intoCgroup ? ["cgroup"] : [])
     let firstJoin = Int32(given.count)
     given += prepared.joins.map(\.title) + (prepared.sharesMemory ? ["shared memory"] : [])
+        + (prepared.filesAt == nil ? [] : ["files"])
     var program = LaunchProgram(
         cloneFlags: flags, given: given, cgroup: intoCgroup ? ContainerSlots.cgroup : nil)
     program.beginProcess(
@@ -54,6 +55,11 @@ public func containerProgram(
                 ? .given(Slot(firstJoin + Int32(prepared.joins.count)))
                 : rare.hostNamespaces.contains(.ipc) ? .host : .own)
     if !prepared.devices.isEmpty { program.addDevices(prepared.devices, in: root) }
+    if let path = prepared.filesAt {
+        // The mount is seen in this child's mount namespace only.
+        program.add(
+            L_ATTACH_HOST, "mounting files", slots: [Slot(Int32(program.given.count) - 1)], texts: [path])
+    }
     program.addMounts(prepared.mounts, shared, in: root, host: host)
     for (key, value) in request.sysctls.merging(
         ownNetwork ? networkSysctls : [:], uniquingKeysWith: { own, _ in own }

@@ -47,6 +47,10 @@ public struct ResolvedMount: Sendable {
     public enum Source: Sendable {
         /// A path on the host; a directory or a file.
         case path(String, isDirectory: Bool, recursive: Bool, propagation: UInt64)
+        /// A directory below one that others write in: no link is followed on the way from there.
+        case below(root: String, path: String)
+        /// Directories over each other, topmost first; without an upper there are two at least.
+        case overlay(lowers: [String], upper: String?, work: String?)
         /// Options for a new tmpfs.
         case tmpfs([(key: String, value: String)])
         /// Directories over each other, topmost first, at least two; nothing can be written.
@@ -124,6 +128,8 @@ public struct PreparedContainer: Sendable {
     /// An empty directory on the host the root is mounted at, in the container's mount namespace only.
     public var mountPoint: String
     public var mounts: [ResolvedMount]
+    /// Where on the host the file system is put that the last given descriptor is, for mounts to take files from.
+    public var filesAt: String?
     public var identity: ProcessIdentity
     public var hostname: String
     /// Complete, in order.

@@ -107,6 +107,11 @@ public final class HostNetworks {
         }
     }
 
+    /// Every project with a link group of this root.
+    public func reservedGroups() throws(Failure) -> [String: UInt32] {
+        try locked("cannot read the link groups") { () throws(Failure) in try records.groups() }
+    }
+
     func releaseGroup(project: String) throws(Failure) {
         try locked("cannot release the link group of project \"\(project)\"") { () throws(Failure) in
             var groups = try records.groups()

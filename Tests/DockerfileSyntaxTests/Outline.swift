@@ -14,7 +14,7 @@ func outline(_ file: Dockerfile) -> String {
         lines.append(line)
         lines += stage.instructions.map(outline)
     }
-    lines += file.warnings.map { "warning \($0.location.line):\($0.location.column) \($0.text)" }
+    lines += file.warnings.map { "warning \($0.location.line):\($0.location.column) \($0.rule?.rawValue ?? "-") \($0.text)" }
     return lines.joined(separator: "\n")
 }
 
@@ -32,8 +32,9 @@ func outline(_ instruction: Instruction) -> String {
     case .copy(let copy): return "\(place) copy \(outline(copy))"
     case .add(let copy): return "\(place) add \(outline(copy))"
     case .run(let run):
-        return "\(place) run \(outline(run.command))" + (run.network ? "" : " offline")
-            + run.heredocs.map(outline).joined()
+        return "\(place) run \(outline(run.command))" + (run.network == .standard ? "" : run.network == .none ? " offline" : " host")
+            + run.mounts.map { " mount " + $0.options.map { "\($0.name.text)=\($0.value?.text ?? "")" }.joined(separator: ",") }
+            .joined() + run.heredocs.map(outline).joined()
     case .command(let command): return "\(place) cmd \(outline(command))"
     case .entrypoint(let command): return "\(place) entrypoint \(outline(command))"
     case .shell(let words): return "\(place) shell \(words)"
@@ -54,6 +55,7 @@ func outline(_ instruction: Instruction) -> String {
         if let retries = options.retries { text += " retries=\(retries)" }
         return text
     case .maintainer(let name): return "\(place) maintainer <\(name)>"
+    case .onBuild(let text): return "\(place) onbuild <\(text)>"
     }
 }
 
@@ -69,6 +71,12 @@ private func outline(_ copy: CopyInstruction) -> String {
     if let from = copy.from { text += " from=\(from.text)" }
     if let owner = copy.owner { text += " chown=\(owner.text)" }
     if let mode = copy.mode { text += " chmod=\(mode.text)" }
+    if copy.isLinked { text += " link" }
+    if copy.keepsParents { text += " parents" }
+    if !copy.excludes.isEmpty { text += " exclude=\(copy.excludes.map(\.text))" }
+    if let checksum = copy.checksum { text += " checksum=\(checksum.text)" }
+    if copy.keepsGitDirectory { text += " git" }
+    if let unpacks = copy.unpacks { text += " unpack=\(unpacks)" }
     return text + copy.files.map(outline).joined()
 }
 

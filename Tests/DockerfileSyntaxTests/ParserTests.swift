@@ -41,7 +41,7 @@ private func parse(_ text: String) throws -> Dockerfile {
         Golden("FROM a\nRUN x \\\n# between\n  y", "stage 0 a\n2:1 run sh <x   y>"),
         Golden(
             "FROM a\nRUN x \\\n\n  y",
-            "stage 0 a\n2:1 run sh <x   y>\nwarning 3:1 an empty line within a continued instruction"),
+            "stage 0 a\n2:1 run sh <x   y>\nwarning 3:1 NoEmptyContinuation an empty line within a continued instruction"),
         Golden("FROM a\nRUN echo a\\\\\nUSER u", "stage 0 a\n2:1 run sh <echo a\\\\>\n3:1 user <u>"),
         Golden("FROM a\nRUN x \\", "stage 0 a\n2:1 run sh <x>"),
         Golden("FROM a\n  RUN echo '#' # no comment", "stage 0 a\n2:3 run sh <echo '#' # no comment>"),
@@ -52,9 +52,24 @@ private func parse(_ text: String) throws -> Dockerfile {
         Golden(
             "FROM a\nCMD ['a']",
             "stage 0 a\n2:1 cmd sh <['a']>\n"
-                + "warning 2:5 this looks like a JSON list but is none, and is given to the shell"),
+                + "warning 2:5 JSONArgsRecommended this looks like a JSON list but is none, and is given to the shell"),
         Golden("FROM a\nRUN --network=none x", "stage 0 a\n2:1 run sh <x> offline"),
         Golden("FROM a\nRUN --network=default x", "stage 0 a\n2:1 run sh <x>"),
+        Golden("FROM a\nRUN --network=host x", "stage 0 a\n2:1 run sh <x> host"),
+        Golden("FROM a\nRUN --security=sandbox x", "stage 0 a\n2:1 run sh <x>"),
+        Golden(
+            "FROM a\nRUN --mount=type=cache,dst=/c --mount=type=secret,id=s,required x",
+            "stage 0 a\n2:1 run sh <x> mount type=cache,dst=/c mount type=secret,id=s,required="),
+        Golden("FROM a\nONBUILD RUN x y", "stage 0 a\n2:1 onbuild <RUN x y>"),
+        Golden(
+            "FROM a\nONBUILD COPY <<E /x\none\nE\nUSER u",
+            "stage 0 a\n2:1 onbuild <COPY <<E /x\none\nE>\n5:1 user <u>"),
+        Golden(
+            "FROM a\nCOPY --parents --exclude=*.o --exclude=t --link=false a b /c/",
+            "stage 0 a\n2:1 copy [\"a\", \"b\"] -> </c/> parents exclude=[\"*.o\", \"t\"]"),
+        Golden(
+            "FROM a\nADD --checksum=sha256:1 --keep-git-dir=true --unpack=false a b",
+            "stage 0 a\n2:1 add [\"a\"] -> <b> checksum=sha256:1 git unpack=false"),
         Golden(
             "FROM a\nRUN <<EOF\necho $a\n  b\nEOF\nUSER u",
             "stage 0 a\n2:1 run sh <<<EOF> heredoc EOF <echo $a⏎  b⏎>\n6:1 user <u>"),
@@ -69,11 +84,13 @@ private func parse(_ text: String) throws -> Dockerfile {
         Golden("FROM a\nCOPY [\"a b\", \"c\"]", "stage 0 a\n2:1 copy [\"a b\"] -> <c>"),
         Golden(
             "FROM a\nCOPY --from=x --chown=1:2 --chmod=755 --link a b",
-            "stage 0 a\n2:1 copy [\"a\"] -> <b> from=x chown=1:2 chmod=755"),
+            "stage 0 a\n2:1 copy [\"a\"] -> <b> from=x chown=1:2 chmod=755 link"),
         Golden("FROM a\nADD x.tar.gz /", "stage 0 a\n2:1 add [\"x.tar.gz\"] -> </>"),
         Golden("FROM a\nADD --chown=u [\"a\", \"/\"]", "stage 0 a\n2:1 add [\"a\"] -> </> chown=u"),
         Golden("FROM a\nENV A=1 B=\"x y\" C=a\\ b", "stage 0 a\n2:1 env <A>=<1> <B>=<\"x y\"> <C>=<a\\ b>"),
-        Golden("FROM a\nENV A one  two=3", "stage 0 a\n2:1 env <A>=<one  two=3>"),
+        Golden(
+            "FROM a\nENV A one  two=3",
+            "stage 0 a\n2:1 env <A>=<one  two=3>\nwarning 2:5 LegacyKeyValueFormat `ENV name value` is an old form; write name=value"),
         Golden("FROM a\nENV A=", "stage 0 a\n2:1 env <A>=<>"),
         Golden("FROM a\nENV A=1 \\\n  B=2", "stage 0 a\n2:1 env <A>=<1> <B>=<2>"),
         Golden("FROM a\nARG a b=$c d=\"1 2\"", "stage 0 a\n2:1 arg a b=<$c> d=<\"1 2\">"),
@@ -84,7 +101,10 @@ private func parse(_ text: String) throws -> Dockerfile {
         Golden("FROM a\nEXPOSE 80 443/tcp $P", "stage 0 a\n2:1 expose [\"80\", \"443/tcp\", \"$P\"]"),
         Golden("FROM a\nVOLUME /a /b", "stage 0 a\n2:1 volume [\"/a\", \"/b\"]"),
         Golden("FROM a\nVOLUME [\"/a b\"]", "stage 0 a\n2:1 volume [\"/a b\"]"),
-        Golden("FROM a\nCMD echo hi", "stage 0 a\n2:1 cmd sh <echo hi>"),
+        Golden(
+            "FROM a\nCMD echo hi",
+            "stage 0 a\n2:1 cmd sh <echo hi>\nwarning 2:1 JSONArgsRecommended a JSON list is better for `CMD`: "
+                + "signals reach the program, not a shell"),
         Golden("FROM a\nCMD []", "stage 0 a\n2:1 cmd exec []"),
         Golden("FROM a\nENTRYPOINT [\"/e\"]", "stage 0 a\n2:1 entrypoint exec [\"/e\"]"),
         Golden("FROM a\nSHELL [\"/bin/ash\", \"-c\"]", "stage 0 a\n2:1 shell [\"/bin/ash\", \"-c\"]"),
@@ -98,11 +118,11 @@ private func parse(_ text: String) throws -> Dockerfile {
         Golden("FROM a\nHEALTHCHECK CMD [\"/t\"]", "stage 0 a\n2:1 healthcheck exec [\"/t\"]"),
         Golden(
             "FROM a\nMAINTAINER Me",
-            "stage 0 a\n2:1 maintainer <Me>\nwarning 2:1 `MAINTAINER` is deprecated; "
+            "stage 0 a\n2:1 maintainer <Me>\nwarning 2:1 MaintainerDeprecated `MAINTAINER` is deprecated; "
                 + "write LABEL org.opencontainers.image.authors=…"),
         Golden(
             "FROM a AS x\nFROM b AS x",
-            "stage 0 a as x\nstage 1 b as x\nwarning 2:1 stage `x` is defined twice; the later one is meant"),
+            "stage 0 a as x\nstage 1 b as x\nwarning 2:1 DuplicateStageName stage `x` is defined twice; the later one is meant"),
     ])
 func parses(_ golden: Golden) throws {
     #expect(outline(try parse(golden.text)) == golden.expected)
@@ -120,15 +140,25 @@ func parses(_ golden: Golden) throws {
         Golden("FROM a b", "1:8 `FROM` takes one image, or an image, `AS` and a name"),
         Golden("FROM a is b", "1:8 `is` stands where `AS` is expected"),
         Golden("FROM a AS 1x", "1:11 `1x` cannot name a stage"),
-        Golden("FROM a AS scratch", "1:11 `scratch` cannot name a stage"),
         Golden("FROM --platfrom=x a", "1:6 `FROM` has no flag `--platfrom`; did you mean `--platform`?"),
         Golden("FROM a\nRUN", "2:1 `RUN` needs at least one argument"),
-        Golden("FROM a\nRUN --mount=type=cache,target=/x y", "2:5 `RUN --mount` is not supported"),
-        Golden("FROM a\nRUN --security=insecure y", "2:5 `RUN --security` is not supported"),
-        Golden("FROM a\nRUN --network=host y", "2:15 `--network=host` is not supported"),
-        Golden("FROM a\nCOPY --parents a b", "2:6 `COPY --parents` is not supported"),
-        Golden("FROM a\nCOPY --exclude=x a b", "2:6 `COPY --exclude` is not supported"),
-        Golden("FROM a\nADD --checksum=x a b", "2:5 `ADD --checksum` is not supported"),
+        Golden("FROM a\nRUN --security=insecure y", "2:16 `RUN --security=insecure` is not supported"),
+        Golden("FROM a\nRUN --device=x y", "2:5 `RUN --device` is not supported"),
+        Golden("FROM a\nRUN --network=lan y", "2:15 `--network=lan` is no network of a step"),
+        Golden("FROM a\nCOPY --checksum=x a b", "2:6 `COPY` has no flag `--checksum`"),
+        Golden("FROM a\nCOPY --link=maybe a b", "2:13 `--link` takes `true` or `false`"),
+        Golden("FROM a\nRUN --mount=type=cach,target=/x y", "2:18 `cach` is no type of a mount; did you mean `cache`?"),
+        Golden("FROM a\nRUN --mount=type=cache y", "2:13 a mount of type cache needs a `target`"),
+        Golden(
+            "FROM a\nRUN --mount=type=cache,target=/x,sharing=some y",
+            "2:41 `sharing` of a mount is `some`"),
+        Golden("FROM a\nRUN --mount=type=tmpfs,target=/x,mode=1 y", "2:34 a mount of type tmpfs has no option `mode`"),
+        Golden("FROM a\nRUN --mount=type=secret,id=x,mode=9 y", "2:35 `mode` of a mount is `9`"),
+        Golden("FROM a\nRUN --mount=from=$x,target=/x y", "2:18 `from` of a mount takes no variable"),
+        Golden("FROM a\nONBUILD FROM b", "2:9 `FROM` cannot be a trigger of `ONBUILD`"),
+        Golden("FROM a\nONBUILD ONBUILD RUN x", "2:9 `ONBUILD` cannot be a trigger of `ONBUILD`"),
+        Golden("FROM a\nONBUILD RUM x", "2:9 `RUM` is not a Dockerfile instruction; did you mean `RUN`?"),
+        Golden("# check=skp=all\nFROM a", "1:1 the directive `check` has no option `skp`"),
         Golden("FROM a\nADD --from=x a b", "2:5 `ADD` has no flag `--from`"),
         Golden("FROM a\nCOPY --form=x a b", "2:6 `COPY` has no flag `--form`; did you mean `--from`?"),
         Golden("FROM a\nCOPY --from=$x a b", "2:13 `--from` takes no variable"),
@@ -137,7 +167,6 @@ func parses(_ golden: Golden) throws {
         Golden("FROM a\nCOPY a", "2:1 `COPY` needs at least a source and a destination"),
         Golden("FROM a\nRUN <<EOF\nx", "2:5 the heredoc `EOF` never ends"),
         Golden("FROM a\nCOPY x <<EOF\nx\nEOF", "2:8 `COPY` needs a destination after the heredoc"),
-        Golden("FROM a\nONBUILD RUN x", "2:1 `ONBUILD` is not supported"),
         Golden("FROM a\nENV A=1 B", "2:9 `B` has no `=`"),
         Golden("FROM a\nENV A", "2:5 `A` has no `=`"),
         Golden("FROM a\nENV =1", "2:5 `ENV` has no name before `=`"),
@@ -230,4 +259,32 @@ func splits() throws {
     #expect(try substitution.expandAndSplit(Word("$P/tcp", at: place)) == ["80", "443/tcp"])
     #expect(try substitution.expandAndSplit(Word("\"$P\"", at: place)) == ["80 443"])
     #expect(try substitution.expandAndSplit(Word("$NONE", at: place)) == [])
+}
+
+@Test(
+    "what is rarely meant is told by Docker's rule and with its place",
+    arguments: [
+        Golden("FROM a as Build\nRUN x", "1:8 FromAsCasing\n1:11 StageNameCasing"),
+        Golden("FROM a AS scratch", "1:1 ReservedStageName"),
+        Golden("FROM a\nrun x\nRUN y", "2:1 ConsistentInstructionCasing"),
+        Golden("from a\nrun x\nRUN y", "3:1 ConsistentInstructionCasing"),
+        Golden("ARG V=1\nFROM a:$W", "2:6 UndefinedArgInFrom"),
+        Golden("ARG V\nFROM a:$V", "2:6 InvalidDefaultArgInFrom"),
+        Golden("ARG V=1\nFROM a:$V\nFROM --platform=$BUILDPLATFORM b", ""),
+        Golden("FROM --platform=$TARGETPLATFORM a", "1:17 RedundantTargetPlatform"),
+        Golden("FROM --platform=linux/amd64 a", "1:17 FromPlatformFlagConstDisallowed"),
+        Golden("FROM a\nCMD [\"x\"]\nCMD [\"y\"]", "2:1 MultipleInstructionsDisallowed"),
+        Golden("FROM a\nWORKDIR x", "2:9 WorkdirRelativePath"),
+        Golden("FROM a AS b\nWORKDIR /x\nWORKDIR y\nFROM b\nWORKDIR z", ""),
+        Golden("FROM a\nENV DB_PASSWORD=x\nARG TOKEN\nARG PUBLIC_KEY", "2:5 SecretsUsedInArgOrEnv\n3:5 SecretsUsedInArgOrEnv"),
+        Golden("FROM a\nEXPOSE 80/TCP 1.2.3.4:80:80", "2:8 ExposeProtoCasing\n2:15 ExposeInvalidFormat"),
+        Golden("FROM a\nSHELL [\"/bin/b\"]\nCMD x", ""),
+        Golden("# check=skip=WorkdirRelativePath,Later\nFROM a\nWORKDIR x\nCMD x", "4:1 JSONArgsRecommended"),
+        Golden("# check=skip=all;error=true\nFROM a\nWORKDIR x\nCMD x", ""),
+    ])
+func lints(_ golden: Golden) throws {
+    let told = try parse(golden.text).warnings.map {
+        "\($0.location.line):\($0.location.column) \($0.rule?.rawValue ?? "-")"
+    }
+    #expect(told.joined(separator: "\n") == golden.expected)
 }

@@ -157,7 +157,10 @@ final class BuildSandbox {
 
 extension StepRunner {
     /// Runs steps on the real kernel: namespaces by unshare(1), the root by mount(8) and chroot(1).
-    static var chroot: StepRunner {
+    static var chroot: StepRunner { meeting(at: nil) }
+
+    /// The same, with a directory of the host at /meet.
+    static func meeting(at directory: String?) -> StepRunner {
         StepRunner { (request: StepRequest) throws(Failure) -> Int32 in
             let merged = request.upper + "-merged"
             try? ensureDirectory(merged)
@@ -171,10 +174,11 @@ extension StepRunner {
             let script = """
                 /usr/bin/\(mount) || exit 99
                 mkdir -p "\(merged)\(request.workingDirectory)"
+                \(directory.map { "mkdir -p \(merged)/meet && /usr/bin/mount --bind \($0) \(merged)/meet || exit 98" } ?? "")
                 exec /usr/sbin/chroot \(user) \(merged) /bin/busybox sh -c 'cd "$0" && exec "$@"' "$@"
                 """
             var arguments = ["/usr/bin/unshare", "--mount", "--pid", "--fork", "--ipc"]
-            if !request.network { arguments.append("--net") }
+            if request.network == .none { arguments.append("--net") }
             arguments += ["/bin/sh", "-c", script, "sh", request.workingDirectory] + request.arguments
             return spawn(arguments, request.environment, request.output)
         }

@@ -38,6 +38,40 @@ struct CacheTests {
         try sandbox.expectNothingLeft()
     }
 
+    @Test("stages whose cache is not wanted are built anew, the others not")
+    func noCacheStages() throws {
+        let sandbox = try sandbox()
+        let text = "FROM base AS a\nRUN echo a > /a\nFROM base AS b\nRUN echo b > /b\nFROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /"
+        _ = try sandbox.build(text)
+        let again = try sandbox.build(text) { $0.noCacheStages = ["b"] }
+        #expect(again.stepsRun == 1)
+        #expect(again.stepsCached == 3)
+    }
+
+    @Test("independent stages are under way at once, and what one needs is there")
+    func parallel() throws {
+        let sandbox = try sandbox()
+        // Each waits for the other's file: one after the other would never end.
+        let text = """
+            FROM base AS a
+            RUN --network=none echo a
+            RUN touch /meet/a; until [ -e /meet/b ]; do sleep 0.01; done
+            FROM base AS b
+            RUN touch /meet/b; until [ -e /meet/a ]; do sleep 0.01; done
+            FROM base AS unneeded
+            RUN exit 1
+            FROM scratch
+            COPY --from=a /bin/busybox /a
+            COPY --from=b /bin/busybox /b
+            """
+        let meeting = "\(sandbox.path)/meet"
+        try makeDirectory(meeting)
+        var request = BuildRequest(context: sandbox.context, dockerfile: Array(text.utf8))
+        request.tags = ["test"]
+        _ = try build(request, store: sandbox.store, runner: .meeting(at: meeting)) { _ in }
+        try sandbox.expectNothingLeft()
+    }
+
     @Test("touching a file is no change, changing it runs what depends on it")
     func dependants() throws {
         let sandbox = try sandbox()

@@ -99,6 +99,8 @@ struct ConfigTests {
         #expect(["amd64", "arm64"].contains(labels["arch"] ?? ""))
         #expect(
             sandbox.warnings == [
+                "`$VERSION` is not declared here, and nothing takes its place",
+                "`$OTHER` is not declared here, and nothing takes its place",
                 "the build argument `UNUSED` is used by no ARG of the stages that were built"
             ])
     }
@@ -109,5 +111,64 @@ struct ConfigTests {
         try sandbox.makeBase()
         _ = try sandbox.build("FROM base\nRUN echo one; echo two >&2; printf three")
         #expect(sandbox.output == ["one", "two", "three"])
+    }
+
+    @Test("ONBUILD waits in the image and is done by the one built on it, once")
+    func triggers() throws {
+        let sandbox = try BuildSandbox("a = 1\nb = 2")
+        try sandbox.makeBase()
+        _ = try sandbox.build(
+            "FROM base\nONBUILD COPY a /fromonbuild\nONBUILD RUN echo $W > /ran\nONBUILD LABEL l=1\nONBUILD COPY <<E /h\nx\nE\nENV W=w",
+            tag: "parent:1")
+        #expect(try sandbox.store.config(of: sandbox.image("parent:1")).config?.onBuild?.count == 4)
+        _ = try sandbox.build("FROM parent:1 AS c\nFROM scratch\nCOPY --from=c /ran /fromonbuild /h /")
+        #expect(try sandbox.tree() == "f 644 0:0 fromonbuild = 1\nf 644 0:0 h = x⏎\nf 644 0:0 ran = w⏎")
+        _ = try sandbox.build("FROM parent:1", tag: "child:1")
+        #expect(try sandbox.image("child:1").defaults.labels["l"] == "1")
+        #expect(try sandbox.store.config(of: sandbox.image("child:1")).config?.onBuild == nil)
+    }
+
+    @Test("with SOURCE_DATE_EPOCH the same files give the same digest at another time and place")
+    func reproducible() throws {
+        let text = """
+            FROM base AS make
+            WORKDIR /w
+            COPY . .
+            RUN mkdir d && echo x > d/y && ln -s y d/z
+            FROM scratch
+            COPY --from=make /w /w
+            COPY <<E /h
+            x
+            E
+            """
+        var ids: Set<Digest> = []
+        for time in ["202001010000", "202501010000"] {
+            let sandbox = try BuildSandbox("a = 1\ns/b = 2")
+            try sandbox.makeBase()
+            spawn(["/usr/bin/touch", "-t", time, "\(sandbox.context)/a", "\(sandbox.context)/s"])
+            let built = try sandbox.build(text) { $0.arguments = ["SOURCE_DATE_EPOCH": "1500000000"] }
+            #expect(sandbox.warnings == [])
+            ids.insert(built.id)
+        }
+        #expect(ids.count == 1)
+        let failure = failing {
+            _ = try BuildSandbox().build("FROM scratch") { $0.arguments = ["SOURCE_DATE_EPOCH": "soon"] }
+        }
+        #expect(failure?.doing == "SOURCE_DATE_EPOCH is `soon`")
+    }
+
+    @Test("a look at the Dockerfile runs nothing, and warnings can be errors")
+    func checks() throws {
+        let sandbox = try BuildSandbox("a = 1\n.dockerignore = a")
+        let text = "FROM absent:1\nRUN exit 1\nCOPY a /\nENV X=$Y\nWORKDIR $Z"
+        _ = failing { _ = try sandbox.build(text) { $0.checksOnly = true } }
+        #expect(
+            sandbox.warnings == [
+                "`a` is left out by .dockerignore", "`$Y` is not declared here, and nothing takes its place",
+                "`$Z` is not declared here, and nothing takes its place",
+            ])
+        #expect((try? sandbox.store.lookUp("test")) == .some(nil))
+        let failure = failing { _ = try sandbox.build("# check=error=true\nFROM scratch\nWORKDIR a") }
+        #expect(failure?.cause == "its `check` directive makes them errors")
     }
 }

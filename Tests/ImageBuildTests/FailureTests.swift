@@ -60,7 +60,7 @@ struct BadBuild: Sendable, CustomTestStringConvertible {
             "cannot copy `main.go` to `/main.go`", at: "3:1"),
         BadBuild(
             "FROM scratch\nCOPY --chmod=rw main.go /", "`--chmod=rw` is no mode",
-            cause: "it takes an octal number such as 755 or 0644", at: "2:14"),
+            cause: "it takes an octal number such as 0644, or changes such as u=rwX,go=rX", at: "2:14"),
         BadBuild(
             "FROM scratch\nCOPY --chown=nobody main.go /", "cannot give files to `nobody`",
             cause: "/etc/passwd of the image has no user `nobody`", at: "2:14"),
@@ -69,6 +69,23 @@ struct BadBuild: Sendable, CustomTestStringConvertible {
         BadBuild(
             "FROM scratch\nADD git@example.com:x.git /", "`ADD` of a git repository is not supported",
             at: "2:5"),
+        BadBuild(
+            "FROM scratch\nADD --checksum=sha256:1 main.go /", "`--checksum` is given, and no source is a URL",
+            at: "2:16"),
+        BadBuild(
+            "FROM scratch AS t\nONBUILD COPY absent /\nFROM t",
+            "`COPY` finds no `absent` in the build context", cause: "`absent` does not exist", at: "1:6"),
+        BadBuild(
+            "FROM base\nRUN --mount=type=bind,source=../../absent,target=/x true",
+            "`RUN --mount` finds no `../../absent` in the build context", cause: "`absent` does not exist",
+            at: "2:13"),
+        BadBuild(
+            "FROM base\nRUN --mount=type=secret,id=s,required true", "the secret `s` is required",
+            cause: "the build was given none of that name", at: "2:13"),
+        BadBuild(
+            "FROM base\nRUN --mount=type=ssh,required true", "the SSH agent `default` is required",
+            cause: "the build was given none of that name", at: "2:13"),
+        BadBuild("FROM base\nRUN --mount=type=tmpfs,target=/ true", "a mount cannot take the place of `/`", at: "2:13"),
         BadBuild("FROM scratch\nADD x.xz /", "`ADD` cannot unpack `x.xz`", at: "2:1"),
         BadBuild("FROM scratch\nADD cut.gz /", "cannot read `cut.gz`", at: "2:1"),
         BadBuild("FROM nowhere", "image \"nowhere\" is not in the store", at: "1:6"),
