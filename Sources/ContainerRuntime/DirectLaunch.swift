@@ -65,10 +65,13 @@ public final class DirectChild {
     /// Lets it go on that waits for this.
     public func send(_ tag: Int32) throws(SyscallError) { try sendTag(tag, to: sync.raw) }
 
-    /// Ends it and waits. It is not reaped before, so the pid is its own.
-    public func end() {
+    /// Ends it before it runs its program, and says what it had failed at, if it had. It is not reaped before, so the pid
+    /// is its own.
+    public func end() -> Failure? {
         kill(pid, SIGKILL)
+        do throws(Failure) { try waitForExec() } catch { return error }
         _ = try? wait()
+        return nil
     }
 
     /// Waits for its end.

@@ -119,9 +119,7 @@ public func runStep(
             try naming(doing) { () throws(SyscallError) in try child.send(LaunchTag.linksReady) }
         } catch {
             // What failed in the child first says more than that it is gone.
-            try? child.waitForExec()
-            child.end()
-            throw error
+            throw child.end() ?? error
         }
         var sockets: [SharedFD] = []
         try child.waitForExec { if $0 == LaunchTag.nameServiceSockets { sockets = $1 } }

@@ -22,8 +22,8 @@ private func parse(_ text: String) throws -> Dockerfile {
     "a Dockerfile parses to its instructions",
     arguments: [
         Golden("FROM scratch", "stage 0 scratch"),
-        Golden("from alpine:3.20 as Build", "stage 0 alpine:3.20 as build"),
-        Golden("FROM --platform=linux/amd64 alpine AS b", "stage 0 alpine as b on linux/amd64"),
+        Golden("from alpine:3.20 as build", "stage 0 alpine:3.20 as build"),
+        Golden("FROM --platform=$TARGETOS/amd64 alpine AS b", "stage 0 alpine as b on $TARGETOS/amd64"),
         Golden("FROM a AS x\nFROM x\n", "stage 0 a as x\nstage 1 x"),
         Golden("ARG V=3\nFROM alpine:$V", "global 1:1 arg V=<3>\nstage 0 alpine:$V"),
         Golden("\u{FEFF}FROM scratch", "stage 0 scratch"),
@@ -95,7 +95,9 @@ private func parse(_ text: String) throws -> Dockerfile {
         Golden("FROM a\nENV A=1 \\\n  B=2", "stage 0 a\n2:1 env <A>=<1> <B>=<2>"),
         Golden("FROM a\nARG a b=$c d=\"1 2\"", "stage 0 a\n2:1 arg a b=<$c> d=<\"1 2\">"),
         Golden("FROM a\nLABEL \"x.y\"=\"1\" z=2", "stage 0 a\n2:1 label <\"x.y\">=<\"1\"> <z>=<2>"),
-        Golden("FROM a\nLABEL k v w", "stage 0 a\n2:1 label <k>=<v w>"),
+        Golden(
+            "FROM a\nLABEL k v w",
+            "stage 0 a\n2:1 label <k>=<v w>\nwarning 2:7 LegacyKeyValueFormat `LABEL name value` is an old form; write name=value"),
         Golden("FROM a\nWORKDIR /a b", "stage 0 a\n2:1 workdir </a b>"),
         Golden("FROM a\nUSER 1000:1000", "stage 0 a\n2:1 user <1000:1000>"),
         Golden("FROM a\nEXPOSE 80 443/tcp $P", "stage 0 a\n2:1 expose [\"80\", \"443/tcp\", \"$P\"]"),
@@ -151,7 +153,7 @@ func parses(_ golden: Golden) throws {
         Golden("FROM a\nRUN --mount=type=cache y", "2:13 a mount of type cache needs a `target`"),
         Golden(
             "FROM a\nRUN --mount=type=cache,target=/x,sharing=some y",
-            "2:41 `sharing` of a mount is `some`"),
+            "2:42 `sharing` of a mount is `some`"),
         Golden("FROM a\nRUN --mount=type=tmpfs,target=/x,mode=1 y", "2:34 a mount of type tmpfs has no option `mode`"),
         Golden("FROM a\nRUN --mount=type=secret,id=x,mode=9 y", "2:35 `mode` of a mount is `9`"),
         Golden("FROM a\nRUN --mount=from=$x,target=/x y", "2:18 `from` of a mount takes no variable"),

@@ -165,7 +165,7 @@ struct ConfigTests {
         #expect(
             sandbox.warnings == [
                 "`a` is left out by .dockerignore", "`$Y` is not declared here, and nothing takes its place",
-                "`$Z` is not declared here, and nothing takes its place",
+                "`$Z` is not declared here, and nothing takes its place; did you mean `$X`?",
             ])
         #expect((try? sandbox.store.lookUp("test")) == .some(nil))
         let failure = failing { _ = try sandbox.build("# check=error=true\nFROM scratch\nWORKDIR a") }

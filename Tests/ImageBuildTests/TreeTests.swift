@@ -135,7 +135,7 @@ struct TreeCase: Sendable, CustomTestStringConvertible {
         TreeCase(
             "parents come along, from the mark on", "x/ 750\nx/y/a = 1\nx/z/b = 2\nx/z/c.t = 3",
             "FROM scratch\nCOPY --parents x/y/a x/z /d/\nCOPY --parents x/./z/b /e/\nCOPY --parents ./x/**/*.t /f/",
-            "d 755 0:0 d\nd 750 0:0 d/x\nd 755 0:0 d/x/y\nf 644 0:0 d/x/y/a = 1\nd 755 0:0 d/x/z\nf 644 0:0 d/x/z/b = 2\nf 644 0:0 d/x/z/c.t = 3\nd 755 0:0 e\nd 755 0:0 e/z\nf 644 0:0 e/z/b = 2\nd 755 0:0 f\nd 750 0:0 f/x\nd 755 0:0 f/x/z\nf 644 0:0 f/x/z/c.t = 3"),
+            "d 755 0:0 d\nd 750 0:0 d/x\nd 755 0:0 d/x/y\nf 644 0:0 d/x/y/a = 1\nd 755 0:0 d/x/z\nf 644 0:0 d/x/z/b = 2\nf 644 0:0 d/x/z/c.t = 3\nd 750 0:0 e\nd 755 0:0 e/z\nf 644 0:0 e/z/b = 2\nd 755 0:0 f\nd 750 0:0 f/x\nd 755 0:0 f/x/z\nf 644 0:0 f/x/z/c.t = 3"),
         TreeCase(
             "a linked copy stands for itself", "a = 1\nb = 2",
             "FROM scratch\nCOPY a /d/a\nCOPY --link --chown=5:6 b /d/b\nCOPY --link <<E /c\nx\nE",

@@ -51,7 +51,7 @@ extension Scenarios {
                     "Dockerfile", "FROM bb:1\nRUN --mount=type=cache,target=/c,id=c cat /c/k >/kept\n")
                 try stage.covey("build")
                 try stage.covey("up", "-d")
-                try stage.require(try stage.exec("app", "cat /kept") == "kept\n", "the cache was lost")
+                try stage.require(try stage.exec("app", "cat /kept").hasPrefix("kept"), "the cache was lost")
             }
         }
 
@@ -97,7 +97,7 @@ extension Scenarios {
                 _ = consume listener
                 try stage.require(build.code == 0, "\(build)")
                 try stage.covey("up", "-d", variables: ["FROM_SHELL=fromshell"])
-                try stage.require(try stage.exec("app", "cat /what") == "given\n", "no build argument")
+                try stage.require(try stage.exec("app", "cat /what").hasPrefix("given"), "no build argument")
                 try stage.exec("app", "! test -e /run/secrets/token && ! test -e /run/buildkit")
                 let links = try stage.inHost(["ip", "-o", "link"]).output
                 try stage.require(!links.contains("build."), "a build's network is left: \(links)")
