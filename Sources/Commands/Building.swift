@@ -45,6 +45,10 @@ final class StepRunning {
             }
         }
         let display = BuildDisplay(serviceName, progress)
+        // Ctrl-C ends the build with this process; the steps' network would stay.
+        let host = host
+        let interruption = try? Interruption { host.close() }
+        defer { withExtendedLifetime(interruption) {} }
         _ = try ImageBuild.build(request, store: store, runner: host.runner) { display.show($0) }
     }
 
@@ -83,12 +87,15 @@ final class StepRunning {
         request.extraHosts = build.extraHosts.map { ($0.name, $0.address) }
         request.limits.sharedMemory = build.shmSize?.bytes
         request.limits.ulimits = build.ulimits.mapValues { StepUlimit(soft: $0.soft, hard: $0.hard) }
-        request.secrets = wish.secrets
+        request.secrets = wish.secrets.mapValues { BuildSecret($0) }
         for grant in build.secrets {
             guard let source = project.secrets[grant.source] else { continue }
-            let bytes = try bytes(of: source, "secret \"\(grant.source)\"", session)
+            var secret = BuildSecret(try bytes(of: source, "secret \"\(grant.source)\"", session))
+            secret.mode = grant.mode ?? secret.mode
+            secret.uid = grant.uid ?? 0
+            secret.gid = grant.gid ?? 0
             let id = grant.isTargetGiven ? grant.target.split(separator: "/").last.map(String.init) : nil
-            request.secrets[id ?? grant.source] = bytes
+            request.secrets[id ?? grant.source] = secret
         }
         request.agents = wish.agents
         for (id, path) in build.ssh { request.agents[id] = try agentSocket(id, path, session) }
@@ -169,7 +176,9 @@ private func buildWish(_ session: Session) throws(Failure) -> BuildWish {
     wish.checksOnly = arguments.has(.check)
     for text in arguments.all(.buildArgument) {
         let name = String(text.prefix { $0 != "=" })
-        guard !name.isEmpty else { throw Failure("cannot understand --build-arg \(text)", cause: "it has no name") }
+        guard !name.isEmpty else {
+            throw Failure("cannot understand --build-arg \(text)", cause: "it has no name")
+        }
         if name.count < text.count {
             wish.arguments[name] = String(text.dropFirst(name.count + 1))
         } else if let value = session.invocation.variable(name) {
@@ -205,7 +214,9 @@ private func secret(_ text: String, _ session: Session) throws(Failure) -> (Stri
         default: throw Failure(doing, cause: "it has no option `\(name)`", advice: "write id=NAME,src=FILE")
         }
     }
-    guard let id, !id.isEmpty else { throw Failure(doing, cause: "it has no id", advice: "write id=NAME,src=FILE") }
+    guard let id, !id.isEmpty else {
+        throw Failure(doing, cause: "it has no id", advice: "write id=NAME,src=FILE")
+    }
     if let source {
         do throws(SyscallError) { return (id, try readFile(session.invocation.absolute(source))) } catch {
             throw Failure("cannot read the secret `\(id)`", error)

@@ -208,13 +208,13 @@ let commandTable: [CommandDefinition] = [
     CommandDefinition(
         "build", "Build the services' images", operands: .services,
         flags: [
-            Flag(.buildArgument, nil, .many("NAME=VALUE"), "a value for an ARG; NAME alone takes the shell's"),
+            Flag(.buildArgument, nil, .many("NAME=VALUE"), "a value for an ARG; NAME alone: the shell's"),
             Flag(.check, nil, "look for what is rarely meant in the Dockerfiles, and build nothing"),
             Flag(.noCache, nil, "run every step again"),
             Flag(.printOnly, nil, "print what would be built as a bake file, and build nothing"),
             Flag(.quiet, "q", "don't show what build steps write"),
             Flag(.secret, nil, .many("id=NAME,src=FILE"), "a secret for RUN --mount=type=secret"),
-            Flag(.ssh, nil, .many("ID[=SOCKET]"), "an SSH agent for RUN --mount=type=ssh; `default` is the shell's"),
+            Flag(.ssh, nil, .many("ID[=SOCKET]"), "an SSH agent for RUN --mount=type=ssh"),
             Flag(.withDependencies, nil, "also what the services depend on"),
         ], run: runBuild),
     CommandDefinition(

@@ -111,7 +111,11 @@ final class StepHost {
         case .outbound:
             let (link, text) = try lock.held { () throws(Failure) in
                 let network: BuildNetwork
-                if let known = self.network { network = known } else { network = try BuildNetwork(root: root) }
+                if let known = self.network {
+                    network = known
+                } else {
+                    network = try BuildNetwork(root: root)
+                }
                 self.network = network
                 return (try network.link(step: number), network.resolvConf)
             }

@@ -31,7 +31,7 @@ public struct BuildRequest: Sendable {
     /// Stages every step of which is run, by name or number.
     public var noCacheStages: Set<String> = []
     /// What `RUN --mount=type=secret` may have, by id.
-    public var secrets: [String: [UInt8]] = [:]
+    public var secrets: [String: BuildSecret] = [:]
     /// Sockets of agents for `RUN --mount=type=ssh`, by id.
     public var agents: [String: String] = [:]
     /// The network of steps that ask for none of their own.
@@ -52,6 +52,15 @@ public struct BuildRequest: Sendable {
         noCache = false
         labels = [:]
     }
+}
+
+/// A secret with the mode and owner it has where a mount says none.
+public struct BuildSecret: Hashable, Sendable {
+    public var content: [UInt8]
+    public var mode: UInt32 = 0o400
+    public var uid: UInt32 = 0
+    public var gid: UInt32 = 0
+    public init(_ content: [UInt8]) { self.content = content }
 }
 
 /// One of `additional_contexts`.

@@ -282,7 +282,7 @@ extension StageRun {
     private func secret(_ mount: PlannedMount, _ prepared: inout PreparedMounts) throws(Failure) {
         let settings = mount.settings
         let id = settings.id ?? settings.source ?? mount.target.lastComponent
-        guard let content = session.request.secrets[id] else {
+        guard let secret = session.request.secrets[id] else {
             guard settings.isRequired else { return }
             let near = nearest(to: id, among: session.request.secrets.keys.sorted())
             throw Failure(
@@ -291,13 +291,14 @@ extension StageRun {
                 at: mount.place)
         }
         if let name = settings.environment {
-            prepared.variables.append((name, String(decoding: content, as: UTF8.self)))
+            prepared.variables.append((name, String(decoding: secret.content, as: UTF8.self)))
             if settings.target == nil { return }
         }
         prepared.mounts.append(
             StepMount(
                 source: .content(
-                    content, mode: settings.mode ?? 0o400, uid: settings.uid ?? 0, gid: settings.gid ?? 0),
+                    secret.content, mode: settings.mode ?? secret.mode, uid: settings.uid ?? secret.uid,
+                    gid: settings.gid ?? secret.gid),
                 target: mount.target, isReadOnly: true, title: "the secret `\(id)`"))
     }
 

@@ -193,7 +193,7 @@ func spawn(
     -> Int32
 {
     var ends: [Int32] = [0, 0]
-    guard pipe(&ends) == 0 else { return -1 }
+    guard pipe2(&ends, O_CLOEXEC) == 0 else { return -1 }
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
