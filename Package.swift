@@ -108,7 +108,7 @@ let package = Package(
                 "Archives", "OCIFormats", "DockerfileSyntax", "Images", "Registry", "ImageBuild",
                 "LaunchPlanning",
                 "ContainerRuntime",
-                "Records", "Volumes", "Networking", "Cgroups", "Controller",
+                "Records", "Volumes", "Netlink", "Networking", "Cgroups", "Controller",
             ]),
         .executableTarget(
             name: "covey", dependencies: ["Commands", "CLaunch"], swiftSettings: swift,

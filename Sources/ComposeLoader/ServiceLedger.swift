@@ -184,7 +184,9 @@ public enum Ledger {
         .works("extra_hosts", "", Shape(.hosts), by: "Building.attributes"),
         .notHere("isolation", "Windows only", unless: ["default"]),
         .refused("privileged", unless: ["false"]),
-        .works("secrets", "`source` and `target`, the id", Shape(each: Shape(fields: grant)), by: "Building.attributes"),
+        .works(
+            "secrets", "`source` and `target`, the id", Shape(each: Shape(fields: grant)),
+            by: "Building.attributes"),
         .works("tags", by: "ImageBuildTests.tags"),
         .works("ulimits", "", Shape(each: Shape(.replace, fields: limit)), by: "Building.attributes"),
         .works("platforms", "the host's own only", by: "PlanningTests.refused"),

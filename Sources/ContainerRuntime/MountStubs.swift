@@ -20,7 +20,8 @@ struct MountStubs {
     private let lowers: [String]
 
     /// Looks, before the step, which of the targets and of the directories above them are missing.
-    init(_ targets: [(path: String, isDirectory: Bool)], upper: String, lowers: [String]) throws(SyscallError) {
+    init(_ targets: [(path: String, isDirectory: Bool)], upper: String, lowers: [String]) throws(SyscallError)
+    {
         self.lowers = lowers
         let root = try OverlayDirectory(layers: [upper] + lowers)
         var known: Set<String> = []
@@ -88,6 +89,7 @@ struct MountStubs {
         // RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS: not even a link of the step's own that leads to another layer's place.
         try? SharedFD(
             openat2(
-                top, path.isEmpty ? "." : path, flags: O_RDONLY | O_DIRECTORY, resolve: [.beneath, .noSymlinks]))
+                top, path.isEmpty ? "." : path, flags: O_RDONLY | O_DIRECTORY,
+                resolve: [.beneath, .noSymlinks]))
     }
 }

@@ -63,10 +63,12 @@ extension Dockerfile {
             case .instruction(let instruction) = try parser.parse(line, &reader),
             try reader.nextInstruction() == nil
         else {
-            throw Failure("cannot build on `\(image)`", cause: "its ONBUILD trigger `\(text)` is no instruction")
+            throw Failure(
+                "cannot build on `\(image)`", cause: "its ONBUILD trigger `\(text)` is no instruction")
         }
         if case .onBuild = instruction.action {
-            throw Failure("cannot build on `\(image)`", cause: "its ONBUILD trigger `\(text)` is a trigger again")
+            throw Failure(
+                "cannot build on `\(image)`", cause: "its ONBUILD trigger `\(text)` is a trigger again")
         }
         return instruction
     }

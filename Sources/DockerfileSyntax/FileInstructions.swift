@@ -70,7 +70,8 @@ extension InstructionParser {
         case nil, "true", "1", "t": return true
         case "false", "0", "f": return false
         default:
-            throw Failure("`--\(flag.name)` takes `true` or `false`", at: flag.value?.location ?? flag.location)
+            throw Failure(
+                "`--\(flag.name)` takes `true` or `false`", at: flag.value?.location ?? flag.location)
         }
     }
 

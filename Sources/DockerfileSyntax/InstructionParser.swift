@@ -144,8 +144,9 @@ struct InstructionParser {
                     "`\(words[1].text)` stands where `AS` is expected", advice: "write FROM image AS name",
                     at: words[1].location)
             }
-            if (words[1].text == "AS") != (keyword.text == "FROM"), words[1].text != words[1].text.lowercased()
-                || keyword.text != keyword.text.lowercased()
+            if (words[1].text == "AS") != (keyword.text == "FROM"),
+                words[1].text != words[1].text.lowercased()
+                    || keyword.text != keyword.text.lowercased()
             {
                 warn(
                     .fromAsCasing, "`\(keyword.text)` and `\(words[1].text)` are not written alike",
@@ -203,7 +204,8 @@ struct InstructionParser {
     }
 
     /// `name=value…`, or the old form `name value with blanks`.
-    private mutating func namedValues(_ keyword: String, _ arguments: inout Arguments) throws(Failure) -> [NamedValue]
+    private mutating func namedValues(_ keyword: String, _ arguments: inout Arguments) throws(Failure)
+        -> [NamedValue]
     {
         var values: [NamedValue] = []
         arguments.skipBlank()

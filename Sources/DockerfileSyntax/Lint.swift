@@ -163,7 +163,9 @@ private struct Lint {
                     stage.location)
             }
             if name == "scratch" || name == "context" {
-                warn(.reservedStageName, "the stage name `\(name)` means something else elsewhere", stage.location)
+                warn(
+                    .reservedStageName, "the stage name `\(name)` means something else elsewhere",
+                    stage.location)
             }
         }
         if let platform = stage.platform {
@@ -206,7 +208,8 @@ private struct Lint {
 
     /// Words that tell a credential, as Docker's rule has them.
     private static let secretWords: Set<String> = [
-        "apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token",
+        "apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret",
+        "token",
     ]
 
     private mutating func checkSecret(_ name: String, _ instruction: String, _ place: SourceLocation) {
@@ -222,7 +225,9 @@ private struct Lint {
         if word.text.contains("$") { return }
         let parts = word.text.split(separator: "/", omittingEmptySubsequences: false)
         if parts.count == 2, parts[1] != parts[1].lowercased() {
-            warn(.exposeProtoCasing, "the protocol of `\(word.text)` should be in small letters", word.location)
+            warn(
+                .exposeProtoCasing, "the protocol of `\(word.text)` should be in small letters", word.location
+            )
         }
         if parts.first?.contains(":") == true {
             warn(

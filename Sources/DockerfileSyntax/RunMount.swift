@@ -26,7 +26,8 @@ public struct RunMount: Sendable, Equatable {
         if let from = value("from"), from.text.contains("$") {
             throw Failure(
                 "`from` of a mount takes no variable", cause: "stages are known before variables are",
-                advice: "begin a stage with FROM \(from.text) AS name, and write from=name", at: from.location)
+                advice: "begin a stage with FROM \(from.text) AS name, and write from=name", at: from.location
+            )
         }
         // Without variables all is known now.
         if !word.text.contains("$") {

@@ -188,7 +188,8 @@ final class BuildSession {
             switch graph.bases[index] {
             case .image(let reference):
                 title = reference
-                triggers = try image(reference, at: file.stages[index].base.location).config?.config?.onBuild ?? []
+                triggers =
+                    try image(reference, at: file.stages[index].base.location).config?.config?.onBuild ?? []
             case .stage(let base):
                 for case .onBuild(let trigger) in file.stages[base].instructions.map(\.action) {
                     triggers.append(trigger)
@@ -309,7 +310,9 @@ extension String {
 
 /// `linux/amd64` and the ways to write it.
 func isHostPlatform(_ text: String) -> Bool {
-    let names = hostArchitecture == "amd64" ? ["amd64", "x86_64", "x86-64", "amd64/v1"] : ["arm64", "aarch64", "arm64/v8"]
+    let names =
+        hostArchitecture == "amd64"
+        ? ["amd64", "x86_64", "x86-64", "amd64/v1"] : ["arm64", "aarch64", "arm64/v8"]
     let text = text.lowercased()
     return text == "linux" || names.contains { text == "linux/\($0)" || text == $0 }
 }

@@ -21,7 +21,8 @@ extension StageRun {
         if isAdd { try refuseRemote(sources) }
         if let checksum = copy.checksum {
             throw Failure(
-                "`--checksum` is given, and no source is a URL", cause: "files of the context have none to hold",
+                "`--checksum` is given, and no source is a URL",
+                cause: "files of the context have none to hold",
                 at: checksum.location)
         }
         let destination = try destination(copy, words, state, keyword)

@@ -42,7 +42,8 @@ extension StageRun {
             let title = session.file.stages[index].name.map { "stage `\($0)`" } ?? "stage \(index)"
             return try layersRoot(session.state(of: index)?.layers ?? LayerStack(), title, at: place)
         case .image(let reference):
-            return try layersRoot(try session.image(reference, at: place).layers, "image `\(reference)`", at: place)
+            return try layersRoot(
+                try session.image(reference, at: place).layers, "image `\(reference)`", at: place)
         case .directory(let name, let path):
             return try directoryRoot(
                 path, "the context `\(name)` (\(path))", ignore: ["\(path)/.dockerignore"], at: place)
@@ -52,7 +53,8 @@ extension StageRun {
             }
             return try directoryRoot(
                 path, "the build context",
-                ignore: ["\(session.request.dockerfilePath).dockerignore", "\(path)/.dockerignore"], at: place)
+                ignore: ["\(session.request.dockerfilePath).dockerignore", "\(path)/.dockerignore"], at: place
+            )
         }
     }
 
@@ -84,7 +86,8 @@ extension StageRun {
     {
         let fd = try system("cannot open the files of \(title)", at: place) { () throws(SyscallError) in
             switch layers.lowers.count {
-            case 0: SharedFD(try openFile(try session.work().directory("empty"), flags: O_RDONLY | O_DIRECTORY))
+            case 0:
+                SharedFD(try openFile(try session.work().directory("empty"), flags: O_RDONLY | O_DIRECTORY))
             // overlayfs wants two; one layer alone is its own merged tree.
             case 1: SharedFD(try openFile(layers.lowers[0], flags: O_RDONLY | O_DIRECTORY))
             default: SharedFD(try detachedOverlay(lowers: layers.lowers))

@@ -117,7 +117,9 @@ extension SourceRoot {
         if doubleStar, first == "**" {
             // None, or any number of directories.
             let here = path.isEmpty ? "." : path.joined(separator: "/")
-            var found = components.count == 1 ? [] : try matches(components.dropFirst(), below: path, doubleStar: true)
+            var found =
+                components.count == 1
+                ? [] : try matches(components.dropFirst(), below: path, doubleStar: true)
             let holder = try openat2(directory.raw, here, flags: O_RDONLY | O_DIRECTORY, resolve: .inRoot)
             for name in try entryNames(of: holder.raw) {
                 guard let status = try Kernel.status(of: name, at: holder.raw) else { continue }

@@ -27,7 +27,8 @@ final class StageRun {
         let stage = session.file.stages[index]
         name = stage.name ?? "stage \(index)"
         let all = session.request.noCacheStages
-        noCache = session.request.noCache || all.contains(String(index)) || stage.name.map(all.contains) == true
+        noCache =
+            session.request.noCache || all.contains(String(index)) || stage.name.map(all.contains) == true
     }
 
     private var stage: Stage { session.file.stages[index] }
@@ -164,7 +165,9 @@ final class StageRun {
         if let epoch = session.epoch { key.add("epoch \(epoch)") }
         key.add(isLinked ? ["linked"] : state.layers.diffIDs.map(\.hex))
         let digest = key.key
-        if !noCache, let record = session.steps.find(digest), let layers = try recall(record, digest, isLinked) {
+        if !noCache, let record = session.steps.find(digest),
+            let layers = try recall(record, digest, isLinked)
+        {
             state.layers = layers
             state.created = record.created
             state.remember(instruction.text, emptyLayer: !record.hasLayer)

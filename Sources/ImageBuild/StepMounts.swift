@@ -79,7 +79,9 @@ extension StageRun {
     {
         if session.request.checksOnly { return nil }
         // Layers are known by their digests: nothing of a whole image is read.
-        if cleanPath("/" + source) == "/", let layers = try layers(of: origin, at: place), !layers.diffIDs.isEmpty {
+        if cleanPath("/" + source) == "/", let layers = try layers(of: origin, at: place),
+            !layers.diffIDs.isEmpty
+        {
             var key = KeyBuilder()
             key.add("layers")
             key.add(layers.diffIDs.map(\.hex))
@@ -169,7 +171,8 @@ extension StageRun {
     }
 
     /// The selected file or directory, copied to a place of the build's own.
-    private func snapshot(_ source: String, _ origin: Origin, _ mount: PlannedMount) throws(Failure) -> String {
+    private func snapshot(_ source: String, _ origin: Origin, _ mount: PlannedMount) throws(Failure) -> String
+    {
         var key = KeyBuilder()
         key.add("snapshot")
         key.add(source)
@@ -193,7 +196,8 @@ extension StageRun {
         }
     }
 
-    private func privateCopy(_ path: String, _ title: String, _ mount: PlannedMount) throws(Failure) -> String {
+    private func privateCopy(_ path: String, _ title: String, _ mount: PlannedMount) throws(Failure) -> String
+    {
         try system("cannot mount \(title)", at: mount.place) { () throws(SyscallError) in
             let copy = "\(try session.work().directory("bind-file"))/content"
             let status = try fileStatus(path)
@@ -267,7 +271,8 @@ extension StageRun {
             try retrying("chmod", temporary) { chmod(temporary, settings.mode ?? 0o755) }
             do throws(SyscallError) {
                 try retrying("renameat2", path) {
-                    linux_renameat2(currentDirectory, temporary, currentDirectory, path, 1 /* RENAME_NOREPLACE */)
+                    linux_renameat2(
+                        currentDirectory, temporary, currentDirectory, path, 1 /* RENAME_NOREPLACE */)
                 }
             } catch {
                 // Another build was first.
@@ -287,7 +292,8 @@ extension StageRun {
             let near = nearest(to: id, among: session.request.secrets.keys.sorted())
             throw Failure(
                 "the secret `\(id)` is required", cause: "the build was given none of that name",
-                advice: near.map { "did you mean `\($0)`?" } ?? "name it under `build.secrets`, or give it with --secret",
+                advice: near.map { "did you mean `\($0)`?" }
+                    ?? "name it under `build.secrets`, or give it with --secret",
                 at: mount.place)
         }
         if let name = settings.environment {

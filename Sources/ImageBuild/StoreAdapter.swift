@@ -38,7 +38,8 @@ extension BuildStore {
                 if let known = try store.lookUp(name) { return LayerStack(known) }
                 return LayerStack(
                     try store.commit(
-                        layers: all, adding: nil, config: ImageConfig(architecture: hostArchitecture), as: name))
+                        layers: all, adding: nil, config: ImageConfig(architecture: hostArchitecture),
+                        as: name))
             },
             commit: { (stack: LayerStack, config: ImageConfig, tags: [String]) throws(Failure) -> Digest in
                 var config = config

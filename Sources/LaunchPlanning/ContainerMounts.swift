@@ -80,7 +80,9 @@ extension LaunchProgram {
                 let opath: UInt64 = 0o1000_0000
                 let beneathWithoutLinks: UInt64 = 0x08 | 0x04
                 add(L_OPEN, doing, slots: [top], texts: [holder], numbers: [opath, 0, 0])
-                add(L_OPEN, doing, slots: [inner, top], texts: [path], numbers: [opath, 0, beneathWithoutLinks])
+                add(
+                    L_OPEN, doing, slots: [inner, top], texts: [path],
+                    numbers: [opath, 0, beneathWithoutLinks])
                 add(L_OPEN_TREE, doing, slots: [slot, inner])
                 if mount.readOnly {
                     add(L_MOUNT_ATTR, doing, slots: [slot], numbers: [MountAttribute.readOnly, 0, 0])

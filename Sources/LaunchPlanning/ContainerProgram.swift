@@ -36,7 +36,8 @@ public func containerProgram(
     let ownNetwork = flags & NamespaceJoin.newNetwork != 0
     var given = ["sync", "stdin", "stdout", "stderr"] + (intoCgroup ? ["cgroup"] : [])
     let firstJoin = Int32(given.count)
-    given += prepared.joins.map(\.title) + (prepared.sharesMemory ? ["shared memory"] : [])
+    given +=
+        prepared.joins.map(\.title) + (prepared.sharesMemory ? ["shared memory"] : [])
         + (prepared.filesAt == nil ? [] : ["files"])
     var program = LaunchProgram(
         cloneFlags: flags, given: given, cgroup: intoCgroup ? ContainerSlots.cgroup : nil)

@@ -14,7 +14,9 @@ func outline(_ file: Dockerfile) -> String {
         lines.append(line)
         lines += stage.instructions.map(outline)
     }
-    lines += file.warnings.map { "warning \($0.location.line):\($0.location.column) \($0.rule?.rawValue ?? "-") \($0.text)" }
+    lines += file.warnings.map {
+        "warning \($0.location.line):\($0.location.column) \($0.rule?.rawValue ?? "-") \($0.text)"
+    }
     return lines.joined(separator: "\n")
 }
 
@@ -32,8 +34,12 @@ func outline(_ instruction: Instruction) -> String {
     case .copy(let copy): return "\(place) copy \(outline(copy))"
     case .add(let copy): return "\(place) add \(outline(copy))"
     case .run(let run):
-        return "\(place) run \(outline(run.command))" + (run.network == .standard ? "" : run.network == .none ? " offline" : " host")
-            + run.mounts.map { " mount " + $0.options.map { "\($0.name.text)=\($0.value?.text ?? "")" }.joined(separator: ",") }
+        return "\(place) run \(outline(run.command))"
+            + (run.network == .standard ? "" : run.network == .none ? " offline" : " host")
+            + run.mounts.map {
+                " mount "
+                    + $0.options.map { "\($0.name.text)=\($0.value?.text ?? "")" }.joined(separator: ",")
+            }
             .joined() + run.heredocs.map(outline).joined()
     case .command(let command): return "\(place) cmd \(outline(command))"
     case .entrypoint(let command): return "\(place) entrypoint \(outline(command))"

@@ -41,7 +41,8 @@ private func parse(_ text: String) throws -> Dockerfile {
         Golden("FROM a\nRUN x \\\n# between\n  y", "stage 0 a\n2:1 run sh <x   y>"),
         Golden(
             "FROM a\nRUN x \\\n\n  y",
-            "stage 0 a\n2:1 run sh <x   y>\nwarning 3:1 NoEmptyContinuation an empty line within a continued instruction"),
+            "stage 0 a\n2:1 run sh <x   y>\nwarning 3:1 NoEmptyContinuation an empty line within a continued instruction"
+        ),
         Golden("FROM a\nRUN echo a\\\\\nUSER u", "stage 0 a\n2:1 run sh <echo a\\\\>\n3:1 user <u>"),
         Golden("FROM a\nRUN x \\", "stage 0 a\n2:1 run sh <x>"),
         Golden("FROM a\n  RUN echo '#' # no comment", "stage 0 a\n2:3 run sh <echo '#' # no comment>"),
@@ -52,7 +53,8 @@ private func parse(_ text: String) throws -> Dockerfile {
         Golden(
             "FROM a\nCMD ['a']",
             "stage 0 a\n2:1 cmd sh <['a']>\n"
-                + "warning 2:5 JSONArgsRecommended this looks like a JSON list but is none, and is given to the shell"),
+                + "warning 2:5 JSONArgsRecommended this looks like a JSON list but is none, and is given to the shell"
+        ),
         Golden("FROM a\nRUN --network=none x", "stage 0 a\n2:1 run sh <x> offline"),
         Golden("FROM a\nRUN --network=default x", "stage 0 a\n2:1 run sh <x>"),
         Golden("FROM a\nRUN --network=host x", "stage 0 a\n2:1 run sh <x> host"),
@@ -90,14 +92,16 @@ private func parse(_ text: String) throws -> Dockerfile {
         Golden("FROM a\nENV A=1 B=\"x y\" C=a\\ b", "stage 0 a\n2:1 env <A>=<1> <B>=<\"x y\"> <C>=<a\\ b>"),
         Golden(
             "FROM a\nENV A one  two=3",
-            "stage 0 a\n2:1 env <A>=<one  two=3>\nwarning 2:5 LegacyKeyValueFormat `ENV name value` is an old form; write name=value"),
+            "stage 0 a\n2:1 env <A>=<one  two=3>\nwarning 2:5 LegacyKeyValueFormat `ENV name value` is an old form; write name=value"
+        ),
         Golden("FROM a\nENV A=", "stage 0 a\n2:1 env <A>=<>"),
         Golden("FROM a\nENV A=1 \\\n  B=2", "stage 0 a\n2:1 env <A>=<1> <B>=<2>"),
         Golden("FROM a\nARG a b=$c d=\"1 2\"", "stage 0 a\n2:1 arg a b=<$c> d=<\"1 2\">"),
         Golden("FROM a\nLABEL \"x.y\"=\"1\" z=2", "stage 0 a\n2:1 label <\"x.y\">=<\"1\"> <z>=<2>"),
         Golden(
             "FROM a\nLABEL k v w",
-            "stage 0 a\n2:1 label <k>=<v w>\nwarning 2:7 LegacyKeyValueFormat `LABEL name value` is an old form; write name=value"),
+            "stage 0 a\n2:1 label <k>=<v w>\nwarning 2:7 LegacyKeyValueFormat `LABEL name value` is an old form; write name=value"
+        ),
         Golden("FROM a\nWORKDIR /a b", "stage 0 a\n2:1 workdir </a b>"),
         Golden("FROM a\nUSER 1000:1000", "stage 0 a\n2:1 user <1000:1000>"),
         Golden("FROM a\nEXPOSE 80 443/tcp $P", "stage 0 a\n2:1 expose [\"80\", \"443/tcp\", \"$P\"]"),
@@ -124,7 +128,8 @@ private func parse(_ text: String) throws -> Dockerfile {
                 + "write LABEL org.opencontainers.image.authors=…"),
         Golden(
             "FROM a AS x\nFROM b AS x",
-            "stage 0 a as x\nstage 1 b as x\nwarning 2:1 DuplicateStageName stage `x` is defined twice; the later one is meant"),
+            "stage 0 a as x\nstage 1 b as x\nwarning 2:1 DuplicateStageName stage `x` is defined twice; the later one is meant"
+        ),
     ])
 func parses(_ golden: Golden) throws {
     #expect(outline(try parse(golden.text)) == golden.expected)
@@ -149,12 +154,16 @@ func parses(_ golden: Golden) throws {
         Golden("FROM a\nRUN --network=lan y", "2:15 `--network=lan` is no network of a step"),
         Golden("FROM a\nCOPY --checksum=x a b", "2:6 `COPY` has no flag `--checksum`"),
         Golden("FROM a\nCOPY --link=maybe a b", "2:13 `--link` takes `true` or `false`"),
-        Golden("FROM a\nRUN --mount=type=cach,target=/x y", "2:18 `cach` is no type of a mount; did you mean `cache`?"),
+        Golden(
+            "FROM a\nRUN --mount=type=cach,target=/x y",
+            "2:18 `cach` is no type of a mount; did you mean `cache`?"),
         Golden("FROM a\nRUN --mount=type=cache y", "2:13 a mount of type cache needs a `target`"),
         Golden(
             "FROM a\nRUN --mount=type=cache,target=/x,sharing=some y",
             "2:42 `sharing` of a mount is `some`"),
-        Golden("FROM a\nRUN --mount=type=tmpfs,target=/x,mode=1 y", "2:34 a mount of type tmpfs has no option `mode`"),
+        Golden(
+            "FROM a\nRUN --mount=type=tmpfs,target=/x,mode=1 y",
+            "2:34 a mount of type tmpfs has no option `mode`"),
         Golden("FROM a\nRUN --mount=type=secret,id=x,mode=9 y", "2:35 `mode` of a mount is `9`"),
         Golden("FROM a\nRUN --mount=from=$x,target=/x y", "2:18 `from` of a mount takes no variable"),
         Golden("FROM a\nONBUILD FROM b", "2:9 `FROM` cannot be a trigger of `ONBUILD`"),
@@ -278,7 +287,9 @@ func splits() throws {
         Golden("FROM a\nCMD [\"x\"]\nCMD [\"y\"]", "2:1 MultipleInstructionsDisallowed"),
         Golden("FROM a\nWORKDIR x", "2:9 WorkdirRelativePath"),
         Golden("FROM a AS b\nWORKDIR /x\nWORKDIR y\nFROM b\nWORKDIR z", ""),
-        Golden("FROM a\nENV DB_PASSWORD=x\nARG TOKEN\nARG PUBLIC_KEY", "2:5 SecretsUsedInArgOrEnv\n3:5 SecretsUsedInArgOrEnv"),
+        Golden(
+            "FROM a\nENV DB_PASSWORD=x\nARG TOKEN\nARG PUBLIC_KEY",
+            "2:5 SecretsUsedInArgOrEnv\n3:5 SecretsUsedInArgOrEnv"),
         Golden("FROM a\nEXPOSE 80/TCP 1.2.3.4:80:80", "2:8 ExposeProtoCasing\n2:15 ExposeInvalidFormat"),
         Golden("FROM a\nSHELL [\"/bin/b\"]\nCMD x", ""),
         Golden("# check=skip=WorkdirRelativePath,Later\nFROM a\nWORKDIR x\nCMD x", "4:1 JSONArgsRecommended"),

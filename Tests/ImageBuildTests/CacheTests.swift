@@ -41,7 +41,8 @@ struct CacheTests {
     @Test("stages whose cache is not wanted are built anew, the others not")
     func noCacheStages() throws {
         let sandbox = try sandbox()
-        let text = "FROM base AS a\nRUN echo a > /a\nFROM base AS b\nRUN echo b > /b\nFROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /"
+        let text =
+            "FROM base AS a\nRUN echo a > /a\nFROM base AS b\nRUN echo b > /b\nFROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /"
         _ = try sandbox.build(text)
         let again = try sandbox.build(text) { $0.noCacheStages = ["b"] }
         #expect(again.stepsRun == 1)

@@ -101,7 +101,7 @@ struct ConfigTests {
             sandbox.warnings == [
                 "`$VERSION` is not declared here, and nothing takes its place",
                 "`$OTHER` is not declared here, and nothing takes its place",
-                "the build argument `UNUSED` is used by no ARG of the stages that were built"
+                "the build argument `UNUSED` is used by no ARG of the stages that were built",
             ])
     }
 

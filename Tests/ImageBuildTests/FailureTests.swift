@@ -70,7 +70,8 @@ struct BadBuild: Sendable, CustomTestStringConvertible {
             "FROM scratch\nADD git@example.com:x.git /", "`ADD` of a git repository is not supported",
             at: "2:5"),
         BadBuild(
-            "FROM scratch\nADD --checksum=sha256:1 main.go /", "`--checksum` is given, and no source is a URL",
+            "FROM scratch\nADD --checksum=sha256:1 main.go /",
+            "`--checksum` is given, and no source is a URL",
             at: "2:16"),
         BadBuild(
             "FROM scratch AS t\nONBUILD COPY absent /\nFROM t",
@@ -85,7 +86,9 @@ struct BadBuild: Sendable, CustomTestStringConvertible {
         BadBuild(
             "FROM base\nRUN --mount=type=ssh,required true", "the SSH agent `default` is required",
             cause: "the build was given none of that name", at: "2:13"),
-        BadBuild("FROM base\nRUN --mount=type=tmpfs,target=/ true", "a mount cannot take the place of `/`", at: "2:13"),
+        BadBuild(
+            "FROM base\nRUN --mount=type=tmpfs,target=/ true", "a mount cannot take the place of `/`",
+            at: "2:13"),
         BadBuild("FROM scratch\nADD x.xz /", "`ADD` cannot unpack `x.xz`", at: "2:1"),
         BadBuild("FROM scratch\nADD cut.gz /", "cannot read `cut.gz`", at: "2:1"),
         BadBuild("FROM nowhere", "image \"nowhere\" is not in the store", at: "1:6"),

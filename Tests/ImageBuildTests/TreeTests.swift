@@ -127,15 +127,18 @@ struct TreeCase: Sendable, CustomTestStringConvertible {
         TreeCase(
             "modes that change what there is", "s/a = 1\ns/x 711 = 2\ns/d/ 700",
             "FROM scratch\nCOPY --chmod=u=rwX,go=rX s /d\nCOPY --chmod=g+w,o= s/a /b\nCOPY --chmod=a+x,u+s s/a /c",
-            "f 660 0:0 b = 1\nf 4755 0:0 c = 1\nd 755 0:0 d\nf 644 0:0 d/a = 1\nd 755 0:0 d/d\nf 755 0:0 d/x = 2"),
+            "f 660 0:0 b = 1\nf 4755 0:0 c = 1\nd 755 0:0 d\nf 644 0:0 d/a = 1\nd 755 0:0 d/d\nf 755 0:0 d/x = 2"
+        ),
         TreeCase(
             "what is excluded stays out", "s/a.o = 1\ns/b = 2\ns/t/c.o = 3\ns/t/d = 4",
             "FROM scratch\nCOPY --exclude=*.o s /d\nCOPY --exclude=**/*.o --exclude=b s /e",
-            "d 755 0:0 d\nf 644 0:0 d/b = 2\nd 755 0:0 d/t\nf 644 0:0 d/t/c.o = 3\nf 644 0:0 d/t/d = 4\nd 755 0:0 e\nd 755 0:0 e/t\nf 644 0:0 e/t/d = 4"),
+            "d 755 0:0 d\nf 644 0:0 d/b = 2\nd 755 0:0 d/t\nf 644 0:0 d/t/c.o = 3\nf 644 0:0 d/t/d = 4\nd 755 0:0 e\nd 755 0:0 e/t\nf 644 0:0 e/t/d = 4"
+        ),
         TreeCase(
             "parents come along, from the mark on", "x/ 750\nx/y/a = 1\nx/z/b = 2\nx/z/c.t = 3",
             "FROM scratch\nCOPY --parents x/y/a x/z /d/\nCOPY --parents x/./z/b /e/\nCOPY --parents ./x/**/*.t /f/",
-            "d 755 0:0 d\nd 750 0:0 d/x\nd 755 0:0 d/x/y\nf 644 0:0 d/x/y/a = 1\nd 755 0:0 d/x/z\nf 644 0:0 d/x/z/b = 2\nf 644 0:0 d/x/z/c.t = 3\nd 750 0:0 e\nd 755 0:0 e/z\nf 644 0:0 e/z/b = 2\nd 755 0:0 f\nd 750 0:0 f/x\nd 755 0:0 f/x/z\nf 644 0:0 f/x/z/c.t = 3"),
+            "d 755 0:0 d\nd 750 0:0 d/x\nd 755 0:0 d/x/y\nf 644 0:0 d/x/y/a = 1\nd 755 0:0 d/x/z\nf 644 0:0 d/x/z/b = 2\nf 644 0:0 d/x/z/c.t = 3\nd 750 0:0 e\nd 755 0:0 e/z\nf 644 0:0 e/z/b = 2\nd 755 0:0 f\nd 750 0:0 f/x\nd 755 0:0 f/x/z\nf 644 0:0 f/x/z/c.t = 3"
+        ),
         TreeCase(
             "a linked copy stands for itself", "a = 1\nb = 2",
             "FROM scratch\nCOPY a /d/a\nCOPY --link --chown=5:6 b /d/b\nCOPY --link <<E /c\nx\nE",

@@ -76,7 +76,7 @@ private let layers: [String: Layer] = [
             "ContainerModel", "Planning", "Archives", "OCIFormats", "DockerfileSyntax", "Images", "Registry",
             "ImageBuild",
             "LaunchPlanning",
-            "ContainerRuntime", "Records", "Volumes", "Networking", "Cgroups", "Controller",
+            "ContainerRuntime", "Records", "Volumes", "Netlink", "Networking", "Cgroups", "Controller",
         ]),
     "covey": Layer(6, ["Commands", "CLaunch"]),
 ]

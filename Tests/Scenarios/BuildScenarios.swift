@@ -55,7 +55,9 @@ extension Scenarios {
             }
         }
 
-        @Test("secrets, agents, hosts, limits and networks of a build reach its steps and stay out of the image")
+        @Test(
+            "secrets, agents, hosts, limits and networks of a build reach its steps and stay out of the image"
+        )
         func attributes() throws {
             try Stage.play("one") { stage in
                 try stage.write("token", "s3cret\n")
@@ -114,27 +116,34 @@ extension Scenarios {
                 try stage.write("compose.yaml", "services:\n  app: {build: ctx, command: [x]}\n")
                 let victim = "\(stage.files)/victim"
                 // CVE-2024-1753, CVE-2024-9407: a source that is a link or climbs is resolved within its root.
-                for source in ["link", "link/file", "../victim", "../../../../../../..\(victim)", "up/passwd"] {
+                for source in [
+                    "link", "link/file", "../victim", "../../../../../../..\(victim)", "up/passwd",
+                ] {
                     try stage.write(
                         "ctx/Dockerfile",
-                        "FROM bb:1\nRUN --mount=type=bind,source=\(source),target=/m,rw cat /m/* /m; touch /m/hacked\n")
+                        "FROM bb:1\nRUN --mount=type=bind,source=\(source),target=/m,rw cat /m/* /m; touch /m/hacked\n"
+                    )
                     let build = try stage.attempt("build")
-                    try stage.require(build.code == 1 && build.errors.contains("finds no"), "\(source): \(build)")
+                    try stage.require(
+                        build.code == 1 && build.errors.contains("finds no"), "\(source): \(build)")
                 }
                 // The whole context with its links and its fifo: as they are, leading nowhere.
                 try stage.write(
                     "ctx/Dockerfile",
-                    "FROM bb:1\nRUN --mount=type=bind,target=/m,rw ! test -e /m/link/file && test -p /m/fifo\n")
+                    "FROM bb:1\nRUN --mount=type=bind,target=/m,rw ! test -e /m/link/file && test -p /m/fifo\n"
+                )
                 try stage.covey("build")
                 // CVE-2024-9675, CVE-2024-9676: an id is no path.
                 try stage.write(
                     "ctx/Dockerfile",
-                    "FROM bb:1\nRUN --mount=type=cache,id=../../../../..\(victim),target=/m touch /m/hacked\n")
+                    "FROM bb:1\nRUN --mount=type=cache,id=../../../../..\(victim),target=/m touch /m/hacked\n"
+                )
                 try stage.covey("build")
                 // CVE-2024-23651: a directory of a cache that another step turns into a link.
                 try stage.write(
                     "ctx/Dockerfile",
-                    "FROM bb:1\nRUN --mount=type=cache,id=e,target=/m ln -s \(victim) /m/sub\nRUN --mount=type=cache,id=e,source=sub,target=/m touch /m/hacked\n")
+                    "FROM bb:1\nRUN --mount=type=cache,id=e,target=/m ln -s \(victim) /m/sub\nRUN --mount=type=cache,id=e,source=sub,target=/m touch /m/hacked\n"
+                )
                 let linked = try stage.attempt("build")
                 try stage.require(linked.code == 1 && linked.errors.contains("ELOOP"), "\(linked)")
                 // CVE-2024-23652: what a step puts in the place of a mount point, or above it.
