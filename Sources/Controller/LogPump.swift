@@ -5,6 +5,9 @@
 // Bytes go by splice(2): what left the pipe is in the file, whatever happens to this process in between (read and write
 // lose what was read). A side index holds 16-byte records {offset in the segment, nanoseconds since 1970}, one for each
 // moment bytes arrived, so a line's time is its chunk's. JSON is made when read, not when written.
+//
+// What can't be written, because the disk is full or the directory gone, is dropped and counted: a program must not wait
+// for somebody to free space.
 
 internal import Basics
 internal import CLinux
@@ -31,6 +34,15 @@ final class LogPump {
     private let bounds: LogBounds
     /// Takes what came as well, once it is in the file.
     var tap: ((UnsafeRawBufferPointer) -> Void)?
+    /// Bytes dropped since the last that could be written; nil when the last could.
+    private var dropped: Int64?
+    /// Told when dropping begins, with the reason, and when it ends, with how much was lost.
+    var onLoss: ((Loss) -> Void)?
+
+    enum Loss {
+        case began(SyscallError)
+        case ended(bytes: Int64)
+    }
 
     /// - Parameter source: the FIFO's reading end or the terminal's master, non-blocking.
     init(
@@ -57,24 +69,50 @@ final class LogPump {
         // A small segment makes small pieces; as much is moved all the same.
         let smaller = isTerminal ? 1 : max(1, (1 << 20) / Int(bounds.segmentSize))
         for _ in 0..<(pieces * smaller) {
-            try openSegment()
-            guard let file else { return false }
-            var moved = 0
+            let moved: Int
             do throws(SyscallError) {
+                try openSegment()
+                guard let file else { return false }
                 moved = isTerminal ? try copyOnce(to: file.raw) : try spliceOnce(to: file.raw)
             } catch {
                 if error.errno == .again { return true }
                 // EIO: the last slave was closed.
-                if isTerminal { return false }
-                throw error
+                if isTerminal, error.call == "read" { return false }
+                if dropped == nil { onLoss?(.began(error)) }
+                dropped = (dropped ?? 0) + (try loseWaiting())
+                continue
             }
             if moved == 0 { return !isTerminal }
-            try note(at: offset)
+            if let lost = dropped { onLoss?(.ended(bytes: lost)) }
+            dropped = nil
+            note(at: offset)
             if let tap { try readAt(file.raw, offset: offset, count: moved).withUnsafeBytes { tap($0) } }
             offset += Int64(moved)
             if offset >= bounds.segmentSize { try rotate() }
         }
         return true
+    }
+
+    /// Reads what waits, up to 1 MiB, and forgets it; how much that was.
+    private func loseWaiting() throws(SyscallError) -> Int64 {
+        // A segment that can't be written may be gone: the next try opens it anew.
+        (file, index) = (nil, nil)
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        let source = source.raw
+        var lost: Int64 = 0
+        for _ in 0..<16 {
+            do throws(SyscallError) {
+                let count = try retrying("read", stream) {
+                    buffer.withUnsafeMutableBytes { read(source, $0.baseAddress, $0.count) }
+                }
+                if count == 0 { break }
+                lost += Int64(count)
+            } catch {
+                if error.errno == .again || isTerminal { break }
+                throw error
+            }
+        }
+        return lost
     }
 
     /// Nothing is kept, yet the container must never wait for a reader.
@@ -136,7 +174,7 @@ final class LogPump {
         var last: [UInt8] = []
         if size >= 16 { last = try readAt(entries.raw, offset: size / 16 * 16 - 16, count: 16) }
         if size % 16 != 0 { try retrying("ftruncate") { ftruncate(entries.raw, off_t(size / 16 * 16)) } }
-        if offset > 0, last.isEmpty { try note(at: 0) }
+        if offset > 0, last.isEmpty { note(at: 0) }
     }
 
     private func readAt(_ fd: Int32, offset: Int64, count: Int) throws(SyscallError) -> [UInt8] {
@@ -147,13 +185,20 @@ final class LogPump {
         return Array(buffer[..<got])
     }
 
-    private func note(at offset: Int64) throws(SyscallError) {
+    /// Without room for its record an arrival has the time of the one before. A torn record would shift all that follow.
+    private func note(at offset: Int64) {
         guard let index else { return }
         var entry: [UInt8] = []
         for value in [offset, realtimeNanoseconds()] {
             withUnsafeBytes(of: value.littleEndian) { entry += $0 }
         }
-        try writeAll(index.raw, entry)
+        do throws(SyscallError) {
+            try writeAll(index.raw, entry)
+        } catch {
+            if let size = try? fileStatus(of: index.raw).st_size, size % 16 != 0 {
+                _ = ftruncate(index.raw, off_t(size / 16 * 16))
+            }
+        }
     }
 
     private func rotate() throws(SyscallError) {

@@ -53,11 +53,22 @@ extension ProjectController {
             pump.tap = { forwarder.take($0, from: stream) }
         }
         let name = container.name
+        pump.onLoss = { [unowned self, unowned container] loss in
+            switch loss {
+            case .began(let error):
+                let action = "what it writes is dropped until that is over"
+                log("cannot write the log of container \(name): \(error): \(action)")
+                tell("log_drop", of: container, ["cause": "\(error)", "action": action])
+            case .ended(let bytes):
+                log("the log of container \(name) is written again, \(bytes) bytes of it were dropped")
+                tell("log_resume", of: container, ["dropped": "\(bytes)"])
+            }
+        }
         try loop.watch(pump.descriptor) { [unowned self, unowned pump] _ in
             do throws(SyscallError) {
                 if try !pump.pump() { loop.unwatch(pump.descriptor) }
             } catch {
-                log("cannot write the log of container \(name): \(error)")
+                log("cannot read the output of container \(name): \(error)")
                 loop.unwatch(pump.descriptor)
             }
         }

@@ -110,6 +110,38 @@ struct LogPumpTests {
         #expect(!logs.exists(0))
     }
 
+    @Test("a full disk drops what comes and counts it; with room again the log goes on, its index whole")
+    func full() throws {
+        let logs = try Logs()
+        // On real memory, as small as a file system gets.
+        guard mount("tmpfs", logs.path, "tmpfs", 0, "size=64k") == 0 else {
+            // No right to mount: scenarios and CI have it.
+            #expect(geteuid() != 0, "mount: errno \(errno)")
+            return
+        }
+        defer { umount2(logs.path, Int32(MNT_DETACH)) }
+        let line = try Line(logs.path)
+        var told: [String] = []
+        line.pump.onLoss = { loss in
+            switch loss {
+            case .began(let error): told.append("began \(error.errno)")
+            case .ended(let bytes): told.append("ended \(bytes > 100_000)")
+            }
+        }
+        try line.say("first\n")
+        try writeFile("\(logs.path)/ballast", [UInt8](repeating: 0, count: 20_000))
+        for _ in 0..<4 { try line.say(String(repeating: "x", count: 100_000)) }
+        #expect(told == ["began ENOSPC"])
+        try removeFile("\(logs.path)/ballast")
+        try line.say("last\n")
+        #expect(told == ["began ENOSPC", "ended true"])
+        let kept = try logs.segment(0)
+        #expect(kept.starts(with: "first\n".utf8) && Array(kept.suffix(5)) == Array("last\n".utf8))
+        let index = try logs.index(0)
+        #expect(index.first?.offset == 0 && index.map(\.offset) == index.map(\.offset).sorted())
+        #expect(try fileStatus("\(logs.path)/stdout.0.idx").st_size % 16 == 0)
+    }
+
     @Test("a writer that never stops does not keep the pump")
     func endless() throws {
         let logs = try Logs()
