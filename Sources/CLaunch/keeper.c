@@ -259,9 +259,20 @@ static void controller_gone(int kind, int status) {
 }
 
 static void reap(void) {
-    siginfo_t stop = {0};
-    if (K.controller > 0 && !waitid(P_PID, (id_t)K.controller, &stop, WSTOPPED | WCONTINUED | WNOHANG) && stop.si_pid)
-        covey_say(stop.si_code == CLD_CONTINUED ? "the controller goes on, its pid:" : "the controller was stopped, its pid:", K.controller);
+    for (;;) {
+        siginfo_t stop = {0};
+        if (waitid(P_ALL, 0, &stop, WSTOPPED | WCONTINUED | WNOHANG) || stop.si_pid == 0) break;
+        if (stop.si_pid == K.controller) {
+            covey_say(stop.si_code == CLD_CONTINUED ? "the controller goes on, its pid:" : "the controller was stopped, its pid:", K.controller);
+            continue;
+        }
+        for (size_t i = 0; i < K.child_count; i++) {
+            const struct child *c = K.children[i];
+            if (c->pid != stop.si_pid || c->exited) continue;
+            struct keeper_message m = {.kind = K_STOPPED, .id = c->id, .pid = c->pid};
+            tell(&m, NULL, 0);
+        }
+    }
     for (;;) {
         siginfo_t info = {0};
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) || info.si_pid == 0) return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What of a running container's cgroup is not as it was made, and its repair in place: limits are written back, a
-// frozen cgroup is thawed, a removed one is made again and its processes moved in.
+// removed cgroup is made again and its processes moved in. Freezing is a file of its own (Freezing.swift).
 
 public import Basics
 internal import CLinux
@@ -12,6 +12,10 @@ public enum CgroupDrift: Hashable, Sendable {
     /// A file of a controller says something else.
     case limit(file: String, is: String, declared: String)
     case frozen
+    /// By v1's freezer, in a cgroup that is none of ours.
+    case frozenElsewhere(path: String)
+    /// Its first process was stopped by a signal: from outside, as one of its own namespace can't (pid_namespaces(7)).
+    case stopped
     /// Its directory of that hierarchy is not there.
     case gone(path: String)
     /// It is there, but the container's first process is not in it.
@@ -22,6 +26,8 @@ public enum CgroupDrift: Hashable, Sendable {
         switch self {
         case .limit(let file, let now, let declared): "\(file) was set to \(now), declared is \(declared)"
         case .frozen: "its processes were frozen"
+        case .stopped: "its first process was stopped by a signal"
+        case .frozenElsewhere(let path): "its processes were frozen in \(path)"
         case .gone(let path): "its cgroup \(path) was removed"
         case .left(let path): "its processes were moved out of \(path)"
         }
@@ -31,6 +37,8 @@ public enum CgroupDrift: Hashable, Sendable {
         switch self {
         case .limit: "written back"
         case .frozen: "thawed"
+        case .stopped: "continued"
+        case .frozenElsewhere: "its processes moved out of there"
         case .gone: "made again, its processes moved in"
         case .left: "its processes moved back"
         }
@@ -53,37 +61,6 @@ extension ContainerCgroup {
     /// Whether a change of that file can be drift; usage and events of pressure are not.
     public static func countsAsDrift(_ file: String) -> Bool {
         watchedFiles.contains(file)
-    }
-
-    /// Stopped by the freezer, its own or a parent's on v2.
-    public var isFrozen: Bool {
-        for directory in directories where directory.has(child) {
-            if directory.hierarchy.unified {
-                // What was asked for counts, and is written before the last process has stopped.
-                if directory.number(child + "/cgroup.freeze") == 1 { return true }
-            } else if directory.hierarchy.controllers.contains("freezer"),
-                let state = try? directory.read(child + "/freezer.state"), !state.hasPrefix("THAWED")
-            {
-                return true
-            }
-        }
-        return false
-    }
-
-    public func thaw() throws(Failure) {
-        do throws(SyscallError) {
-            for directory in directories where directory.has(child) {
-                if directory.hierarchy.unified {
-                    if directory.has(child + "/cgroup.freeze") {
-                        try directory.write(child + "/cgroup.freeze", "0")
-                    }
-                } else if directory.hierarchy.controllers.contains("freezer") {
-                    try directory.write(child + "/freezer.state", "THAWED")
-                }
-            }
-        } catch {
-            throw Failure("cannot thaw container \"\(name)\"", error)
-        }
     }
 }
 

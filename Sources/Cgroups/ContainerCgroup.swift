@@ -50,7 +50,7 @@ public struct ContainerCgroup: Sendable {
     public func kill() throws(Failure) {
         do throws(SyscallError) {
             // A task frozen by v1's freezer doesn't die before it is thawed.
-            try thawLegacy()
+            try setThawed()
             if let unified {
                 do throws(SyscallError) {
                     return try unified.write(child + "/cgroup.kill", "1")
@@ -81,13 +81,6 @@ public struct ContainerCgroup: Sendable {
                 }
                 killed.insert(process)
             }
-        }
-    }
-
-    private func thawLegacy() throws(SyscallError) {
-        for directory in directories where directory.hierarchy.controllers.contains("freezer") {
-            guard !directory.hierarchy.unified, directory.has(child) else { continue }
-            try directory.write(child + "/freezer.state", "THAWED")
         }
     }
 

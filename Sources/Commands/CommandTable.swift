@@ -253,6 +253,17 @@ let commandTable: [CommandDefinition] = [
         "logout", "Forget a registry's credential",
         operands: Operands(usage: "[REGISTRY]", least: 0, most: 1),
         needsRoot: false, run: runLogout),
+    CommandDefinition(
+        "resume", "Start what restart policies want, after a reboot",
+        details: """
+            Of every project of this host that nothing looks after since the boot: services with
+            `restart: always`, and with `unless-stopped` those nobody had stopped. No Compose file is needed.
+            To have it done at each boot, run once:
+            covey resume --unit >/etc/systemd/system/covey-resume.service
+            systemctl enable covey-resume
+            """,
+        flags: [Flag(.unit, nil, "print the systemd unit that runs this, change nothing")],
+        needsRoot: false, run: runResume),
     CommandDefinition("start", "Start stopped services", operands: .services, run: runStart),
     CommandDefinition(
         "stop", "Stop services, keep their containers", operands: .services, flags: [timeout], run: runStop),

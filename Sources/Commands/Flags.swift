@@ -71,6 +71,7 @@ enum FlagName: String {
     case printOnly = "print"
     case withDependencies = "with-dependencies"
     case check, secret, ssh
+    case unit
 }
 
 /// One flag as it is written and described.

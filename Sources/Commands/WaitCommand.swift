@@ -16,13 +16,15 @@ func runWait(_ session: Session) throws(Failure) -> Int32 {
     while let (event, _) = try client.next() {
         if case .failed(let failure) = event { throw failure }
         guard case .status(let all) = event else { continue }
-        let own = all.filter { services.contains($0.service) && !$0.oneOff }
+        let own = all.filter { services.contains($0.service) }
         if awaited == nil {
             try checkKnown(services, among: all.map(\.service), session)
-            for name in services where !own.contains(where: { $0.service == name }) {
+            for name in services
+            where !own.contains(where: { $0.service == name && (!$0.oneOff || $0.state.isUp) }) {
                 throw Failure("service \"\(name)\" has no container", advice: "bring it up with `covey up`")
             }
-            awaited = Set(own.map(\.name))
+            // A one-off container that has ended lies there until it is removed: nobody waits for it.
+            awaited = Set(own.filter { !$0.oneOff || $0.state.isUp }.map(\.name))
         }
         for container in own where container.state == .exited || container.state == .restarting {
             guard awaited?.remove(container.name) != nil else { continue }

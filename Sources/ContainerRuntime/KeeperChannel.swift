@@ -22,6 +22,8 @@ public enum KeeperEvent {
     case ready
     /// Wants to know whether we are there.
     case ping
+    /// A child was stopped by a signal, or goes on after it.
+    case stopped(id: UInt32)
 }
 
 /// How a process ended, as waitid(2) tells it.
@@ -141,6 +143,7 @@ public final class KeeperChannel {
             guard let held = descriptors.first else { return nil }
             return .held(name: name, held)
         case K_PING: return .ping
+        case K_STOPPED: return .stopped(id: message.id)
         default:
             return .ready
         }

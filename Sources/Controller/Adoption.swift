@@ -46,7 +46,7 @@ struct Replay {
                 }
             case .exited(let id, _, let end, let name, let at):
                 if children[name]?.id == id { children[name]?.exit = (end, at) }
-            case .launched, .refused, .ping: break
+            case .launched, .refused, .ping, .stopped: break
             }
         }
         throw SyscallError("recvmsg", .brokenPipe, "the keeper's socket")
@@ -124,6 +124,7 @@ extension ProjectController {
             reference: reference, service: record.service, createdAt: record.createdAt,
             directories: directories, bootID: bootID, oneOff: record.oneOff)
         containers[name] = container
+        container.rest = Rest(in: directories.state)
         if let status = try readRecord(ContainerStatusRecord.self, directories.run + "/status.json"),
             status.bootID == bootID
         {

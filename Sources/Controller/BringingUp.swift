@@ -24,8 +24,10 @@ extension ProjectController {
             try saveContents(Array(connection.blobs.dropFirst()))
             if bytes != desiredBytes { try saveDesired(wanted, bytes) }
             adoptSettings(of: wanted)
-            execute(plan, for: connection, goesOn: false, renewsVolumes: options.renewsVolumes) {
-                [self] failure in
+            execute(
+                plan, for: connection, goesOn: false, renewsVolumes: options.renewsVolumes,
+                options.noStart ? .creation : .other
+            ) { [self] failure in
                 if failure == nil { dropCarriedVolumes() }
                 if let failure, let services = run?.rollsBack, !services.isEmpty {
                     return rollBack(services, to: former, for: connection) { [self] outcome in

@@ -31,12 +31,17 @@ final class Container {
     /// Kept beside the phase and written with it.
     var status: ContainerStatusRecord
 
+    /// Why it is not to run after a reboot; nil when its policy alone decides.
+    var rest: Rest?
+
     // Of the running process.
     var childID: UInt32 = 0
     var pid: Int32?
     var pidfd: SharedFD?
     /// Its keeper was lost: its exit is heard of through its pidfd, and descriptors of it are held by name.
     var isOrphan = false
+    /// Its program runs, and the keeper has yet to say which process it is.
+    var wasExecutedEarly = false
     var sync: SharedFD?
     var program: LaunchProgram?
     var pumps: [LogPump] = []

@@ -14,7 +14,13 @@ extension ProjectController {
         guard let pid = container.pid else { return }
         let service = container.reference.service
         var found = cgroup.verifyContainer(container.name, limits: container.request.limits, process: pid)
-        if !container.isPaused, cgroup.container(container.name).isFrozen { found.append(.frozen) }
+        if !container.isPaused {
+            if cgroup.container(container.name).isFrozen { found.append(.frozen) }
+            if let path = cgroup.foreignFreezer(of: pid, container: container.name) {
+                found.append(.frozenElsewhere(path: path))
+            }
+        }
+        if container.status.halted != true, ProcessState(of: pid)?.letter == "T" { found.append(.stopped) }
         guard !found.isEmpty else { return }
         // One that is on its way out leaves its cgroups.
         guard let pidfd = container.pidfd, linux_pidfd_send_signal(pidfd.raw, 0) == 0, !isZombie(pid) else {
@@ -26,7 +32,10 @@ extension ProjectController {
                 .container, container.name, service: service, cause: change.cause, action: change.action
             ) { () throws(Failure) in
                 switch change {
-                case .frozen: try cgroup.container(container.name).thaw()
+                case .frozen: try cgroup.setFrozen(false, container: container.name)
+                case .stopped: _ = linux_pidfd_send_signal(pidfd.raw, SIGCONT)
+                case .frozenElsewhere:
+                    try cgroup.leaveForeignFreezer(processesOfContainer(pid), keeper: keeperPID)
                 case .limit:
                     _ = try cgroup.ensureContainer(container.name, limits: container.request.limits)
                 case .gone, .left:

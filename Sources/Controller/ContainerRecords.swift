@@ -34,6 +34,8 @@ struct ContainerStatusRecord: Codable {
     var stopRequested = false
     /// Somebody asked for it: its processes are frozen.
     var paused = false
+    /// `kill -s STOP` stopped it: that is wanted. nil in records that knew nothing of it.
+    var halted: Bool?
     var addresses: [String: String] = [:]
     var ports: [PublishedPortStatus] = []
 }

@@ -21,6 +21,8 @@ public enum ControlRequest: Codable, Sendable {
     /// Stop and remove everything; the controller leaves afterwards.
     case down(DownOptions)
     case start(services: [String])
+    /// After a reboot: start what the restart policies want to run.
+    case resume
     case stop(services: [String], timeout: Duration?)
     case restart(services: [String], timeout: Duration?)
     case kill(services: [String], signal: String)

@@ -132,7 +132,11 @@ extension ProjectController {
         container.onExited = []
         superviseExit(container)
         for told in waiting { told() }
-        if container.oneOff != nil { oneOffEnded(container) }
+        if container.oneOff != nil {
+            // It may be removed at once: who waits for its end sees it before.
+            changed()
+            oneOffEnded(container)
+        }
         changed()
     }
 

@@ -231,6 +231,13 @@ extension ProjectController {
 
     func container(of service: String, index: Int) throws(Failure) -> Container {
         let own = containers.values.filter { $0.reference.service == service }
+        if index == 1, !own.contains(where: { $0.reference.index == 1 && $0.isLive }),
+            let oneOff = containers.values.filter({ $0.oneOff?.service == service && $0.isLive })
+                .min(by: { $0.createdAt < $1.createdAt })
+        {
+            // As Docker Compose: what `run` started serves where the service itself does not run.
+            return oneOff
+        }
         if own.isEmpty {
             let near = nearest(to: service, among: Set(containers.values.map(\.reference.service)))
             throw Failure(

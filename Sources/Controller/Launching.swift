@@ -20,6 +20,7 @@ extension ProjectController {
         guard !container.isLive else { return told(nil) }
         cancelRestart(container)
         container.startedByPolicy = byPolicy
+        endRest(of: container)
         do throws(Failure) {
             try launch(container)
             container.onStarted = told
@@ -85,6 +86,10 @@ extension ProjectController {
         let own = try cgroup.ensureContainer(
             container.name, limits: request.limits, devices: devices.policy)
         prepared.cgroupTaskFiles = own.taskFiles
+        if let size = container.window {
+            // Set by the child itself: a program looks at it in its first moment.
+            (prepared.rows, prepared.columns) = (Int(size.rows), Int(size.columns))
+        }
         let hasOwnNetwork = shared.network == nil && request.rare?.hostNamespaces.contains(.network) != true
         if hasOwnNetwork { prepared.routes = networking.routes(of: container.name, request) }
         prepared.awaitsLinks = !request.networks.isEmpty
@@ -169,6 +174,10 @@ extension ProjectController {
             case .refused(let id, let errno, let operation): refused(id, errno, operation)
             case .exited(let id, let pid, let end, _, let at): exited(id, pid, end, at)
             case .ping: keeperAsks()
+            case .stopped(let id):
+                if let container = launching[id], container.phase == .running {
+                    drift.mark(.cgroup(container.name))
+                }
             case .child, .held, .ready: break
             }
         } catch {
@@ -182,6 +191,10 @@ extension ProjectController {
         guard let container = launching[id] else { return }
         container.pid = pid
         container.pidfd = pidfd
+        if container.wasExecutedEarly {
+            container.wasExecutedEarly = false
+            executed(container)
+        }
         if container.status.stopRequested {
             _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL)
             return
@@ -243,9 +256,6 @@ extension ProjectController {
                 serveNames(of: container)
             case .tag(LaunchTag.terminal, let descriptors):
                 container.terminal = descriptors.first
-                if let size = container.window, let master = descriptors.first {
-                    try setWindowSize(of: master.raw, size)
-                }
                 if let master = descriptors.first { try keeper.hold(master.raw, as: "tty:" + container.name) }
                 openStreams(of: container)
             case .tag, .born: break
@@ -289,6 +299,12 @@ extension ProjectController {
     /// The program runs, unless a failure was told before.
     private func executed(_ container: Container) {
         guard let told = container.onStarted else { return }
+        // One without networks waits for nobody, and its word may come before the keeper's, who says which process it is.
+        // By that it is known to the next controller, so it is not called started before.
+        guard container.pid != nil else {
+            container.wasExecutedEarly = true
+            return
+        }
         container.onStarted = nil
         container.program = nil
         container.phase = .running

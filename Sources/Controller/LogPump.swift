@@ -86,7 +86,9 @@ final class LogPump {
             if let lost = dropped { onLoss?(.ended(bytes: lost)) }
             dropped = nil
             note(at: offset)
-            if let tap { try readAt(file.raw, offset: offset, count: moved).withUnsafeBytes { tap($0) } }
+            if let tap, let file {
+                try readAt(file.raw, offset: offset, count: moved).withUnsafeBytes { tap($0) }
+            }
             offset += Int64(moved)
             if offset >= bounds.segmentSize { try rotate() }
         }

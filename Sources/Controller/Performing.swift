@@ -50,16 +50,18 @@ extension ProjectController {
             container.status.stopRequested = false
             container.restartStreak = 0
             container.status.restarts = 0
-            startAfterSteps(container, run) { failure in
+            startAfterSteps(container, run) { [unowned self] failure in
                 if let failure, run.updates(reference.name) {
                     // Judged with its batch.
                     run.failedStarts[reference.name] = failure
                     return run.finish(index, nil)
                 }
+                if failure == nil, run.occasion == .restart { tell("restart", of: container) }
                 run.finish(index, failure)
             }
         case .stopContainer(let reference, let timeout):
             guard let container = containers[reference.name] else { return run.finish(index, nil) }
+            if run.occasion == .stop { rest(container, .stopped) }
             stop(container, timeout: timeout) { run.finish(index, $0) }
         case .removeContainer(let reference):
             finish(index, run) { () throws(Failure) in
@@ -127,6 +129,7 @@ extension ProjectController {
             try writeRecord(record, directories.record)
         }
         containers[reference.name] = container
+        if run.occasion == .creation { rest(container, .created) }
         tell("create", of: container)
         return container
     }
@@ -205,6 +208,12 @@ extension ProjectController {
         if number == SIGKILL || number == stops {
             container.status.stopRequested = true
             try? container.saveStatus()
+            rest(container, .stopped)
+        }
+        if number == SIGSTOP || number == SIGCONT {
+            // Written down first: a stop that is asked for is no drift.
+            container.status.halted = number == SIGSTOP
+            try container.saveStatus()
         }
         do throws(SyscallError) {
             try retrying("pidfd_send_signal", name) { linux_pidfd_send_signal(pidfd.raw, number) }

@@ -19,6 +19,17 @@ final class PlanRun {
         case skipped
     }
 
+    /// What was asked for, where its operations alone do not tell.
+    enum Occasion {
+        case other
+        /// Nothing is started: `create`, `up --no-start`.
+        case creation
+        /// What starts was restarted.
+        case restart
+        /// What stops was told to by somebody, and rests (RestingContainers.swift).
+        case stop
+    }
+
     let plan: Plan
     /// Teardown goes on after a failure and reports all; a bring-up starts nothing more.
     let goesOn: Bool
@@ -34,6 +45,7 @@ final class PlanRun {
     var failedUpdates: [String: Set<String>] = [:]
     /// Services whose update failed and shall be undone.
     var rollsBack: Set<String> = []
+    var occasion = Occasion.other
     private(set) var states: [State]
     private(set) var failures: [Failure] = []
     private var cancelled: Failure?

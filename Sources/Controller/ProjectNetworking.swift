@@ -181,6 +181,7 @@ final class ProjectNetworking {
             declared.hardwareAddress = endpoint.hardwareAddress
             declared.ipv6Address = ipv6Addresses[container]?[endpoint.network]
             declared.isIPv6Default = link == firstIPv6
+            declared.routesItself = request.capAdd.contains { ["NET_ADMIN", "ALL"].contains($0) }
             return declared
         }
     }

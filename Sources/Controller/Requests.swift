@@ -71,19 +71,21 @@ extension ProjectController {
             enqueue(connection, supersedes: !takingDown, isDown: true) { [self] in
                 beginDown(options, connection)
             }
+        case .resume:
+            enqueueBringUp(connection) { [self] in beginResume(connection) }
         case .start(let services):
             enqueueBringUp(connection) { [self] in
                 begin(connection) { () throws(Failure) in try planStart(observe(), services: services) }
             }
         case .stop(let services, let timeout):
             enqueue(connection, supersedes: true) { [self] in
-                begin(connection, goesOn: true) { () throws(Failure) in
+                begin(connection, goesOn: true, .stop) { () throws(Failure) in
                     try planStop(observe(), services: services, timeout: timeout)
                 }
             }
         case .restart(let services, let timeout):
             enqueueBringUp(connection) { [self] in
-                begin(connection) { () throws(Failure) in
+                begin(connection, .restart) { () throws(Failure) in
                     try planRestart(observe(), services: services, timeout: timeout)
                 }
             }
@@ -117,7 +119,8 @@ extension ProjectController {
     private func killNow(_ services: [String], _ signal: String, _ connection: ClientConnection)
         throws(Failure)
     {
-        let plan = try planKill(observe(), services: services, signal: signal)
+        let plan = try planKill(
+            observe(oneOffs: true), services: withOneOffs(services), signal: signal)
         connection.send(.planned(plan.nodes.map { plannedOperation($0) }))
         var failures: [Failure] = []
         for (index, node) in plan.nodes.enumerated() {
@@ -245,11 +248,12 @@ extension ProjectController {
     // MARK: Plans
 
     func begin(
-        _ connection: ClientConnection, goesOn: Bool = false, _ make: () throws(Failure) -> Plan
+        _ connection: ClientConnection, goesOn: Bool = false, _ occasion: PlanRun.Occasion = .other,
+        _ make: () throws(Failure) -> Plan
     ) {
         do throws(Failure) {
             let plan = try make()
-            execute(plan, for: connection, goesOn: goesOn) { [self] failure in
+            execute(plan, for: connection, goesOn: goesOn, occasion) { [self] failure in
                 runEndedTelling(connection, failure, changed: plan.changesSomething)
             }
         } catch {
@@ -265,7 +269,7 @@ extension ProjectController {
 
     func execute(
         _ plan: Plan, for connection: ClientConnection, goesOn: Bool, renewsVolumes: Bool = false,
-        completion: @escaping (Failure?) -> Void
+        _ occasion: PlanRun.Occasion = .other, completion: @escaping (Failure?) -> Void
     ) {
         connection.send(.planned(plan.nodes.map { plannedOperation($0) }))
         for notice in plan.notices { connection.send(.notice(notice)) }
@@ -275,6 +279,7 @@ extension ProjectController {
             progress: { index, state in connection.send(.operation(index: index, state)) },
             completion: { [unowned self] failure in completion(failure ?? admitNetworks()) })
         run.renewsVolumes = renewsVolumes
+        run.occasion = occasion
         self.run = run
         runOwner = connection
         run.advance()

@@ -88,7 +88,11 @@ public func containerProgram(
     if request.readOnlyRoot {
         program.add(L_MOUNT_ATTR, "making the root file system read-only", slots: [root], numbers: [1, 0, 0])
     }
-    if request.tty { program.addTerminal(in: root) } else { program.addStandardStreams(nullRoot: root) }
+    if request.tty {
+        program.addTerminal(in: root, rows: prepared.rows, columns: prepared.columns)
+    } else {
+        program.addStandardStreams(nullRoot: root)
+    }
     program.add(L_PIVOT, "entering the root file system", slots: [root])
     program.addProcess(
         arguments: request.arguments, environment: prepared.environment,

@@ -154,6 +154,9 @@ public struct PreparedContainer: Sendable {
     public var sharesMemory: Bool
     /// Beside the usual ones.
     public var devices: [DeviceNode]
+    /// Of its terminal, where it has one.
+    public var rows = 24
+    public var columns = 80
 
     public init(lowers: [String], upper: String, work: String, mountPoint: String) {
         self.lowers = lowers

@@ -34,6 +34,17 @@ extension Message {
         (type == RouteMessage.newAddress || type == RouteMessage.newAddress + 1) && payload.count >= 8
             && payload.first == 10 && payload[payload.startIndex + 3] == 253
     }
+
+    /// RTM_NEWNETCONF about forwarding between all links (linux/netconf.h); others of its kind come with every link.
+    public var isAboutForwarding: Bool {
+        guard isConfiguration, payload.count >= 4 else { return false }
+        let attributes = attributes(after: 4)
+        // NETCONFA_IFINDEX is NETCONFA_IFINDEX_ALL, -1; NETCONFA_FORWARDING.
+        return attributes.first(1)?.u32 == UInt32.max && attributes.first(2) != nil
+    }
+
+    /// RTM_NEWNETCONF, RTM_DELNETCONF.
+    public var isConfiguration: Bool { type == 80 || type == 81 }
 }
 
 extension TableReplies {

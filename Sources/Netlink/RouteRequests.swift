@@ -39,8 +39,17 @@ extension Requests {
     /// The default route through a gateway that an address of the namespace already reaches; the kernel finds the
     /// link from it.
     public mutating func addDefaultRoute(gateway: IPv4Address) {
+        defaultRoute(gateway: gateway, MessageFlags.exclusive)
+    }
+
+    /// The same in place of one of the same metric that leads elsewhere.
+    public mutating func replaceDefaultRoute(gateway: IPv4Address) {
+        defaultRoute(gateway: gateway, MessageFlags.replace)
+    }
+
+    private mutating func defaultRoute(gateway: IPv4Address, _ flag: UInt16) {
         add(
-            type: RouteMessage.newRoute, flags: MessageFlags.create | MessageFlags.exclusive,
+            type: RouteMessage.newRoute, flags: MessageFlags.create | flag,
             "add the default route through \(gateway)"
         ) { m in
             m.routeHeader(prefix: 0)

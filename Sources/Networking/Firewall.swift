@@ -292,17 +292,17 @@ public final class Firewall {
         question.dumpElements(set: set.name, in: table)
         return try socket.ask(question).flatMap(TableReplies.elements)
     }
+}
 
-    /// /proc/sys/net shows the namespace of the thread that looks.
-    private func enableForwarding() throws(Failure) {
-        let path = "/proc/sys/net/ipv4/ip_forward"
-        do throws(SyscallError) {
-            if try readFile(path).first == UInt8(ascii: "0") { try writeControl(path, "1") }
-        } catch {
-            throw Failure(
-                "cannot connect networks to the outside", error,
-                advice: "set net.ipv4.ip_forward=1 on this host")
-        }
+private let forwardingFile = "/proc/sys/net/ipv4/ip_forward"
+
+/// /proc/sys/net shows the namespace of the thread that looks.
+func enableForwarding() throws(Failure) {
+    do throws(SyscallError) {
+        if !isForwarding { try writeControl(forwardingFile, "1") }
+    } catch {
+        throw Failure(
+            "cannot connect networks to the outside", error, advice: "set net.ipv4.ip_forward=1 on this host")
     }
 }
 
@@ -323,6 +323,11 @@ private func enableIPv6Forwarding() throws(Failure) {
             "cannot connect networks to the outside over IPv6", error,
             advice: "set net.ipv6.conf.all.forwarding=1 on this host, or remove `enable_ipv6`")
     }
+}
+
+/// What can't be read is not told as switched off.
+var isForwarding: Bool {
+    (try? readFile(forwardingFile).first) != UInt8(ascii: "0")
 }
 
 extension HostNetworks {

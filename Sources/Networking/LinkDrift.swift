@@ -20,6 +20,8 @@ public struct DeclaredEndpoint: Hashable, Sendable {
     public var isDefault: Bool
     /// nil: made from the address.
     public var hardwareAddress: MACAddress?
+    /// It has the capability to change its routes (CAP_NET_ADMIN), as a VPN's container does: any default route is its own.
+    public var routesItself = false
 
     public init(
         container: String, network: NetworkState, address: IPv4Address, linkName: String, isDefault: Bool
@@ -34,6 +36,8 @@ public struct DeclaredEndpoint: Hashable, Sendable {
 
 /// What is wrong on the host's side.
 public enum LinkDrift: Hashable, Sendable {
+    /// net.ipv4.ip_forward is 0: no network reaches outside, and none is reached.
+    case forwardingOff(network: String)
     case bridgeGone(network: String)
     case bridgeDown(network: String)
     case bridgeForeign(network: String, alias: String)
@@ -57,6 +61,8 @@ public enum InsideDrift: Hashable, Sendable {
     case ipv6AddressGone(String)
     case routeGone(String)
     case defaultRouteGone(String)
+    /// There is another one in place of ours.
+    case defaultRouteReplaced(String, by: String)
     case nameRulesGone
 }
 
@@ -66,6 +72,8 @@ public struct LinkObservation: Sendable {
     public var addresses: [AddressState]
     public var routes: [RouteState]
     public var ipv6Addresses: [IPv6AddressState] = []
+    /// Whether IPv4 is forwarded between links.
+    public var forwards = true
 
     public init(links: [LinkState], addresses: [AddressState], routes: [RouteState]) {
         self.links = links
@@ -86,8 +94,8 @@ public struct LinkObservation: Sendable {
         routes.contains { $0.table == 254 && $0.destination == subnet && $0.index == index }
     }
 
-    var hasDefaultRoute: Bool {
-        routes.contains { $0.table == 254 && $0.destination.prefix == 0 }
+    var defaultRoutes: [RouteState] {
+        routes.filter { $0.table == 254 && $0.destination.prefix == 0 }
     }
 }
 
@@ -97,6 +105,11 @@ func linkDrift(
     owner: NetworkOwner
 ) -> [LinkDrift] {
     var drift: [LinkDrift] = []
+    if !found.forwards,
+        let outward = networks.first(where: { !$0.isInternal && owned.contains($0.name) })
+    {
+        drift.append(.forwardingOff(network: outward.name))
+    }
     var bridges: [String: UInt32] = [:]
     for network in networks {
         guard let link = found.links.first(where: { $0.name == network.bridge }) else {
@@ -158,8 +171,18 @@ func insideDrift(_ endpoints: [DeclaredEndpoint], found: LinkObservation) -> [In
             drift.append(.ipv6AddressGone(name))
         } else if !found.routes(to: subnet, over: link.index) {
             drift.append(.routeGone(name))
-        } else if endpoint.isDefault, !found.hasDefaultRoute {
-            drift.append(.defaultRouteGone(name))
+        } else if endpoint.isDefault {
+            let routes = found.defaultRoutes
+            if routes.isEmpty {
+                drift.append(.defaultRouteGone(name))
+            } else if !endpoint.routesItself,
+                !routes.contains(where: {
+                    $0.gateway == endpoint.network.gateway && $0.index == link.index
+                })
+            {
+                let other = routes[0].gateway.map { "through \($0)" } ?? "without a gateway"
+                drift.append(.defaultRouteReplaced(name, by: other))
+            }
         }
     }
     return drift
@@ -169,6 +192,7 @@ extension LinkDrift {
     /// What happened, in the user's words.
     public var cause: String {
         switch self {
+        case .forwardingOff: "net.ipv4.ip_forward was set to 0"
         case .bridgeGone: "its bridge was deleted"
         case .bridgeDown: "its bridge was set down"
         case .bridgeForeign(_, let alias): "its bridge's alias was changed to \"\(alias)\""
@@ -184,6 +208,7 @@ extension LinkDrift {
     /// What is done about it.
     public var action: String {
         switch self {
+        case .forwardingOff: "set to 1 again"
         case .bridgeGone: "bridge made again"
         case .bridgeDown, .endpointDown: "set up again"
         case .bridgeForeign: "alias written back"
@@ -196,9 +221,9 @@ extension LinkDrift {
 
     public var network: String {
         switch self {
-        case .bridgeGone(let network), .bridgeDown(let network), .bridgeForeign(let network, _),
-            .gatewayGone(let network), .ipv6GatewayGone(let network), .routeGone(let network),
-            .endpointGone(_, let network),
+        case .forwardingOff(let network), .bridgeGone(let network), .bridgeDown(let network),
+            .bridgeForeign(let network, _), .gatewayGone(let network), .ipv6GatewayGone(let network),
+            .routeGone(let network), .endpointGone(_, let network),
             .endpointLoose(_, let network), .endpointDown(_, let network):
             network
         }
@@ -225,6 +250,7 @@ extension InsideDrift {
         case .ipv6AddressGone(let name): "the IPv6 address of \(name) was deleted"
         case .routeGone(let name): "the route to the network of \(name) was deleted"
         case .defaultRouteGone: "the default route was deleted"
+        case .defaultRouteReplaced(_, let other): "the default route was replaced by one \(other)"
         case .nameRulesGone: "the rules that lead name queries were deleted"
         }
     }
@@ -235,6 +261,7 @@ extension InsideDrift {
         case .linkGone: "link made again"
         case .addressGone, .ipv6AddressGone: "address added again"
         case .routeGone, .defaultRouteGone: "route added again"
+        case .defaultRouteReplaced: "route put back"
         case .nameRulesGone: "rules made again"
         }
     }

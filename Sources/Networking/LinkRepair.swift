@@ -13,9 +13,10 @@ extension HostNetworks {
         networks: [NetworkState], endpoints: [DeclaredEndpoint], project: String
     ) throws(Failure) -> [LinkDrift] {
         let doing = "cannot look at the links of project \"\(project)\""
-        let found = try asking(doing) { () throws(NetlinkError) in
+        var found = try asking(doing) { () throws(NetlinkError) in
             try observeLinks(route, withIPv6: networks.contains { $0.ipv6 != nil })
         }
+        found.forwards = isForwarding
         return linkDrift(
             networks: networks, owned: Set(networks.filter { $0.project == project }.map(\.name)),
             endpoints: endpoints, found: found, owner: owner(project))
@@ -31,6 +32,10 @@ extension HostNetworks {
         let doing = "cannot repair network \"\(network.name)\""
         var network = network
         let alias = owner(project).alias(network: network.name)
+        if case .forwardingOff = drift {
+            try enableForwarding()
+            return network
+        }
         if case .bridgeGone = drift {
             network.index = try locked(doing) { () throws(Failure) in
                 try asking(doing) { () throws(NetlinkError) in try makeBridge(network, alias: alias) }
@@ -42,7 +47,7 @@ extension HostNetworks {
         network.index = link.index
         var requests = Requests()
         switch drift {
-        case .bridgeGone: break
+        case .bridgeGone, .forwardingOff: break
         case .bridgeDown, .bridgeForeign:
             requests.configureBridge(name: network.bridge, alias: alias, routeLocalnet: !network.isInternal)
         case .gatewayGone:
@@ -164,6 +169,11 @@ public struct InsideNetworks {
             try perform(name, name) { requests, _, endpoint in
                 guard let endpoint else { return }
                 requests.addDefaultRoute(gateway: endpoint.network.gateway)
+            }
+        case .defaultRouteReplaced(let name, _):
+            try perform(name, name) { requests, _, endpoint in
+                guard let endpoint else { return }
+                requests.replaceDefaultRoute(gateway: endpoint.network.gateway)
             }
         }
     }

@@ -81,12 +81,14 @@ private func routeTo(_ subnet: Subnet, over index: UInt32) -> RouteState {
     return found
 }
 
-private func defaultRoute() -> RouteState {
+private func defaultRoute(through last: UInt8 = 1, over index: UInt32? = 2) -> RouteState {
     var requests = Requests()
-    requests.addDefaultRoute(gateway: IPv4Address(10, 1, 2, 1))
-    guard let found = Message.all(in: requests.bytes[...]).compactMap(RouteState.init).first else {
+    requests.addDefaultRoute(gateway: IPv4Address(10, 1, 2, last))
+    guard var found = Message.all(in: requests.bytes[...]).compactMap(RouteState.init).first else {
         preconditionFailure("a route message is one")
     }
+    // The kernel tells it; a request leaves it open.
+    found.index = index
     return found
 }
 
@@ -159,9 +161,73 @@ struct LinkDriftTests {
                 LinkObservation(links: [lo, up], addresses: [own], routes: [routeTo(subnet, over: 2)]),
                 [.defaultRouteGone("eth0")]
             ),
+            (
+                LinkObservation(
+                    links: [lo, up], addresses: [own],
+                    routes: [routeTo(subnet, over: 2), defaultRoute(through: 9)]),
+                [.defaultRouteReplaced("eth0", by: "through 10.1.2.9")]
+            ),
+            // One more beside ours harms nothing.
+            (
+                LinkObservation(
+                    links: [lo, up], addresses: [own], routes: [defaultRoute(through: 9)] + routes), []
+            ),
         ] {
             #expect(insideDrift([made.endpoint], found: found) == expected)
         }
+    }
+
+    @Test("a container that may change its routes has whatever default route it likes, but one")
+    func ownRoutes() {
+        var endpoint = Made().endpoint
+        endpoint.routesItself = true
+        let links = [state(1, "lo", "", up: true), state(2, "eth0", "", up: true)]
+        let connected = routeTo(endpoint.network.subnet, over: 2)
+        for (routes, expected): ([RouteState], [InsideDrift]) in [
+            ([connected, defaultRoute(through: 9, over: 5)], []),
+            ([connected], [.defaultRouteGone("eth0")]),
+        ] {
+            let found = LinkObservation(
+                links: links, addresses: [address(10, 1, 2, 2, on: 2)], routes: routes)
+            #expect(insideDrift([endpoint], found: found) == expected)
+        }
+    }
+
+    @Test("forwarding that is switched off concerns a project with a network that reaches outside")
+    func forwarding() {
+        var made = Made()
+        var found = made.host()
+        found.forwards = false
+        for (isInternal, owned, expected): (Bool, Set<String>, [LinkDrift]) in [
+            (false, ["shop_front"], [.forwardingOff(network: "shop_front")]),
+            (true, ["shop_front"], []), (false, [], []),
+        ] {
+            made.network.isInternal = isInternal
+            #expect(
+                linkDrift(
+                    networks: [made.network], owned: owned, endpoints: [made.endpoint], found: found,
+                    owner: made.owner) == expected)
+        }
+    }
+
+    @Test("of what the kernel tells of links' settings only forwarding as a whole counts")
+    func settings() {
+        func message(index: UInt32, attribute: UInt16) -> Message {
+            var builder = MessageBuilder()
+            // RTM_NEWNETCONF, struct netconfmsg: the family, padded.
+            builder.message(type: 80, flags: 0, sequence: 0) { m in
+                m.append(UInt32(2))
+                m.attribute(1, u32: index)
+                m.attribute(attribute, u32: 0)
+            }
+            guard let message = Message.all(in: builder.bytes[...]).first else {
+                preconditionFailure("a message is one")
+            }
+            return message
+        }
+        #expect(message(index: .max, attribute: 2).isAboutForwarding)
+        #expect(!message(index: 7, attribute: 2).isAboutForwarding)
+        #expect(!message(index: .max, attribute: 3).isAboutForwarding)
     }
 
     @Test("only what is about our links counts as news")

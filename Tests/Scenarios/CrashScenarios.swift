@@ -190,27 +190,7 @@ extension Scenarios {
                 try stage.exec("a", "echo volume >/var/data/mark; echo upper >/mark")
                 try stage.covey("restart", "-t", "0", "a")
                 try stage.require(try stage.exec("a", "cat /mark") == "upper", "a restart lost a file")
-                let programs = try stage.containers().compactMap { $0.Pid.map { pid_t($0) } }
-                try stage.killEngine()
-                for pid in programs { kill(pid, SIGKILL) }
-                try stage.eventually("all are gone") {
-                    programs.allSatisfy { !exists("/proc/\($0)") || isZombie($0) }
-                }
-                // What else a boot changes: links and firewall are gone, and the id that the records carry is another.
-                let links = try stage.inHost(["ip", "-o", "link"]).lines.compactMap { line in
-                    line.split(separator: " ").dropFirst().first.map { $0.prefix { $0 != "@" && $0 != ":" } }
-                }
-                for link in links where link.hasPrefix("cvy") && !link.hasPrefix("cvyv") {
-                    try stage.inHost(["ip", "link", "delete", String(link)]).orThrow()
-                }
-                try stage.inHost(["nft", "delete", "table", "inet", "covey"]).orThrow()
-                let own = contents("/proc/sys/kernel/random/boot_id").prefix { $0 != "\n" }
-                for row in tree("\(stage.directory)/run") where row.hasSuffix("/status.json") {
-                    let other = contents(row).split(separator: own, omittingEmptySubsequences: false)
-                    try stage.require(other.count == 2, "no boot id in \(row)")
-                    let text = other.joined(separator: "11111111-2222-3333-4444-555555555555")
-                    try writeFile(row, Array(text.utf8))
-                }
+                try stage.reboot(emptiesRun: false)
                 try stage.covey("up", "-d")
                 try stage.require(
                     !(try stage.execSucceeds("a", "test -e /mark")), "an upper outlived its boot")

@@ -18,6 +18,7 @@ struct Disturbance: CustomTestStringConvertible, Sendable {
     /// In the event's cause.
     var cause: String
     var needsUnified = false
+    var needsLegacyFreezer = false
     var testDescription: String { title }
 
     static let all = [
@@ -48,6 +49,15 @@ struct Disturbance: CustomTestStringConvertible, Sendable {
         Disturbance(
             title: "a container's default route is deleted",
             script: "nsenter -t $PID -n ip route delete default", cause: "the default route was deleted"),
+        Disturbance(
+            title: "a container's default route is replaced",
+            script: """
+                gateway=$(nsenter -t $PID -n ip route show default | cut -d ' ' -f 3)
+                nsenter -t $PID -n ip route replace default via ${gateway%.*}.250
+                """, cause: "the default route was replaced"),
+        Disturbance(
+            title: "forwarding is switched off", script: "echo 0 >/proc/sys/net/ipv4/ip_forward",
+            cause: "net.ipv4.ip_forward was set to 0"),
         Disturbance(
             title: "a container's lo is set down", script: "nsenter -t $PID -n ip link set lo down",
             cause: "lo was set down"),
@@ -96,6 +106,19 @@ struct Disturbance: CustomTestStringConvertible, Sendable {
             title: "its processes are frozen",
             script: "for d in $GROUPS; do test ! -e $d/cgroup.freeze || echo 1 >$d/cgroup.freeze; done",
             cause: "its processes were frozen", needsUnified: true),
+        Disturbance(
+            title: "its first process is stopped", script: "kill -STOP $PID",
+            cause: "its first process was stopped"),
+        // Nothing tells of it: here a write to its cgroup is the reason for the look that the slow one would be.
+        Disturbance(
+            title: "its processes are frozen in another freezer",
+            script: """
+                other=/sys/fs/cgroup/freezer/covey-test-$PID; mkdir $other
+                for p in $(cat ${GROUPS%% *}/cgroup.procs); do echo $p >$other/cgroup.procs; done
+                echo FROZEN >$other/freezer.state
+                for d in $GROUPS; do test ! -e $d/pids.max || cat $d/pids.max >$d/pids.max; done
+                n=0; until rmdir $other 2>/dev/null; do n=$((n+1)); test $n -lt 100; sleep 0.1; done
+                """, cause: "its processes were frozen in", needsLegacyFreezer: true),
         Disturbance(
             title: "its cgroups are removed",
             script: """
@@ -184,9 +207,13 @@ extension Scenarios {
     @Suite("kept as declared")
     struct Drift {
         static let hasUnified = contents("/proc/self/mountinfo").contains(" - cgroup2 ")
+        static let hasLegacyFreezer = exists("/sys/fs/cgroup/freezer/tasks")
 
         @Test(
-            "repaired in place and told", arguments: Disturbance.all.filter { !$0.needsUnified || hasUnified }
+            "repaired in place and told",
+            arguments: Disturbance.all.filter {
+                (!$0.needsUnified || hasUnified) && (!$0.needsLegacyFreezer || hasLegacyFreezer)
+            }
         )
         func repaired(_ disturbance: Disturbance) throws {
             try Stage.play("drift") { stage in
@@ -238,6 +265,28 @@ extension Scenarios {
             }
         }
 
+        @Test("what `kill -s STOP` stopped is no drift; CONT lets it go on")
+        func halted() throws {
+            try Stage.play("drift") { stage in
+                try stage.covey("up", "-d")
+                guard let pid = try stage.container("web").Pid else { throw ScenarioError("no pid") }
+                func letter() -> Character? { statFields(Int32(pid)).first?.first }
+                try stage.covey("kill", "-s", "STOP", "web")
+                try stage.eventually("it is stopped") { letter() == "T" }
+                // A look at it, which a write to its cgroup asks for, and at what is known to be repaired.
+                try stage.disturb(
+                    """
+                    for d in $GROUPS; do test ! -e $d/pids.max || echo 9 >$d/pids.max; done
+                    """)
+                try stage.eventually(within: .seconds(10), "the look was had") {
+                    try stage.events("web").contains { $0.attributes["cause"]?.contains("pids.max") == true }
+                }
+                try stage.require(letter() == "T", "it goes on: \(try stage.events("web"))")
+                try stage.covey("kill", "-s", "CONT", "web")
+                try stage.eventually("it goes on") { letter() != "T" }
+            }
+        }
+
         @Test("what changed while no controller was there is repaired by the next one")
         func afterController() throws {
             try Stage.play("drift") { stage in
@@ -282,7 +331,10 @@ extension Scenarios {
                     words.count > 4 && words[0].count == 10 && words[1].count == 15
                         && words[4] == "\(stage.project)-client-1", line)
                 let all = try stage.events().map { "\($0.type) \($0.action)" }
-                for expected in ["network create", "volume create", "container create", "container start"] {
+                for expected in [
+                    "network create", "volume create", "container create", "container start",
+                    "container restart",
+                ] {
                     try stage.require(all.contains(expected), "no \(expected) in \(all)")
                 }
                 let down = try stage.start(["events"])

@@ -158,6 +158,30 @@ extension Scenarios {
             }
         }
 
+        @Test("exec reaches a one-off where the service does not run; kill and wait do with its service")
+        func reached() throws {
+            try Stage.play("oneoff") { stage in
+                try stage.covey("up", "-d", "db")
+                let name = try stage.covey(
+                    "run", "-d", "--rm", "--no-deps", "-e", "MARK=one-off", "db", "sh", "-c",
+                    "trap 'exit 6' TERM; while :; do sleep 0.05; done"
+                ).text
+                try stage.require(try stage.exec("db", "echo $MARK") == "", "exec prefers the one-off")
+                try stage.covey("stop", "-t", "0", "db")
+                try stage.require(try stage.covey("ps", "-q").lines == [name], "stop stopped the one-off")
+                try stage.require(try stage.exec("db", "echo $MARK") == "one-off", "exec does not find it")
+                try stage.covey("start", "db")
+                let wait = try stage.start(["wait", "db"])
+                try stage.eventually("both are killed, and wait hears of both") {
+                    try stage.covey("kill", "-s", "TERM", "db")
+                    return wait.ended() != nil
+                }
+                let told = try wait.wait()
+                try stage.require(told.output.contains("\(name) exited with code 6"), "\(told)")
+                try stage.require(told.output.contains("db-1 exited with code"), "\(told)")
+            }
+        }
+
         @Test("a killed client leaves the container running; --rm removes it all the same when it ends")
         func lostClient() throws {
             try Stage.play("oneoff") { stage in

@@ -121,7 +121,8 @@ enum keeper_kind {
     K_CHILD,           // replay: a child that runs, pidfd and its held descriptors beside
     K_HELD,            // replay: a descriptor kept under `name`
     K_READY,           // end of the replay
-    K_PING             // are you there?
+    K_PING,            // are you there?
+    K_STOPPED          // a child was stopped by a signal, or goes on after it
 };
 
 struct keeper_message {

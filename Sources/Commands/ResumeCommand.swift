@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `resume`: after a reboot, starts what the restart policies of this host's projects say. It needs no Compose file: a
+// project's resolved description is in its state directory. The systemd unit that runs it is text of the binary, so that
+// the two are never of different versions.
+
+internal import Basics
+internal import CLinux
+internal import Controller
+internal import Kernel
+
+func runResume(_ session: Session) throws(Failure) -> Int32 {
+    if session.arguments.has(.unit) {
+        session.out.write(try unitText(session))
+        return 0
+    }
+    try requireRoot("resume")
+    let progress = try session.progress("resume")
+    let names = projectsToResume(root: session.root, run: session.run)
+    if names.isEmpty { progress.notice("nothing to resume") }
+    var failures: [Failure] = []
+    for name in names {
+        do throws(Failure) {
+            let place = session.place(name)
+            let client = try connectOrStart(place, session.invocation)
+            try client.send(.resume)
+            _ = try follow(client, place, try session.progress("resume \(name)"))
+        } catch {
+            // One project that can't be started keeps no other from it.
+            failures.append(error)
+        }
+    }
+    if let failure = Failure.collect(failures) { throw failure }
+    return 0
+}
+
+/// A unit for this binary and these directories. What it starts leaves the unit's cgroup by itself, so neither its end
+/// nor a `systemctl restart` ends a container.
+private func unitText(_ session: Session) throws(Failure) -> String {
+    let program = try kernel("cannot find this program's path") { () throws(SyscallError) in
+        try readLink("/proc/self/exe")
+    }
+    var command = [program]
+    if session.root != "/var/lib/covey" { command += ["--root", session.root] }
+    if session.run != "/run/covey" { command += ["--run", session.run] }
+    command.append("resume")
+    return """
+        # /etc/systemd/system/covey-resume.service
+        [Unit]
+        Description=Bring the projects of Covey back after a boot
+        After=network-online.target local-fs.target
+        Wants=network-online.target
+        RequiresMountsFor=\(unitWord(session.root))
+
+        [Service]
+        Type=oneshot
+        RemainAfterExit=yes
+        ExecStart=\(command.map(unitWord).joined(separator: " "))
+        TimeoutStartSec=infinity
+
+        [Install]
+        WantedBy=multi-user.target
+
+        """
+}
+
+/// A word of a unit's command line (systemd.service(5), "Command lines"; systemd.unit(5), "Specifiers").
+private func unitWord(_ text: String) -> String {
+    let escaped = text.replacing("%", with: "%%").replacing("$", with: "$$")
+    let isPlain = text.utf8.allSatisfy { byte in
+        byte > 32 && byte < 127 && !#""'\;"#.utf8.contains(byte)
+    }
+    if isPlain { return escaped }
+    return "\"" + escaped.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+}
