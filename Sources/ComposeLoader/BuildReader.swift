@@ -42,7 +42,10 @@ extension Field {
             case "sbom": build.sbom = field.string()
             case "ssh":
                 if let text = field.node.text {
-                    build.ssh[text] = ""
+                    // As one element of the list.
+                    let name = String(text.prefix { $0 != "=" })
+                    if name.isEmpty { field.error("has an empty name") }
+                    build.ssh[name] = String(text.dropFirst(name.count + 1))
                 } else {
                     for (key, value, _) in field.keyValues() { build.ssh[key] = value ?? "" }
                 }
