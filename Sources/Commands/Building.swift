@@ -29,7 +29,8 @@ final class StepRunning {
         host = StepHost(root: session.root)
     }
 
-    deinit { host.close() }
+    /// Takes the builds' network away; a later build makes another.
+    func finish() { host.close() }
 
     func build(
         _ build: Service.Build, of project: Project, serviceName: String, tags: [String],

@@ -62,6 +62,7 @@ final class ImageResolution {
 
     /// The images by service name. A service that is not wanted and has none is missing from the result.
     func all() throws(Failure) -> [String: LoweredImage] {
+        defer { steps.finish() }
         var images: [String: LoweredImage] = [:]
         var failures: [Failure] = []
         for name in project.services.keys.sorted() {
@@ -98,6 +99,7 @@ final class ImageResolution {
 
     /// Builds the wanted services that can be built.
     func buildAll() throws(Failure) {
+        defer { steps.finish() }
         for name in wish.services.sorted() {
             guard let service = project.services[name], service.build != nil else { continue }
             if wish.building.checksOnly {

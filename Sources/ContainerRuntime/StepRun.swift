@@ -156,17 +156,20 @@ private func hand(
             loop.stop()
         }
     }
-    var stopped = false
+    // The loop holds its timers, and they it: the last one is taken back.
+    var next: EventLoop.Timer?
     func beat() {
-        _ = loop.after(.milliseconds(100)) {
+        next = loop.after(.milliseconds(100)) {
             output(UnsafeRawBufferPointer(start: nil, count: 0))
-            if !stopped { beat() }
+            beat()
         }
     }
     beat()
+    defer {
+        loop.unwatch(reader.raw)
+        if let next { loop.cancel(next) }
+    }
     try loop.run()
-    stopped = true
-    loop.unwatch(reader.raw)
     if let failure { throw failure }
 }
 
