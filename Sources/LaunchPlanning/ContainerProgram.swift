@@ -428,7 +428,7 @@ func options(_ settings: [(key: String, value: String)]) -> [UInt8] {
 }
 
 /// Each string with a NUL after it, in one buffer.
-private func nulTerminated(_ strings: [String]) -> [UInt8] {
+func nulTerminated(_ strings: [String]) -> [UInt8] {
     var bytes: [UInt8] = []
     for string in strings {
         bytes += string.utf8
@@ -446,7 +446,7 @@ func escapeOverlay(_ path: String) -> String {
 }
 
 /// A number as the kernel reads it.
-private func nativeBytes(_ number: some FixedWidthInteger) -> [UInt8] {
+func nativeBytes(_ number: some FixedWidthInteger) -> [UInt8] {
     withUnsafeBytes(of: number) { [UInt8]($0) }
 }
 
