@@ -158,6 +158,9 @@ let package = Package(
                 "CLaunch",
                 "SeccompCompiler",
             ]),
+        tests(
+            "OCIRuntimeTests",
+            ["OCIRuntime", "OCIFormats", "JSONFormat", "LaunchPlanning", "Cgroups", "Kernel", "Basics"]),
         tests("ImageBuildTests", ["ImageBuild", "Images", "DockerfileSyntax", "Kernel", "Basics"]),
         tests("ControllerTests", ["Controller", "ContainerModel", "Planning", "Kernel", "Basics"]),
         tests("CommandsTests", ["Commands", "Controller", "ComposeModel", "Basics", "Kernel"]),

@@ -7,6 +7,7 @@
 #include "CLaunch.h"
 #include "init.h"
 #include "raw.h"
+#include "stub.h"
 #include <asm/ioctls.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -505,21 +506,61 @@ static long rlimit(const struct launch_operation *o) {
     return RAW4(__NR_prlimit64, 0, o->n[0], limit, 0);
 }
 
+static long executable(const char *path) {
+    struct statx s;
+    long e = RAW5(__NR_statx, AT_FDCWD, path, 0, STATX_TYPE, &s);
+    return e < 0 ? e : (s.stx_mode & 0170000) == 0040000 ? -EACCES : RAW3(__NR_faccessat, AT_FDCWD, path, 1 /* X_OK */);
+}
+
+// The stub's own image in memory nobody can write any more. MFD_EXEC is of Linux 6.3.
+static long make_stub(struct run *r, const struct launch_operation *o) {
+    static char image[1024];
+    size_t size = (size_t)(covey_stub_end - covey_stub), words = (size_t)(covey_stub_words - covey_stub);
+    if (size > sizeof image) return -ENOMEM;
+    long fd = RAW2(__NR_memfd_create, "stub", 1 | 2 | 0x10 /* MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_EXEC */);
+    if (fd == -EINVAL) fd = RAW2(__NR_memfd_create, "stub", 1 | 2);
+    if (fd == -ENOSYS || fd == -EACCES || fd == -EPERM) return 0;
+    if (fd < 0) return fd;
+    int32_t numbers[2] = {r->slots[r->head->sync_slot], (int32_t)r->head->operation_count - 1};
+    raw_copy(image, covey_stub, size);
+    raw_copy(image + words, numbers, sizeof numbers);
+    long e = RAW3(__NR_write, fd, image, size);
+    if (e >= 0) e = RAW3(__NR_fcntl, fd, 1033 /* F_ADD_SEALS */, 0xf);
+    if (e < 0) {
+        RAW1(__NR_close, fd);
+        return e;
+    }
+    put(r, o->slot, (int)fd);
+    return 0;
+}
+
 static long exec_(struct run *r, const struct launch_operation *o) {
     static const char *pointers[16384];
     const char *p = r->program + o->blob, *candidates = p;
     for (uint64_t i = 0; i < o->n[0]; i++) p += raw_length(p) + 1;
-    uint64_t k = 0;
+    uint64_t k = 1;  // the first is the stub's: what it is to execute
     for (uint64_t i = 0; i < o->n[1]; i++, p += raw_length(p) + 1) pointers[k++] = p;
     pointers[k++] = 0;
     const char **environment = pointers + k;
     for (uint64_t i = 0; i < o->n[2]; i++, p += raw_length(p) + 1) pointers[k++] = p;
     pointers[k] = 0;
+    int stub = slot(r, o->slot), sync = slot(r, r->head->sync_slot);
     // execvp(3)'s rule over candidates made by the planner: the last refusal that says something wins.
     long e = -ENOENT;
     p = candidates;
     for (uint64_t i = 0; i < o->n[0]; i++, p += raw_length(p) + 1) {
-        long x = RAW3(__NR_execve, p, pointers, environment);
+        long x;
+        if (stub < 0) {
+            x = RAW3(__NR_execve, p, pointers + 1, environment);
+        } else {
+            x = executable(p);
+            if (x >= 0) {
+                pointers[0] = p;
+                RAW3(__NR_fcntl, sync, F_SETFD, 0);
+                x = RAW5(__NR_execveat, stub, "", pointers, environment, AT_EMPTY_PATH);
+                RAW3(__NR_fcntl, sync, F_SETFD, FD_CLOEXEC);
+            }
+        }
         if (x != -ENOENT && x != -ENOTDIR) e = x;
         if (x != -ENOENT && x != -ENOTDIR && x != -EACCES) break;
     }
@@ -643,9 +684,7 @@ static long find(struct run *r, const struct launch_operation *o) {
     const char *p = r->program + o->blob;
     long e = -ENOENT;
     for (uint64_t i = 0; i < o->n[0]; i++, p += raw_length(p) + 1) {
-        struct statx s;
-        long x = RAW5(__NR_statx, AT_FDCWD, p, 0, STATX_TYPE, &s);
-        if (x >= 0) x = (s.stx_mode & 0170000) == 0040000 ? -EACCES : RAW3(__NR_faccessat, AT_FDCWD, p, 1 /* X_OK */);
+        long x = executable(p);
         if (x >= 0) return 0;
         if (x != -ENOENT && x != -ENOTDIR) e = x;
     }
@@ -747,6 +786,7 @@ static long step(struct run *r, const struct launch_operation *o) {
     case L_OWNER:
         fd = RAW3(__NR_fchown, slot(r, o->slot), o->n[0], o->n[1]);
         return o->flags & 1 ? 0 : fd;
+    case L_STUB: return make_stub(r, o);
     case L_UNSHARE: return RAW1(__NR_unshare, o->n[0]);
     case L_WRITE_SLOT: return RAW3(__NR_write, slot(r, o->slot), r->program + o->blob, o->blob_size);
     }

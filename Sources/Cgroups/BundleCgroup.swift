@@ -195,6 +195,36 @@ public struct BundleCgroup: Sendable {
         try writeControl("\(freezer.path)/freezer.state", "THAWED")
     }
 
+    /// Thaws the v1 freezer cgroup a process is in, wherever that is.
+    public func thaw(process: Int32) {
+        guard let freezer = legacyFreezer, let text = try? readText("/proc/\(process)/cgroup") else { return }
+        for line in text.split(separator: "\n") {
+            let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            guard parts.count == 3, parts[1] == "freezer", parts[2] != "/" else { continue }
+            try? writeControl("\(freezer.hierarchy.mountPoint)\(parts[2])/freezer.state", "THAWED")
+        }
+    }
+
+    /// Where an exec goes on v2: into the cgroup itself, or where the first process is by now when that one has
+    /// controllers switched on for cgroups below it, as then no process may be in it ("no internal processes").
+    public func forExec(beside process: Int32) -> BundleCgroup {
+        guard let unified, let on = try? readText("\(unified.path)/cgroup.subtree_control"),
+            on.contains(where: { !$0.isWhitespace }), let text = try? readText("/proc/\(process)/cgroup")
+        else { return self }
+        for line in text.split(separator: "\n") where line.hasPrefix("0::") {
+            let there = String(line.dropFirst(3))
+            if there.hasPrefix(path + "/") { return BundleCgroup(places: places, path: there) }
+        }
+        return self
+    }
+
+    private init(places: [Place], path: String) {
+        self.path = path
+        self.places = places.map {
+            $0.hierarchy.unified ? Place(hierarchy: $0.hierarchy, path: $0.hierarchy.mountPoint + path) : $0
+        }
+    }
+
     /// Removes the directories with all below them; missing ones are fine.
     public func remove() throws(Failure) {
         var failures: [Failure] = []

@@ -65,7 +65,10 @@ struct DeviceDecision: Hashable {
             DeviceDecision(allow: true, "c", nil, nil, access: 1),
             DeviceDecision(allow: true, "b", nil, nil, access: 1),
             DeviceDecision(allow: true, "c", 136, nil),
-        ] + [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)].map { DeviceDecision(allow: true, "c", $0.0, $0.1) }
+        ]
+        + [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)].map {
+            DeviceDecision(allow: true, "c", $0.0, $0.1)
+        }
 
     /// For devices.allow and devices.deny.
     var line: String {

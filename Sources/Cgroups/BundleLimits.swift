@@ -21,7 +21,8 @@ struct LimitWrite: Hashable {
 extension BundleCgroup {
     /// Sets the limits that are given. Devices are set by `setDevices`.
     public func apply(_ resources: RuntimeResources) throws(Failure) {
-        let unified = places.contains { $0.hierarchy.unified && !$0.hierarchy.controllers.isEmpty }
+        let unified =
+            places.contains { $0.hierarchy.unified && !$0.hierarchy.controllers.isEmpty }
             && !places.contains { !$0.hierarchy.unified && $0.hierarchy.controllers.contains("memory") }
         for write in try limitWrites(resources, unified: unified) {
             guard let place = place(of: write.controller) else {
@@ -98,8 +99,12 @@ extension BundleCgroup {
             add("cpu.period", "cpu", "cpu.cfs_period_us", cpu.period.flatMap { $0 == 0 ? nil : "\($0)" })
             add("cpu.quota", "cpu", "cpu.cfs_quota_us", cpu.quota.flatMap { $0 == 0 ? nil : "\($0)" })
             add("cpu.burst", "cpu", "cpu.cfs_burst_us", cpu.burst.map(String.init))
-            add("cpu.realtimePeriod", "cpu", "cpu.rt_period_us", cpu.realtimePeriod.flatMap { $0 == 0 ? nil : "\($0)" })
-            add("cpu.realtimeRuntime", "cpu", "cpu.rt_runtime_us", cpu.realtimeRuntime.flatMap { $0 == 0 ? nil : "\($0)" })
+            add(
+                "cpu.realtimePeriod", "cpu", "cpu.rt_period_us",
+                cpu.realtimePeriod.flatMap { $0 == 0 ? nil : "\($0)" })
+            add(
+                "cpu.realtimeRuntime", "cpu", "cpu.rt_runtime_us",
+                cpu.realtimeRuntime.flatMap { $0 == 0 ? nil : "\($0)" })
             addLegacyMemory(resources.memory, add)
         }
         addBlockIO(resources.blockIO, unified: unified, add)
@@ -174,8 +179,12 @@ extension BundleCgroup {
             "memory.reservation", "memory", "memory.soft_limit_in_bytes",
             memory.reservation.flatMap { $0 == 0 ? nil : "\($0)" }, false)
         // Kernel memory has no limit of its own since Linux 5.16: an error would help nobody (cgroup-v1/memory.rst).
-        add("memory.kernel", "memory", "memory.kmem.limit_in_bytes", memory.kernel.flatMap { $0 == 0 ? nil : "\($0)" }, true)
-        add("memory.kernelTCP", "memory", "memory.kmem.tcp.limit_in_bytes", memory.kernelTCP.flatMap { $0 == 0 ? nil : "\($0)" }, true)
+        add(
+            "memory.kernel", "memory", "memory.kmem.limit_in_bytes",
+            memory.kernel.flatMap { $0 == 0 ? nil : "\($0)" }, true)
+        add(
+            "memory.kernelTCP", "memory", "memory.kmem.tcp.limit_in_bytes",
+            memory.kernelTCP.flatMap { $0 == 0 ? nil : "\($0)" }, true)
         add("memory.swappiness", "memory", "memory.swappiness", memory.swappiness.map(String.init), false)
         if memory.disableOOMKiller == true {
             add("memory.disableOOMKiller", "memory", "memory.oom_control", "1", false)
@@ -216,7 +225,9 @@ extension BundleCgroup {
                 let device = "\(limit.major):\(limit.minor)"
                 add(
                     "blockIO.\(field)", controller, unified ? "io.max" : "blkio.throttle.\(file)",
-                    unified ? "\(device) \(key)=\(limit.rate == 0 ? "max" : "\(limit.rate)")" : "\(device) \(limit.rate)",
+                    unified
+                        ? "\(device) \(key)=\(limit.rate == 0 ? "max" : "\(limit.rate)")"
+                        : "\(device) \(limit.rate)",
                     false)
             }
         }

@@ -26,7 +26,8 @@ func runOCI(_ words: [String], _ invocation: Invocation) -> Int32 {
         case .version: plain.line("covey-oci version \(coveyVersion)\nspec: \(ociVersion)")
         case .run(let command, let arguments):
             log = RuntimeLog(
-                file: arguments.last(.log).map(invocation.absolute), json: arguments.last(.logFormat) == "json")
+                file: arguments.last(.log).map(invocation.absolute),
+                json: arguments.last(.logFormat) == "json")
             if arguments.has(.debug) { log.write("debug", words.joined(separator: " ")) }
             if command.name == "exec" { failureCode = 255 }
             try refuseOtherManagers(arguments)
@@ -35,10 +36,15 @@ func runOCI(_ words: [String], _ invocation: Invocation) -> Int32 {
         }
         return 0
     } catch {
-        for failure in error.flattened {
-            log.write("error", [failure.doing, failure.cause].compactMap { $0 }.joined(separator: ": "))
+        let errors = Output(fd: invocation.errors, colours: false, isTerminal: false)
+        let lines = error.flattened.map { [$0.doing, $0.cause].compactMap { $0 }.joined(separator: ": ") }
+        for line in lines { log.write("error", line) }
+        // Engines show the last line they find: without a terminal an error is one line.
+        if isTerminal(invocation.errors) {
+            errors.line(error.description)
+        } else {
+            for line in lines { errors.line("error: \(line)") }
         }
-        Output(fd: invocation.errors, colours: false, isTerminal: false).line(error.description)
         return failureCode
     }
 }
@@ -64,7 +70,8 @@ private var ociHelpText: String {
     var text = helpText(commands: ociCommandTable, globals: ociGlobalFlags)
     text = text.split(separator: "\n", omittingEmptySubsequences: false).dropFirst().joined(separator: "\n")
     return "Runs OCI bundles, as runc and crun do (OCI runtime specification \(ociVersion)).\n"
-        + text.replacing("covey [FLAGS]", with: "covey oci [FLAGS]").replacing("covey COMMAND", with: "covey oci COMMAND")
+        + text.replacing("covey [FLAGS]", with: "covey oci [FLAGS]").replacing(
+            "covey COMMAND", with: "covey oci COMMAND")
 }
 
 /// The file of --log: one line each, as runc writes it, for those who read it (conmon, containerd).
@@ -92,7 +99,8 @@ extension Session {
     }
 
     fileprivate var runtimeLog: RuntimeLog {
-        RuntimeLog(file: arguments.last(.log).map(invocation.absolute), json: arguments.last(.logFormat) == "json")
+        RuntimeLog(
+            file: arguments.last(.log).map(invocation.absolute), json: arguments.last(.logFormat) == "json")
     }
 
     fileprivate func warn(_ text: String) {

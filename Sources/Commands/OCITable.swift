@@ -28,9 +28,11 @@ private let bundleFlags: [Flag] = [
 
 let ociCommandTable: [CommandDefinition] = [
     CommandDefinition(
-        "create", "Create a container that waits for `start`", operands: .exactly("ID", 1), flags: bundleFlags,
+        "create", "Create a container that waits for `start`", operands: .exactly("ID", 1),
+        flags: bundleFlags,
         run: runOCICreate),
-    CommandDefinition("start", "Run a created container's program", operands: .exactly("ID", 1), run: runOCIStart),
+    CommandDefinition(
+        "start", "Run a created container's program", operands: .exactly("ID", 1), run: runOCIStart),
     CommandDefinition("state", "Print a container's state", operands: .exactly("ID", 1), run: runOCIState),
     CommandDefinition(
         "kill", "Send a signal, SIGTERM unless said otherwise",
@@ -76,10 +78,13 @@ let ociCommandTable: [CommandDefinition] = [
         ], run: runOCIList),
     CommandDefinition(
         "ps", "List a container's processes", operands: .exactly("ID", 1),
-        flags: [Flag(.format, "f", .choice(["table", "json"]), "how the list is written")], run: runOCIProcesses),
+        flags: [Flag(.format, "f", .choice(["table", "json"]), "how the list is written")],
+        run: runOCIProcesses),
     CommandDefinition(
-        "pause", "Stop all processes of a container where they are", operands: .exactly("ID", 1), run: runOCIPause),
-    CommandDefinition("resume", "Let a paused container go on", operands: .exactly("ID", 1), run: runOCIResume),
+        "pause", "Stop all processes of a container where they are", operands: .exactly("ID", 1),
+        run: runOCIPause),
+    CommandDefinition(
+        "resume", "Let a paused container go on", operands: .exactly("ID", 1), run: runOCIResume),
     CommandDefinition(
         "update", "Change a container's limits", operands: .exactly("ID", 1),
         flags: [

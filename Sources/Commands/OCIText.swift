@@ -46,7 +46,8 @@ func resourcesDocument(_ arguments: Arguments) throws(Failure) -> [UInt8] {
     }
     if all.isEmpty {
         throw Failure(
-            "cannot update the container", cause: "no limit is given", advice: "see `covey oci update --help`")
+            "cannot update the container", cause: "no limit is given", advice: "see `covey oci update --help`"
+        )
     }
     var bytes: [UInt8] = []
     JSONValue.object(all).write(to: &bytes)

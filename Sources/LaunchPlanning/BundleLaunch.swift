@@ -24,6 +24,8 @@ public struct LoadedFilter: Hashable, Sendable {
     public var flags: UInt64 = 0
     /// Its listener is fetched by the one who launches.
     public var listens = false
+    /// It lets execveat(2) through, by which the stub is executed.
+    public var allowsExecveat = true
 
     public init() {}
 }

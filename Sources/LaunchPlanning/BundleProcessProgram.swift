@@ -7,10 +7,10 @@ internal import CLaunch
 public import OCIFormats
 
 extension LaunchProgram {
-    /// All but the wait and the execution.
+    /// All but the wait and the execution; gives the stub's slot.
     mutating func addBundleProcess(
         _ settings: BundleProcess, id: String, label: Slot?, labelText: String?
-    ) {
+    ) -> Slot? {
         let process = settings.process
         let user = process.user
         add(
@@ -35,7 +35,16 @@ extension LaunchProgram {
         if let personality = settings.personality {
             add(L_PERSONALITY, "setting the personality", numbers: [personality])
         }
-        if let label, let labelText { add(L_WRITE_SLOT, "setting the label", slots: [label], blob: Array(labelText.utf8)) }
+        if let label, let labelText {
+            add(L_WRITE_SLOT, "setting the label", slots: [label], blob: Array(labelText.utf8))
+        }
+        // A label waits for the next execve(2), which would be the stub's; a filter that refuses execveat(2) refuses it too.
+        var stub: Slot?
+        if labelText == nil, settings.filter.allowsExecveat {
+            let slot = newSlot()
+            add(L_STUB, "preparing the execution", slots: [slot])
+            stub = slot
+        }
         if !process.noNewPrivileges { addFilter(settings.filter) }
         let sets = settings.capabilities
         add(L_BOUNDING, "limiting capabilities", numbers: [sets.bounding])
@@ -53,9 +62,10 @@ extension LaunchProgram {
         add(
             L_FIND, "running \"\(process.arguments.first ?? "")\"", blob: nulTerminated(candidates),
             numbers: [UInt64(candidates.count)])
+        return stub
     }
 
-    mutating func addExecution(_ settings: BundleProcess) {
+    mutating func addExecution(_ settings: BundleProcess, stub: Slot?) {
         let process = settings.process
         add(L_CLOSE_ON_EXEC, "closing descriptors", numbers: [UInt64(3 + settings.preserved)])
         if process.noNewPrivileges { addFilter(settings.filter) }
@@ -63,7 +73,8 @@ extension LaunchProgram {
         let candidates = executables(name, environment: process.environment)
         let environment = process.environment
         add(
-            L_EXEC, "running \"\(name)\"", blob: nulTerminated(candidates + process.arguments + environment),
+            L_EXEC, "running \"\(name)\"", slots: [stub],
+            blob: nulTerminated(candidates + process.arguments + environment),
             numbers: [UInt64(candidates.count), UInt64(process.arguments.count), UInt64(environment.count)])
     }
 
@@ -133,7 +144,8 @@ public func bundleExecProgram(for exec: BundleExec) -> LaunchProgram {
     var label: Slot?
     if let proc, let file = exec.labelFile {
         let slot = program.newSlot()
-        program.add(L_OPEN, "opening the label's file", slots: [slot, proc], texts: [file], numbers: [1, 0, 0])
+        program.add(
+            L_OPEN, "opening the label's file", slots: [slot, proc], texts: [file], numbers: [1, 0, 0])
         label = slot
     }
     if exec.process.process.terminal {
@@ -142,8 +154,9 @@ public func bundleExecProgram(for exec: BundleExec) -> LaunchProgram {
         program.add(L_OPEN, "opening a terminal", slots: [root], texts: ["/"], numbers: [directory, 0, 0])
         program.addBundleTerminal(in: root, console: false, exec.process)
     }
-    program.addBundleProcess(exec.process, id: exec.id, label: label, labelText: exec.label)
-    program.addExecution(exec.process)
+    let stub = program.addBundleProcess(
+        exec.process, id: exec.id, label: label, labelText: exec.label)
+    program.addExecution(exec.process, stub: stub)
     return program
 }
 

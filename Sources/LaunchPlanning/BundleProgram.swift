@@ -103,13 +103,13 @@ public func bundleProgram(for launch: BundleLaunch) -> LaunchProgram {
         program.add(L_EXIT, "ending", numbers: [0])
         return program
     }
-    program.addBundleProcess(process, id: launch.id, label: label, labelText: launch.label)
+    let stub = program.addBundleProcess(process, id: launch.id, label: label, labelText: launch.label)
     program.add(L_TELL, "telling that it is made", numbers: [UInt64(LaunchTag.ready)])
     if let fifo = program.given("fifo") { program.add(L_WAIT_START, "waiting for start", slots: [fifo]) }
     if let state = program.given("start-state") {
         program.addHooks(config.hooks.startContainer, "startContainer", state: state)
     }
-    program.addExecution(process)
+    program.addExecution(process, stub: stub)
     return program
 }
 
@@ -124,10 +124,13 @@ extension LaunchProgram {
     fileprivate mutating func addSysctls(_ settings: [RuntimeConfig.StringPair]) {
         if settings.isEmpty { return }
         let proc = newSlot()
-        add(L_FSMOUNT, "preparing sysctls", slots: [proc], texts: ["proc"], blob: options([("source", "proc")]))
+        add(
+            L_FSMOUNT, "preparing sysctls", slots: [proc], texts: ["proc"],
+            blob: options([("source", "proc")]))
         for setting in settings {
             // `net.ipv4.conf.eth0/1.x`: where a slash is written it stands for a dot in a name, as for sysctl(8).
-            let path = setting.name.contains("/")
+            let path =
+                setting.name.contains("/")
                 ? setting.name : setting.name.split(separator: ".").joined(separator: "/")
             add(
                 L_WRITE, "setting sysctl \(setting.name) to \(setting.value)", slots: [nil, proc],

@@ -88,7 +88,8 @@ extension LaunchProgram {
 
     private mutating func addDevices(_ launch: BundleLaunch, in root: Slot) {
         let isUsers = launch.has(.user)
-        func device(_ path: String, _ type: UInt64, _ number: UInt64, mode: UInt64, uid: UInt64, gid: UInt64) {
+        func device(_ path: String, _ type: UInt64, _ number: UInt64, mode: UInt64, uid: UInt64, gid: UInt64)
+        {
             add(
                 L_DEVICE, "making device \(path)", slots: [nil, root], texts: [path, isUsers ? path : nil],
                 flags: isUsers ? 1 : 0, numbers: [type | mode, number, uid << 32 | gid])
@@ -110,13 +111,16 @@ extension LaunchProgram {
             let (major, minor) = (UInt64(clamping: node.major), UInt64(clamping: node.minor))
             device(
                 node.path, types[node.type] ?? 0o020000,
-                node.type == "p" ? 0 : deviceNumber(major, minor), mode: UInt64(node.fileMode ?? 0o666) & 0o7777,
+                node.type == "p" ? 0 : deviceNumber(major, minor),
+                mode: UInt64(node.fileMode ?? 0o666) & 0o7777,
                 uid: UInt64(node.uid ?? 0), gid: UInt64(node.gid ?? 0))
         }
         if isForeign { return }
         let dev = newSlot()
         add(L_ENSURE_DIRECTORY, "making /dev", slots: [nil, root], texts: ["/dev"], numbers: [0o755])
-        add(L_OPEN, "opening /dev", slots: [dev, root], texts: ["dev"], numbers: [0o1000_0000 | 0o200000, 0, 0x10])
+        add(
+            L_OPEN, "opening /dev", slots: [dev, root], texts: ["dev"],
+            numbers: [0o1000_0000 | 0o200000, 0, 0x10])
         let links = [
             ("/proc/self/fd", "fd"), ("/proc/self/fd/0", "stdin"), ("/proc/self/fd/1", "stdout"),
             ("/proc/self/fd/2", "stderr"), ("pts/ptmx", "ptmx"), ("/proc/kcore", "core"),

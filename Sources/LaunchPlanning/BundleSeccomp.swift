@@ -15,7 +15,8 @@ extension LoadedFilter {
         let native = SeccompArchitecture.current
         let words: (own: String, sibling: Set<String>) =
             native == .x86_64
-            ? ("SCMP_ARCH_X86_64", ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]) : ("SCMP_ARCH_AARCH64", ["SCMP_ARCH_ARM"])
+            ? ("SCMP_ARCH_X86_64", ["SCMP_ARCH_X86", "SCMP_ARCH_X32"])
+            : ("SCMP_ARCH_AARCH64", ["SCMP_ARCH_ARM"])
         var policy = SeccompPolicy(
             defaultAction: seccompAction(
                 seccomp.defaultAction, seccomp.defaultErrno), rules: [])
@@ -32,7 +33,9 @@ extension LoadedFilter {
                 for name in ["write", "read"] where call.names.contains(name) {
                     throw Failure(
                         "cannot use linux.seccomp",
-                        cause: "SCMP_ACT_NOTIFY cannot be used for the \(name) syscall, which hands the listener over")
+                        cause:
+                            "SCMP_ACT_NOTIFY cannot be used for the \(name) syscall, which hands the listener over"
+                    )
                 }
             }
             let conditions = call.arguments.map(condition)
@@ -73,6 +76,10 @@ extension LoadedFilter {
             if bit == 1 || bit == 0x20 && !listens { continue }
             flags |= bit
         }
+        let ofExecveat = seccomp.syscalls.first { $0.names.contains("execveat") }
+        allowsExecveat =
+            ofExecveat.map { $0.action == "SCMP_ACT_ALLOW" && $0.arguments.isEmpty }
+            ?? ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG"].contains(seccomp.defaultAction)
         do throws(SeccompError) {
             program = try policy.compile(
                 capabilities: [], architecture: native,

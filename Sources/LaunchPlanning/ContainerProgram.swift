@@ -391,6 +391,8 @@ extension LaunchProgram {
                 numbers: [number, UInt64(bitPattern: limit.soft), UInt64(bitPattern: limit.hard)])
         }
         add(L_UMASK, "setting the umask", numbers: [0o022])
+        let stub = newSlot()
+        add(L_STUB, "preparing the execution", slots: [stub])
         if !noNewPrivileges { addSeccomp(seccomp) }
         add(L_BOUNDING, "limiting capabilities", numbers: [capabilities])
         add(
@@ -413,7 +415,7 @@ extension LaunchProgram {
         let candidates = executables(arguments[0], environment: environment)
         let strings = nulTerminated(candidates + arguments + environment)
         add(
-            L_EXEC, "running \"\(arguments[0])\"", blob: strings,
+            L_EXEC, "running \"\(arguments[0])\"", slots: [stub], blob: strings,
             numbers: [UInt64(candidates.count), UInt64(arguments.count), UInt64(environment.count)])
     }
 

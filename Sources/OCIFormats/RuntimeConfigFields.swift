@@ -11,7 +11,9 @@ struct ConfigObject {
     let path: String
 
     init(_ value: JSONValue, _ path: String) throws(RuntimeConfigError) {
-        guard case .object = value else { throw RuntimeConfigError(field: path, problem: "an object is wanted") }
+        guard case .object = value else {
+            throw RuntimeConfigError(field: path, problem: "an object is wanted")
+        }
         self.value = value
         self.path = path
     }
@@ -83,7 +85,9 @@ struct ConfigObject {
 
     func strings(_ name: String) throws(RuntimeConfigError) -> [String] {
         var result: [String] = []
-        for (index, item) in try array(name).enumerated() { result.append(try text(item, "\(name)[\(index)]")) }
+        for (index, item) in try array(name).enumerated() {
+            result.append(try text(item, "\(name)[\(index)]"))
+        }
         return result
     }
 

@@ -188,7 +188,8 @@ extension RuntimeConfig.Hooks {
     }
 }
 
-private func hooks(_ object: ConfigObject, _ name: String) throws(RuntimeConfigError) -> [RuntimeConfig.Hook] {
+private func hooks(_ object: ConfigObject, _ name: String) throws(RuntimeConfigError) -> [RuntimeConfig.Hook]
+{
     var result: [RuntimeConfig.Hook] = []
     for found in try object.objects(name) {
         let path = try found.required("path", found.string("path"))

@@ -103,7 +103,8 @@ extension RuntimeResources {
                 .init(
                     allow: try found.required("allow", found.bool("allow")),
                     type: try found.choice("type", ["a", "b", "c", ""]).flatMap { $0.isEmpty ? nil : $0 },
-                    major: try found.number("major", Int64.self), minor: try found.number("minor", Int64.self),
+                    major: try found.number("major", Int64.self),
+                    minor: try found.number("minor", Int64.self),
                     access: try found.deviceAccess()))
         }
         if let found = try object.object("memory") {
@@ -134,7 +135,9 @@ extension RuntimeResources {
         if let found = try object.object("blockIO") { blockIO = try BlockIO(found) }
         for found in try object.objects("hugepageLimits") {
             let size = try found.required("pageSize", found.string("pageSize"))
-            guard isPageSize(size) else { throw found.wrong("pageSize", "\"\(size)\" is no size such as 2MB") }
+            guard isPageSize(size) else {
+                throw found.wrong("pageSize", "\"\(size)\" is no size such as 2MB")
+            }
             hugePages.append(
                 .init(
                     pageSize: size, limit: try found.required("limit", found.number("limit", UInt64.self))))

@@ -104,16 +104,19 @@ final class BundleChild {
         let doing = program.doing(at: operation)
         if hookStatus != 0 { return Failure(doing + " failed", cause: hookEnd(hookStatus)) }
         let step = program.steps.indices.contains(operation) ? program.steps[operation] : nil
-        if step?.code == L_FIND.rawValue || step?.code == L_EXEC.rawValue {
-            let name = doing.dropFirst("running ".count)
-            switch errno {
-            case .noEntry:
-                return Failure(
-                    "cannot run \(name)",
-                    cause: "exec: \(name): executable file not found in $PATH: no such file or directory")
-            default:
-                return Failure("cannot run \(name)", cause: "exec: \(name): \(errno.sentence.lowercased())")
-            }
+        let name = doing.dropFirst("running \"".count).dropLast()
+        if step?.code == L_FIND.rawValue {
+            // The words engines look for to tell a missing program (Podman's 127) from one that may not be run (126).
+            let cause =
+                errno != .noEntry
+                ? errno.sentence.lowercased()
+                : name.contains("/")
+                    ? "stat \(name): no such file or directory"
+                    : "executable file not found in $PATH: no such file or directory"
+            return Failure("cannot run \"\(name)\"", cause: "exec: \"\(name)\": \(cause)")
+        }
+        if step?.code == L_EXEC.rawValue {
+            return Failure("cannot run \"\(name)\"", cause: "exec \(name): \(errno.sentence.lowercased())")
         }
         return Failure(doing + " failed", cause: "\(errno) (\(errno.sentence))")
     }

@@ -30,7 +30,8 @@ struct Bundle {
                 advice: error.errno == .noEntry ? "`covey oci spec` writes one" : nil)
         }
         do throws(RuntimeConfigError) { config = try RuntimeConfig.read(bytes) } catch {
-            throw Failure("cannot use \(file)", cause: "\(error)", advice: "see the OCI runtime specification")
+            throw Failure(
+                "cannot use \(file)", cause: "\(error)", advice: "see the OCI runtime specification")
         }
         guard let root = config.root else {
             throw Failure("cannot use \(file)", cause: "root: it is missing")
@@ -61,7 +62,9 @@ struct Bundle {
             }
             try checkProcess(process, file)
         }
-        func has(_ kind: RuntimeConfig.NamespaceKind) -> Bool { linux.namespaces.contains { $0.kind == kind } }
+        func has(_ kind: RuntimeConfig.NamespaceKind) -> Bool {
+            linux.namespaces.contains { $0.kind == kind }
+        }
         func isNew(_ kind: RuntimeConfig.NamespaceKind) -> Bool {
             linux.namespaces.contains { $0.kind == kind && $0.path == nil }
         }
@@ -110,7 +113,7 @@ struct Bundle {
             needed = .ipc
         } else if dotted.hasPrefix("net.") {
             needed = .network
-        } else if ["kernel.domainname", "kernel.hostname"].contains(dotted) {
+        } else if dotted == "kernel.domainname" {
             needed = .uts
         } else if dotted.hasPrefix("user.") {
             needed = .user
@@ -171,7 +174,8 @@ extension BundleProcess {
         }
         for number in 3..<3 + preserved where !exists("/proc/self/fd/\(number)") {
             throw Failure(
-                "cannot hand over descriptor \(number)", cause: "please check that preserved-fd \(number) is present",
+                "cannot hand over descriptor \(number)",
+                cause: "please check that preserved-fd \(number - 3) is present",
                 advice: "open it, or ask for fewer with --preserve-fds")
         }
         if !process.environment.contains(where: { $0.hasPrefix("HOME=") }) {

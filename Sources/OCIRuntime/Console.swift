@@ -31,7 +31,9 @@ struct Foreground {
 
     init() throws(Failure) {
         // All that can be caught and mean something to a program; SIGCHLD and SIGWINCH are ours.
-        let passed = (Int32(1)...31).filter { ![SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGTTIN, SIGTTOU, SIGTSTP, SIGCONT].contains($0) }
+        let passed = (Int32(1)...31).filter {
+            ![SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGTTIN, SIGTTOU, SIGTSTP, SIGCONT].contains($0)
+        }
         signals = try naming("cannot take signals") { () throws(SyscallError) in try SignalStream(passed) }
     }
 

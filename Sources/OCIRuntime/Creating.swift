@@ -45,7 +45,8 @@ public func createContainer(
 
 /// Makes and starts a container. In the foreground it waits for its end, deletes it and gives its exit code.
 public func runContainer(
-    _ creation: Creation, _ settings: RuntimeSettings, detached: Bool, keep: Bool = false, warn: (String) -> Void
+    _ creation: Creation, _ settings: RuntimeSettings, detached: Bool, keep: Bool = false,
+    warn: (String) -> Void
 ) throws(Failure) -> Int32 {
     let bundle = try Bundle(creation.bundle, configuration: creation.configuration)
     let terminal = bundle.config.process?.terminal == true
@@ -175,7 +176,8 @@ private struct ContainerMaker {
         let userNamespace = try openUserNamespace(bundle.config)
         launch.joinsUser = userNamespace != nil
         launch.waitsForStart = waits && process != nil
-        launch.awaitsHooks = !hooks.prestart.isEmpty || !hooks.createRuntime.isEmpty || !hooks.createContainer.isEmpty
+        launch.awaitsHooks =
+            !hooks.prestart.isEmpty || !hooks.createRuntime.isEmpty || !hooks.createContainer.isEmpty
             || !hooks.startContainer.isEmpty
         launch.noPivot = settings.noPivot
         launch.sessionKeyring = settings.sessionKeyring
@@ -248,7 +250,8 @@ private struct ContainerMaker {
             try keep(child)
             try fill(descriptors["state"], record.hookState(.creating))
             try fill(descriptors["start-state"], record.hookState(.created))
-            try runHooks(hooks.prestart, "prestart", state: record.hookState(.creating))
+            // Deprecated, and of a time when this state was called so; validation tools still ask for it.
+            try runHooks(hooks.prestart, "prestart", state: record.hookState(.created))
             try runHooks(hooks.createRuntime, "createRuntime", state: record.hookState(.creating))
             try child.send(LaunchTag.hooksRan)
         }
@@ -291,7 +294,8 @@ private struct ContainerMaker {
                     taking: try retrying("pidfd_getfd") { linux_pidfd_getfd(child.pidfd.raw, number) }))
         }
         try sendListener(
-            listener, pid: child.pid, record, metadata: bundle.config.linux.seccomp?.listenerMetadata, to: path)
+            listener, pid: child.pid, record, metadata: bundle.config.linux.seccomp?.listenerMetadata,
+            to: path)
     }
 }
 

@@ -124,7 +124,9 @@ public func executeInContainer(
     return try foreground.wait(for: child)
 }
 
-private func process(of execution: Execution, _ record: ContainerRecord) throws(Failure) -> RuntimeConfig.Process {
+private func process(of execution: Execution, _ record: ContainerRecord) throws(Failure)
+    -> RuntimeConfig.Process
+{
     let doing = "cannot exec in container \"\(execution.id)\""
     var process: RuntimeConfig.Process
     if let document = execution.processDocument {
@@ -179,7 +181,8 @@ private func parseUser(_ text: String, _ before: RuntimeConfig.User) throws(Fail
     }
     var user = before
     guard (1...2).contains(parts.count) else {
-        throw Failure("cannot use user \"\(text)\"", cause: "it has more than two parts", advice: "write UID[:GID]")
+        throw Failure(
+            "cannot use user \"\(text)\"", cause: "it has more than two parts", advice: "write UID[:GID]")
     }
     user.uid = try number(parts[0])
     user.gid = parts.count > 1 ? try number(parts[1]) : before.gid
@@ -190,11 +193,22 @@ private func parseUser(_ text: String, _ before: RuntimeConfig.User) throws(Fail
 private func cgroup(
     of execution: Execution, _ store: ContainerStore, _ record: ContainerRecord
 ) throws(Failure) -> BundleCgroup {
-    guard let name = execution.cgroup, name != "/" else { return store.cgroup(record) }
+    guard let name = execution.cgroup else { return store.cgroup(record).forExec(beside: record.pid) }
+    if name == "/" { return store.cgroup(record) }
+    if let colon = name.firstIndex(of: ":") {
+        throw containerFailure(
+            execution.id, "exec in",
+            "unknown controller \(name[..<colon]): a path for one controller is not supported",
+            advice: "give one path for all")
+    }
     let sub = BundleCgroup(
         host: try CgroupHost.detect(), path: record.cgroupPath + "/" + name)
-    guard sub.path.hasPrefix(record.cgroupPath + "/"), sub.exists else {
-        throw containerFailure(execution.id, "exec in", "\(name) is not a sub cgroup path")
+    guard sub.path.hasPrefix(record.cgroupPath + "/") else {
+        throw containerFailure(execution.id, "exec in", "bad sub cgroup path: \(name)")
+    }
+    guard sub.exists else {
+        throw containerFailure(
+            execution.id, "exec in", "error adding pid to cgroup \(name): no such file or directory")
     }
     return sub
 }

@@ -32,7 +32,10 @@ func runHooks(_ hooks: [RuntimeConfig.Hook], _ kind: String, state: [UInt8]) thr
             throw Failure(doing, cause: error.cause)
         }
         let code = try child.wait()
-        if code != 0 { throw Failure(doing, cause: code > 128 ? "it was ended by signal \(code - 128)" : "exit status \(code)") }
+        if code != 0 {
+            throw Failure(
+                doing, cause: code > 128 ? "it was ended by signal \(code - 128)" : "exit status \(code)")
+        }
     }
 }
 

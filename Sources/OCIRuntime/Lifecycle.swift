@@ -11,7 +11,8 @@ internal import Kernel
 internal import OCIFormats
 
 /// Lets a created container's program run.
-public func startContainer(_ id: String, _ settings: RuntimeSettings, warn: (String) -> Void) throws(Failure) {
+public func startContainer(_ id: String, _ settings: RuntimeSettings, warn: (String) -> Void) throws(Failure)
+{
     let store = try ContainerStore(settings, id)
     let record = try store.load()
     let status = store.status(record)
@@ -49,7 +50,9 @@ private func waitForReaders(_ fifo: Int32) throws(SyscallError) {
 }
 
 /// Sends a signal to the container's first process, or to all.
-public func killContainer(_ id: String, signal text: String, all: Bool, _ settings: RuntimeSettings) throws(Failure) {
+public func killContainer(_ id: String, signal text: String, all: Bool, _ settings: RuntimeSettings)
+    throws(Failure)
+{
     guard let signal = text == "0" ? 0 : signalNumber(text) else {
         throw Failure(
             "cannot signal container \"\(id)\"", cause: "unknown signal \"\(text)\"",
@@ -146,19 +149,31 @@ public func deleteContainer(
     let cgroup = store.cgroup(record)
     let living = [.created, .running, .paused].contains(status)
     // The pidfd first: it tells the end of just this process.
-    let pidfd = living ? (try? retrying("pidfd_open") { linux_pidfd_open(record.pid, 0) }).map { SharedFD(OwnedFD(taking: $0)) } : nil
+    let pidfd =
+        living
+        ? (try? retrying("pidfd_open") { linux_pidfd_open(record.pid, 0) }).map {
+            SharedFD(OwnedFD(taking: $0))
+        } : nil
     if force {
         try? cgroup.signalAll(SIGKILL)
         if let pidfd, isAlive(record.pid, record.startTime) {
             _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL)
         }
         if let pidfd {
-            let ended = (try? waitReadable([pidfd.raw], atMost: .seconds(10))[0]) ?? false
+            var ended = (try? waitReadable([pidfd.raw], atMost: .seconds(1))[0]) ?? false
             if !ended {
-                throw containerFailure(id, "delete", "its process \(record.pid) does not end (a system call holds it)")
+                // On v1 somebody may have frozen it in a cgroup of his own; it ends only once it is thawed.
+                cgroup.thaw(process: record.pid)
+                ended = (try? waitReadable([pidfd.raw], atMost: .seconds(9))[0]) ?? false
+            }
+            if !ended {
+                throw containerFailure(
+                    id, "delete", "its process \(record.pid) does not end (a system call holds it)")
             }
         }
     }
+    // Without a pid namespace of its own others outlive the first process; they are the container's all the same.
+    if !living, !cgroup.processes.isEmpty { try? cgroup.signalAll(SIGKILL) }
     try cgroup.remove()
     try store.removeAll()
     do throws(Failure) {

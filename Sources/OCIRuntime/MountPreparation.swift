@@ -18,7 +18,8 @@ struct PreparedMounts {
     var given: [String: SharedFD] = [:]
 }
 
-func prepareMounts(_ bundle: Bundle, cgroup: BundleCgroup, host: CgroupHost) throws(Failure) -> PreparedMounts {
+func prepareMounts(_ bundle: Bundle, cgroup: BundleCgroup, host: CgroupHost) throws(Failure) -> PreparedMounts
+{
     var prepared = PreparedMounts()
     let linux = bundle.config.linux
     let isUsers = linux.namespaces.contains { $0.kind == .user }
@@ -26,13 +27,17 @@ func prepareMounts(_ bundle: Bundle, cgroup: BundleCgroup, host: CgroupHost) thr
         let target = mount.destination.hasPrefix("/") ? mount.destination : "/\(mount.destination)"
         let options = MountOptions(mount.options)
         let title = mount.source.flatMap { $0.isEmpty ? nil : $0 } ?? mount.type ?? "mount"
-        func refuse(_ cause: String) -> Failure { Failure("cannot mount \(title) at \(target)", cause: cause) }
+        func refuse(_ cause: String) -> Failure {
+            Failure("cannot mount \(title) at \(target)", cause: cause)
+        }
         let mapped = options.idMap != nil || !mount.uidMappings.isEmpty
         if options.bind || mount.type == "bind" || mount.type == "rbind" {
             var options = options
             options.bind = true
             if mount.type == "rbind" { options.recursive = true }
-            guard let named = mount.source, !named.isEmpty else { throw refuse("a bind mount needs a source") }
+            guard let named = mount.source, !named.isEmpty else {
+                throw refuse("a bind mount needs a source")
+            }
             let source = named.hasPrefix("/") ? named : "\(bundle.path)/\(named)"
             let isDirectory: Bool
             do throws(SyscallError) { isDirectory = try fileStatus(source, follow: true).isDirectory } catch {
@@ -70,13 +75,21 @@ func prepareMounts(_ bundle: Bundle, cgroup: BundleCgroup, host: CgroupHost) thr
                 BundleMount(
                     source: .given(name, isDirectory: true), target: target, options: options, title: title))
         } else {
-            guard let type = mount.type, type != "none" else { throw refuse("it has neither a type nor `bind`") }
+            guard let type = mount.type, type != "none" else {
+                throw refuse("it has neither a type nor `bind`")
+            }
             var data = options.data.map { (key: $0.key, value: $0.value) }
             if let label = linux.mountLabel, ["tmpfs", "devpts", "mqueue"].contains(type) {
                 data.append((key: "context", value: "\"\(label)\""))
             }
+            // A tmpfs without a mode of its own has that of the directory it covers, as runc has it.
+            if type == "tmpfs", !data.contains(where: { $0.key == "mode" }) {
+                data.append((key: "mode", value: directoryMode(bundle.rootfs, target)))
+            }
             // The file system itself is read-only too where it has a device; kernel's own are shared with others.
-            if options.set & 1 != 0, mount.source?.hasPrefix("/") == true { data.append((key: "ro", value: "")) }
+            if options.set & 1 != 0, mount.source?.hasPrefix("/") == true {
+                data.append((key: "ro", value: ""))
+            }
             prepared.mounts.append(
                 BundleMount(
                     source: .fileSystem(type, source: mount.source ?? type, data: data), target: target,
@@ -104,7 +117,8 @@ private func cgroupMounts(
     writable.data = []
     var mounts = [
         BundleMount(
-            source: .fileSystem("tmpfs", source: "cgroup", data: [(key: "mode", value: "755")]), target: target,
+            source: .fileSystem("tmpfs", source: "cgroup", data: [(key: "mode", value: "755")]),
+            target: target,
             options: writable, title: "cgroup")
     ]
     var each = options
@@ -112,14 +126,16 @@ private func cgroupMounts(
     for place in cgroup.mounts {
         mounts.append(
             BundleMount(
-                source: .path(place.path, isDirectory: true), target: "\(target)/\(place.name)", options: each,
+                source: .path(place.path, isDirectory: true), target: "\(target)/\(place.name)",
+                options: each,
                 title: "cgroup"))
         // `cpu` for `cpu,cpuacct`, as hosts have it.
         for controller in place.controllers.sorted()
         where !place.unified && controller != place.name && !controller.hasPrefix("name=") {
             mounts.append(
                 BundleMount(
-                    source: .link(to: place.name), target: "\(target)/\(controller)", options: MountOptions([]),
+                    source: .link(to: place.name), target: "\(target)/\(controller)",
+                    options: MountOptions([]),
                     title: "cgroup"))
         }
     }
@@ -191,4 +207,13 @@ private func filledTmpfs(
     }
     try copyUp(from: [rootfs], path: target, into: "/proc/self/fd/\(mount.raw)/.")
     return mount
+}
+
+/// Octal digits; 755, as a missing directory will be made, where there is none.
+private func directoryMode(_ rootfs: String, _ target: String) -> String {
+    guard let root = try? openFile(rootfs, flags: O_PATH | O_DIRECTORY),
+        let directory = try? openat2(root.raw, target, flags: O_PATH | O_DIRECTORY, resolve: .inRoot),
+        let status = try? fileStatus(of: directory.raw)
+    else { return "755" }
+    return String(status.st_mode & 0o7777, radix: 8)
 }

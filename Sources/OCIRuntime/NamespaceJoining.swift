@@ -54,7 +54,9 @@ func inNamespaces<Result>(
                 try retrying("unshare", "CLONE_NEWTIME") { linux_unshare(flag) }
                 homes.append((home, flag))
                 if !config.linux.timeOffsets.isEmpty {
-                    let lines = config.linux.timeOffsets.map { "\($0.clock) \($0.seconds) \($0.nanoseconds)\n" }
+                    let lines = config.linux.timeOffsets.map {
+                        "\($0.clock) \($0.seconds) \($0.nanoseconds)\n"
+                    }
                     try writeControl("/proc/self/timens_offsets", lines.joined())
                 }
             }

@@ -23,7 +23,8 @@ func securityLabel(_ process: RuntimeConfig.Process) throws(Failure) -> Security
     if let profile = process.apparmorProfile, profile != "unconfined" {
         guard isAppArmorEnabled else {
             throw Failure(
-                "cannot apply apparmor profile \"\(profile)\"", cause: "apparmor not supported by this kernel",
+                "cannot apply apparmor profile \"\(profile)\"",
+                cause: "apparmor not supported by this kernel",
                 advice: "leave process.apparmorProfile out")
         }
         // The module's own file since Linux 5.8; the shared one belongs to whichever module comes first.
