@@ -89,7 +89,10 @@ public struct BundleLaunch: Sendable {
     public var intoCgroup = false
     /// The user namespace of the slot "userns" is joined before the others are made.
     public var joinsUser = false
-    /// Host's descriptors of the standard streams are the child's own and are left.
+    /// And the pid namespace of the slot "pidns".
+    public var joinsPid = false
+    /// The root's tree comes in the slot "root", for a child that has no right to walk to it.
+    public var rootIsGiven = false
     public var waitsForStart = false
     /// createRuntime and prestart hooks run before the root is entered.
     public var awaitsHooks = false
@@ -110,6 +113,8 @@ public struct BundleLaunch: Sendable {
         var names = ["sync"]
         if intoCgroup { names.append("cgroup") }
         if joinsUser { names.append("userns") }
+        if joinsPid { names.append("pidns") }
+        if rootIsGiven { names.append("root") }
         if waitsForStart { names.append("fifo") }
         if !config.hooks.createContainer.isEmpty { names.append("state") }
         if !config.hooks.startContainer.isEmpty { names.append("start-state") }

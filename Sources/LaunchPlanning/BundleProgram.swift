@@ -57,6 +57,12 @@ public func bundleProgram(for launch: BundleLaunch) -> LaunchProgram {
     for path in launch.cgroupTaskFiles {
         program.add(L_WRITE, "entering the cgroup", texts: [path], blob: [UInt8(ascii: "0")])
     }
+    if let slot = program.given("pidns") {
+        // Before the user namespace, in which the right to it may be lost.
+        program.add(
+            L_JOIN, "joining the pid namespace", slots: [slot],
+            numbers: [RuntimeConfig.NamespaceKind.pid.cloneFlag])
+    }
     if launch.joinsUser, let slot = program.given("userns") {
         program.add(
             L_JOIN, "joining the user namespace", slots: [slot],

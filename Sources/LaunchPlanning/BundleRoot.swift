@@ -9,16 +9,20 @@ internal import OCIFormats
 extension LaunchProgram {
     /// Gives the slot of the root, attached but not entered.
     mutating func addBundleRoot(_ launch: BundleLaunch) -> Slot {
-        let root = newSlot()
+        let givenRoot = given.firstIndex(of: "root").map { Slot(Int32($0)) }
+        let root = givenRoot ?? newSlot()
         // Slave, not private: a mount of the host's still reaches a volume that asks for it with `rslave`.
         let recursiveSlave: UInt64 = 1 << 19 | 1 << 14
         let doing = "mounting the root file system \(launch.root)"
         add(L_PROPAGATION, "making mounts slaves", texts: ["/"], numbers: [recursiveSlave])
-        add(L_OPEN_TREE, doing, slots: [root], texts: [launch.root], flags: 1)
+        if givenRoot == nil {
+            add(L_OPEN_TREE, doing, slots: [root], texts: [launch.root], flags: 1)
+        }
         if let name = launch.config.linux.rootfsPropagation, !name.hasSuffix("slave") {
             add(L_MOUNT_ATTR, doing, slots: [root], flags: 1, numbers: [0, 0, 1 << 18])
         }
-        add(L_ATTACH_HOST, doing, slots: [root], texts: [launch.root])
+        // One that can't be walked to lies on `/` until it is pivoted to.
+        add(L_ATTACH_HOST, doing, slots: [root], texts: [givenRoot == nil ? launch.root : "/"])
         let slot = newSlot()
         for mount in launch.mounts { addBundleMount(mount, slot, in: root) }
         addDevices(launch, in: root)

@@ -85,10 +85,13 @@ final class BundleChild {
     /// The first process has handed over to a second, a child of ours as well.
     private func follow(_ second: Int32) throws(Failure) {
         var status: Int32 = 0
+        var info = siginfo_t()
         let first = pid
-        pid = second
         try naming("cannot follow the new process") { () throws(SyscallError) in
             try retrying("waitpid") { waitpid(first, &status, 0) }
+            // ECHILD: a number of another pid namespace. What is not our child is never signalled.
+            try retrying("waitpid", "\(second)") { waitid(P_PID, id_t(second), &info, WEXITED | WNOHANG | WNOWAIT) }
+            pid = second
             pidfd = SharedFD(
                 OwnedFD(taking: try retrying("pidfd_open") { linux_pidfd_open(second, 0) }))
         }
@@ -104,8 +107,9 @@ final class BundleChild {
         let doing = program.doing(at: operation)
         if hookStatus != 0 { return Failure(doing + " failed", cause: hookEnd(hookStatus)) }
         let step = program.steps.indices.contains(operation) ? program.steps[operation] : nil
+        let isProgram = doing.hasPrefix("running \"")
         let name = doing.dropFirst("running \"".count).dropLast()
-        if step?.code == L_FIND.rawValue {
+        if isProgram, step?.code == L_FIND.rawValue {
             // The words engines look for to tell a missing program (Podman's 127) from one that may not be run (126).
             let cause =
                 errno != .noEntry
@@ -115,7 +119,7 @@ final class BundleChild {
                     : "executable file not found in $PATH: no such file or directory"
             return Failure("cannot run \"\(name)\"", cause: "exec: \"\(name)\": \(cause)")
         }
-        if step?.code == L_EXEC.rawValue {
+        if isProgram, step?.code == L_EXEC.rawValue {
             return Failure("cannot run \"\(name)\"", cause: "exec \(name): \(errno.sentence.lowercased())")
         }
         return Failure(doing + " failed", cause: "\(errno) (\(errno.sentence))")

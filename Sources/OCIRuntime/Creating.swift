@@ -173,7 +173,7 @@ private struct ContainerMaker {
         launch.mounts = prepared.mounts
         launch.cgroupTaskFiles = cgroup.taskFiles
         launch.intoCgroup = cgroup.cloneInto != nil
-        let userNamespace = try openUserNamespace(bundle.config)
+        let userNamespace = try openNamespace(.user, bundle.config)
         launch.joinsUser = userNamespace != nil
         launch.waitsForStart = waits && process != nil
         launch.awaitsHooks =
@@ -187,7 +187,17 @@ private struct ContainerMaker {
         }
 
         var descriptors = prepared.given
+        if bundle.config.linux.namespaces.contains(where: { $0.kind == .user }) {
+            launch.rootIsGiven = true
+            descriptors["root"] = try naming("cannot mount the root file system \(bundle.rootfs)") {
+                () throws(SyscallError) in try openDetachedTree(bundle.rootfs, recursive: true)
+            }
+        }
         descriptors["userns"] = userNamespace
+        if userNamespace != nil, let namespace = try openNamespace(.pid, bundle.config) {
+            launch.joinsPid = true
+            descriptors["pidns"] = namespace
+        }
         if let directory = cgroup.cloneInto {
             descriptors["cgroup"] = try opened(directory, O_RDONLY | O_DIRECTORY)
         }

@@ -153,15 +153,7 @@ private func cloneTree(
 ) throws(Failure) -> SharedFD {
     let tree: SharedFD
     do throws(SyscallError) {
-        tree = SharedFD(
-            OwnedFD(
-                taking: try retrying("open_tree", source) {
-                    linux_open_tree_clone(source, options.recursive ? 1 : 0)
-                }))
-        // What the host mounts beneath later still arrives; what is mounted here never gets out.
-        try retrying("mount_setattr", source) {
-            linux_mount_setattr(tree.raw, 1, 0, 0, 1 << 19, -1)  // MS_SLAVE
-        }
+        tree = try openDetachedTree(source, recursive: options.recursive)
     } catch {
         throw refuse(error.description)
     }
@@ -207,6 +199,15 @@ private func filledTmpfs(
     }
     try copyUp(from: [rootfs], path: target, into: "/proc/self/fd/\(mount.raw)/.")
     return mount
+}
+
+/// A clone of the tree that is attached nowhere. What the host mounts beneath later still arrives; what is mounted in it
+/// never gets out.
+func openDetachedTree(_ path: String, recursive: Bool) throws(SyscallError) -> SharedFD {
+    let tree = SharedFD(
+        OwnedFD(taking: try retrying("open_tree", path) { linux_open_tree_clone(path, recursive ? 1 : 0) }))
+    try retrying("mount_setattr", path) { linux_mount_setattr(tree.raw, 1, 0, 0, 1 << 19, -1) }  // MS_SLAVE
+    return tree
 }
 
 /// Octal digits; 755, as a missing directory will be made, where there is none.

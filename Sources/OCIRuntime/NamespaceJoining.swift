@@ -32,7 +32,11 @@ func inNamespaces<Result>(
         for home in homes.reversed() where linux_setns(home.fd.raw, home.flag) != 0 { abort() }
         if let directory, fchdir(directory.raw) != 0 { abort() }
     }
-    for namespace in config.linux.namespaces where namespace.kind != .user {
+    // Where the child joins a user namespace and clones again, its number must be one of ours: it joins the pid
+    // namespace itself, for its second process.
+    let joinsUser = config.linux.namespaces.contains { $0.kind == .user && $0.path != nil }
+    for namespace in config.linux.namespaces
+    where namespace.kind != .user && !(joinsUser && namespace.kind == .pid) {
         let flag = Int32(namespace.kind.cloneFlag)
         let name = namespace.kind.procName
         if let path = namespace.path {
@@ -65,10 +69,10 @@ func inNamespaces<Result>(
     return try body()
 }
 
-/// The user namespace a configuration joins.
-func openUserNamespace(_ config: RuntimeConfig) throws(Failure) -> SharedFD? {
-    guard let path = config.linux.namespaces.first(where: { $0.kind == .user })?.path else { return nil }
-    return try naming("cannot open the user namespace \(path)") { () throws(SyscallError) in
+/// A namespace a configuration joins.
+func openNamespace(_ kind: RuntimeConfig.NamespaceKind, _ config: RuntimeConfig) throws(Failure) -> SharedFD? {
+    guard let path = config.linux.namespaces.first(where: { $0.kind == kind })?.path else { return nil }
+    return try naming("cannot open the \(kind.rawValue) namespace \(path)") { () throws(SyscallError) in
         SharedFD(try openFile(path))
     }
 }

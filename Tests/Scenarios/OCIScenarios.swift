@@ -44,8 +44,6 @@ extension Scenarios {
             try Bundle.play { bundle in
                 try bundle.configure(["sh", "-c", "exit 7"])
                 try bundle.oci("run", bundle.name, code: 7)
-                try bundle.configure(["sh", "-c", "kill -9 $$"])
-                try bundle.oci("run", bundle.name, code: 137)
                 try bundle.configure(["nosuch"])
                 let outcome = try bundle.oci(
                     "--log", "\(bundle.directory)/log", "--log-format", "json", "run", bundle.name, code: 1)

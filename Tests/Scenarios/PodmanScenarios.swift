@@ -59,7 +59,7 @@ extension Scenarios {
                 try podman("healthcheck", "run", name)
                 try podman("pause", name)
                 try bundle.require(
-                    try podman("ps", "--format", "{{.Status}}").output.contains("Paused"), "not paused")
+                    try podman("ps", "-a", "--format", "{{.Status}}").output.contains("Paused"), "not paused")
                 try podman("unpause", name)
                 let terminal = try podman("exec", "-t", name, "sh", "-c", "tty; test -t 1 && echo yes")
                 try bundle.require(terminal.output.contains("/dev/pts/"), terminal.output)
