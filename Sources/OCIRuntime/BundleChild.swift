@@ -90,7 +90,9 @@ final class BundleChild {
         try naming("cannot follow the new process") { () throws(SyscallError) in
             try retrying("waitpid") { waitpid(first, &status, 0) }
             // ECHILD: a number of another pid namespace. What is not our child is never signalled.
-            try retrying("waitpid", "\(second)") { waitid(P_PID, id_t(second), &info, WEXITED | WNOHANG | WNOWAIT) }
+            try retrying("waitpid", "\(second)") {
+                waitid(P_PID, id_t(second), &info, WEXITED | WNOHANG | WNOWAIT)
+            }
             pid = second
             pidfd = SharedFD(
                 OwnedFD(taking: try retrying("pidfd_open") { linux_pidfd_open(second, 0) }))

@@ -70,7 +70,8 @@ func inNamespaces<Result>(
 }
 
 /// A namespace a configuration joins.
-func openNamespace(_ kind: RuntimeConfig.NamespaceKind, _ config: RuntimeConfig) throws(Failure) -> SharedFD? {
+func openNamespace(_ kind: RuntimeConfig.NamespaceKind, _ config: RuntimeConfig) throws(Failure) -> SharedFD?
+{
     guard let path = config.linux.namespaces.first(where: { $0.kind == kind })?.path else { return nil }
     return try naming("cannot open the \(kind.rawValue) namespace \(path)") { () throws(SyscallError) in
         SharedFD(try openFile(path))
