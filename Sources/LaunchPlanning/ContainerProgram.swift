@@ -87,7 +87,8 @@ public func containerProgram(
         arguments: request.arguments, environment: prepared.environment,
         workingDirectory: request.workingDirectory,
         identity: prepared.identity, capabilities: prepared.capabilities, seccomp: prepared.seccomp,
-        noNewPrivileges: request.noNewPrivileges, ulimits: request.ulimits, initProcess: request.initProcess)
+        noNewPrivileges: request.noNewPrivileges, ulimits: request.ulimits, initProcess: request.initProcess,
+        takesLabel: request.rare?.appArmorProfile != nil || request.rare?.seLinuxContext != nil)
     return program
 }
 
@@ -381,7 +382,7 @@ extension LaunchProgram {
     mutating func addProcess(
         arguments: [String], environment: [String], workingDirectory: String, identity: ProcessIdentity,
         capabilities: UInt64, seccomp: [UInt8], noNewPrivileges: Bool, ulimits: [String: LimitPair],
-        initProcess: Bool
+        initProcess: Bool, takesLabel: Bool = false
     ) {
         add(L_CHDIR, "entering the working directory \(workingDirectory)", texts: [workingDirectory])
         for (name, limit) in ulimits.sorted(by: { $0.key < $1.key }) {
@@ -391,8 +392,13 @@ extension LaunchProgram {
                 numbers: [number, UInt64(bitPattern: limit.soft), UInt64(bitPattern: limit.hard)])
         }
         add(L_UMASK, "setting the umask", numbers: [0o022])
-        let stub = newSlot()
-        add(L_STUB, "preparing the execution", slots: [stub])
+        // A label waits for the next execve(2), which would be the stub's.
+        var stub: Slot?
+        if !takesLabel {
+            let slot = newSlot()
+            add(L_STUB, "preparing the execution", slots: [slot])
+            stub = slot
+        }
         if !noNewPrivileges { addSeccomp(seccomp) }
         add(L_BOUNDING, "limiting capabilities", numbers: [capabilities])
         add(
