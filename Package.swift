@@ -60,7 +60,7 @@ let package = Package(
         layer("ComposeLoader", ["Basics", "YAMLTree", "ComposeModel"]),
         layer("ContainerModel", ["Basics"]),
         layer("Planning", ["Basics", "YAMLTree", "ComposeModel", "ContainerModel"]),
-        layer("LaunchPlanning", ["Basics", "ContainerModel", "SeccompCompiler", "CLaunch"]),
+        layer("LaunchPlanning", ["Basics", "OCIFormats", "ContainerModel", "SeccompCompiler", "CLaunch"]),
 
         // Mechanisms: synchronous, on the kernel and the disk.
         layer("Records", ["Basics", "Kernel", "CLinux", "JSONFormat"]),
@@ -69,7 +69,7 @@ let package = Package(
         layer(
             "Registry",
             ["Basics", "Kernel", "CLinux", "CLibraries", "Archives", "JSONFormat", "OCIFormats", "Images"]),
-        layer("Cgroups", ["Basics", "Kernel", "CLinux", "ContainerModel"]),
+        layer("Cgroups", ["Basics", "Kernel", "CLinux", "OCIFormats", "ContainerModel"]),
         layer(
             "Networking",
             ["Basics", "Kernel", "CLinux", "Netlink", "DNSFormat", "JSONFormat", "ContainerModel", "Records"]),
@@ -87,6 +87,13 @@ let package = Package(
                 "Basics", "Kernel", "CLinux", "Archives", "OCIFormats", "DockerfileSyntax", "ContainerModel",
                 "Images",
                 "ContainerRuntime", "LaunchPlanning",
+            ]),
+
+        layer(
+            "OCIRuntime",
+            [
+                "Basics", "Kernel", "CLinux", "CLaunch", "JSONFormat", "OCIFormats", "SeccompCompiler",
+                "ContainerModel", "LaunchPlanning", "Cgroups", "Volumes", "ContainerRuntime",
             ]),
 
         // Engine: observe, plan, execute, supervise.
@@ -107,7 +114,7 @@ let package = Package(
                 "ContainerModel", "Planning",
                 "Archives", "OCIFormats", "DockerfileSyntax", "Images", "Registry", "ImageBuild",
                 "LaunchPlanning",
-                "ContainerRuntime",
+                "ContainerRuntime", "OCIRuntime",
                 "Records", "Volumes", "Netlink", "Networking", "Cgroups", "Controller",
             ]),
         .executableTarget(
@@ -151,6 +158,9 @@ let package = Package(
                 "CLaunch",
                 "SeccompCompiler",
             ]),
+        tests(
+            "OCIRuntimeTests",
+            ["OCIRuntime", "OCIFormats", "JSONFormat", "LaunchPlanning", "Cgroups", "Kernel", "Basics"]),
         tests("ImageBuildTests", ["ImageBuild", "Images", "DockerfileSyntax", "Kernel", "Basics"]),
         tests("ControllerTests", ["Controller", "ContainerModel", "Planning", "Kernel", "Basics"]),
         tests("CommandsTests", ["Commands", "Controller", "ComposeModel", "Basics", "Kernel"]),

@@ -7,6 +7,7 @@
 #include "CLaunch.h"
 #include "init.h"
 #include "raw.h"
+#include "stub.h"
 #include <asm/ioctls.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -62,12 +63,15 @@ struct new_mount_attr {
 
 static const char *text(struct run *r, uint32_t offset) { return offset ? r->program + offset : 0; }
 static int slot(struct run *r, int n) { return n < 0 ? -1 : r->slots[n]; }
+// A slot that is filled again lets go of what it had.
 static void put(struct run *r, int n, int fd) {
-    if (n >= 0) r->slots[n] = fd;
+    if (n < 0) return;
+    if (r->slots[n] >= 0 && n >= (int)r->head->given_slots) RAW1(__NR_close, r->slots[n]);
+    r->slots[n] = fd;
 }
 
 static void report(struct run *r, int kind, int error, int value, const int *fds, int count) {
-    struct launch_report m = {kind, r->index, error, value};
+    struct launch_report m = {kind, r->index, error, value, 0};
     struct iovec io = {&m, sizeof m};
     struct msghdr h;
     union {
@@ -190,6 +194,17 @@ static long attach(struct run *r, const struct launch_operation *o) {
         if (to >= 0) to = open_below(root, path, O_PATH, o->flags & 4);
     }
     if (to < 0) return to;
+    if (o->flags & 8) {
+        // A mount over a file of procfs would be what the kernel's and our own writes land in (CVE-2019-16884).
+        long type[16];
+        raw_zero(type, sizeof type);
+        long s = RAW2(__NR_fstatfs, to, type);
+        if (s >= 0 && type[0] == 0x9fa0 /* PROC_SUPER_MAGIC */) s = -EPERM;
+        if (s < 0) {
+            RAW1(__NR_close, to);
+            return s;
+        }
+    }
     long e = move(slot(r, o->slot), (int)to);
     RAW1(__NR_close, to);
     return e;
@@ -347,20 +362,21 @@ static long send_slots(struct run *r, const struct launch_operation *o) {
     return 0;
 }
 
-static long await(struct run *r, const struct launch_operation *o) {
+static long await_tag(struct run *r, int32_t wanted) {
     int32_t tag = -1;
     long n;
-    do n = RAW(__NR_recvfrom, slot(r, r->head->sync_slot), &tag, sizeof tag, 0, 0, 0);
+    // read(2), which also filters that refuse sockets let through.
+    do n = RAW3(__NR_read, slot(r, r->head->sync_slot), &tag, sizeof tag);
     while (n == -EINTR);
     // Nobody there any more, or a no: the child was not wanted.
-    if (n != sizeof tag || tag != (int32_t)o->n[0]) leave(127);
+    if (n != sizeof tag || tag != wanted) leave(127);
     return 0;
 }
 
-static long clone_again(struct run *r) {
+static long clone_again(struct run *r, uint64_t flags) {
     // CLONE_PARENT: the keeper becomes its parent, and the exit signal is inherited (clone(2)). Plain clone(2), because
     // the default seccomp profile answers ENOSYS to clone3(2).
-    long pid = RAW5(__NR_clone, CLONE_PARENT, 0, 0, 0, 0);
+    long pid = RAW5(__NR_clone, CLONE_PARENT | flags, 0, 0, 0, 0);
     if (pid <= 0) return pid;
     report(r, REPORT_BORN, 0, (int)pid, 0, 0);
     leave(0);
@@ -439,8 +455,8 @@ static long change_directory(const char *path) {
     return e;
 }
 
-static long close_others(struct run *r) {
-    unsigned from = 3;
+static long close_others(struct run *r, uint64_t first) {
+    unsigned from = first > 3 ? (unsigned)first : 3;
     for (;;) {
         unsigned next = ~0u;
         for (int i = 0; i < LAUNCH_SLOTS; i++)
@@ -470,7 +486,13 @@ static long groups(struct run *r, const struct launch_operation *o) {
 
 static long seccomp(struct run *r, const struct launch_operation *o) {
     struct sock_fprog p = {(unsigned short)(o->blob_size / 8), (struct sock_filter *)(r->program + o->blob)};
-    return RAW3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &p);
+    long fd = RAW3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, o->n[0] | (o->slot >= 0 ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0), &p);
+    if (fd < 0 || o->slot < 0) return fd;
+    put(r, o->slot, (int)fd);
+    // The filter holds already: write(2) is the one call made under it, the parent fetches the descriptor itself.
+    struct launch_report m = {REPORT_TAG, r->index, 0, (int)o->n[1], (int)fd};
+    fd = RAW3(__NR_write, r->slots[r->head->sync_slot], &m, sizeof m);
+    return fd < 0 ? fd : await_tag(r, (int32_t)o->n[1]);
 }
 
 static long rlimit(const struct launch_operation *o) {
@@ -484,23 +506,189 @@ static long rlimit(const struct launch_operation *o) {
     return RAW4(__NR_prlimit64, 0, o->n[0], limit, 0);
 }
 
+static long executable(const char *path) {
+    struct statx s;
+    long e = RAW5(__NR_statx, AT_FDCWD, path, 0, STATX_TYPE, &s);
+    return e < 0 ? e : (s.stx_mode & 0170000) == 0040000 ? -EACCES : RAW3(__NR_faccessat, AT_FDCWD, path, 1 /* X_OK */);
+}
+
+// The stub's own image in memory nobody can write any more. MFD_EXEC is of Linux 6.3.
+static long make_stub(struct run *r, const struct launch_operation *o) {
+    static char image[1024];
+    size_t size = (size_t)(covey_stub_end - covey_stub), words = (size_t)(covey_stub_words - covey_stub);
+    if (size > sizeof image) return -ENOMEM;
+    long fd = RAW2(__NR_memfd_create, "stub", 1 | 2 | 0x10 /* MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_EXEC */);
+    if (fd == -EINVAL) fd = RAW2(__NR_memfd_create, "stub", 1 | 2);
+    if (fd == -ENOSYS || fd == -EACCES || fd == -EPERM) return 0;
+    if (fd < 0) return fd;
+    int32_t numbers[2] = {r->slots[r->head->sync_slot], (int32_t)r->head->operation_count - 1};
+    raw_copy(image, covey_stub, size);
+    raw_copy(image + words, numbers, sizeof numbers);
+    long e = RAW3(__NR_write, fd, image, size);
+    if (e >= 0) e = RAW3(__NR_fcntl, fd, 1033 /* F_ADD_SEALS */, 0xf);
+    if (e < 0) {
+        RAW1(__NR_close, fd);
+        return e;
+    }
+    put(r, o->slot, (int)fd);
+    return 0;
+}
+
 static long exec_(struct run *r, const struct launch_operation *o) {
     static const char *pointers[16384];
     const char *p = r->program + o->blob, *candidates = p;
     for (uint64_t i = 0; i < o->n[0]; i++) p += raw_length(p) + 1;
-    uint64_t k = 0;
+    uint64_t k = 1;  // the first is the stub's: what it is to execute
     for (uint64_t i = 0; i < o->n[1]; i++, p += raw_length(p) + 1) pointers[k++] = p;
     pointers[k++] = 0;
     const char **environment = pointers + k;
     for (uint64_t i = 0; i < o->n[2]; i++, p += raw_length(p) + 1) pointers[k++] = p;
     pointers[k] = 0;
+    int stub = slot(r, o->slot), sync = slot(r, r->head->sync_slot);
     // execvp(3)'s rule over candidates made by the planner: the last refusal that says something wins.
     long e = -ENOENT;
     p = candidates;
     for (uint64_t i = 0; i < o->n[0]; i++, p += raw_length(p) + 1) {
-        long x = RAW3(__NR_execve, p, pointers, environment);
+        long x;
+        if (stub < 0) {
+            x = RAW3(__NR_execve, p, pointers + 1, environment);
+        } else {
+            x = executable(p);
+            if (x >= 0) {
+                pointers[0] = p;
+                RAW3(__NR_fcntl, sync, F_SETFD, 0);
+                x = RAW5(__NR_execveat, stub, "", pointers, environment, AT_EMPTY_PATH);
+                RAW3(__NR_fcntl, sync, F_SETFD, FD_CLOEXEC);
+                // A filter of the user's own that knows no execveat(2): it is theirs to say what may be executed how.
+                if (x == -EPERM || x == -ENOSYS) x = RAW3(__NR_execve, p, pointers + 1, environment);
+            }
+        }
         if (x != -ENOENT && x != -ENOTDIR) e = x;
         if (x != -ENOENT && x != -ENOTDIR && x != -EACCES) break;
+    }
+    return e;
+}
+
+// MS_MOVE over / and chroot(2): where the root is a ramfs, which can't be pivoted away (pivot_root(2), NOTES).
+static long move_root(struct run *r, const struct launch_operation *o) {
+    long e = RAW5(NR_move_mount, slot(r, o->slot), "", AT_FDCWD, "/", 0x4);
+    if (e >= 0) e = RAW1(__NR_chroot, ".");
+    return e < 0 ? e : RAW1(__NR_chdir, "/");
+}
+
+// The last name of a path and an open directory that has it, both inside the root; makes missing parents.
+static long open_parent(int root, const char *path, const char **name) {
+    char parent[4096];
+    size_t n = raw_length(path), cut = n;
+    while (cut > 0 && path[cut - 1] != '/') cut--;
+    if (cut >= sizeof parent) return -ENAMETOOLONG;
+    if (cut == n) return -EINVAL;
+    raw_copy(parent, path, cut);
+    parent[cut] = 0;
+    *name = path + cut;
+    return ensure_directory(root, parent, 0755);
+}
+
+static long device(struct run *r, const struct launch_operation *o) {
+    const char *name = 0;
+    long directory = open_parent(slot(r, o->slot2), text(r, o->text[0]), &name);
+    if (directory < 0) return directory;
+    unsigned major = (unsigned)(o->n[1] >> 8 & 0xfff), minor = (unsigned)((o->n[1] & 0xff) | (o->n[1] >> 12 & 0xfff00));
+    long e = RAW4(__NR_mknodat, directory, name, o->n[0], o->n[1]);
+    if (e == -EPERM && o->flags & 1) {
+        // In a user namespace of its own no device can be made: the host's is mounted there.
+        long fd = RAW4(__NR_openat, directory, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+        long tree = fd < 0 ? fd : clone_tree(AT_FDCWD, text(r, o->text[1]), 0, 0);
+        e = tree < 0 ? tree : move((int)tree, (int)fd);
+        if (tree >= 0) RAW1(__NR_close, tree);
+        if (fd >= 0) RAW1(__NR_close, fd);
+        RAW1(__NR_close, directory);
+        return e;
+    }
+    long node = e >= 0 || e == -EEXIST ? open_in((int)directory, name, O_PATH | O_NOFOLLOW, 0, 0) : e;
+    if (e == -EEXIST && node >= 0) {
+        unsigned mode, there_major, there_minor;
+        e = file_type((int)node, &mode, &there_major, &there_minor);
+        if (e >= 0 && ((mode & 0170000) != (o->n[0] & 0170000) || ((mode & 0170000) != 0010000 && (major != there_major || minor != there_minor))))
+            e = -EEXIST;
+    }
+    if (node < 0) e = node;
+    if (e >= 0) e = RAW5(__NR_fchownat, node, "", o->n[2] >> 32, o->n[2] & 0xffffffffu, AT_EMPTY_PATH);
+    // chmod(2) follows no link here: the node was just seen to be none, in a directory that only this process has.
+    if (e >= 0) e = RAW3(__NR_fchmodat, directory, name, o->n[0] & 07777);
+    if (node >= 0) RAW1(__NR_close, node);
+    RAW1(__NR_close, directory);
+    return e;
+}
+
+static long ambient(uint64_t set) {
+    for (int c = 0; c < 64; c++) {
+        if (!(set >> c & 1)) continue;
+        long e = RAW5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0);
+        if (e < 0) return e;
+    }
+    return 0;
+}
+
+// Blob → argv and envp; gives the first string.
+static const char *vectors(struct run *r, const struct launch_operation *o, const char **pointers, const char ***environment) {
+    const char *p = r->program + o->blob, *path = p;
+    uint64_t k = 0;
+    p += raw_length(p) + 1;
+    for (uint64_t i = 0; i < o->n[0]; i++, p += raw_length(p) + 1) pointers[k++] = p;
+    pointers[k++] = 0;
+    *environment = pointers + k;
+    for (uint64_t i = 0; i < o->n[1]; i++, p += raw_length(p) + 1) pointers[k++] = p;
+    pointers[k] = 0;
+    return path;
+}
+
+static long hook(struct run *r, const struct launch_operation *o) {
+    static const char *pointers[4096];
+    const char **environment;
+    const char *path = vectors(r, o, pointers, &environment);
+    int pidfd = -1, status = 0;
+    // clone(2), not clone3(2): the filter may hold already.
+    long pid = RAW3(__NR_clone, CLONE_PIDFD | SIGCHLD, 0, &pidfd);
+    if (pid < 0) return pid;
+    if (pid == 0) {
+        RAW3(__NR_lseek, slot(r, o->slot), 0, 0);
+        long e = RAW3(__NR_dup3, slot(r, o->slot), 0, 0);
+        if (e >= 0) e = RAW3(NR_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+        if (e >= 0) e = RAW3(__NR_execve, path, pointers, environment);
+        report(r, REPORT_FAILED, (int)-e, 0, 0, 0);
+        leave(127);
+    }
+    struct pollfd_ { int fd; short events, revents; } wait = {pidfd, 1 /* POLLIN */, 0};
+    int64_t limit[2] = {(int64_t)(o->n[2] / 1000), (int64_t)(o->n[2] % 1000) * 1000000};
+    long n;
+    do n = RAW5(__NR_ppoll, &wait, 1, o->n[2] ? limit : 0, 0, 0);
+    while (n == -EINTR);
+    if (n == 0) RAW4(NR_pidfd_send_signal, pidfd, SIGKILL, 0, 0);
+    do n = RAW4(__NR_wait4, pid, &status, 0, 0);
+    while (n == -EINTR);
+    RAW1(__NR_close, pidfd);
+    if (wait.revents == 0) return -ETIMEDOUT;
+    if (status == 0) return 0;
+    report(r, REPORT_FAILED, 0, status, 0, 0);
+    leave(127);
+}
+
+static long wait_start(int fifo) {
+    char byte;
+    long n;
+    do n = RAW3(__NR_read, fifo, &byte, 1);
+    while (n == -EINTR);
+    return n == 1 ? 0 : n < 0 ? n : -EPIPE;
+}
+
+static long find(struct run *r, const struct launch_operation *o) {
+    const char *p = r->program + o->blob;
+    long e = -ENOENT;
+    for (uint64_t i = 0; i < o->n[0]; i++, p += raw_length(p) + 1) {
+        long x = executable(p);
+        if (x >= 0) return 0;
+        if (x != -ENOENT && x != -ENOTDIR) e = x;
     }
     return e;
 }
@@ -548,18 +736,19 @@ static long step(struct run *r, const struct launch_operation *o) {
     case L_WRITE: return write_file(r, o);
     case L_PIVOT:
         fd = RAW1(__NR_fchdir, slot(r, o->slot));
+        if (o->flags & 1) return fd < 0 ? fd : move_root(r, o);
         if (fd >= 0) fd = RAW2(__NR_pivot_root, ".", ".");  // pivot_root(2), NOTES: no put_old needed
         if (fd >= 0) fd = RAW2(__NR_umount2, ".", MNT_DETACH_);
         if (fd >= 0) fd = RAW1(__NR_chdir, "/");
         return fd;
-    case L_HOSTNAME: return RAW2(__NR_sethostname, text(r, o->text[0]), raw_length(text(r, o->text[0])));
+    case L_HOSTNAME: return RAW2(o->flags & 1 ? __NR_setdomainname : __NR_sethostname, text(r, o->text[0]), raw_length(text(r, o->text[0])));
     case L_NETLINK: return netlink(r, o);
     case L_SOCKET: return socket_(r, o);
     case L_SEND: return send_slots(r, o);
     case L_TELL: report(r, REPORT_TAG, 0, (int)o->n[0], 0, 0); return 0;
-    case L_AWAIT: return await(r, o);
+    case L_AWAIT: return await_tag(r, (int32_t)o->n[0]);
     case L_JOIN: return RAW2(__NR_setns, slot(r, o->slot), o->n[0]);
-    case L_CLONE: return clone_again(r);
+    case L_CLONE: return clone_again(r, o->n[0]);
     case L_RLIMIT: return rlimit(o);
     case L_UMASK: RAW1(__NR_umask, o->n[0]); return 0;
     case L_GROUPS: return groups(r, o);
@@ -579,11 +768,29 @@ static long step(struct run *r, const struct launch_operation *o) {
     case L_PARENT_DEATH: return RAW5(__NR_prctl, PR_SET_PDEATHSIG, o->n[0], 0, 0, 0);
     case L_CHDIR: return change_directory(text(r, o->text[0]));
     case L_DUPLICATE: return duplicate(r, o);
-    case L_CLOSE_OTHERS: return close_others(r);
+    case L_CLOSE_OTHERS: return close_others(r, o->n[0]);
     case L_CLOSE_ON_EXEC: return RAW3(NR_close_range, o->n[0], ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
     case L_INIT: be_init(r); return 0;
     case L_EXEC: return exec_(r, o);
     case L_EXIT: leave((int)o->n[0]);
+    case L_DEVICE: return device(r, o);
+    case L_AMBIENT: return ambient(o->n[0]);
+    case L_KEYRING:
+        fd = RAW2(__NR_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, text(r, o->text[0]));
+        return fd == -ENOSYS || fd == -EPERM || fd == -EDQUOT ? 0 : fd;
+    case L_SCHEDULER: return RAW3(__NR_sched_setattr, 0, r->program + o->blob, 0);
+    case L_IO_PRIORITY: return RAW3(__NR_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, o->n[0]);
+    case L_AFFINITY: return RAW3(__NR_sched_setaffinity, 0, o->blob_size, r->program + o->blob);
+    case L_PERSONALITY: return RAW1(__NR_personality, o->n[0]);
+    case L_HOOK: return hook(r, o);
+    case L_WAIT_START: return wait_start(slot(r, o->slot));
+    case L_FIND: return find(r, o);
+    case L_OWNER:
+        fd = RAW3(__NR_fchown, slot(r, o->slot), o->n[0], o->n[1]);
+        return o->flags & 1 ? 0 : fd;
+    case L_STUB: return make_stub(r, o);
+    case L_UNSHARE: return RAW1(__NR_unshare, o->n[0]);
+    case L_WRITE_SLOT: return RAW3(__NR_write, slot(r, o->slot), r->program + o->blob, o->blob_size);
     }
     return -EINVAL;
 }

@@ -182,6 +182,9 @@ __attribute__((constructor(101))) static void begin(int argc, char **argv, char 
         clean_start(argc, argv);
         return covey_keep();
     }
+    // The OCI runtime has no keeper, whatever its containers are called.
+    const char *name = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    if (argc > 1 && (!strcmp(argv[1], "oci") || !strcmp(name ? name + 1 : argv[0], "covey-oci"))) return;
     for (int i = 1; i < argc; i++)
         if (!strcmp(argv[i], "up")) return plant_seed(argv, environment);
 }

@@ -21,6 +21,8 @@ static const uint8_t needs[L_CODES] = {
     [L_MKNOD] = 1 | 8, [L_MKDIR] = 1 | 8, [L_SYMLINK] = 1 | 8 | 16, [L_ENSURE_DIRECTORY] = 2 | 8, [L_OPEN] = 1 | 8,
     [L_WRITE] = 8 | 64, [L_PIVOT] = 1, [L_HOSTNAME] = 8, [L_NETLINK] = 64, [L_SOCKET] = 1, [L_SEND] = 64, [L_JOIN] = 1,
     [L_GROUPS] = 0, [L_PTY] = 1 | 2 | 4, [L_CONTROLLING_TTY] = 1, [L_SECCOMP] = 64, [L_CHDIR] = 8, [L_EXEC] = 64,
+    [L_DEVICE] = 2 | 8, [L_KEYRING] = 8, [L_SCHEDULER] = 64, [L_AFFINITY] = 64, [L_HOOK] = 1 | 64, [L_WAIT_START] = 1,
+    [L_FIND] = 64, [L_OWNER] = 1, [L_WRITE_SLOT] = 1 | 64, [L_STUB] = 1,
 };
 
 static bool netlink_ok(const char *blob, uint32_t size) {
@@ -72,6 +74,11 @@ static bool operation_ok(const char *program, uint32_t size, const struct launch
     case L_EXEC:
         return o->n[0] > 0 && o->n[1] > 0 && o->n[0] < 512 && o->n[1] + o->n[2] < 16000
             && strings_ok(blob, o->blob_size, o->n[0] + o->n[1] + o->n[2]);
+    case L_DEVICE: return !(o->flags & 1) || o->text[1] != 0;
+    case L_SCHEDULER: return o->blob_size >= 56;
+    case L_AFFINITY: return o->blob_size <= 8192;
+    case L_HOOK: return o->n[0] < 2000 && o->n[1] < 2000 && strings_ok(blob, o->blob_size, 1 + o->n[0] + o->n[1]);
+    case L_FIND: return o->n[0] > 0 && o->n[0] < 512 && strings_ok(blob, o->blob_size, o->n[0]);
     default: return true;
     }
 }

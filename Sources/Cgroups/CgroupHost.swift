@@ -185,3 +185,8 @@ private func unescaped(_ field: ArraySlice<UInt8>) -> String {
     }
     return String(decoding: bytes, as: UTF8.self)
 }
+
+extension CgroupHost {
+    /// A host without cgroups.
+    public static let none = CgroupHost(hierarchies: [], namespaced: false)
+}

@@ -402,6 +402,13 @@ let commandTable: [CommandDefinition] = [
     CommandDefinition(
         "image rm", "Remove images from the store", operands: .atLeast("IMAGE…", 1), run: runImageRemove),
     CommandDefinition(
+        "oci", "Be an OCI runtime, as runc and crun are", operands: .atLeast("COMMAND …", 1),
+        details: """
+            For Podman, containerd and whoever else speaks the OCI runtime specification. `covey oci --help` says more; a
+            link named covey-oci to this program does without the word.
+            """,
+        needsRoot: false, passesRest: true, run: { _ in 0 }),
+    CommandDefinition(
         "version", "Show the version",
         flags: [Flag(.format, "f", .choice(["text", "json"]), "how it is written")], needsRoot: false,
         run: runVersion),

@@ -18,6 +18,7 @@ public func runCommandLine() -> Int32 {
     do throws(Failure) {
         let invocation = try Invocation.current()
         if let path = invocation.environment["COVEY_FAULT"] { linux_fault_arm("client", path) }
+        if let words = ociWords(invocation) { return runOCI(words, invocation) }
         return try run(invocation)
     } catch {
         Output(fd: 2, colours: false, isTerminal: false).line(error.description)
@@ -34,6 +35,7 @@ func run(_ invocation: Invocation) throws(Failure) -> Int32 {
         case .groupHelp(let group): plain.write(helpText(group: group, commands: commandTable))
         case .version: plain.line("covey \(coveyVersion)")
         case .run(let command, let arguments):
+            if command.name == "oci" { return runOCI(arguments.operands, invocation) }
             if command.needsRoot { try requireRoot(command.name) }
             return try command.run(Session(invocation, command, arguments))
         }

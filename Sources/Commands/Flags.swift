@@ -72,6 +72,34 @@ enum FlagName: String {
     case withDependencies = "with-dependencies"
     case check, secret, ssh
     case unit
+    // Of the OCI runtime.
+    case additionalGids = "additional-gids"
+    case blkioWeight = "blkio-weight"
+    case cgroupManager = "cgroup-manager"
+    case consoleSocket = "console-socket"
+    case cpuBurst = "cpu-burst"
+    case cpuIdle = "cpu-idle"
+    case cpuPeriod = "cpu-period"
+    case cpuQuota = "cpu-quota"
+    case cpuRealtimePeriod = "cpu-rt-period"
+    case cpuRealtimeRuntime = "cpu-rt-runtime"
+    case cpuShare = "cpu-share"
+    case cpusetProcessors = "cpuset-cpus"
+    case cpusetNodes = "cpuset-mems"
+    case ignorePaused = "ignore-paused"
+    case logFormat = "log-format"
+    case memoryReservation = "memory-reservation"
+    case memorySwap = "memory-swap"
+    case noNewKeyring = "no-new-keyring"
+    case noNewPrivileges = "no-new-privs"
+    case noPivot = "no-pivot"
+    case noSubreaper = "no-subreaper"
+    case pidFile = "pid-file"
+    case pidsLimit = "pids-limit"
+    case preserveDescriptors = "preserve-fds"
+    case processLabel = "process-label"
+    case systemdCgroup = "systemd-cgroup"
+    case apparmor, bundle, cap, cgroup, config, cwd, debug, keep, log, memory, process, resources
 }
 
 /// One flag as it is written and described.

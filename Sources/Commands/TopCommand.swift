@@ -20,7 +20,7 @@ func runTop(_ session: Session) throws(Failure) -> Int32 {
         for pid in cgroups.container(container.name).processes.sorted() {
             guard let process = ProcessEntry(pid) else { continue }
             rows.append(
-                [container.service, "\(container.index)"] + columns(process, now: now, booted: booted))
+                [container.service, "\(container.index)"] + processColumns(process, now: now, booted: booted))
         }
     }
     if rows.isEmpty, !wanted.isEmpty {
@@ -33,7 +33,8 @@ func runTop(_ session: Session) throws(Failure) -> Int32 {
     return 0
 }
 
-private func columns(_ process: ProcessEntry, now: Int64, booted: Int64) -> [String] {
+/// UID to CMD, as ps(1) has them.
+func processColumns(_ process: ProcessEntry, now: Int64, booted: Int64) -> [String] {
     let started = booted + process.startTicks * 1_000_000_000 / ticksPerSecond
     let seconds = process.ticks / ticksPerSecond
     let share = process.ticks * 100_000_000_000 / ticksPerSecond / max(1_000_000_000, now - started)
@@ -49,7 +50,7 @@ private func columns(_ process: ProcessEntry, now: Int64, booted: Int64) -> [Str
 }
 
 /// When the kernel started, nanoseconds since 1970.
-private func bootTime() -> Int64 {
+func bootTime() -> Int64 {
     for line in ((try? readText("/proc/stat")) ?? "").split(separator: "\n") where line.hasPrefix("btime ") {
         return (Int64(line.dropFirst(6)) ?? 0) * 1_000_000_000
     }

@@ -98,7 +98,8 @@ public func containerProgram(
         arguments: request.arguments, environment: prepared.environment,
         workingDirectory: request.workingDirectory,
         identity: prepared.identity, capabilities: prepared.capabilities, seccomp: prepared.seccomp,
-        noNewPrivileges: request.noNewPrivileges, ulimits: request.ulimits, initProcess: request.initProcess)
+        noNewPrivileges: request.noNewPrivileges, ulimits: request.ulimits, initProcess: request.initProcess,
+        takesLabel: request.rare?.appArmorProfile != nil || request.rare?.seLinuxContext != nil)
     return program
 }
 
@@ -392,7 +393,7 @@ extension LaunchProgram {
     mutating func addProcess(
         arguments: [String], environment: [String], workingDirectory: String, identity: ProcessIdentity,
         capabilities: UInt64, seccomp: [UInt8], noNewPrivileges: Bool, ulimits: [String: LimitPair],
-        initProcess: Bool
+        initProcess: Bool, takesLabel: Bool = false
     ) {
         add(L_CHDIR, "entering the working directory \(workingDirectory)", texts: [workingDirectory])
         for (name, limit) in ulimits.sorted(by: { $0.key < $1.key }) {
@@ -402,6 +403,13 @@ extension LaunchProgram {
                 numbers: [number, UInt64(bitPattern: limit.soft), UInt64(bitPattern: limit.hard)])
         }
         add(L_UMASK, "setting the umask", numbers: [0o022])
+        // A label waits for the next execve(2), which would be the stub's.
+        var stub: Slot?
+        if !takesLabel {
+            let slot = newSlot()
+            add(L_STUB, "preparing the execution", slots: [slot])
+            stub = slot
+        }
         if !noNewPrivileges { addSeccomp(seccomp) }
         add(L_BOUNDING, "limiting capabilities", numbers: [capabilities])
         add(
@@ -424,7 +432,7 @@ extension LaunchProgram {
         let candidates = executables(arguments[0], environment: environment)
         let strings = nulTerminated(candidates + arguments + environment)
         add(
-            L_EXEC, "running \"\(arguments[0])\"", blob: strings,
+            L_EXEC, "running \"\(arguments[0])\"", slots: [stub], blob: strings,
             numbers: [UInt64(candidates.count), UInt64(arguments.count), UInt64(environment.count)])
     }
 
@@ -439,7 +447,7 @@ func options(_ settings: [(key: String, value: String)]) -> [UInt8] {
 }
 
 /// Each string with a NUL after it, in one buffer.
-private func nulTerminated(_ strings: [String]) -> [UInt8] {
+func nulTerminated(_ strings: [String]) -> [UInt8] {
     var bytes: [UInt8] = []
     for string in strings {
         bytes += string.utf8
@@ -457,7 +465,7 @@ func escapeOverlay(_ path: String) -> String {
 }
 
 /// A number as the kernel reads it.
-private func nativeBytes(_ number: some FixedWidthInteger) -> [UInt8] {
+func nativeBytes(_ number: some FixedWidthInteger) -> [UInt8] {
     withUnsafeBytes(of: number) { [UInt8]($0) }
 }
 

@@ -79,5 +79,10 @@ private let operationNames: [UInt32: String] = [
     L_SECCOMP.rawValue: "seccomp", L_DUMPABLE.rawValue: "dumpable", L_PARENT_DEATH.rawValue: "parent-death",
     L_CHDIR.rawValue: "chdir", L_DUPLICATE.rawValue: "duplicate", L_CLOSE_OTHERS.rawValue: "close-others",
     L_CLOSE_ON_EXEC.rawValue: "close-on-exec", L_INIT.rawValue: "init", L_EXEC.rawValue: "exec",
-    L_EXIT.rawValue: "exit",
+    L_EXIT.rawValue: "exit", L_DEVICE.rawValue: "device", L_AMBIENT.rawValue: "ambient",
+    L_KEYRING.rawValue: "keyring", L_SCHEDULER.rawValue: "scheduler", L_IO_PRIORITY.rawValue: "io-priority",
+    L_AFFINITY.rawValue: "affinity", L_PERSONALITY.rawValue: "personality", L_HOOK.rawValue: "hook",
+    L_WAIT_START.rawValue: "wait-start", L_FIND.rawValue: "find", L_OWNER.rawValue: "owner",
+    L_WRITE_SLOT.rawValue: "write-slot", L_UNSHARE.rawValue: "unshare",
+    L_STUB.rawValue: "stub",
 ]

@@ -37,14 +37,14 @@ private let layers: [String: Layer] = [
     "ComposeLoader": Layer(3, ["Basics", "YAMLTree", "ComposeModel"]),
     "ContainerModel": Layer(3, ["Basics"]),
     "Planning": Layer(3, ["Basics", "YAMLTree", "ComposeModel", "ContainerModel"]),
-    "LaunchPlanning": Layer(3, ["Basics", "CLaunch", "ContainerModel", "SeccompCompiler"]),
+    "LaunchPlanning": Layer(3, ["Basics", "CLaunch", "OCIFormats", "ContainerModel", "SeccompCompiler"]),
 
     "Records": Layer(4, ["Basics", "Kernel", "CLinux", "JSONFormat"]),
     "Images": Layer(
         4, ["Basics", "Kernel", "CLinux", "Archives", "OCIFormats", "ContainerModel", "Records"]),
     "Registry": Layer(
         4, ["Basics", "Kernel", "CLinux", "CLibraries", "Archives", "JSONFormat", "OCIFormats", "Images"]),
-    "Cgroups": Layer(4, ["Basics", "Kernel", "CLinux", "ContainerModel"]),
+    "Cgroups": Layer(4, ["Basics", "Kernel", "CLinux", "OCIFormats", "ContainerModel"]),
     "Networking": Layer(
         4, ["Basics", "Kernel", "CLinux", "Netlink", "DNSFormat", "JSONFormat", "ContainerModel", "Records"]),
     "Volumes": Layer(4, ["Basics", "Kernel", "CLinux", "ContainerModel", "Records"]),
@@ -53,6 +53,12 @@ private let layers: [String: Layer] = [
         [
             "Basics", "Kernel", "CLinux", "CLaunch", "SeccompCompiler", "ContainerModel", "LaunchPlanning",
             "Cgroups", "Records",
+        ]),
+    "OCIRuntime": Layer(
+        4,
+        [
+            "Basics", "Kernel", "CLinux", "CLaunch", "JSONFormat", "OCIFormats", "SeccompCompiler",
+            "ContainerModel", "LaunchPlanning", "Cgroups", "Volumes", "ContainerRuntime",
         ]),
     "ImageBuild": Layer(
         4,
@@ -76,7 +82,7 @@ private let layers: [String: Layer] = [
             "ContainerModel", "Planning", "Archives", "OCIFormats", "DockerfileSyntax", "Images", "Registry",
             "ImageBuild",
             "LaunchPlanning",
-            "ContainerRuntime", "Records", "Volumes", "Netlink", "Networking", "Cgroups", "Controller",
+            "ContainerRuntime", "OCIRuntime", "Records", "Volumes", "Netlink", "Networking", "Cgroups", "Controller",
         ]),
     "covey": Layer(6, ["Commands", "CLaunch"]),
 ]

@@ -51,7 +51,7 @@ struct LaunchProgramTests {
     func exec() {
         let expected = """
             dumpable reset-signals setsid write close-others join clone setsid duplicate duplicate duplicate chdir
-            umask bounding groups identity capabilities close-on-exec exec
+            umask stub bounding groups identity capabilities close-on-exec exec
             """
         #expect(words(execExample()) == list(expected))
     }
@@ -65,8 +65,8 @@ struct LaunchProgramTests {
             fsmount attach fsmount attach fsmount attach fsmount attach fsmount attach write write hostname
             ensure-directory fsmount open read-only read-only read-only read-only read-only
             mask mask mask mask mask mask mask mask mask mask mask mask
-            duplicate duplicate duplicate pivot-root chdir umask bounding groups identity capabilities
-            close-on-exec exec
+            duplicate duplicate duplicate pivot-root chdir umask stub bounding groups identity
+            capabilities close-on-exec exec
             """
         #expect(words(program) == list(expected))
         #expect(!program.description.contains("secret"))

@@ -40,7 +40,7 @@ enum launch_code {
     L_FSMOUNT,          // slot = fsopen(text0) + options in blob ("key\0value\0"…, empty value: flag), attributes n0
     L_OPEN_TREE,        // slot = clone of the mount at text0 (from slot2 or the host's root); flags 1: recursive, 2: no link followed
     L_MOUNT_ATTR,       // mount_setattr(slot, set n0, clear n1, propagation n2); flags 1: recursive
-    L_ATTACH,           // move_mount(slot → text0 in root slot2); flags 1: make a missing directory, 2: make a missing file, 4: refuse links
+    L_ATTACH,           // move_mount(slot → text0 in root slot2); flags 1: make a missing directory, 2: make a missing file, 4: refuse links, 8: refuse a place in procfs
     L_ATTACH_HOST,      // move_mount(slot → text0 on the host), before the pivot
     L_LEGACY_MOUNT,     // mount(text0, text1, text2, n0, blob) on the host, then slot = O_PATH of text1
     L_READONLY_PATH,    // text0 in root slot2 becomes a read-only mount of itself; missing is fine
@@ -51,15 +51,15 @@ enum launch_code {
     L_ENSURE_DIRECTORY, // text0 in root slot2 and its parents, made where missing; mode n0
     L_OPEN,             // slot = openat2(slot2, text0, flags n0, mode n1, resolve n2)
     L_WRITE,            // blob into text0 below slot2 (or the host's root); flags 1: missing is fine, 2: no error counts
-    L_PIVOT,            // the root of slot becomes /, the old one is detached
-    L_HOSTNAME,         // sethostname(text0)
+    L_PIVOT,            // the root of slot becomes /, the old one is detached; flags 1: by moving it over / and chroot(2)
+    L_HOSTNAME,         // sethostname(text0); flags 1: setdomainname
     L_NETLINK,          // blob is netlink messages for protocol n0; text0: link whose index replaces 0xffffffff
     L_SOCKET,           // slot = socket bound to 127.0.0.11-like address n1 (network order), port n2; n0: SOCK_STREAM or SOCK_DGRAM
     L_SEND,             // sends the descriptors of the slots listed in blob (int32 each) up, with tag n0
     L_TELL,             // sends tag n0 up
     L_AWAIT,            // waits for tag n0 from above; anything else ends the child
     L_JOIN,             // setns(slot, n0)
-    L_CLONE,            // the rest runs in a new child of the same parent; this process reports it and ends
+    L_CLONE,            // the rest runs in a new child of the same parent, with CLONE_* n0; this process reports it and ends
     L_RLIMIT,           // resource n0, soft n1, hard n2; flags 1: lowered to what is allowed when refused
     L_UMASK,            // n0
     L_GROUPS,           // blob is uint32 gids
@@ -72,16 +72,30 @@ enum launch_code {
     L_CONTROLLING_TTY,  // slot
     L_RESET_SIGNALS,    // all dispositions default, mask empty
     L_NO_NEW_PRIVILEGES,
-    L_SECCOMP,          // blob is struct sock_filter[]
+    L_SECCOMP,          // blob is struct sock_filter[], SECCOMP_FILTER_FLAG_* n0; with a slot its listener goes there and the number is told with tag n1
     L_DUMPABLE,         // PR_SET_DUMPABLE n0
     L_PARENT_DEATH,     // PR_SET_PDEATHSIG n0
     L_CHDIR,            // text0, then getcwd must give an absolute path
     L_DUPLICATE,        // dup2(slot → descriptor n0); flags 1: slot -1 means /dev/null of root slot2
-    L_CLOSE_OTHERS,     // closes every descriptor that is in no slot and above 2
+    L_CLOSE_OTHERS,     // closes every descriptor that is in no slot, above 2 and from n0 on
     L_CLOSE_ON_EXEC,    // close_range(n0, ~0, CLOEXEC)
     L_INIT,             // becomes a tiny init: the rest runs in its only child
-    L_EXEC,             // blob: n0 candidate paths, n1 arguments, n2 environment strings, each NUL-terminated
+    L_EXEC,             // blob: n0 candidate paths, n1 arguments, n2 environment strings, each NUL-terminated; by way of the stub in slot
     L_EXIT,             // n0
+    L_DEVICE,           // node text0 in root slot2: mode and type n0, device n1, owner n2 (uid << 32 | gid); the same node being there is fine; flags 1: text1 of the host is mounted there when it can't be made
+    L_AMBIENT,          // raises the capabilities in n0 into the ambient set
+    L_KEYRING,          // a session keyring of its own, named text0; a kernel without keys is fine
+    L_SCHEDULER,        // blob is struct sched_attr
+    L_IO_PRIORITY,      // n0 for ioprio_set(2)
+    L_AFFINITY,         // blob is a mask of processors
+    L_PERSONALITY,      // n0
+    L_HOOK,             // runs blob (path, n0 arguments, n1 environment strings) with slot as its input, n2 ms at most; its end must be a success
+    L_WAIT_START,       // reads one byte from the fifo slot
+    L_FIND,             // one of the n0 paths in blob must be a file that may be executed
+    L_OWNER,            // fchown(slot, n0, n1); flags 1: no error counts
+    L_WRITE_SLOT,       // blob into slot
+    L_UNSHARE,          // CLONE_* n0
+    L_STUB,             // slot = the stub (stub.c), for L_EXEC; where the kernel has no such memory the slot stays empty
     L_CODES
 };
 
@@ -90,7 +104,8 @@ struct launch_report {
     enum { REPORT_FAILED = 1, REPORT_BORN, REPORT_TAG } kind;
     int32_t operation;  // index of the operation
     int32_t error;      // errno of REPORT_FAILED
-    int32_t value;      // pid of REPORT_BORN, tag of REPORT_TAG
+    int32_t value;      // pid of REPORT_BORN, tag of REPORT_TAG, a hook's wait status of REPORT_FAILED
+    int32_t detail;     // REPORT_TAG of a seccomp listener: its descriptor in the child
 };
 
 // 0, or EINVAL with the operation that is wrong (-1: the head).

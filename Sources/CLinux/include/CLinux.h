@@ -215,3 +215,5 @@ static inline int linux_unix_connect(int fd, const char *path) {
     struct sockaddr_un a;
     return linux_unix_address(&a, path) ? -1 : connect(fd, (struct sockaddr *)&a, sizeof a);
 }
+// pidfd_getfd(2), Linux 5.6: a duplicate of another process's descriptor.
+static inline int linux_pidfd_getfd(int pidfd, int fd) { return (int)syscall(438, pidfd, fd, 0); }

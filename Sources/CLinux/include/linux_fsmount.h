@@ -40,3 +40,8 @@ static inline int linux_is_mount_root(int fd) {
     if (!(s.stx_attributes_mask & 0x2000)) return -1;
     return (s.stx_attributes & 0x2000) != 0;
 }
+// mount_setattr(2) in full: MOUNT_ATTR_* to set and to clear, MS_* propagation, a user namespace for MOUNT_ATTR_IDMAP.
+static inline int linux_mount_setattr(int mount, int recursive, uint64_t set, uint64_t clear, uint64_t propagation, int userns) {
+    struct { uint64_t set, clear, propagation, userns; } a = {set, clear, propagation, userns < 0 ? 0 : (uint64_t)userns};
+    return (int)syscall(442, mount, "", 0x1000 | (recursive ? 0x8000 : 0), &a, sizeof a);
+}

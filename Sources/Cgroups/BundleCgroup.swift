@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The cgroup of an OCI container: one path, the same in every hierarchy of the host, as `linux.cgroupsPath` says it.
+// Unlike a project's it is known by its path alone, so that any later process finds it again. What its limits become in
+// files is BundleLimits', its devices are BundleDevices'.
+
+public import Basics
+internal import CLinux
+internal import Kernel
+
+/// A container's directories, one for each hierarchy that can be written.
+public struct BundleCgroup: Sendable {
+    /// One of them.
+    struct Place: Sendable {
+        let hierarchy: CgroupHierarchy
+        let path: String
+    }
+
+    /// `/machine/web`, without `.` and `..`.
+    public let path: String
+    let places: [Place]
+
+    /// Where containers are whose configuration says nothing.
+    public static func defaultPath(id: String) -> String { "/\(defaultParent)/\(id)" }
+    private static let defaultParent = "covey-oci"
+
+    /// - Parameter path: a relative one starts at the hierarchy's root as well.
+    public init(host: CgroupHost, path: String) {
+        var parts: [Substring] = []
+        for part in path.split(separator: "/") where part != "." {
+            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
+        }
+        self.path = "/" + parts.joined(separator: "/")
+        let inner = self.path
+        places = host.writable.map { Place(hierarchy: $0, path: $0.mountPoint + inner) }
+    }
+
+    /// True when some hierarchy has it.
+    public var exists: Bool { places.contains { Kernel.exists($0.path) } }
+
+    /// Makes the directories that are missing. On v2 the controllers are switched on for it, on v1 its processors and
+    /// memory nodes are its parent's.
+    public func ensure() throws(Failure) {
+        do throws(SyscallError) {
+            for place in places { try make(place) }
+        } catch {
+            throw Failure(
+                "cannot make the cgroup \(path)", error,
+                advice: error.errno == .readOnlyFileSystem
+                    ? "mount the cgroup file system writable" : nil)
+        }
+    }
+
+    private func make(_ place: Place) throws(SyscallError) {
+        if Kernel.exists(place.path) { return }
+        var here = place.hierarchy.mountPoint
+        let isSet = place.hierarchy.controllers.contains("cpuset") && !place.hierarchy.unified
+        for part in path.split(separator: "/") {
+            if place.hierarchy.unified { switchControllersOn(here, place.hierarchy) }
+            let parent = here
+            here += "/\(part)"
+            do throws(SyscallError) { try makeDirectory(here) } catch {
+                if error.errno != .exists { throw error }
+            }
+            // No process comes in before both are set (cgroup-v1/cpusets.rst, 1.4).
+            if isSet { try inherit(["cpuset.cpus", "cpuset.mems"], from: parent, to: here) }
+        }
+    }
+
+    private func inherit(_ files: [String], from parent: String, to child: String) throws(SyscallError) {
+        for file in files where try readText("\(child)/\(file)").allSatisfy(\.isWhitespace) {
+            let value = try readText("\(parent)/\(file)").prefix { $0 != "\n" }
+            try writeControl("\(child)/\(file)", String(value))
+        }
+    }
+
+    /// Each by itself: one that can't be (a realtime process, a threaded cgroup) must not keep the others off. A limit
+    /// that needs it is then refused by name.
+    private func switchControllersOn(_ directory: String, _ hierarchy: CgroupHierarchy) {
+        let on = (try? readText("\(directory)/cgroup.subtree_control")) ?? ""
+        let known = Set(on.split(whereSeparator: \.isWhitespace).map(String.init))
+        for controller in hierarchy.controllers.sorted() where !known.contains(controller) {
+            try? writeControl("\(directory)/cgroup.subtree_control", "+\(controller)")
+        }
+    }
+
+    /// The v2 directory to clone its processes into; nil without v2.
+    public var cloneInto: String? { unified?.path }
+
+    /// v1 `tasks` files a process writes `0` into.
+    public var taskFiles: [String] {
+        places.filter { !$0.hierarchy.unified && Kernel.exists($0.path) }.map { "\($0.path)/tasks" }
+    }
+
+    var unified: Place? { places.first { $0.hierarchy.unified && Kernel.exists($0.path) } }
+
+    func place(of controller: String) -> Place? {
+        places.first { $0.hierarchy.controllers.contains(controller) && Kernel.exists($0.path) }
+    }
+
+    /// Directories as a container's own /sys/fs/cgroup shows them: the mount point's last name and the path.
+    public var mounts: [(name: String, path: String, unified: Bool, controllers: Set<String>)] {
+        places.map { place in
+            let name = place.hierarchy.mountPoint.split(separator: "/").last.map(String.init) ?? ""
+            return (name, place.path, place.hierarchy.unified, place.hierarchy.controllers)
+        }
+    }
+
+    /// All its processes, those of cgroups below it too.
+    public var processes: [Int32] {
+        guard let place = unified ?? place(of: "pids") ?? place(of: "name=systemd") ?? places.first else {
+            return []
+        }
+        return listProcesses(place.path)
+    }
+
+    private func listProcesses(_ directory: String) -> [Int32] {
+        guard let fd = try? openFile(directory, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW) else { return [] }
+        let text = (try? readText("cgroup.procs", at: fd.raw)) ?? ""
+        var found = text.split(separator: "\n").compactMap { Int32($0) }
+        for child in (try? subdirectories(fd.raw)) ?? [] { found += listProcesses("\(directory)/\(child)") }
+        return found
+    }
+
+    // MARK: freezing
+
+    /// True when its processes are stopped, or about to be.
+    public var isFrozen: Bool {
+        if let unified, let text = try? readText("\(unified.path)/cgroup.freeze"), text.hasPrefix("1") {
+            return true
+        }
+        guard let freezer = legacyFreezer, let text = try? readText("\(freezer.path)/freezer.state") else {
+            return false
+        }
+        return !text.hasPrefix("THAWED")
+    }
+
+    private var legacyFreezer: Place? {
+        place(of: "freezer").flatMap { $0.hierarchy.unified ? nil : $0 }
+    }
+
+    /// Stops or lets go on; waits until the kernel says that all have stopped.
+    public func setFrozen(_ frozen: Bool) throws(Failure) {
+        do throws(SyscallError) {
+            if let unified, Kernel.exists("\(unified.path)/cgroup.freeze") {
+                try writeControl("\(unified.path)/cgroup.freeze", frozen ? "1" : "0")
+                for _ in 0..<2000 {
+                    let events = (try? readText("\(unified.path)/cgroup.events")) ?? ""
+                    if events.contains("frozen \(frozen ? 1 : 0)") { break }
+                    pauseBetweenLooks(.milliseconds(1))
+                }
+            } else if let freezer = legacyFreezer {
+                let file = "\(freezer.path)/freezer.state"
+                for _ in 0..<2000 {
+                    // Written again while it is FREEZING: a process in the midst of vfork escapes the first try.
+                    try writeControl(file, frozen ? "FROZEN" : "THAWED")
+                    if try readText(file).hasPrefix(frozen ? "FROZEN" : "THAWED") { return }
+                    pauseBetweenLooks(.milliseconds(1))
+                }
+            } else {
+                throw SyscallError("open", .notSupported, "no cgroup hierarchy of this host has a freezer")
+            }
+        } catch {
+            throw Failure(frozen ? "cannot pause the container" : "cannot resume the container", error)
+        }
+    }
+
+    // MARK: ending
+
+    /// Sends a signal to all its processes; SIGKILL reaches frozen and forking ones as well.
+    public func signalAll(_ signal: Int32) throws(Failure) {
+        do throws(SyscallError) {
+            if signal == SIGKILL, let unified, Kernel.exists("\(unified.path)/cgroup.kill") {
+                // A task frozen by v1's freezer doesn't die before it is thawed.
+                try thawLegacy()
+                return try writeControl("\(unified.path)/cgroup.kill", "1")
+            }
+            var told: Set<Int32> = []
+            for _ in 0..<1000 {
+                let fresh = processes.filter { !told.contains($0) }
+                for process in fresh {
+                    _ = CLinux.kill(process, signal)
+                    told.insert(process)
+                }
+                if fresh.isEmpty || signal != SIGKILL { break }
+            }
+            if signal == SIGKILL { try thawLegacy() }
+        } catch {
+            throw Failure("cannot signal the container's processes", error)
+        }
+    }
+
+    private func thawLegacy() throws(SyscallError) {
+        guard let freezer = legacyFreezer else { return }
+        try writeControl("\(freezer.path)/freezer.state", "THAWED")
+    }
+
+    /// Thaws the v1 freezer cgroup a process is in, wherever that is.
+    public func thaw(process: Int32) {
+        guard let freezer = legacyFreezer, let text = try? readText("/proc/\(process)/cgroup") else { return }
+        for line in text.split(separator: "\n") {
+            let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            guard parts.count == 3, parts[1] == "freezer", parts[2] != "/" else { continue }
+            try? writeControl("\(freezer.hierarchy.mountPoint)\(parts[2])/freezer.state", "THAWED")
+        }
+    }
+
+    /// Where an exec goes on v2: into the cgroup itself, or where the first process is by now when that one has
+    /// controllers switched on for cgroups below it, as then no process may be in it ("no internal processes").
+    public func forExec(beside process: Int32) -> BundleCgroup {
+        guard let unified, let on = try? readText("\(unified.path)/cgroup.subtree_control"),
+            on.contains(where: { !$0.isWhitespace }), let text = try? readText("/proc/\(process)/cgroup")
+        else { return self }
+        for line in text.split(separator: "\n") where line.hasPrefix("0::") {
+            let there = String(line.dropFirst(3))
+            if there.hasPrefix(path + "/") { return BundleCgroup(places: places, path: there) }
+        }
+        return self
+    }
+
+    private init(places: [Place], path: String) {
+        self.path = path
+        self.places = places.map {
+            $0.hierarchy.unified ? Place(hierarchy: $0.hierarchy, path: $0.hierarchy.mountPoint + path) : $0
+        }
+    }
+
+    /// Removes the directories with all below them; missing ones are fine.
+    public func remove() throws(Failure) {
+        var failures: [Failure] = []
+        var patience = RemovalPatience()
+        for place in places {
+            let (parent, name) = split(place.path)
+            guard let fd = try? openFile(parent, flags: O_RDONLY | O_DIRECTORY) else { continue }
+            let directory = CgroupDirectory(
+                hierarchy: place.hierarchy, path: parent, fd: SharedFD(fd))
+            do throws(SyscallError) {
+                try directory.remove(name, patience: &patience)
+            } catch {
+                failures.append(Failure("cannot remove the cgroup \(place.path)", error))
+            }
+            // Of the parents only our own goes, with its last container.
+            if path.hasPrefix("/\(Self.defaultParent)/") { try? removeDirectory(parent) }
+        }
+        if let failure = Failure.collect(failures) { throw failure }
+    }
+}
+
+private func split(_ path: String) -> (String, String) {
+    guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+    return (String(path[..<slash]), String(path[path.index(after: slash)...]))
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `covey oci …` and `covey-oci …`: flags to OCIRuntime's values, its answers to text, errors also to --log. Kept apart from
+// the other commands: nothing of a project is loaded, nobody is asked.
+
+internal import Basics
+internal import CLinux
+internal import Kernel
+internal import OCIRuntime
+
+/// What follows `oci`, or all of it when we were called covey-oci; nil when neither is so.
+func ociWords(_ invocation: Invocation) -> [String]? {
+    if invocation.arguments.first == "oci" { return Array(invocation.arguments.dropFirst()) }
+    let program = CommandLine.arguments.first?.split(separator: "/").last
+    return program == "covey-oci" ? invocation.arguments : nil
+}
+
+func runOCI(_ words: [String], _ invocation: Invocation) -> Int32 {
+    let plain = Output(fd: invocation.output, colours: false, isTerminal: false)
+    var log = RuntimeLog(file: nil, json: false)
+    var failureCode: Int32 = 1
+    do throws(Failure) {
+        switch try parse(words, commands: ociCommandTable, globals: ociGlobalFlags) {
+        case .help(let command?): plain.write(ociHelp(helpText(command)))
+        case .help, .groupHelp: plain.write(ociHelpText)
+        case .version: plain.line("covey-oci version \(coveyVersion)\nspec: \(ociVersion)")
+        case .run(let command, let arguments):
+            log = RuntimeLog(
+                file: arguments.last(.log).map(invocation.absolute),
+                json: arguments.last(.logFormat) == "json")
+            if arguments.has(.debug) { log.write("debug", words.joined(separator: " ")) }
+            if command.name == "exec" { failureCode = 255 }
+            try refuseOtherManagers(arguments)
+            if command.needsRoot { try requireRoot("oci \(command.name)") }
+            return try command.run(Session(invocation, command, arguments))
+        }
+        return 0
+    } catch {
+        let errors = Output(fd: invocation.errors, colours: false, isTerminal: false)
+        let lines = error.flattened.map { [$0.doing, $0.cause].compactMap { $0 }.joined(separator: ": ") }
+        for line in lines { log.write("error", line) }
+        // Engines show the last line they find: without a terminal an error is one line.
+        if isTerminal(invocation.errors) {
+            errors.line(error.description)
+        } else {
+            for line in lines { errors.line("error: \(line)") }
+        }
+        return failureCode
+    }
+}
+
+private func refuseOtherManagers(_ arguments: Arguments) throws(Failure) {
+    let manager = arguments.last(.cgroupManager) ?? "cgroupfs"
+    if arguments.has(.systemdCgroup) || manager != "cgroupfs" {
+        throw Failure(
+            "cannot use the cgroup manager \"\(arguments.has(.systemdCgroup) ? "systemd" : manager)\"",
+            cause: "only cgroupfs is served: cgroups are made in the file system itself",
+            advice: "use --cgroup-manager=cgroupfs")
+    }
+}
+
+private func ociHelp(_ text: String) -> String {
+    text.split(separator: "\n", omittingEmptySubsequences: false)
+        .map { $0.hasPrefix("Usage: covey ") ? "Usage: covey oci " + $0.dropFirst(13) : String($0) }
+        .map { $0.hasPrefix("`covey --help`") ? "`covey oci --help` lists the flags of every command." : $0 }
+        .joined(separator: "\n")
+}
+
+private var ociHelpText: String {
+    var text = helpText(commands: ociCommandTable, globals: ociGlobalFlags)
+    text = text.split(separator: "\n", omittingEmptySubsequences: false).dropFirst().joined(separator: "\n")
+    return "Runs OCI bundles, as runc and crun do (OCI runtime specification \(ociVersion)).\n"
+        + text.replacing("covey [FLAGS]", with: "covey oci [FLAGS]").replacing(
+            "covey COMMAND", with: "covey oci COMMAND")
+}
+
+/// The file of --log: one line each, as runc writes it, for those who read it (conmon, containerd).
+struct RuntimeLog {
+    let file: String?
+    let json: Bool
+
+    func write(_ level: String, _ message: String) {
+        guard let file else { return }
+        let line = logLine(level, message, json: json)
+        // A log that can't be written is no reason to fail what was asked for.
+        guard let fd = try? openFile(file, flags: O_WRONLY | O_CREAT | O_APPEND, mode: 0o600) else { return }
+        try? writeAll(fd.raw, line)
+    }
+}
+
+extension Session {
+    fileprivate func settings() throws(Failure) -> RuntimeSettings {
+        var settings = RuntimeSettings(root: invocation.absolute(arguments.last(.root) ?? "/run/covey-oci"))
+        settings.noPivot = arguments.has(.noPivot)
+        settings.sessionKeyring = !arguments.has(.noNewKeyring)
+        settings.preservedDescriptors = try arguments.number(.preserveDescriptors) ?? 0
+        settings.environment = invocation.environment
+        return settings
+    }
+
+    fileprivate var runtimeLog: RuntimeLog {
+        RuntimeLog(
+            file: arguments.last(.log).map(invocation.absolute), json: arguments.last(.logFormat) == "json")
+    }
+
+    fileprivate func warn(_ text: String) {
+        runtimeLog.write("warning", text)
+        if arguments.last(.log) == nil { errors.line("warning: \(text)") }
+    }
+
+    fileprivate var id: String { arguments.operands.first ?? "" }
+
+    fileprivate func creation() -> Creation {
+        var creation = Creation(
+            id: id, bundle: invocation.absolute(arguments.last(.bundle) ?? "."),
+            time: rfc3339(nanoseconds: realtimeNanoseconds()))
+        creation.configuration = arguments.last(.config)
+        creation.consoleSocket = arguments.last(.consoleSocket).map(invocation.absolute)
+        creation.pidFile = arguments.last(.pidFile).map(invocation.absolute)
+        return creation
+    }
+}
+
+func runOCICreate(_ session: Session) throws(Failure) -> Int32 {
+    try createContainer(session.creation(), session.settings(), warn: session.warn)
+    return 0
+}
+
+func runOCIRun(_ session: Session) throws(Failure) -> Int32 {
+    try runContainer(
+        session.creation(), session.settings(), detached: session.arguments.has(.detach),
+        keep: session.arguments.has(.keep), warn: session.warn)
+}
+
+func runOCIStart(_ session: Session) throws(Failure) -> Int32 {
+    try startContainer(session.id, session.settings(), warn: session.warn)
+    return 0
+}
+
+func runOCIState(_ session: Session) throws(Failure) -> Int32 {
+    session.out.write(try containerState(session.id, session.settings()).json + [UInt8(ascii: "\n")])
+    return 0
+}
+
+func runOCIKill(_ session: Session) throws(Failure) -> Int32 {
+    let operands = session.arguments.operands
+    try killContainer(
+        session.id, signal: operands.count > 1 ? operands[1] : "SIGTERM", all: session.arguments.has(.all),
+        session.settings())
+    return 0
+}
+
+func runOCIDelete(_ session: Session) throws(Failure) -> Int32 {
+    try deleteContainer(
+        session.id, session.settings(), force: session.arguments.has(.force), warn: session.warn)
+    return 0
+}
+
+func runOCIPause(_ session: Session) throws(Failure) -> Int32 {
+    try pauseContainer(session.id, session.settings())
+    return 0
+}
+
+func runOCIResume(_ session: Session) throws(Failure) -> Int32 {
+    try resumeContainer(session.id, session.settings())
+    return 0
+}
+
+func runOCIFeatures(_ session: Session) throws(Failure) -> Int32 {
+    session.out.write(runtimeFeatures())
+    return 0
+}
+
+func runOCISpec(_ session: Session) throws(Failure) -> Int32 {
+    let path = session.invocation.absolute((session.arguments.last(.bundle) ?? ".") + "/config.json")
+    if exists(path) {
+        throw Failure(
+            "cannot write \(path)", cause: "file config.json exists. Remove it first",
+            advice: "or name another directory with --bundle")
+    }
+    try naming("cannot write \(path)") { () throws(SyscallError) in
+        try writeFile(path, configurationTemplate(), mode: 0o666)
+    }
+    return 0
+}
+
+func runOCIExec(_ session: Session) throws(Failure) -> Int32 {
+    let arguments = session.arguments
+    var execution = Execution(id: session.id)
+    execution.arguments = Array(arguments.operands.dropFirst())
+    execution.environment = arguments.all(.env)
+    execution.workingDirectory = arguments.last(.cwd)
+    execution.user = arguments.last(.user)
+    for text in arguments.all(.additionalGids).flatMap({ $0.split(separator: ",") }) {
+        guard let group = UInt32(text), group != .max else {
+            throw Failure("cannot use group \"\(text)\"", cause: "it is no number from 0 to 4294967294")
+        }
+        execution.additionalGroups.append(group)
+    }
+    execution.terminal = arguments.has(.tty)
+    execution.capabilities = arguments.all(.cap)
+    execution.noNewPrivileges = arguments.has(.noNewPrivileges)
+    execution.apparmorProfile = arguments.last(.apparmor)
+    execution.selinuxLabel = arguments.last(.processLabel)
+    if let file = arguments.last(.process) {
+        execution.processDocument = try document(file, session)
+    }
+    execution.consoleSocket = arguments.last(.consoleSocket).map(session.invocation.absolute)
+    execution.pidFile = arguments.last(.pidFile).map(session.invocation.absolute)
+    execution.detached = arguments.has(.detach)
+    execution.cgroup = arguments.last(.cgroup)
+    execution.ignorePaused = arguments.has(.ignorePaused)
+    return try executeInContainer(execution, session.settings(), warn: session.warn)
+}
+
+func document(_ file: String, _ session: Session) throws(Failure) -> [UInt8] {
+    try naming("cannot read \(file)") { () throws(SyscallError) in
+        file == "-" ? try readAll(session.invocation.input) : try readFile(session.invocation.absolute(file))
+    }
+}
+
+func runOCIUpdate(_ session: Session) throws(Failure) -> Int32 {
+    let bytes: [UInt8]
+    if let file = session.arguments.last(.resources) {
+        bytes = try document(file, session)
+    } else {
+        bytes = try resourcesDocument(session.arguments)
+    }
+    try updateContainer(session.id, document: bytes, session.settings())
+    return 0
+}
+
+func runOCIList(_ session: Session) throws(Failure) -> Int32 {
+    let list = listContainers(try session.settings(), warn: session.warn)
+    if session.arguments.has(.quiet) {
+        for container in list { session.out.line(container.id) }
+    } else if session.arguments.last(.format) == "json" {
+        session.out.write(containerListJSON(list) + [UInt8(ascii: "\n")])
+    } else {
+        let rows = list.map {
+            [$0.id, "\($0.pid)", $0.status.rawValue, $0.bundle, $0.created, "root"]
+        }
+        session.out.write(table(["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"], rows))
+    }
+    return 0
+}
+
+func runOCIProcesses(_ session: Session) throws(Failure) -> Int32 {
+    let processes = try containerProcesses(session.id, session.settings())
+    if session.arguments.last(.format) == "json" {
+        session.out.line("[" + processes.map(String.init).joined(separator: ",") + "]")
+    } else {
+        let (now, booted) = (realtimeNanoseconds(), bootTime())
+        let rows = processes.compactMap { ProcessEntry($0) }.map {
+            processColumns($0, now: now, booted: booted)
+        }
+        session.out.write(table(["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"], rows))
+    }
+    return 0
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a bundle's launch program is made from: its configuration, and what the runtime prepared and found out. The
+// program itself is BundleProgram's.
+
+public import OCIFormats
+
+/// Capabilities by bit, one set for each of the kernel's.
+public struct CapabilitySets: Hashable, Sendable {
+    public var bounding: UInt64 = 0
+    public var effective: UInt64 = 0
+    public var permitted: UInt64 = 0
+    public var inheritable: UInt64 = 0
+    public var ambient: UInt64 = 0
+
+    public init() {}
+}
+
+/// A compiled seccomp filter and how it is loaded.
+public struct LoadedFilter: Hashable, Sendable {
+    /// Empty for none.
+    public var program: [UInt8] = []
+    /// SECCOMP_FILTER_FLAG_*.
+    public var flags: UInt64 = 0
+    /// Its listener is fetched by the one who launches.
+    public var listens = false
+    /// It lets execveat(2) through, by which the stub is executed.
+    public var allowsExecveat = true
+
+    public init() {}
+}
+
+/// One of a bundle's mounts, with its source at hand.
+public struct BundleMount: Sendable {
+    public enum Source: Sendable {
+        /// A path on the host.
+        case path(String, isDirectory: Bool)
+        /// A mount that is attached nowhere yet, in a given slot.
+        case given(String, isDirectory: Bool)
+        case fileSystem(String, source: String, data: [(key: String, value: String)])
+        /// What is mounted there already gets the attributes.
+        case existing
+        /// A symbolic link, for the names of cgroup v1's joint controllers.
+        case link(to: String)
+    }
+    public var source: Source
+    /// Absolute in the container.
+    public var target: String
+    public var options: MountOptions
+    /// For messages: `/etc/hosts`.
+    public var title: String
+
+    public init(source: Source, target: String, options: MountOptions, title: String) {
+        self.source = source
+        self.target = target
+        self.options = options
+        self.title = title
+    }
+}
+
+/// A process's settings as the child applies them, for the first process and for an exec.
+public struct BundleProcess: Sendable {
+    public var process: RuntimeConfig.Process
+    public var capabilities = CapabilitySets()
+    public var filter = LoadedFilter()
+    /// Descriptors from 3 on that the program keeps.
+    public var preserved = 0
+    public var personality: UInt64?
+    /// Processors, as a mask for sched_setaffinity(2).
+    public var affinity: [UInt8] = []
+    /// struct sched_attr of sched_setattr(2).
+    public var scheduler: [UInt8] = []
+    public var ioPriority: UInt64?
+
+    public init(_ process: RuntimeConfig.Process) { self.process = process }
+}
+
+/// All of a bundle's launch.
+public struct BundleLaunch: Sendable {
+    public var id: String
+    public var config: RuntimeConfig
+    public var process: BundleProcess?
+    /// Absolute, on the host.
+    public var root: String
+    public var mounts: [BundleMount] = []
+    /// v1 `tasks` files the child writes itself into.
+    public var cgroupTaskFiles: [String] = []
+    /// Cloned into the v2 directory of the slot "cgroup".
+    public var intoCgroup = false
+    /// The user namespace of the slot "userns" is joined before the others are made.
+    public var joinsUser = false
+    /// And the pid namespace of the slot "pidns".
+    public var joinsPid = false
+    /// The root's tree comes in the slot "root", for a child that has no right to walk to it.
+    public var rootIsGiven = false
+    public var waitsForStart = false
+    /// createRuntime and prestart hooks run before the root is entered.
+    public var awaitsHooks = false
+    public var noPivot = false
+    public var sessionKeyring = true
+    /// Where a profile's name is written, `/proc/self/attr/apparmor/exec`.
+    public var labelFile: String?
+    public var label: String?
+
+    public init(id: String, config: RuntimeConfig, root: String) {
+        self.id = id
+        self.config = config
+        self.root = root
+    }
+
+    /// Names of the descriptors the program is given, in slot order.
+    public var givenSlots: [String] {
+        var names = ["sync"]
+        if intoCgroup { names.append("cgroup") }
+        if joinsUser { names.append("userns") }
+        if joinsPid { names.append("pidns") }
+        if rootIsGiven { names.append("root") }
+        if waitsForStart { names.append("fifo") }
+        if !config.hooks.createContainer.isEmpty { names.append("state") }
+        if !config.hooks.startContainer.isEmpty { names.append("start-state") }
+        for mount in mounts {
+            if case .given(let name, _) = mount.source { names.append(name) }
+        }
+        return names
+    }
+
+    func isNew(_ kind: RuntimeConfig.NamespaceKind) -> Bool {
+        config.linux.namespaces.contains { $0.kind == kind && $0.path == nil }
+    }
+
+    func has(_ kind: RuntimeConfig.NamespaceKind) -> Bool {
+        config.linux.namespaces.contains { $0.kind == kind }
+    }
+}
+
+/// More tags on the sync socket.
+extension LaunchTag {
+    /// Down: the identity maps are written.
+    public static let mapsWritten: Int32 = 10
+    /// Up: namespaces and mounts are there, the root is not entered yet.
+    public static let beforeRoot: Int32 = 11
+    /// Down: the hooks of the runtime ran.
+    public static let hooksRan: Int32 = 12
+    /// Up: only the program itself is left to run.
+    public static let ready: Int32 = 13
+    /// Both ways: the filter's listener is there, and was fetched.
+    public static let listener: Int32 = 14
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `linux.seccomp` → a filter (config-linux.md, "Seccomp"). The policy and its compilation are SeccompCompiler's; here
+// the specification's words become its values, and what this machine can't have is refused by name.
+
+public import Basics
+public import OCIFormats
+internal import SeccompCompiler
+
+extension LoadedFilter {
+    /// - Parameter kernel: uname(2)'s release.
+    /// - Throws: for an architecture the machine has not, a notification nobody listens for, a policy too long.
+    public init(_ seccomp: RuntimeConfig.Seccomp, kernel: String) throws(Failure) {
+        self.init()
+        let native = SeccompArchitecture.current
+        let words: (own: String, sibling: Set<String>) =
+            native == .x86_64
+            ? ("SCMP_ARCH_X86_64", ["SCMP_ARCH_X86", "SCMP_ARCH_X32"])
+            : ("SCMP_ARCH_AARCH64", ["SCMP_ARCH_ARM"])
+        var policy = SeccompPolicy(
+            defaultAction: seccompAction(
+                seccomp.defaultAction, seccomp.defaultErrno), rules: [])
+        // Architectures of other machines say nothing here; the native one is always served, as libseccomp does.
+        policy.servesSibling = !words.sibling.isDisjoint(with: seccomp.architectures)
+        var notifies = policy.defaultAction == .notify
+        for call in seccomp.syscalls {
+            let action = seccompAction(call.action, call.errno)
+            // A name that no architecture here has is none of ours (a newer kernel's, another machine's).
+            let calls = call.names.compactMap { Syscall(name: $0) }
+            if calls.isEmpty { continue }
+            if action == .notify {
+                notifies = true
+                for name in ["write", "read"] where call.names.contains(name) {
+                    throw Failure(
+                        "cannot use linux.seccomp",
+                        cause:
+                            "SCMP_ACT_NOTIFY cannot be used for the \(name) syscall, which hands the listener over"
+                    )
+                }
+            }
+            let conditions = call.arguments.map(condition)
+            // Several conditions on one argument are alternatives (libcontainer/seccomp; libseccomp takes one each).
+            let indices = call.arguments.map(\.index)
+            if Set(indices).count == indices.count {
+                policy.rules.append(SeccompRule(action, calls, when: conditions))
+            } else {
+                for one in conditions { policy.rules.append(SeccompRule(action, calls, when: [one])) }
+            }
+        }
+        if policy.defaultAction == .notify {
+            throw Failure(
+                "cannot use linux.seccomp",
+                cause: "SCMP_ACT_NOTIFY cannot be used as default action",
+                advice: "name the system calls that are to be asked about")
+        }
+        if seccomp.listenerPath != nil, !notifies {
+            listens = false
+        } else if notifies, seccomp.listenerPath == nil {
+            throw Failure(
+                "cannot use linux.seccomp", cause: "SCMP_ACT_NOTIFY is used but listenerPath is not set",
+                advice: "set linux.seccomp.listenerPath")
+        } else {
+            listens = notifies
+        }
+        if seccomp.listenerMetadata != nil, seccomp.listenerPath == nil {
+            throw Failure(
+                "cannot use linux.seccomp", cause: "listenerMetadata is set but listenerPath is not set")
+        }
+        let bits: [String: UInt64] = [
+            "SECCOMP_FILTER_FLAG_TSYNC": 1, "SECCOMP_FILTER_FLAG_LOG": 2, "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
+            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 0x20,
+        ]
+        for flag in seccomp.flags {
+            let bit = bits[flag] ?? 0
+            // The child has one thread, and a listener excludes TSYNC (seccomp(2)); the other has no use without one.
+            if bit == 1 || bit == 0x20 && !listens { continue }
+            flags |= bit
+        }
+        let ofExecveat = seccomp.syscalls.first { $0.names.contains("execveat") }
+        allowsExecveat =
+            ofExecveat.map { $0.action == "SCMP_ACT_ALLOW" && $0.arguments.isEmpty }
+            ?? ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG"].contains(seccomp.defaultAction)
+        do throws(SeccompError) {
+            program = try policy.compile(
+                capabilities: [], architecture: native,
+                kernel: KernelVersion(release: kernel) ?? KernelVersion(5, 14)
+            ).bytes
+        } catch {
+            throw Failure("cannot use linux.seccomp", cause: "the filter is too long: \(error)")
+        }
+    }
+}
+
+private func seccompAction(_ word: String, _ errno: UInt32?) -> SeccompAction {
+    let value = UInt16(truncatingIfNeeded: errno ?? 1)  // EPERM
+    return switch word {
+    case "SCMP_ACT_ALLOW": .allow
+    case "SCMP_ACT_ERRNO": .errno(value)
+    case "SCMP_ACT_KILL_PROCESS": .killProcess
+    case "SCMP_ACT_TRAP": .trap
+    case "SCMP_ACT_TRACE": .trace(value)
+    case "SCMP_ACT_LOG": .log
+    case "SCMP_ACT_NOTIFY": .notify
+    default: .killThread  // SCMP_ACT_KILL, SCMP_ACT_KILL_THREAD
+    }
+}
+
+private func condition(_ argument: RuntimeConfig.SeccompArgument) -> ArgumentCondition {
+    let comparison: ArgumentCondition.Comparison =
+        switch argument.comparison {
+        case "SCMP_CMP_NE": .notEqual
+        case "SCMP_CMP_LT": .less
+        case "SCMP_CMP_LE": .lessOrEqual
+        case "SCMP_CMP_GE": .greaterOrEqual
+        case "SCMP_CMP_GT": .greater
+        case "SCMP_CMP_MASKED_EQ": .masked(argument.value)
+        default: .equal
+        }
+    let value = argument.comparison == "SCMP_CMP_MASKED_EQ" ? argument.valueTwo : argument.value
+    return ArgumentCondition(Int(argument.index), comparison, value)
+}

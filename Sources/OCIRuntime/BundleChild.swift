@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A child that runs a launch program, as its launcher sees it: what it tells on the way, what failed, how it ended.
+
+internal import Basics
+internal import CLaunch
+internal import CLinux
+internal import Kernel
+internal import LaunchPlanning
+
+enum ChildReport {
+    /// `hookStatus` is a hook's wait status.
+    case failed(operation: Int, Errno, hookStatus: Int32)
+    /// The second process of a program that clones again.
+    case born(pid: Int32)
+    /// `detail`: the descriptor in the child the tag is about.
+    case tag(Int32, detail: Int32, [SharedFD])
+}
+
+final class BundleChild {
+    private(set) var pid: Int32
+    private(set) var pidfd: SharedFD
+    private let sync: SharedFD
+    private let program: LaunchProgram
+    private var reaped = false
+
+    /// Clones and lets the program run. Slot 0 is made here; `descriptors` fill the slots after it.
+    init(_ program: LaunchProgram, descriptors: [Int32]) throws(Failure) {
+        let bytes = program.encoded()
+        var bad: Int32 = 0
+        let verdict = bytes.withUnsafeBytes { covey_launch_verify($0.baseAddress, $0.count, &bad) }
+        guard verdict == 0 else {
+            throw Failure(
+                "cannot start a process",
+                cause: "the launch program is wrong at operation \(bad): \(program.doing(at: Int(bad)))")
+        }
+        do throws(SyscallError) {
+            let pair = try packetSocketPair()
+            var raw: Int32 = -1
+            let given = [pair.second.raw] + descriptors
+            let pid = bytes.withUnsafeBytes { covey_launch($0.baseAddress, given, &raw) }
+            if pid < 0 { throw SyscallError("clone3", Errno(-pid)) }
+            self.pid = pid
+            pidfd = SharedFD(OwnedFD(taking: raw))
+            sync = SharedFD(try pair.first.duplicate())
+        } catch {
+            throw Failure("cannot start a process", error)
+        }
+        self.program = program
+    }
+
+    /// The next report; nil when the child exec'ed, closed its end or is gone.
+    func next() throws(Failure) -> ChildReport? {
+        let packet = try naming("cannot hear the new process") { () throws(SyscallError) in
+            try receiveMessage(sync.raw, capacity: 64)
+        }
+        guard packet.bytes.count >= MemoryLayout<launch_report>.size else { return nil }
+        let report = packet.bytes.withUnsafeBytes { $0.loadUnaligned(as: launch_report.self) }
+        switch report.kind {
+        case REPORT_FAILED:
+            return .failed(
+                operation: Int(report.operation), Errno(report.error), hookStatus: report.value)
+        case REPORT_BORN: return .born(pid: report.value)
+        default: return .tag(report.value, detail: report.detail, packet.descriptors)
+        }
+    }
+
+    /// Reports until one satisfies; tags and births in between are handed to `other`. nil at the end of the reports.
+    /// - Throws: what failed in the child, in the program's words.
+    func await(
+        _ wanted: Int32?, _ other: (ChildReport) throws(Failure) -> Void = { _ throws(Failure) in }
+    ) throws(Failure) -> Bool {
+        while let report = try next() {
+            switch report {
+            case .failed(let operation, let errno, let hookStatus):
+                throw failure(operation, errno, hookStatus)
+            case .born(let pid): try follow(pid)
+            case .tag(let tag, _, _) where tag == wanted: return true
+            case .tag: try other(report)
+            }
+        }
+        return false
+    }
+
+    /// The first process has handed over to a second, a child of ours as well.
+    private func follow(_ second: Int32) throws(Failure) {
+        var status: Int32 = 0
+        var info = siginfo_t()
+        let first = pid
+        try naming("cannot follow the new process") { () throws(SyscallError) in
+            try retrying("waitpid") { waitpid(first, &status, 0) }
+            // ECHILD: a number of another pid namespace. What is not our child is never signalled.
+            try retrying("waitpid", "\(second)") {
+                waitid(P_PID, id_t(second), &info, WEXITED | WNOHANG | WNOWAIT)
+            }
+            pid = second
+            pidfd = SharedFD(
+                OwnedFD(taking: try retrying("pidfd_open") { linux_pidfd_open(second, 0) }))
+        }
+    }
+
+    func send(_ tag: Int32) throws(Failure) {
+        try naming("cannot let the new process go on") { () throws(SyscallError) in
+            try sendMessage(sync.raw, withUnsafeBytes(of: tag) { [UInt8]($0) })
+        }
+    }
+
+    private func failure(_ operation: Int, _ errno: Errno, _ hookStatus: Int32) -> Failure {
+        let doing = program.doing(at: operation)
+        if hookStatus != 0 { return Failure(doing + " failed", cause: hookEnd(hookStatus)) }
+        let step = program.steps.indices.contains(operation) ? program.steps[operation] : nil
+        let isProgram = doing.hasPrefix("running \"")
+        let name = doing.dropFirst("running \"".count).dropLast()
+        if isProgram, step?.code == L_FIND.rawValue {
+            // The words engines look for to tell a missing program (Podman's 127) from one that may not be run (126).
+            let cause =
+                errno != .noEntry
+                ? errno.sentence.lowercased()
+                : name.contains("/")
+                    ? "stat \(name): no such file or directory"
+                    : "executable file not found in $PATH: no such file or directory"
+            return Failure("cannot run \"\(name)\"", cause: "exec: \"\(name)\": \(cause)")
+        }
+        if isProgram, step?.code == L_EXEC.rawValue {
+            return Failure("cannot run \"\(name)\"", cause: "exec \(name): \(errno.sentence.lowercased())")
+        }
+        return Failure(doing + " failed", cause: "\(errno) (\(errno.sentence))")
+    }
+
+    /// Waits for its end: the exit code as shells count it.
+    func wait() throws(Failure) -> Int32 {
+        var status: Int32 = 0
+        let pid = pid
+        _ = try naming("cannot wait for the container's process") { () throws(SyscallError) in
+            try retrying("waitpid") { waitpid(pid, &status, 0) }
+        }
+        reaped = true
+        return linux_wifexited(status) != 0 ? linux_wexitstatus(status) : 128 + linux_wtermsig(status)
+    }
+
+    func signal(_ signal: Int32) { _ = linux_pidfd_send_signal(pidfd.raw, signal) }
+
+    /// Ends it where it stands.
+    func killAndReap() {
+        if reaped { return }
+        signal(SIGKILL)
+        _ = try? wait()
+    }
+}
+
+/// How a hook ended.
+func hookEnd(_ status: Int32) -> String {
+    linux_wifexited(status) != 0
+        ? "exit status \(linux_wexitstatus(status))" : "it was ended by signal \(linux_wtermsig(status))"
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A bundle's configuration, and whether this host and this runtime can do what it says: what can't be is refused by
+// name before anything is made.
+
+internal import Basics
+internal import CLinux
+internal import Kernel
+internal import LaunchPlanning
+internal import OCIFormats
+internal import SeccompCompiler
+
+struct Bundle {
+    /// Absolute.
+    var path: String
+    var bytes: [UInt8]
+    var config: RuntimeConfig
+    /// Absolute, without links.
+    var rootfs: String
+
+    init(_ path: String, configuration: String? = nil) throws(Failure) {
+        self.path = path
+        let name = configuration ?? "config.json"
+        let file = name.hasPrefix("/") ? name : "\(path)/\(name)"
+        do throws(SyscallError) { bytes = try readFile(file, limit: 16 << 20) } catch {
+            throw Failure(
+                "cannot read the bundle's configuration",
+                cause: error.errno == .noEntry
+                    ? "open \(file): no such file or directory" : error.description,
+                advice: error.errno == .noEntry ? "`covey oci spec` writes one" : nil)
+        }
+        do throws(RuntimeConfigError) { config = try RuntimeConfig.read(bytes) } catch {
+            throw Failure(
+                "cannot use \(file)", cause: "\(error)", advice: "see the OCI runtime specification")
+        }
+        guard let root = config.root else {
+            throw Failure("cannot use \(file)", cause: "root: it is missing")
+        }
+        let place = root.path.hasPrefix("/") ? root.path : "\(path)/\(root.path)"
+        do throws(SyscallError) {
+            rootfs = try canonicalPath(place)
+        } catch {
+            throw Failure(
+                "cannot use the root file system \(root.path)",
+                cause: error.errno == .noEntry
+                    ? "stat \(place): no such file or directory" : error.description)
+        }
+        try check(file)
+    }
+
+    private func check(_ file: String) throws(Failure) {
+        func refuse(_ cause: String, _ advice: String? = nil) -> Failure {
+            Failure("cannot use \(file)", cause: cause, advice: advice)
+        }
+        let linux = config.linux
+        if let field = linux.unsupported.first {
+            throw refuse("\(field): not supported by this runtime", "leave it out")
+        }
+        if let process = config.process {
+            if process.arguments.isEmpty || process.arguments[0].isEmpty {
+                throw refuse("process.args: args must not be empty")
+            }
+            try checkProcess(process, file)
+        }
+        func has(_ kind: RuntimeConfig.NamespaceKind) -> Bool {
+            linux.namespaces.contains { $0.kind == kind }
+        }
+        func isNew(_ kind: RuntimeConfig.NamespaceKind) -> Bool {
+            linux.namespaces.contains { $0.kind == kind && $0.path == nil }
+        }
+        if !has(.mount) {
+            throw refuse(
+                "linux.namespaces: a container without a mount namespace of its own is not supported",
+                "add {\"type\": \"mount\"}")
+        }
+        if !(config.hostname ?? "").isEmpty, !has(.uts) {
+            throw refuse("hostname: unable to set hostname without a private UTS namespace")
+        }
+        if !(config.domainname ?? "").isEmpty, !has(.uts) {
+            throw refuse("domainname: unable to set domainname without a private UTS namespace")
+        }
+        if isNew(.user), linux.uidMappings.isEmpty || linux.gidMappings.isEmpty {
+            throw refuse("linux.uidMappings: a new user namespace needs uidMappings and gidMappings")
+        }
+        if !has(.user), !linux.uidMappings.isEmpty || !linux.gidMappings.isEmpty {
+            throw refuse(
+                "linux.uidMappings: user namespace mappings specified, but user namespace isn't enabled in the config"
+            )
+        }
+        if !linux.timeOffsets.isEmpty, !isNew(.time) {
+            throw refuse(
+                "linux.timeOffsets: time namespace offsets specified, but time namespace isn't enabled in the config"
+            )
+        }
+        for setting in linux.sysctl { try checkSysctl(setting.name, has: has, file) }
+        for device in linux.devices where device.major < 0 || device.minor < 0 || device.major > 4095 {
+            throw refuse("linux.devices: \(device.path) has no number a device can have")
+        }
+    }
+
+    private func checkSysctl(
+        _ name: String, has: (RuntimeConfig.NamespaceKind) -> Bool, _ file: String
+    ) throws(Failure) {
+        let dotted = name.contains("/") ? String(name.map { $0 == "/" ? "." : $0 }) : name
+        let parts = dotted.split(separator: ".", omittingEmptySubsequences: false)
+        let isPath = !parts.contains("") && !parts.contains("..")
+        let ofIPC = [
+            "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
+            "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
+        ]
+        let needed: RuntimeConfig.NamespaceKind?
+        if ofIPC.contains(dotted) || dotted.hasPrefix("fs.mqueue.") {
+            needed = .ipc
+        } else if dotted.hasPrefix("net.") {
+            needed = .network
+        } else if dotted == "kernel.domainname" {
+            needed = .uts
+        } else if dotted.hasPrefix("user.") {
+            needed = .user
+        } else {
+            needed = nil
+        }
+        guard isPath, let needed, has(needed) else {
+            throw Failure(
+                "cannot use \(file)",
+                cause: "linux.sysctl: sysctl \"\(name)\" is not in a separate kernel namespace",
+                advice: needed.map { "add the \($0.rawValue) namespace, or leave it out" })
+        }
+    }
+}
+
+/// What is wrong with a process whoever starts it.
+func checkProcess(_ process: RuntimeConfig.Process, _ file: String) throws(Failure) {
+    func refuse(_ cause: String) -> Failure { Failure("cannot use \(file)", cause: cause) }
+    if process.workingDirectory.isEmpty { throw refuse("process.cwd: Cwd property must not be empty") }
+    if !process.workingDirectory.hasPrefix("/") {
+        throw refuse("process.cwd: Cwd must be an absolute path")
+    }
+    for limit in process.rlimits
+    where resourceLimits[limit.type.dropFirst(7).lowercased()] == nil {
+        throw refuse("process.rlimits: \(limit.type) is no limit this kernel has")
+    }
+    if process.user.uid == .max || process.user.gid == .max || process.user.additionalGroups.contains(.max) {
+        throw refuse("process.user: 4294967295 is no id")
+    }
+    if process.arguments.count + process.environment.count > 15_000 {
+        throw refuse("process.args: more than 15000 arguments and variables")
+    }
+}
+
+/// realpath(3) for a directory, by opening it.
+func canonicalPath(_ path: String) throws(SyscallError) -> String {
+    let directory = try openFile(path, flags: O_PATH | O_DIRECTORY)
+    return try readLink("/proc/self/fd/\(directory.raw)")
+}
+
+extension BundleProcess {
+    /// With capabilities, scheduler and the like as numbers, and LISTEN_FDS passed on.
+    init(
+        _ process: RuntimeConfig.Process, settings: RuntimeSettings, rootfs: String,
+        warn: (String) -> Void
+    ) throws(Failure) {
+        self.init(process)
+        capabilities = capabilitySets(process.capabilities ?? RuntimeConfig.Capabilities(), warn: warn)
+        preserved = settings.preservedDescriptors
+        if let count = settings.environment["LISTEN_FDS"].flatMap({ Int($0) }), count > 0 {
+            // sd_listen_fds(3): the program is the one they are for, whatever its number outside is.
+            self.process.environment.append("LISTEN_FDS=\(count)")
+            self.process.environment.append("LISTEN_PID=1")
+            if let names = settings.environment["LISTEN_FDNAMES"] {
+                self.process.environment.append("LISTEN_FDNAMES=\(names)")
+            }
+            preserved += count
+        }
+        for number in 3..<3 + preserved where !exists("/proc/self/fd/\(number)") {
+            throw Failure(
+                "cannot hand over descriptor \(number)",
+                cause: "please check that preserved-fd \(number - 3) is present",
+                advice: "open it, or ask for fewer with --preserve-fds")
+        }
+        if !process.environment.contains(where: { $0.hasPrefix("HOME=") }) {
+            let home = (try? resolveHome(process.user.uid, rootfs)) ?? "/"
+            self.process.environment.append("HOME=\(home)")
+        }
+        if let scheduler = process.scheduler { self.scheduler = try schedulerAttributes(scheduler) }
+        if let io = process.ioPriority { ioPriority = try ioPriorityNumber(io) }
+    }
+}

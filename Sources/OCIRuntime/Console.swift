@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A container's terminal on our side: its master goes to whoever listens at --console-socket (runc's docs/terminals.md),
+// or we carry its bytes ourselves as long as we wait for the container.
+
+internal import Basics
+internal import CLinux
+internal import Kernel
+
+/// The connected console socket.
+struct ConsoleSocket {
+    private let socket: SharedFD
+
+    init(_ path: String) throws(Failure) {
+        socket = try naming("cannot connect to the console socket \(path)") { () throws(SyscallError) in
+            SharedFD(try connectUnix(path))
+        }
+    }
+
+    func send(_ master: SharedFD) throws(Failure) {
+        try naming("cannot hand over the terminal") { () throws(SyscallError) in
+            try sendMessage(socket.raw, Array("/dev/ptmx".utf8), descriptors: [master.raw])
+        }
+    }
+}
+
+/// Waits in the foreground: signals are passed on, a terminal's bytes carried both ways.
+struct Foreground {
+    private let signals: SignalStream
+    private var master: SharedFD?
+
+    init() throws(Failure) {
+        // All that can be caught and mean something to a program; SIGCHLD and SIGWINCH are ours.
+        let passed = (Int32(1)...31).filter {
+            ![SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGTTIN, SIGTTOU, SIGTSTP, SIGCONT].contains($0)
+        }
+        signals = try naming("cannot take signals") { () throws(SyscallError) in try SignalStream(passed) }
+    }
+
+    mutating func use(_ master: SharedFD) { self.master = master }
+
+    /// The exit code of the child.
+    func wait(for child: BundleChild) throws(Failure) -> Int32 {
+        guard let master else { return try waitPlain(child) }
+        fit(master)
+        var raw: RawMode?
+        if isTerminal(0) {
+            raw = try naming("cannot use the terminal") { () throws(SyscallError) in try RawMode(0) }
+        }
+        let result: Result<Int32, Failure>
+        do throws(Failure) { result = .success(try carry(child, master)) } catch { result = .failure(error) }
+        if let mode = raw.take() { mode.end() }
+        return try result.get()
+    }
+
+    private func waitPlain(_ child: BundleChild) throws(Failure) -> Int32 {
+        while true {
+            let ready = try naming("cannot wait") { () throws(SyscallError) in
+                try waitReadable([child.pidfd.raw, signals.raw], atMost: nil)
+            }
+            while ready[1], let signal = signals.next() {
+                if signal != SIGWINCH { child.signal(signal) }
+            }
+            if ready[0] { return try child.wait() }
+        }
+    }
+
+    private func fit(_ master: SharedFD) {
+        if let size = windowSize(of: 0) { try? setWindowSize(of: master.raw, size) }
+    }
+
+    private func carry(_ child: BundleChild, _ master: SharedFD) throws(Failure) -> Int32 {
+        var inputOpen = true
+        var code: Int32?
+        while true {
+            let watched = [master.raw, inputOpen ? 0 : -1, signals.raw, code == nil ? child.pidfd.raw : -1]
+            // Once the program has ended only what it wrote last is awaited.
+            let ready = try naming("cannot wait") { () throws(SyscallError) in
+                try waitReadable(watched, atMost: code == nil ? nil : .milliseconds(100))
+            }
+            if ready[0] {
+                if !move(from: master.raw, to: 1) { break }
+            } else if code != nil {
+                break
+            }
+            if ready[1] { inputOpen = move(from: 0, to: master.raw) }
+            while ready[2], let signal = signals.next() {
+                if signal == SIGWINCH { fit(master) } else { child.signal(signal) }
+            }
+            if ready[3] { code = try child.wait() }
+        }
+        if let code { return code }
+        return try child.wait()
+    }
+}
+
+/// Moves what is there once; false at the end. A terminal's master ends with EIO when nobody holds the other side.
+private func move(from source: Int32, to target: Int32) -> Bool {
+    var buffer = [UInt8](repeating: 0, count: 32 << 10)
+    let count = read(source, &buffer, buffer.count)
+    if count < 0 { return linux_errno() == EINTR || linux_errno() == EAGAIN }
+    guard count > 0 else { return false }
+    do throws(SyscallError) {
+        try writeAll(target, buffer[..<count])
+        return true
+    } catch {
+        return false
+    }
+}

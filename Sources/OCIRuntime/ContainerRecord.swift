@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A container's state on disk: `ROOT/ID/state.json`, a copy of its configuration in it, and while it waits for `start`
+// the fifo `exec.fifo`. The file says what was made; whether it still is is asked of the kernel each time, so that the
+// answer is true after any death of ours.
+//
+//     directory, pid 0       creating, or cut off while it was
+//     process waits in fifo  created
+//     process runs           running; paused when its cgroup is frozen
+//     no such process        stopped
+
+internal import Basics
+internal import CLinux
+internal import Cgroups
+internal import JSONFormat
+internal import Kernel
+internal import OCIFormats
+
+public enum ContainerStatus: String, Sendable {
+    case creating, created, running, paused, stopped
+}
+
+struct ContainerRecord {
+    var id: String
+    var bundle: String
+    var rootfs: String
+    var pid: Int32 = 0
+    /// Clock ticks since boot, proc_pid_stat(5); a pid alone may be another process's by now.
+    var startTime: UInt64 = 0
+    /// Who makes it: while it lives and pid is 0, the container is being made.
+    var maker: Int32 = 0
+    var makerStart: UInt64 = 0
+    /// RFC 3339.
+    var created: String
+    var cgroupPath: String
+    /// config.json as it was.
+    var configuration: [UInt8]
+    var config: RuntimeConfig
+
+    // MARK: writing
+
+    /// The text of the record; the configuration goes in as it came.
+    func text() -> [UInt8] {
+        let members: [JSONValue.Member] = [
+            .init("id", .string(id)), .init("bundle", .string(bundle)), .init("rootfs", .string(rootfs)),
+            .init("pid", .integer(Int64(pid))), .init("startTime", .unsigned(startTime)),
+            .init("maker", .integer(Int64(maker))), .init("makerStart", .unsigned(makerStart)),
+            .init("created", .string(created)), .init("cgroupPath", .string(cgroupPath)),
+        ]
+        var bytes: [UInt8] = []
+        JSONValue.object(members).write(to: &bytes)
+        bytes.removeLast()
+        bytes += Array(",\"config\":".utf8) + configuration
+        bytes += [UInt8(ascii: "}"), UInt8(ascii: "\n")]
+        return bytes
+    }
+
+    /// The state as runtime.md, "State" and hooks have it.
+    func state(_ status: ContainerStatus, pid shown: Int32? = nil) -> [JSONValue.Member] {
+        var members: [JSONValue.Member] = [
+            .init("ociVersion", .string(ociVersion)), .init("id", .string(id)),
+        ]
+        if status != .stopped { members.append(.init("pid", .integer(Int64(shown ?? pid)))) }
+        members.append(.init("status", .string(status.rawValue)))
+        members.append(.init("bundle", .string(bundle)))
+        if !config.annotations.isEmpty {
+            members.append(
+                .init("annotations", .object(config.annotations.map { .init($0.name, .string($0.value)) })))
+        }
+        return members
+    }
+
+    /// What a hook reads.
+    func hookState(_ status: ContainerStatus) -> [UInt8] {
+        var bytes: [UInt8] = []
+        JSONValue.object(state(status)).write(to: &bytes)
+        return bytes
+    }
+}
+
+/// The directory of one container's state.
+struct ContainerStore {
+    let root: String
+    let id: String
+
+    init(_ settings: RuntimeSettings, _ id: String) throws(Failure) {
+        try checkIdentifier(id)
+        root = settings.root
+        self.id = id
+    }
+
+    var directory: String { "\(root)/\(id)" }
+    var file: String { "\(directory)/state.json" }
+    var fifo: String { "\(directory)/exec.fifo" }
+
+    /// Claims the name.
+    func claim() throws(Failure) {
+        do throws(SyscallError) {
+            try ensureDirectory(root, mode: 0o700)
+            try makeDirectory(directory, mode: 0o700)
+        } catch {
+            if error.errno == .exists {
+                throw containerFailure(
+                    id, "create", "container with given ID already exists",
+                    advice: "choose another name, or delete that one first")
+            }
+            throw Failure("cannot create container \"\(id)\"", error)
+        }
+    }
+
+    func write(_ record: ContainerRecord) throws(Failure) {
+        do throws(SyscallError) { try replaceFile(file, record.text(), mode: 0o600) } catch {
+            throw Failure("cannot write the state of container \"\(id)\"", error)
+        }
+    }
+
+    func removeAll() throws(Failure) {
+        do throws(SyscallError) { try removeTree(directory) } catch {
+            throw Failure("cannot remove the state of container \"\(id)\"", error)
+        }
+    }
+
+    /// - Throws: for a container that is not there, and for a record that can't be read.
+    func load() throws(Failure) -> ContainerRecord {
+        let bytes: [UInt8]
+        do throws(SyscallError) { bytes = try readFile(file) } catch {
+            if error.errno == .noEntry {
+                throw containerFailure(
+                    id, "find", "container does not exist", advice: "`list` shows which there are")
+            }
+            throw Failure("cannot read the state of container \"\(id)\"", error)
+        }
+        guard let tree = try? parseJSON(bytes), let record = ContainerRecord(tree, id: id) else {
+            throw Failure(
+                "cannot read the state of container \"\(id)\"", cause: "\(file) is damaged",
+                advice: "delete it with --force")
+        }
+        return record
+    }
+
+    /// As `load`, nil for a directory whose maker was cut off before it wrote anything.
+    func loadIfThere() -> ContainerRecord? { try? load() }
+
+    /// What the kernel says.
+    func status(_ record: ContainerRecord) -> ContainerStatus {
+        guard record.pid > 0 else {
+            return isAlive(record.maker, record.makerStart) ? .creating : .stopped
+        }
+        guard isAlive(record.pid, record.startTime) else { return .stopped }
+        if waitsForStart { return .created }
+        return cgroup(record).isFrozen ? .paused : .running
+    }
+
+    /// Opening it for writing fails with ENXIO once nobody has it open for reading (fifo(7)): the process exec'ed.
+    private var waitsForStart: Bool { (try? openFile(fifo, flags: O_WRONLY | O_NONBLOCK)) != nil }
+
+    func cgroup(_ record: ContainerRecord) -> BundleCgroup {
+        BundleCgroup(
+            host: (try? CgroupHost.detect()) ?? CgroupHost.none, path: record.cgroupPath)
+    }
+}
+
+extension ContainerRecord {
+    fileprivate init?(_ tree: JSONValue, id: String) {
+        guard case .string(let bundle) = tree["bundle"], case .string(let rootfs) = tree["rootfs"],
+            case .string(let created) = tree["created"], case .string(let path) = tree["cgroupPath"],
+            let configTree = tree["config"], let config = try? RuntimeConfig.read(configTree)
+        else { return nil }
+        self.id = id
+        self.bundle = bundle
+        self.rootfs = rootfs
+        self.created = created
+        cgroupPath = path
+        pid = Int32(truncatingIfNeeded: whole(tree["pid"]))
+        startTime = UInt64(bitPattern: whole(tree["startTime"]))
+        maker = Int32(truncatingIfNeeded: whole(tree["maker"]))
+        makerStart = UInt64(bitPattern: whole(tree["makerStart"]))
+        configuration = []
+        configTree.write(to: &configuration)
+        self.config = config
+    }
+}
+
+private func whole(_ value: JSONValue?) -> Int64 {
+    switch value {
+    case .integer(let number): number
+    case .unsigned(let number): Int64(bitPattern: number)
+    default: 0
+    }
+}
+
+/// The state letter and start time of a process; nil when there is none.
+func processStat(_ pid: Int32) -> (state: Character, start: UInt64)? {
+    guard pid > 0, let text = try? readText("/proc/\(pid)/stat"), let close = text.lastIndex(of: ")") else {
+        return nil
+    }
+    let fields = text[close...].split(separator: " ")
+    guard fields.count > 20, let state = fields[1].first, let start = UInt64(fields[20]) else { return nil }
+    return (state, start)
+}
+
+func isAlive(_ pid: Int32, _ start: UInt64) -> Bool {
+    guard let found = processStat(pid) else { return false }
+    return found.start == start && found.state != "Z" && found.state != "X"
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is done to a container that exists: start, kill, pause, resume, update, delete. Each looks first whether its state
+// allows it (runtime.md, "Lifecycle"); an error changes nothing.
+
+public import Basics
+internal import CLinux
+internal import Cgroups
+internal import ContainerModel
+internal import Kernel
+internal import OCIFormats
+
+/// Lets a created container's program run.
+public func startContainer(_ id: String, _ settings: RuntimeSettings, warn: (String) -> Void) throws(Failure)
+{
+    let store = try ContainerStore(settings, id)
+    let record = try store.load()
+    let status = store.status(record)
+    guard record.config.process != nil else {
+        throw containerFailure(id, "start", "its configuration has no process")
+    }
+    guard status == .created else {
+        let cause =
+            status == .running || status == .paused
+            ? "cannot start an already running container" : "cannot start a container that has stopped"
+        throw containerFailure(id, "start", cause)
+    }
+    try naming("cannot start container \"\(id)\"") { () throws(SyscallError) in
+        let fifo = try openFile(store.fifo, flags: O_WRONLY | O_NONBLOCK)
+        let raw = fifo.raw
+        try retrying("write", store.fifo) { write(raw, "0", 1) }
+        try removeFile(store.fifo)
+        if !record.config.hooks.poststart.isEmpty {
+            // The poststart hooks come after the program began: its execve(2) closes the last reader.
+            try waitForReaders(fifo.raw)
+        }
+    }
+    do throws(Failure) {
+        try runHooks(record.config.hooks.poststart, "poststart", state: record.hookState(.running))
+    } catch {
+        try? deleteContainer(id, settings, force: true, warn: warn)
+        throw error
+    }
+}
+
+/// Until nobody has the fifo open for reading any more: POLLERR of its writing end (poll(2)).
+private func waitForReaders(_ fifo: Int32) throws(SyscallError) {
+    var entry = pollfd(fd: fifo, events: 0, revents: 0)
+    try retrying("poll") { poll(&entry, 1, -1) }
+}
+
+/// Sends a signal to the container's first process, or to all.
+public func killContainer(_ id: String, signal text: String, all: Bool, _ settings: RuntimeSettings)
+    throws(Failure)
+{
+    guard let signal = text == "0" ? 0 : signalNumber(text) else {
+        throw Failure(
+            "cannot signal container \"\(id)\"", cause: "unknown signal \"\(text)\"",
+            advice: "give a name or a number of signal(7)")
+    }
+    let store = try ContainerStore(settings, id)
+    let record = try store.load()
+    let status = store.status(record)
+    let cgroup = store.cgroup(record)
+    let sharesPids = !record.config.linux.namespaces.contains { $0.kind == .pid && $0.path == nil }
+    guard [.created, .running, .paused].contains(status) else {
+        // Its first process is gone; others of a pid namespace that is not its own may live on.
+        if sharesPids || all, status == .stopped, !cgroup.processes.isEmpty {
+            return try cgroup.signalAll(Int32(signal))
+        }
+        throw containerFailure(id, "signal", "container not running")
+    }
+    if all || sharesPids && signal == Int(SIGKILL) {
+        try cgroup.signalAll(Int32(signal))
+        return
+    }
+    try naming("cannot signal container \"\(id)\"") { () throws(SyscallError) in
+        let pidfd = OwnedFD(taking: try retrying("pidfd_open") { linux_pidfd_open(record.pid, 0) })
+        // Between the look and the open the number may have become another's.
+        guard isAlive(record.pid, record.startTime) else { throw SyscallError("kill", Errno(ESRCH)) }
+        let raw = pidfd.raw
+        try retrying("pidfd_send_signal") { linux_pidfd_send_signal(raw, Int32(signal)) }
+    }
+    // A process that v1's freezer holds dies only once it is thawed.
+    if signal == Int(SIGKILL), status == .paused { try? cgroup.setFrozen(false) }
+}
+
+public func pauseContainer(_ id: String, _ settings: RuntimeSettings) throws(Failure) {
+    let store = try ContainerStore(settings, id)
+    let record = try store.load()
+    let status = store.status(record)
+    guard status == .running || status == .created else {
+        throw containerFailure(id, "pause", "container not running or created: \(status.rawValue)")
+    }
+    try store.cgroup(record).setFrozen(true)
+}
+
+public func resumeContainer(_ id: String, _ settings: RuntimeSettings) throws(Failure) {
+    let store = try ContainerStore(settings, id)
+    let record = try store.load()
+    let status = store.status(record)
+    guard status == .paused else {
+        throw containerFailure(id, "resume", "container not paused: \(status.rawValue)")
+    }
+    try store.cgroup(record).setFrozen(false)
+}
+
+/// Changes a container's limits; `document` is a `linux.resources` object.
+public func updateContainer(
+    _ id: String, document: [UInt8], _ settings: RuntimeSettings
+) throws(Failure) {
+    let store = try ContainerStore(settings, id)
+    let record = try store.load()
+    guard [.created, .running, .paused].contains(store.status(record)) else {
+        throw containerFailure(id, "update", "container not running")
+    }
+    let resources: RuntimeResources
+    do throws(RuntimeConfigError) { resources = try RuntimeConfig.readResources(document) } catch {
+        throw Failure("cannot update container \"\(id)\"", cause: "\(error)")
+    }
+    let cgroup = store.cgroup(record)
+    try cgroup.apply(resources)
+    if !resources.devices.isEmpty { try cgroup.setDevices(resources.devices) }
+}
+
+/// Removes what there is of a container that has stopped; with `force` of any, a missing one included.
+public func deleteContainer(
+    _ id: String, _ settings: RuntimeSettings, force: Bool, warn: (String) -> Void
+) throws(Failure) {
+    let store = try ContainerStore(settings, id)
+    let record: ContainerRecord
+    do throws(Failure) { record = try store.load() } catch {
+        guard force else { throw error }
+        // Cut off before the record was written, or damaged: the cgroup it would have had by default goes as well.
+        let cgroup = BundleCgroup(
+            host: (try? CgroupHost.detect()) ?? .none, path: BundleCgroup.defaultPath(id: id))
+        if exists(store.directory), cgroup.exists {
+            try? cgroup.signalAll(SIGKILL)
+            try? cgroup.remove()
+        }
+        return try store.removeAll()
+    }
+    let status = store.status(record)
+    guard force || status == .stopped else {
+        throw containerFailure(
+            id, "delete", "cannot delete container \(id) that is not stopped: \(status.rawValue)",
+            advice: "kill it first, or use --force")
+    }
+    let cgroup = store.cgroup(record)
+    let living = [.created, .running, .paused].contains(status)
+    // The pidfd first: it tells the end of just this process.
+    let pidfd =
+        living
+        ? (try? retrying("pidfd_open") { linux_pidfd_open(record.pid, 0) }).map {
+            SharedFD(OwnedFD(taking: $0))
+        } : nil
+    if force {
+        try? cgroup.signalAll(SIGKILL)
+        if let pidfd, isAlive(record.pid, record.startTime) {
+            _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL)
+        }
+        if let pidfd {
+            var ended = (try? waitReadable([pidfd.raw], atMost: .seconds(1))[0]) ?? false
+            if !ended {
+                // On v1 somebody may have frozen it in a cgroup of his own; it ends only once it is thawed.
+                cgroup.thaw(process: record.pid)
+                ended = (try? waitReadable([pidfd.raw], atMost: .seconds(9))[0]) ?? false
+            }
+            if !ended {
+                throw containerFailure(
+                    id, "delete", "its process \(record.pid) does not end (a system call holds it)")
+            }
+        }
+    }
+    // Without a pid namespace of its own others outlive the first process; they are the container's all the same.
+    if !living, !cgroup.processes.isEmpty { try? cgroup.signalAll(SIGKILL) }
+    try cgroup.remove()
+    try store.removeAll()
+    do throws(Failure) {
+        try runHooks(record.config.hooks.poststop, "poststop", state: record.hookState(.stopped))
+    } catch {
+        // runtime.md, "Lifecycle", step 13: a failing poststop hook is told, and the rest goes on.
+        warn("\(error.doing): \(error.cause ?? "")")
+    }
+}

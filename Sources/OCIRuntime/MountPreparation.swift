@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A bundle's mounts as the child takes them. Most need nothing but a look at the source. What a child in a user namespace
+// of its own may not do is done here: sources it can't reach are cloned, idmapped mounts are mapped, a tmpfs that
+// begins with what is beneath it is filled (tmpcopyup). Such a mount is attached nowhere yet and goes along as descriptor.
+
+internal import Basics
+internal import CLinux
+internal import Cgroups
+internal import Kernel
+internal import LaunchPlanning
+internal import OCIFormats
+internal import Volumes
+
+struct PreparedMounts {
+    var mounts: [BundleMount] = []
+    /// Descriptors of the mounts that are given, by slot name.
+    var given: [String: SharedFD] = [:]
+}
+
+func prepareMounts(_ bundle: Bundle, cgroup: BundleCgroup, host: CgroupHost) throws(Failure) -> PreparedMounts
+{
+    var prepared = PreparedMounts()
+    let linux = bundle.config.linux
+    let isUsers = linux.namespaces.contains { $0.kind == .user }
+    for (index, mount) in bundle.config.mounts.enumerated() {
+        let target = mount.destination.hasPrefix("/") ? mount.destination : "/\(mount.destination)"
+        let options = MountOptions(mount.options)
+        let title = mount.source.flatMap { $0.isEmpty ? nil : $0 } ?? mount.type ?? "mount"
+        func refuse(_ cause: String) -> Failure {
+            Failure("cannot mount \(title) at \(target)", cause: cause)
+        }
+        let mapped = options.idMap != nil || !mount.uidMappings.isEmpty
+        if options.bind || mount.type == "bind" || mount.type == "rbind" {
+            var options = options
+            options.bind = true
+            if mount.type == "rbind" { options.recursive = true }
+            guard let named = mount.source, !named.isEmpty else {
+                throw refuse("a bind mount needs a source")
+            }
+            let source = named.hasPrefix("/") ? named : "\(bundle.path)/\(named)"
+            let isDirectory: Bool
+            do throws(SyscallError) { isDirectory = try fileStatus(source, follow: true).isDirectory } catch {
+                throw refuse(
+                    error.errno == .noEntry
+                        ? "stat \(source): no such file or directory" : error.description)
+            }
+            if isUsers || mapped {
+                let name = "mount:\(index)"
+                prepared.given[name] = try cloneTree(source, options, mount, linux, mapped: mapped, refuse)
+                prepared.mounts.append(
+                    BundleMount(
+                        source: .given(name, isDirectory: isDirectory), target: target, options: options,
+                        title: title))
+            } else {
+                prepared.mounts.append(
+                    BundleMount(
+                        source: .path(source, isDirectory: isDirectory), target: target, options: options,
+                        title: title))
+            }
+            continue
+        }
+        if mapped { throw refuse("id mappings belong to bind mounts") }
+        if options.remount {
+            prepared.mounts.append(
+                BundleMount(source: .existing, target: target, options: options, title: title))
+        } else if mount.type == "cgroup" || mount.type == "cgroup2" {
+            prepared.mounts += cgroupMounts(target, options, cgroup, host, linux)
+        } else if options.copyUp {
+            guard mount.type == "tmpfs" else { throw refuse("tmpcopyup is for tmpfs alone") }
+            if isUsers { throw refuse("tmpcopyup is not supported in a user namespace") }
+            let name = "mount:\(index)"
+            prepared.given[name] = try filledTmpfs(bundle.rootfs, target, options, refuse)
+            prepared.mounts.append(
+                BundleMount(
+                    source: .given(name, isDirectory: true), target: target, options: options, title: title))
+        } else {
+            guard let type = mount.type, type != "none" else {
+                throw refuse("it has neither a type nor `bind`")
+            }
+            var data = options.data.map { (key: $0.key, value: $0.value) }
+            if let label = linux.mountLabel, ["tmpfs", "devpts", "mqueue"].contains(type) {
+                data.append((key: "context", value: "\"\(label)\""))
+            }
+            // A tmpfs without a mode of its own has that of the directory it covers, as runc has it.
+            if type == "tmpfs", !data.contains(where: { $0.key == "mode" }) {
+                data.append((key: "mode", value: directoryMode(bundle.rootfs, target)))
+            }
+            // The file system itself is read-only too where it has a device; kernel's own are shared with others.
+            if options.set & 1 != 0, mount.source?.hasPrefix("/") == true {
+                data.append((key: "ro", value: ""))
+            }
+            prepared.mounts.append(
+                BundleMount(
+                    source: .fileSystem(type, source: mount.source ?? type, data: data), target: target,
+                    options: options, title: type))
+        }
+    }
+    return prepared
+}
+
+/// On v2 the hierarchy as it is seen from its own namespace; else a tmpfs with the container's own directory of each.
+private func cgroupMounts(
+    _ target: String, _ options: MountOptions, _ cgroup: BundleCgroup, _ host: CgroupHost,
+    _ linux: RuntimeConfig.Linux
+) -> [BundleMount] {
+    let ownNamespace = linux.namespaces.contains { $0.kind == .cgroup && $0.path == nil }
+    if host.mode == .v2, let hierarchy = host.hierarchies.first(where: \.unified) {
+        let source: BundleMount.Source =
+            ownNamespace
+            ? .fileSystem("cgroup2", source: "cgroup", data: [])
+            : .path(hierarchy.mountPoint, isDirectory: true)
+        return [BundleMount(source: source, target: target, options: options, title: "cgroup2")]
+    }
+    var writable = options
+    (writable.set, writable.clear) = (options.set & ~1, 0)
+    writable.data = []
+    var mounts = [
+        BundleMount(
+            source: .fileSystem("tmpfs", source: "cgroup", data: [(key: "mode", value: "755")]),
+            target: target,
+            options: writable, title: "cgroup")
+    ]
+    var each = options
+    each.data = []
+    for place in cgroup.mounts {
+        mounts.append(
+            BundleMount(
+                source: .path(place.path, isDirectory: true), target: "\(target)/\(place.name)",
+                options: each,
+                title: "cgroup"))
+        // `cpu` for `cpu,cpuacct`, as hosts have it.
+        for controller in place.controllers.sorted()
+        where !place.unified && controller != place.name && !controller.hasPrefix("name=") {
+            mounts.append(
+                BundleMount(
+                    source: .link(to: place.name), target: "\(target)/\(controller)",
+                    options: MountOptions([]),
+                    title: "cgroup"))
+        }
+    }
+    if options.set & 1 != 0 {
+        mounts.append(
+            BundleMount(
+                source: .existing, target: target, options: MountOptions(["ro"]), title: "cgroup"))
+    }
+    return mounts
+}
+
+private func cloneTree(
+    _ source: String, _ options: MountOptions, _ mount: RuntimeConfig.Mount, _ linux: RuntimeConfig.Linux,
+    mapped: Bool, _ refuse: (String) -> Failure
+) throws(Failure) -> SharedFD {
+    let tree: SharedFD
+    do throws(SyscallError) {
+        tree = try openDetachedTree(source, recursive: options.recursive)
+    } catch {
+        throw refuse(error.description)
+    }
+    if !mapped { return tree }
+    // Without maps of its own a mapped mount has the container's (config.md, "idmap").
+    let uids = mount.uidMappings.isEmpty ? linux.uidMappings : mount.uidMappings
+    let gids = mount.gidMappings.isEmpty ? linux.gidMappings : mount.gidMappings
+    guard !uids.isEmpty, !gids.isEmpty else {
+        throw refuse("an id-mapped mount needs uidMappings and gidMappings, its own or the container's")
+    }
+    let namespace = try makeMappedNamespace(uids: uids, gids: gids)
+    do throws(SyscallError) {
+        try retrying("mount_setattr", "MOUNT_ATTR_IDMAP") {
+            linux_mount_setattr(
+                tree.raw, options.idMap == .recursive ? 1 : 0, 0x10_0000, 0, 0, namespace.raw)
+        }
+    } catch {
+        throw refuse(
+            error.errno == .invalid
+                ? "the file system of \(source) can't be id-mapped: \(error)" : error.description)
+    }
+    return tree
+}
+
+private func filledTmpfs(
+    _ rootfs: String, _ target: String, _ options: MountOptions, _ refuse: (String) -> Failure
+) throws(Failure) -> SharedFD {
+    let mount: SharedFD
+    do throws(SyscallError) {
+        let context = OwnedFD(taking: try retrying("fsopen", "tmpfs") { linux_fsopen("tmpfs") })
+        let fd = context.raw
+        try retrying("fsconfig", "source") { linux_fsconfig_string(fd, "source", "tmpfs") }
+        for datum in options.data {
+            try retrying("fsconfig", datum.key) {
+                datum.value.isEmpty
+                    ? linux_fsconfig_flag(fd, datum.key) : linux_fsconfig_string(fd, datum.key, datum.value)
+            }
+        }
+        try retrying("fsconfig", "tmpfs") { linux_fsconfig_create(fd) }
+        mount = SharedFD(OwnedFD(taking: try retrying("fsmount", "tmpfs") { linux_fsmount(fd) }))
+    } catch {
+        throw refuse(error.description)
+    }
+    try copyUp(from: [rootfs], path: target, into: "/proc/self/fd/\(mount.raw)/.")
+    return mount
+}
+
+/// A clone of the tree that is attached nowhere. What the host mounts beneath later still arrives; what is mounted in it
+/// never gets out.
+func openDetachedTree(_ path: String, recursive: Bool) throws(SyscallError) -> SharedFD {
+    let tree = SharedFD(
+        OwnedFD(taking: try retrying("open_tree", path) { linux_open_tree_clone(path, recursive ? 1 : 0) }))
+    try retrying("mount_setattr", path) { linux_mount_setattr(tree.raw, 1, 0, 0, 1 << 19, -1) }  // MS_SLAVE
+    return tree
+}
+
+/// Octal digits; 755, as a missing directory will be made, where there is none.
+private func directoryMode(_ rootfs: String, _ target: String) -> String {
+    guard let root = try? openFile(rootfs, flags: O_PATH | O_DIRECTORY),
+        let directory = try? openat2(root.raw, target, flags: O_PATH | O_DIRECTORY, resolve: .inRoot),
+        let status = try? fileStatus(of: directory.raw)
+    else { return "755" }
+    return String(status.st_mode & 0o7777, radix: 8)
+}

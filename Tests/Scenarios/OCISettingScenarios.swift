@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a bundle can say, seen from inside: namespaces new and joined, maps, offsets, mounts of every kind, devices, the
+// process's settings, seccomp.
+
+import Glibc
+import Kernel
+import Testing
+
+extension Scenarios {
+    @Suite("OCI settings")
+    struct OCISettings {
+        @Test("a user namespace with maps: root inside, nobody's root outside, devices and sources reachable")
+        func users() throws {
+            try Bundle.play { bundle in
+                let maps = #"[{"containerID":0,"hostID":100000,"size":65536}]"#
+                try bundle.configure(
+                    [
+                        "sh", "-c",
+                        "cat /proc/self/uid_map; id -u; echo x >/dev/null && echo null; cat /host; cat /proc/self/oom_score_adj",
+                    ],
+                    process: #""oomScoreAdj":77,"#, linux: #""uidMappings":\#(maps),"gidMappings":\#(maps),"#,
+                    mounts:
+                        #",{"destination":"/host","type":"bind","source":"secret","options":["bind","ro"]}"#,
+                    namespaces: ["pid", "network", "ipc", "uts", "mount", "user"])
+                try writeFile("\(bundle.directory)/secret", Array("seen\n".utf8), mode: 0o644)
+                // A mount point can't be made by who is nobody in the root file system.
+                try writeFile("\(bundle.rootfs)/host", [])
+                let lines = try bundle.oci("run", bundle.name, code: 0).lines
+                try bundle.require(
+                    lines.count == 5 && lines[0].hasSuffix("65536") && lines[1] == "0"
+                        && Array(lines[2...]) == ["null", "seen", "77"], "\(lines)")
+                try bundle.configure(["true"], linux: #""uidMappings":\#(maps),"gidMappings":\#(maps),"#)
+                let refused = try bundle.oci("run", bundle.name, code: 1)
+                try bundle.require(refused.errors.contains("user namespace"), refused.errors)
+            }
+        }
+
+        @Test("namespaces by path: a second container lives in the first one's, and exec finds its way")
+        func joined() throws {
+            try Bundle.play { bundle in
+                let maps = #"[{"containerID":0,"hostID":100000,"size":1000}]"#
+                let offsets = #""timeOffsets":{"monotonic":{"secs":7881},"boottime":{"secs":1337}},"#
+                try bundle.configure(
+                    ["sleep", "1000"], linux: #""uidMappings":\#(maps),"gidMappings":\#(maps),\#(offsets)"#,
+                    namespaces: ["pid", "network", "ipc", "uts", "mount", "user", "time"])
+                try bundle.oci("run", "-d", "--pid-file", "\(bundle.directory)/pid", bundle.name, code: 0)
+                let pid = contents("\(bundle.directory)/pid")
+                let names = [
+                    "pid": "pid", "network": "net", "ipc": "ipc", "uts": "uts", "user": "user",
+                    "time": "time",
+                ]
+                let paths = names.map { #"{"type":"\#($0.key)","path":"/proc/\#(pid)/ns/\#($0.value)"}"# }
+                try bundle.configure(
+                    ["sleep", "1000"], namespaces: ["mount"],
+                    extraNamespaces: paths.sorted().joined(separator: ","),
+                    cgroup: "/\(bundle.name)-b")
+                let second = "\(bundle.name)-b"
+                try bundle.oci("run", "-d", second, code: 0)
+                let seen = try bundle.oci(
+                    "exec", second, "sh", "-c", "cat /proc/self/timens_offsets /proc/self/uid_map; ps",
+                    code: 0)
+                try bundle.require(
+                    seen.output.contains("7881") && seen.output.contains("1337")
+                        && seen.output.contains("100000")
+                        && seen.lines.filter { $0.contains("sleep 1000") }.count == 2, seen.output)
+                try bundle.oci("delete", "--force", second, code: 0)
+            }
+        }
+
+        @Test(
+            "mounts: read-only, recursive attributes, id-mapped, tmpcopyup, propagation, links in the image stay inside"
+        )
+        func mounts() throws {
+            try Bundle.play { bundle in
+                try ensureDirectory("\(bundle.directory)/source")
+                try writeFile("\(bundle.directory)/source/file", Array("x".utf8))
+                try Host.run(["chown", "1000:1000", "\(bundle.directory)/source/file"]).orThrow()
+                try Host.run(["ln", "-s", "/etc", "\(bundle.rootfs)/climb"]).orThrow()
+                let map = #"[{"containerID":1000,"hostID":5000,"size":1}]"#
+                try bundle.configure(
+                    [
+                        "sh", "-c",
+                        "stat -c %u /mapped/file; ls /bin/busybox; touch /bin/new && echo own; touch /plain/y 2>/dev/null || echo ro; grep ' /plain ' /proc/self/mountinfo | grep -c master: ; ls /etc/inner; stat -c %a /mode",
+                    ],
+                    mounts: #"""
+                        ,{"destination":"/mapped","type":"bind","source":"source","options":["bind","idmap"],"uidMappings":\#(map),"gidMappings":\#(map)}
+                        ,{"destination":"/bin","type":"tmpfs","source":"tmpfs","options":["tmpcopyup","size=16m"]}
+                        ,{"destination":"/plain","type":"bind","source":"source","options":["rbind","rro","rprivate"]}
+                        ,{"destination":"/climb/inner","type":"bind","source":"source/file","options":["bind"]}
+                        ,{"destination":"/mode","type":"tmpfs","source":"tmpfs","options":["mode=0750"]}
+                        """#)
+                let outcome = try bundle.oci("run", bundle.name, code: 0)
+                try bundle.require(
+                    outcome.lines == ["5000", "/bin/busybox", "own", "ro", "0", "/etc/inner", "750"],
+                    outcome.description)
+                try bundle.require(
+                    !exists("/etc/inner") && !exists("\(bundle.rootfs)/bin/new"), "outside was touched")
+                for (mount, says) in [
+                    (
+                        #"{"destination":"/x","type":"bind","source":"/no/such","options":["bind"]}"#,
+                        "no such file"
+                    ),
+                    (
+                        #"{"destination":"/proc/self/attr","type":"bind","source":"source/file","options":["bind"]}"#,
+                        "EPERM"
+                    ),
+                    (#"{"destination":"/x","options":[]}"#, "neither a type"),
+                ] {
+                    try bundle.configure(["true"], mounts: ",\(mount)")
+                    let refused = try bundle.oci("run", bundle.name, code: 1)
+                    try bundle.require(refused.errors.contains(says), refused.errors)
+                }
+            }
+        }
+
+        @Test("an image whose /dev or /proc is a link changes nothing of the host")
+        func hostileRoot() throws {
+            try Bundle.play { bundle in
+                let victim = "\(bundle.directory)/victim"
+                try ensureDirectory(victim)
+                for target in [victim, "../../../../../../..\(victim)"] {
+                    try removeTree("\(bundle.rootfs)/dev")
+                    try Host.run(["ln", "-sfn", target, "\(bundle.rootfs)/dev"]).orThrow()
+                    try bundle.configure(["true"])
+                    try bundle.oci("run", bundle.name)
+                    try bundle.require(
+                        try directoryEntries(victim).isEmpty, "the host's directory was written")
+                }
+                try Host.run(["rm", "\(bundle.rootfs)/dev"]).orThrow()
+                try ensureDirectory("\(bundle.rootfs)/dev")
+                try Host.run(["rm", "-rf", "\(bundle.rootfs)/proc"]).orThrow()
+                try Host.run(["ln", "-s", "/tmp", "\(bundle.rootfs)/proc"]).orThrow()
+                try bundle.configure(["true"])
+                let refused = try bundle.oci("run", bundle.name, code: 1)
+                try bundle.require(refused.errors.contains("ELOOP"), refused.errors)
+            }
+        }
+
+        @Test(
+            "a program that is /proc/self/exe, or a script of it, finds no binary of the host (CVE-2019-5736)"
+        )
+        func ownBinary() throws {
+            try Bundle.play { bundle in
+                let binary = Host.covey ?? "covey"
+                let before = try Host.run(["sha256sum", binary]).text
+                try writeFile("\(bundle.rootfs)/script", Array("#!/proc/self/exe\n".utf8), mode: 0o755)
+                for program in ["/proc/self/exe", "/script"] {
+                    try bundle.configure([program, "--help"])
+                    let outcome = try bundle.oci("run", bundle.name)
+                    try bundle.require(outcome.code != 0 && outcome.output.isEmpty, outcome.description)
+                }
+                try bundle.configure(["sleep", "1000"])
+                try bundle.oci("run", "-d", bundle.name, code: 0)
+                for program in ["/proc/self/exe", "/script"] {
+                    let outcome = try bundle.oci("exec", bundle.name, program)
+                    try bundle.require(outcome.code != 0 && outcome.output.isEmpty, outcome.description)
+                }
+                try bundle.require(try Host.run(["sha256sum", binary]).text == before, "the binary changed")
+            }
+        }
+
+        @Test(
+            "working directories and descriptors: none of ours inside, none reached by /proc/self/fd (CVE-2024-21626)"
+        )
+        func descriptors() throws {
+            try Bundle.play { bundle in
+                try bundle.require(
+                    try bundle.run("ls /proc/self/fd").split(separator: "\n").count == 4,
+                    "descriptors are inside")
+                try bundle.configure(["sleep", "1000"])
+                try bundle.oci("run", "-d", bundle.name, code: 0)
+                for number in [3, 4, 5, 6, 7, 8, 9, 10, 12, 20] {
+                    try bundle.oci("exec", "--cwd", "/proc/self/fd/\(number)", bundle.name, "true", code: 255)
+                }
+                let inside = try bundle.oci("exec", bundle.name, "ls", "/proc/self/fd", code: 0)
+                try bundle.require(inside.lines.count == 4, inside.output)
+            }
+        }
+
+        @Test(
+            "the process: capabilities in five sets, ids, umask, limits, scheduler, I/O priority, personality, scores"
+        )
+        func process() throws {
+            try Bundle.play { bundle in
+                try bundle.configure(
+                    [
+                        "sh", "-c",
+                        "grep -E '^(Cap|NoNew)' /proc/self/status; id -G; umask; ulimit -n; uname -m; cat /proc/self/oom_score_adj; cut -d' ' -f41 /proc/self/stat",
+                    ],
+                    process: #"""
+                        "user":{"uid":12,"gid":13,"umask":23,"additionalGids":[14,15]},"noNewPrivileges":true,"oomScoreAdj":200,
+                        "capabilities":{"bounding":["CAP_KILL","CAP_CHOWN"],"permitted":["CAP_KILL"],"effective":["CAP_KILL"],
+                          "inheritable":["CAP_KILL"],"ambient":["CAP_KILL","CAP_NO_SUCH"]},
+                        "rlimits":[{"type":"RLIMIT_NOFILE","soft":77,"hard":88}],"scheduler":{"policy":"SCHED_BATCH","nice":5},
+                        "ioPriority":{"class":"IOPRIO_CLASS_IDLE","priority":0},
+                        """#, linux: #""personality":{"domain":"LINUX32"},"#)
+                let outcome = try bundle.oci("run", bundle.name, code: 0)
+                let kill = "0000000000000020"
+                try bundle.require(
+                    outcome.lines == [
+                        "CapInh:\t\(kill)", "CapPrm:\t\(kill)", "CapEff:\t\(kill)",
+                        "CapBnd:\t0000000000000021",
+                        "CapAmb:\t\(kill)", "NoNewPrivs:\t1", "13 14 15", "0027", "77", "i686", "200", "3",
+                    ] || outcome.lines.contains("aarch64"), outcome.description)
+                try bundle.require(outcome.errors.contains("CAP_NO_SUCH"), outcome.errors)
+            }
+        }
+
+        @Test(
+            "seccomp: errno, argument operators, other architectures; a notification without a listener is refused"
+        )
+        func seccomp() throws {
+            try Bundle.play { bundle in
+                try bundle.configure(
+                    [
+                        "sh", "-c",
+                        "mkdir /tmp/a; chmod 0700 /tmp; chmod 0711 /tmp; grep Seccomp: /proc/self/status",
+                    ],
+                    linux: #"""
+                        "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_AARCH64"],
+                          "flags":["SECCOMP_FILTER_FLAG_LOG"],"syscalls":[
+                          {"names":["mkdir","mkdirat","no_such_call"],"action":"SCMP_ACT_ERRNO","errnoRet":28},
+                          {"names":["chmod"],"action":"SCMP_ACT_ERRNO","errnoRet":7,"args":[{"index":1,"value":448,"op":"SCMP_CMP_EQ"}]},
+                          {"names":["fchmodat"],"action":"SCMP_ACT_ERRNO","errnoRet":7,"args":[{"index":2,"value":448,"op":"SCMP_CMP_EQ"}]}]},
+                        """#)
+                let outcome = try bundle.oci("run", bundle.name, code: 0)
+                try bundle.require(
+                    outcome.errors.contains("No space left")
+                        && outcome.errors.contains("Argument list too long")
+                        && outcome.output == "Seccomp:\t2\n", outcome.description)
+                try bundle.require(outcome.errors.split(separator: "\n").count == 2, outcome.errors)
+                try bundle.configure(
+                    ["true"],
+                    linux:
+                        #""seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir"],"action":"SCMP_ACT_NOTIFY"}]},"#
+                )
+                let refused = try bundle.oci("run", bundle.name, code: 1)
+                try bundle.require(refused.errors.contains("listenerPath"), refused.errors)
+            }
+        }
+
+        @Test("sysctls, devices, masks, read-only paths, names; what has no namespace of its own is refused")
+        func kernel() throws {
+            try Bundle.play { bundle in
+                try bundle.configure(
+                    [
+                        "sh", "-c",
+                        "cat /proc/sys/net/ipv4/ip_forward; hostname; cat /proc/sys/kernel/domainname; stat -c '%t %T %a %u %g' /dev/thing; cat /proc/keys | wc -c; echo 1 2>/dev/null >/proc/sys/net/ipv4/ip_forward || echo ro",
+                    ],
+                    linux: #"""
+                        "sysctl":{"net.ipv4.ip_forward":"1"},"maskedPaths":["/proc/keys","/no/such"],"readonlyPaths":["/proc/sys"],
+                        "devices":[{"type":"c","path":"/dev/thing","major":1,"minor":3,"fileMode":416,"uid":7,"gid":8}],
+                        """#, more: #""domainname":"dom","#)
+                let outcome = try bundle.oci("run", bundle.name, code: 0)
+                try bundle.require(
+                    outcome.lines == ["1", "bundle", "dom", "1 3 640 7 8", "0", "ro"], outcome.description)
+                for sysctl in ["kernel.hostname", "vm.swappiness", "net/../kernel", "kernel.foo"] {
+                    try bundle.configure(["true"], linux: #""sysctl":{"\#(sysctl)":"1"},"#)
+                    let refused = try bundle.oci("run", bundle.name, code: 1)
+                    try bundle.require(
+                        refused.errors.contains("not in a separate kernel namespace"), refused.errors)
+                }
+                for field in ["intelRdt", "memoryPolicy", "netDevices"] {
+                    try bundle.configure(["true"], linux: #""\#(field)":{},"#)
+                    let refused = try bundle.oci("run", bundle.name, code: 1)
+                    try bundle.require(refused.errors.contains("linux.\(field)"), refused.errors)
+                }
+            }
+        }
+    }
+}
