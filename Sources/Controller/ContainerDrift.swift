@@ -35,7 +35,8 @@ extension ProjectController {
                 case .frozen: try cgroup.setFrozen(false, container: container.name)
                 case .stopped: _ = linux_pidfd_send_signal(pidfd.raw, SIGCONT)
                 case .frozenElsewhere:
-                    try cgroup.leaveForeignFreezer(processesOfContainer(pid), keeper: keeperPID)
+                    try cgroup.leaveForeignFreezer(
+                        processesOfContainer(pid, own: container.request.hasOwnProcesses), keeper: keeperPID)
                 case .limit:
                     _ = try cgroup.ensureContainer(container.name, limits: container.request.limits)
                 case .gone, .left:

@@ -95,6 +95,7 @@ extension ProjectController {
         let container = try make(
             reference, service, oneOffs[reference.service]?.oneOff, renewsVolumes: run.renewsVolumes
         ) { () throws(Failure) in try assignAddresses(run) }
+        if run.occasion == .creation { rest(container, .created) }
         oneOffs[reference.service]?.created(container)
     }
 
@@ -129,7 +130,6 @@ extension ProjectController {
             try writeRecord(record, directories.record)
         }
         containers[reference.name] = container
-        if run.occasion == .creation { rest(container, .created) }
         tell("create", of: container)
         return container
     }
