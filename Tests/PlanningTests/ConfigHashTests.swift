@@ -107,7 +107,11 @@ struct ConfigHashTests {
             { $0.container.limits.realtimeRuntime = 1 },
             { $0.container.limits.realtimePeriod = 1 },
             { $0.container.limits.blockIO = BlockLimits() },
-            { $0.container.mounts[0].beneath = MountRequest.MountsBeneath.none },
+            {
+                var mount = MountRequest(source: .anonymous(index: 0), target: "/d")
+                mount.beneath = MountRequest.MountsBeneath.none
+                $0.container.mounts = [mount]
+            },
             { $0.container.capAdd = ["X"] },
             { $0.container.capDrop = ["X"] },
             { $0.container.noNewPrivileges = true },
