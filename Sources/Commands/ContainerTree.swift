@@ -50,7 +50,7 @@ struct ContainerTree {
                 if writable {
                     // Left by the container's own overlay, which was `volatile`: within one boot it may be used again
                     // (overlayfs.rst, "Volatile mount").
-                    try removeDirectory("\(directories.work)/work/incompat/volatile")
+                    try removeTree("\(directories.work)/work/incompat/volatile")
                     return try detachedOverlay(
                         lowers: layers, upper: directories.upper, work: directories.work)
                 }

@@ -44,6 +44,9 @@ enum TransferError: Error, Equatable {
         switch self {
         case .broken(60, _):
             "put the registry's CA certificate into /etc/containers/certs.d/HOST:PORT/ca.crt"
+        // CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT (libcurl-errors(3)).
+        case .broken(6, _), .broken(7, _):
+            "check the name and the network; an image of your own is built, or taken in by `covey image import`"
         case .broken, .stalled: nil
         case .missingLibrary: "apt-get install libcurl4"
         case .tooLarge: nil

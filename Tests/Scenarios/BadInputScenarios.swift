@@ -45,11 +45,14 @@ private let badFiles = [
     BadFile(
         "an unknown attribute", service + "    imagee: x\n", says: ["compose.yaml:4:5", "imagee", "image"]),
     BadFile(
-        "an attribute of Compose's that is not honoured", service + "    gpus: all\n",
-        says: ["compose.yaml:4:5", "gpus"]),
+        "an attribute of Compose's that is not honoured", service + "    cgroup_parent: /x\n",
+        says: ["compose.yaml:4:5", "cgroup_parent"]),
     BadFile(
-        "a missing image", "services:\n  app: {image: no-such-image:1}\n",
+        "a missing image", "services:\n  app: {image: no-such-image:1, pull_policy: never}\n",
         says: ["no-such-image:1", "import"]),
+    BadFile(
+        "an image nobody can be asked for", "services:\n  app: {image: no-such-image:1}\n",
+        says: ["compose.yaml:2:9", "no-such-image:1", "import"]),
     BadFile(
         "a bad subnet", service + "networks:\n  default: {ipam: {config: [{subnet: 10.0.0.0/99}]}}\n",
         says: ["compose.yaml:5", "10.0.0.0/99"]),

@@ -234,7 +234,8 @@ extension Scenarios {
                     (["--name", "bad/name", "app"], "bad/name"), (["--entrypoint", "'open", "app"], "open"),
                     (["-u", "nobody-here", "--no-deps", "app"], "nobody-here"),
                     (["--cap-add", "NONSENSE", "--no-deps", "app"], "NONSENSE"),
-                    (["--pull", "always", "app"], "--pull"),
+                    (["--pull", "always", "--no-deps", "app"], "cannot pull"),
+                    (["--pull", "sometimes", "app"], "sometimes"),
                 ] {
                     let outcome = try stage.start(["run", "-T"] + arguments + ["true"]).wait()
                     try stage.require(
