@@ -87,9 +87,9 @@ struct Assembly {
     func absolute(_ path: String, origin: Int) -> String {
         let origin = origins.all[origin]
         if let home = origin.variables["HOME"], path.hasPrefix("~/") {
-            return normalized(home + path.dropFirst(1))
+            return normalPath(home + path.dropFirst(1))
         }
-        return joined(origin.directory, path)
+        return joinedPath(origin.directory, path)
     }
 
     /// Whether a path is one that would have to be fetched.

@@ -73,7 +73,7 @@ extension Field {
             )
         }
         build.dockerfile = dockerfile.map {
-            around.resolvesPaths && !isRemote(build.context) ? joined(build.context, $0) : $0
+            around.resolvesPaths && !isRemote(build.context) ? joinedPath(build.context, $0) : $0
         }
         return build
     }

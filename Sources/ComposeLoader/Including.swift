@@ -112,7 +112,7 @@ struct Including {
                 log.add(error)
             }
         }
-        if named.isEmpty { read(joined(directory, ".env"), required: nil) }
+        if named.isEmpty { read(joinedPath(directory, ".env"), required: nil) }
         for field in named {
             if let text = field.nonEmptyString() {
                 read(assembly.absolute(text, origin: origin), required: field.place)

@@ -71,7 +71,7 @@ extension Field {
             error("mounts at \"\(text)\"; a path in the container must be absolute")
             return nil
         }
-        let path = normalized(text)
+        let path = normalPath(text)
         if path == "/" {
             error("mounts over the whole container", advice: "choose a directory below /")
             return nil

@@ -29,8 +29,8 @@ struct ProjectFiles {
         self.log = log
         self.files = files
         variables = options.environment
-        directory = options.projectDirectory.map { joined(options.workingDirectory, $0) } ?? ""
-        paths = options.files.map { $0 == "-" ? $0 : joined(options.workingDirectory, $0) }
+        directory = options.projectDirectory.map { joinedPath(options.workingDirectory, $0) } ?? ""
+        paths = options.files.map { $0 == "-" ? $0 : joinedPath(options.workingDirectory, $0) }
         if directory.isEmpty, let first = paths.first, first != "-" { directory = parent(of: first) }
 
         // The first look may tell where the files are; the second is for their own directory.
@@ -51,7 +51,7 @@ struct ProjectFiles {
     private mutating func find() throws(Failure) {
         if let list = variables["COMPOSE_FILE"], !list.isEmpty {
             let separator = variables["COMPOSE_PATH_SEPARATOR"].flatMap { $0.isEmpty ? nil : $0 } ?? ":"
-            paths = split(list, by: separator).map { joined(options.workingDirectory, $0) }
+            paths = split(list, by: separator).map { joinedPath(options.workingDirectory, $0) }
             return
         }
         var place = directory.isEmpty ? options.workingDirectory : directory
@@ -71,7 +71,7 @@ struct ProjectFiles {
 
     /// The first of these names that is there; the others that are there too are told of.
     private func choose(_ names: [String], in place: String) -> String? {
-        let found = names.map { joined(place, $0) }.filter(files.exists)
+        let found = names.map { joinedPath(place, $0) }.filter(files.exists)
         if found.count > 1 {
             let others = found.dropFirst().map(displayName).joined(separator: ", ")
             log.warn(
@@ -88,8 +88,8 @@ struct ProjectFiles {
             named = split(list, by: ",")
         }
         let isDisabled = ["1", "true", "yes"].contains(options.environment["COMPOSE_DISABLE_ENV_FILE"] ?? "")
-        var candidates = named.map { joined(options.workingDirectory, $0) }
-        if named.isEmpty, !isDisabled { candidates = [joined(directory, ".env")] }
+        var candidates = named.map { joinedPath(options.workingDirectory, $0) }
+        if named.isEmpty, !isDisabled { candidates = [joinedPath(directory, ".env")] }
         // Among environment files the later wins; what the client has stands before all of them.
         var found: [String: String] = [:]
         for path in candidates where readEnvironmentFiles.insert(path).inserted {

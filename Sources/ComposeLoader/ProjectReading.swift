@@ -188,7 +188,7 @@ struct ProjectReading {
         _ path: String, required: Bool, raw: Bool, _ place: Place, _ lookup: @escaping (String) -> String?
     ) -> [String: String] {
         do throws(Failure) {
-            let path = joined(around.origins[place].directory, path)
+            let path = joinedPath(around.origins[place].directory, path)
             if let bytes = try files.read(path) {
                 return try EnvironmentFile.read(bytes, name: path, raw: raw, lookup: lookup)
             }
@@ -213,7 +213,7 @@ struct ProjectReading {
         }
         if let build = service.build, build.dockerfile == nil, build.dockerfileInline == nil {
             let isLocal = build.context.hasPrefix("/")
-            service.build?.dockerfile = isLocal ? joined(build.context, "Dockerfile") : "Dockerfile"
+            service.build?.dockerfile = isLocal ? joinedPath(build.context, "Dockerfile") : "Dockerfile"
         }
         if service.pullPolicy == "if_not_present" { service.pullPolicy = "missing" }
         func depend(on name: String, restart: Bool) {

@@ -435,7 +435,7 @@ extension Field {
                 grant.target = grant.source
                 grant.isTargetGiven = false
             }
-            grant.target = joined(defaultDirectory, grant.target)
+            grant.target = joinedPath(defaultDirectory, grant.target)
             grant.location = element.place.location
             grants.append(grant)
         }

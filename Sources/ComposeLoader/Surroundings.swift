@@ -59,9 +59,9 @@ struct Surroundings {
     func absolute(_ path: String, at place: Place) -> String {
         if !resolvesPaths { return path }
         if let home, path == "~" || path.hasPrefix("~/") {
-            return normalized(home + path.dropFirst(1))
+            return normalPath(home + path.dropFirst(1))
         }
-        return joined(origins[place].directory, path)
+        return joinedPath(origins[place].directory, path)
     }
 
     /// A transport reference (`oci:PATH`) with its path made absolute; nil when the text is none.
@@ -73,38 +73,6 @@ struct Surroundings {
         }
         return nil
     }
-}
-
-/// `path` itself when it is absolute, else below `directory`; without `.`, `..` and double slashes.
-func joined(_ directory: String, _ path: String) -> String {
-    normalized(path.hasPrefix("/") ? path : directory + "/" + path)
-}
-
-/// An absolute path without `.`, `..` and double slashes, as text alone says.
-func normalized(_ path: String) -> String {
-    if isNormal(path) { return path }
-    var parts: [Substring] = []
-    for part in path.split(separator: "/") {
-        switch part {
-        case ".": continue
-        case "..": _ = parts.popLast()
-        default: parts.append(part)
-        }
-    }
-    return "/" + parts.joined(separator: "/")
-}
-
-/// Whether every part of an absolute path stands for itself: the frequent case, told without cutting it up.
-private func isNormal(_ path: String) -> Bool {
-    let slash = UInt8(ascii: "/")
-    let dot = UInt8(ascii: ".")
-    var previous: UInt8 = 0
-    for byte in path.utf8 {
-        // A part that begins with a dot may be a name; it is left to the slow way.
-        if previous == slash, byte == slash || byte == dot { return false }
-        previous = byte
-    }
-    return path.utf8.count > 1 && path.utf8.first == slash && previous != slash
 }
 
 /// The directory a path stands in.

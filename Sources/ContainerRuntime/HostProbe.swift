@@ -12,7 +12,7 @@ extension HostFacts {
     /// Probes the running kernel; a few system calls, meant to be called once.
     public static func probe() throws(SyscallError) -> HostFacts {
         HostFacts(
-            overlayLowerdirPlus: probeLowerdirPlus(), cgroupV2: probeUnifiedCgroup(),
+            overlayLowerdirPlus: overlayTakesLowerdirPlus, cgroupV2: probeUnifiedCgroup(),
             boundingCapabilities: try readBoundingSet(), thermalThrottleCPUs: throttledProcessors())
     }
 }
@@ -21,6 +21,11 @@ extension HostFacts {
 /// the parameter is unknown, both with EINVAL; which it was is read from the context (fsopen(2)). Before 6.5 overlayfs took
 /// any key and found fault when it was mounted. A value that can't be would be told on the console, half a millisecond; one
 /// that can be would be held and given back with a wait for an RCU grace period (both seen in 6.18).
+///
+/// Asked once for a process and those forked from it: the kernel stays the same, and giving the context back waits for an RCU
+/// grace period.
+public let overlayTakesLowerdirPlus = probeLowerdirPlus()
+
 private func probeLowerdirPlus() -> Bool {
     let raw = linux_fsopen("overlay")
     guard raw >= 0 else { return false }

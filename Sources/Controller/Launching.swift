@@ -53,8 +53,7 @@ extension ProjectController {
         }
         container.program = program
         container.phase = .launching
-        // While the keeper clones. What fails here is tried again, and told, when the links are made.
-        loop.soon { [weak self] in try? self?.networking?.admit() }
+        networking.beginAdmitting()
         changed()
     }
 

@@ -28,6 +28,7 @@ extension ProjectController {
                 tell(.network, "destroy", name)
             }
         case .createVolume(let request):
+            networking?.beginAdmitting()
             finish(index, run) { () throws(Failure) in
                 try volumes.ensure(request, project: place.project, durable: false)
                 unsynced.append(volumes.recordPath(request.name))
@@ -40,6 +41,7 @@ extension ProjectController {
                 tell(.volume, "destroy", name)
             }
         case .createContainer(let reference, _):
+            networking?.beginAdmitting()
             finish(index, run) { () throws(Failure) in try create(reference, run) }
         case .startContainer(let reference):
             guard let container = containers[reference.name] else {

@@ -22,6 +22,8 @@ final class ProjectNetworking {
     private(set) var lost: [String: NetworkState] = [:]
     /// Networks that the firewall does not know yet.
     private var unadmitted: Set<String> = []
+    /// Networks that are being told to it.
+    private var admitting: Set<String> = []
     /// Container → network → address.
     private(set) var addresses: [String: [String: IPv4Address]] = [:]
     /// The same on networks that have IPv6.
@@ -61,13 +63,32 @@ final class ProjectNetworking {
         unadmitted.insert(name)
     }
 
-    /// Lets the firewall forward for networks that were made or adopted. A transaction of nf_tables takes most of a
-    /// millisecond or two; it is made while the keeper clones the network's first child and that makes its mounts, which
-    /// needs none of it before its own links are ready.
+    /// Begins to let the firewall forward for networks that were made or adopted: while volumes and containers are prepared,
+    /// whose first process needs none of it before its own links are ready. What fails here is done again, and told, by
+    /// `admit`.
+    func beginAdmitting() {
+        guard !unadmitted.isEmpty, admitting.isEmpty else { return }
+        do throws(Failure) {
+            try host.beginAdmitting(states(of: unadmitted), project: project)
+            swap(&admitting, &unadmitted)
+        } catch {
+            // admit() will say it.
+        }
+    }
+
+    /// Returns when the firewall forwards for all networks that were made or adopted.
     func admit() throws(Failure) {
+        if !admitting.isEmpty {
+            if !host.finishAdmitting() { unadmitted.formUnion(admitting) }
+            admitting = []
+        }
         guard !unadmitted.isEmpty else { return }
-        try host.publish([], networks: unadmitted.sorted().compactMap { networks[$0] }, project: project)
+        try host.publish([], networks: states(of: unadmitted), project: project)
         unadmitted = []
+    }
+
+    private func states(of names: Set<String>) -> [NetworkState] {
+        names.sorted().compactMap { networks[$0] }
     }
 
     /// The project that made the network; nil when there is none such, or none that is whole and this project's.

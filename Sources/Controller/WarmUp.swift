@@ -2,8 +2,9 @@
 //
 // WarmUp: what the first `up` would do for the first time, done before by the seed (CLaunch/start.c) on the other processor
 // while the client reads its files: types' metadata made, pages of the program mapped, Docker's filter compiled. The
-// controller is a copy of the seed and has it all. Pure: it asks the host nothing, so that nothing is remembered which may
-// be otherwise when a later controller begins from the same keeper. That was 2 ms of an `up` (docs/decisions/002).
+// controller is a copy of the seed and has it all. It asks the host nothing but what its kernel can do, so that nothing is
+// remembered which may be otherwise when a later controller begins from the same keeper. That was 2 ms of an `up`
+// (docs/decisions/002).
 
 internal import Basics
 internal import ContainerModel
@@ -27,6 +28,7 @@ func warmUp() {
             _ = try Frame.bytes(json: event)
         }
         for service in wanted.services.values { try warmUpLaunch(service) }
+        _ = overlayTakesLowerdirPlus
         _ = try encodeJSON(ContainerStatusRecord(bootID: ""))
     } catch {
         // Cold, the same is done again where it counts, and its failure told there.

@@ -65,6 +65,26 @@ public final class Firewall {
 
     init(_ socket: NetlinkSocket) { self.socket = socket }
 
+    /// Begins what `publish` does for networks, in the background: a transaction of nf_tables takes most of a millisecond or
+    /// two, inside the call. `finishAdmitting` says whether it came to be; if not, `publish` is there.
+    func beginAdmitting(_ networks: [NetworkState], owner: NetworkOwner) throws(Failure) {
+        try enableForwarding(for: networks)
+        let doing = "cannot admit the networks of project \"\(owner.project)\""
+        let comment = try kernel(doing) { () throws(NetlinkError) in try tableComment() }
+        let batch = batch(adding: elements([], networks, owner), to: comment)
+        try kernel(doing) { () throws(NetlinkError) in try socket.begin(batch) }
+    }
+
+    /// False where `publish` must do it: the table came or went meanwhile, or holds what contradicts.
+    func finishAdmitting() -> Bool {
+        do throws(NetlinkError) {
+            try socket.finish()
+            return true
+        } catch {
+            return false
+        }
+    }
+
     /// Adds the elements of networks and published ports, in one transaction; what is there already is fine.
     ///
     /// Sets net.ipv4.ip_forward to 1 when it is 0 and a network reaches outside: without it nothing is forwarded. IPv6's the
@@ -72,25 +92,13 @@ public final class Firewall {
     /// An element of this owner that says otherwise is replaced; another's port is an error that names it.
     func publish(_ ports: [PublishedPort], networks: [NetworkState], owner: NetworkOwner) throws(Failure) {
         guard !ports.isEmpty || !networks.isEmpty else { return }
-        if networks.contains(where: { !$0.isInternal }) { try enableForwarding() }
-        if networks.contains(where: { !$0.isInternal && $0.ipv6 != nil }) { try enableIPv6Forwarding() }
+        try enableForwarding(for: networks)
         let wanted = elements(ports, networks, owner)
         let doing = "cannot publish the ports of project \"\(owner.project)\""
-        var stale: [(set: SetSchema, elements: [SetElement])] = []
+        var stale: Elements = []
         for _ in 0..<50 {
             let comment = try kernel(doing) { () throws(NetlinkError) in try tableComment() }
-            var batch = Requests()
-            batch.beginBatch()
-            if comment == nil {
-                FirewallTable.build(into: &batch, fresh: true)
-            } else if comment != FirewallTable.layout {
-                FirewallTable.build(into: &batch, fresh: false)
-            }
-            for (set, elements) in stale where comment != nil {
-                batch.deleteElements(elements, set: set.name, in: table)
-            }
-            for (set, elements) in wanted { batch.addElements(elements, set: set.name, in: table) }
-            batch.endBatch()
+            let batch = batch(deleting: stale, adding: wanted, to: comment)
             do throws(NetlinkError) {
                 try socket.perform(batch)
                 return
@@ -106,6 +114,27 @@ public final class Firewall {
             }
         }
         throw Failure(doing, cause: "the table kept changing", advice: "try again")
+    }
+
+    private typealias Elements = [(set: SetSchema, elements: [SetElement])]
+
+    /// - Parameter comment: the table's; nil when there is none.
+    private func batch(deleting stale: Elements = [], adding wanted: Elements, to comment: String?)
+        -> Requests
+    {
+        var batch = Requests()
+        batch.beginBatch()
+        if comment == nil {
+            FirewallTable.build(into: &batch, fresh: true)
+        } else if comment != FirewallTable.layout {
+            FirewallTable.build(into: &batch, fresh: false)
+        }
+        for (set, elements) in stale where comment != nil {
+            batch.deleteElements(elements, set: set.name, in: table)
+        }
+        for (set, elements) in wanted { batch.addElements(elements, set: set.name, in: table) }
+        batch.endBatch()
+        return batch
     }
 
     /// Removes every element whose comment matches; the table with its last one.
@@ -297,6 +326,11 @@ public final class Firewall {
 private let forwardingFile = "/proc/sys/net/ipv4/ip_forward"
 
 /// /proc/sys/net shows the namespace of the thread that looks.
+private func enableForwarding(for networks: [NetworkState]) throws(Failure) {
+    if networks.contains(where: { !$0.isInternal }) { try enableForwarding() }
+    if networks.contains(where: { !$0.isInternal && $0.ipv6 != nil }) { try enableIPv6Forwarding() }
+}
+
 func enableForwarding() throws(Failure) {
     do throws(SyscallError) {
         if !isForwarding { try writeControl(forwardingFile, "1") }
@@ -336,6 +370,14 @@ extension HostNetworks {
     /// It only adds: a container that has a port less is unpublished first. Whether another program has a port is for
     /// `reservePorts` to say.
     /// Give only ports of containers on a network that is not internal: internal ones take nothing from outside.
+    /// Begins to let the firewall forward for networks, on a thread of its own; `finishAdmitting` waits for it.
+    public func beginAdmitting(_ networks: [NetworkState], project: String) throws(Failure) {
+        try firewall.beginAdmitting(networks, owner: owner(project))
+    }
+
+    /// False when it did not come to be: `publish` does it, or says why it can't.
+    public func finishAdmitting() -> Bool { firewall.finishAdmitting() }
+
     public func publish(_ ports: [PublishedPort], networks: [NetworkState], project: String) throws(Failure) {
         try firewall.publish(ports, networks: networks, owner: owner(project))
     }

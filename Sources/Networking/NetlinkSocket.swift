@@ -2,7 +2,8 @@
 //
 // NetlinkSocket: one netlink(7) socket, bound to the network namespace its maker was in. Many requests go in one
 // send; the kernel has carried them all out and queued its answers when send returns (netlink_rcv_skb runs in the
-// sender), so an answer that is not there is an error, never a wait. Dumps continue as they are read.
+// sender), so an answer that is not there is an error, never a wait. Dumps continue as they are read. One send can be
+// begun aside, on a thread that does nothing else; whatever is asked next waits for it first.
 
 internal import CLinux
 public import Kernel
@@ -39,6 +40,16 @@ public final class NetlinkSocket {
     private let fd: OwnedFD
     private var nextSequence: UInt32 = 1
     private var buffer = [UInt8](repeating: 0, count: 65536)
+    private var aside: Aside?
+    /// Of what was begun aside; `finish` tells it.
+    private var refusal: NetlinkError?
+
+    private struct Aside {
+        let requests: Requests
+        let first: UInt32
+        let bytes: UnsafeMutableRawBufferPointer
+        let send: UnsafeMutablePointer<linux_aside>
+    }
 
     /// Opens a socket in the calling thread's network namespace.
     public init(_ family: Family) throws(SyscallError) {
@@ -58,6 +69,61 @@ public final class NetlinkSocket {
         fd = socket
     }
 
+    deinit { _ = joined() }
+
+    /// Begins to carry out all requests, on a thread of their own that ends with it: for what the kernel takes long over
+    /// while the caller has other things to do. `finish` says how it went.
+    /// - Throws: what was begun before was refused, or no thread can be made; then nothing was sent.
+    public func begin(_ requests: Requests) throws(NetlinkError) {
+        try finish()
+        let first = number(requests.entries.count)
+        var numbered = requests
+        numbered.number(from: first)
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: numbered.bytes.count, alignment: 8)
+        bytes.copyBytes(from: numbered.bytes)
+        let send = UnsafeMutablePointer<linux_aside>.allocate(capacity: 1)
+        send.initialize(to: linux_aside())
+        send.pointee.fd = fd.raw
+        send.pointee.bytes = UnsafeRawPointer(bytes.baseAddress)
+        send.pointee.length = bytes.count
+        let error = linux_aside_begin(send)
+        guard error == 0 else {
+            bytes.deallocate()
+            send.deallocate()
+            throw NetlinkError(requests.entries[0].title, Errno(error))
+        }
+        aside = Aside(requests: requests, first: first, bytes: bytes, send: send)
+    }
+
+    /// Waits for what `begin` began and throws its first refusal; nothing was begun, nothing is done.
+    public func finish() throws(NetlinkError) {
+        settle()
+        defer { refusal = nil }
+        if let refusal { throw refusal }
+    }
+
+    /// Reads the answers to what was begun, before they are taken for another's.
+    private func settle() {
+        guard let (requests, first, error) = joined() else { return }
+        let title = requests.entries[0].title
+        do throws(NetlinkError) {
+            if error != 0 { throw NetlinkError(title, Errno(error)) }
+            refusal = try outcomes(of: requests, first: first).lazy.compactMap(\.self).first
+        } catch {
+            refusal = error
+        }
+    }
+
+    private func joined() -> (requests: Requests, first: UInt32, error: Int32)? {
+        guard let aside else { return nil }
+        self.aside = nil
+        linux_aside_join(aside.send)
+        let error = aside.send.pointee.error
+        aside.bytes.deallocate()
+        aside.send.deallocate()
+        return (aside.requests, aside.first, error)
+    }
+
     /// Carries out all requests; throws the first refusal after all answers are read.
     public func perform(_ requests: Requests) throws(NetlinkError) {
         for outcome in try outcomes(of: requests) {
@@ -68,7 +134,10 @@ public final class NetlinkSocket {
     /// Carries out all requests and gives each one's refusal, nil where it succeeded.
     public func outcomes(of requests: Requests) throws(NetlinkError) -> [NetlinkError?] {
         guard !requests.isEmpty else { return [] }
-        let first = try send(requests)
+        return try outcomes(of: requests, first: try send(requests))
+    }
+
+    private func outcomes(of requests: Requests, first: UInt32) throws(NetlinkError) -> [NetlinkError?] {
         var outcomes = [NetlinkError?](repeating: nil, count: requests.entries.count)
         var missing = requests.entries.count { $0.acknowledged }
         while missing > 0 {
@@ -131,9 +200,9 @@ public final class NetlinkSocket {
     }
 
     private func send(_ requests: Requests) throws(NetlinkError) -> UInt32 {
+        settle()
+        let first = number(requests.entries.count)
         var numbered = requests
-        let first = nextSequence
-        nextSequence &+= UInt32(requests.entries.count)
         numbered.number(from: first)
         let bytes = numbered.bytes
         do throws(SyscallError) {
@@ -146,6 +215,11 @@ public final class NetlinkSocket {
             throw NetlinkError(requests.entries[0].title, error.errno)
         }
         return first
+    }
+
+    private func number(_ count: Int) -> UInt32 {
+        defer { nextSequence &+= UInt32(count) }
+        return nextSequence
     }
 
     private func receive(_ title: String) throws(NetlinkError) -> [Message] {

@@ -201,7 +201,7 @@ public struct CDICatalogue: Sendable {
         ]
         let strange = options.first { !known.contains($0) }
         var request = MountRequest(
-            source: .bind(path: source, createHostPath: false, propagation: nil), target: cleanPath(target),
+            source: .bind(path: source, createHostPath: false, propagation: nil), target: normalPath(target),
             readOnly: options.contains("ro"))
         if !options.contains("rbind") { request.beneath = MountRequest.MountsBeneath.none }
         return (request, strange.map { "wants a mount with `\($0)`, which is not known here" })

@@ -67,7 +67,7 @@ extension ServiceLowering {
         let own = variables(hook)
         let names = Set(own.map { $0.prefix { $0 != "=" } })
         step.environment = step.environment.filter { !names.contains($0.prefix { $0 != "=" }) } + own
-        step.workingDirectory = cleanPath(hook.workingDirectory ?? step.workingDirectory)
+        step.workingDirectory = normalPath(hook.workingDirectory ?? step.workingDirectory)
         if let user = hook.user { step.user = user }
         step.ports = []
         step.tty = false

@@ -184,14 +184,14 @@ extension ServiceLowering {
                 throw mistake(
                     "devices", "gives the permissions \(quoted(device.permissions))", advice: "of r, w and m")
             }
-            guard device.target.hasPrefix("/"), cleanPath(device.target) != "/" else {
+            guard device.target.hasPrefix("/"), normalPath(device.target) != "/" else {
                 throw mistake(
                     "devices", "puts a device at \(quoted(device.target))",
                     advice: "an absolute path such as /dev/kvm")
             }
             rare.devices.append(
                 DeviceGrant(
-                    path: cleanPath(device.source), target: cleanPath(device.target), access: access))
+                    path: normalPath(device.source), target: normalPath(device.target), access: access))
         }
         for line in service.deviceCgroupRules {
             guard let rule = DeviceRule(line) else {

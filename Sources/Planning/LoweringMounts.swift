@@ -26,7 +26,7 @@ extension ServiceLowering {
                     "service \(quoted(service.name)) mounts at \(quoted(mount.target))",
                     cause: "the path in the container is not absolute", advice: "begin it with /", at: place)
             }
-            let target = cleanPath(mount.target)
+            let target = normalPath(mount.target)
             guard target != "/" else {
                 throw Failure(
                     "service \(quoted(service.name)) mounts over the container's root",
@@ -53,7 +53,7 @@ extension ServiceLowering {
             requests.append(request)
         }
         for volume in image.defaults.volumes {
-            let target = cleanPath(volume)
+            let target = normalPath(volume)
             guard target != "/", taken.insert(target).inserted else { continue }
             requests.append(MountRequest(source: .anonymous(index: 0), target: target))
         }
@@ -147,24 +147,10 @@ struct GrantedFiles {
         digests[title] = digest
         blobs[digest] = content
         return FileRequest(
-            title: title, content: digest, target: cleanPath(grant.target), uid: grant.uid ?? 0,
+            title: title, content: digest, target: normalPath(grant.target), uid: grant.uid ?? 0,
             gid: grant.gid ?? 0,
             mode: grant.mode ?? 0o444)
     }
-}
-
-/// An absolute path without empty, `.` and `..` components, `/` for nothing.
-func cleanPath(_ path: String) -> String {
-    var components: [Substring.UTF8View.SubSequence] = []
-    for component in path.utf8.split(separator: UInt8(ascii: "/")) {
-        if component.elementsEqual(".".utf8) { continue }
-        if component.elementsEqual("..".utf8) {
-            _ = components.popLast()
-        } else {
-            components.append(component)
-        }
-    }
-    return "/" + components.map { String(Substring($0)) }.joined(separator: "/")
 }
 
 private func depth(of path: String) -> Int {

@@ -19,7 +19,7 @@ struct ServiceLowering {
     mutating func request(files: inout GrantedFiles) throws(Failure) -> ServiceRequest {
         var container = ContainerRequest(image: image.facts, arguments: try arguments())
         container.environment = environment()
-        container.workingDirectory = cleanPath(service.workingDirectory ?? image.defaults.workingDirectory)
+        container.workingDirectory = normalPath(service.workingDirectory ?? image.defaults.workingDirectory)
         container.user = service.user ?? image.defaults.user
         container.hostname = service.hostname
         container.files = try files.requests(for: service)

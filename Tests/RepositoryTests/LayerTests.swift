@@ -82,7 +82,8 @@ private let layers: [String: Layer] = [
             "ContainerModel", "Planning", "Archives", "OCIFormats", "DockerfileSyntax", "Images", "Registry",
             "ImageBuild",
             "LaunchPlanning",
-            "ContainerRuntime", "OCIRuntime", "Records", "Volumes", "Netlink", "Networking", "Cgroups", "Controller",
+            "ContainerRuntime", "OCIRuntime", "Records", "Volumes", "Netlink", "Networking", "Cgroups",
+            "Controller",
         ]),
     "covey": Layer(6, ["Commands", "CLaunch"]),
 ]

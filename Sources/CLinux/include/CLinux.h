@@ -48,6 +48,7 @@
 #include <termios.h>
 #include <unistd.h>
 #include "CLinuxNetwork.h"
+#include "linux_aside.h"
 #include "linux_bpf.h"
 #include "linux_connect.h"
 #include "linux_pages.h"
