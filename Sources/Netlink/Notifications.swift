@@ -35,6 +35,17 @@ extension Message {
             && payload.first == 10 && payload[payload.startIndex + 3] == 253
     }
 
+    /// About an IPv6 route that nobody took away, or that the kernel makes of itself: of this host's own addresses (the local
+    /// table), link-local (fe80::/10) or multicast (ff00::/8).
+    public var isOfOwnIPv6Route: Bool {
+        guard type == RouteMessage.newRoute || type == RouteMessage.newRoute + 1, payload.first == 10 else {
+            return false
+        }
+        guard type == RouteMessage.newRoute + 1, let route = IPv6RouteState(self) else { return true }
+        let top = route.destination.base.high >> 48
+        return route.table != 254 || top & 0xffc0 == 0xfe80 || top & 0xff00 == 0xff00
+    }
+
     /// RTM_NEWNETCONF about forwarding between all links (linux/netconf.h); others of its kind come with every link.
     public var isAboutForwarding: Bool {
         guard isConfiguration, payload.count >= 4 else { return false }

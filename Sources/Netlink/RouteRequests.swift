@@ -14,6 +14,7 @@ enum RouteAttribute {
     static let destination: UInt16 = 1
     static let outLink: UInt16 = 4
     static let gateway: UInt16 = 5
+    static let priority: UInt16 = 6
     static let preferredSource: UInt16 = 7
     static let table: UInt16 = 15
 }

@@ -38,6 +38,27 @@ extension Requests {
         }
     }
 
+    /// The route to a link's own subnet, as the kernel adds it with the address: RTPROT_KERNEL, metric 256.
+    public mutating func addConnectedRoute(to subnet: IPv6Subnet, index: UInt32) {
+        add(
+            type: RouteMessage.newRoute, flags: MessageFlags.create | MessageFlags.exclusive,
+            "add the route to \(subnet)"
+        ) { m in
+            m.append(bytes: [familyInet6, subnet.prefix, 0, 0, 254, 2, 0, 1])
+            m.append(UInt32(0))
+            m.attribute(RouteAttribute.destination, bytes: subnet.base.bytes)
+            m.attribute(RouteAttribute.outLink, u32: index)
+            m.attribute(RouteAttribute.priority, u32: 256)
+        }
+    }
+
+    public mutating func dumpIPv6Routes() {
+        add(type: RouteMessage.getRoute, flags: MessageFlags.dump, "list routes") { m in
+            m.append(bytes: [familyInet6, 0, 0, 0, 0, 0, 0, 0])
+            m.append(UInt32(0))
+        }
+    }
+
     public mutating func dumpIPv6Addresses() {
         add(type: RouteMessage.getAddress, flags: MessageFlags.dump, "list addresses") { m in
             m.append(bytes: [familyInet6, 0, 0, 0])
@@ -76,4 +97,39 @@ public struct IPv6AddressState: Hashable, Sendable {
     }
 
     public var subnet: IPv6Subnet { IPv6Subnet(address, prefix: prefix) }
+}
+
+/// An IPv6 route.
+public struct IPv6RouteState: Hashable, Sendable {
+    /// `::/0` of the default route.
+    public var destination: IPv6Subnet
+    public var gateway: IPv6Address?
+    public var index: UInt32?
+    public var table: UInt32
+
+    public init(destination: IPv6Subnet, gateway: IPv6Address? = nil, index: UInt32?, table: UInt32 = 254) {
+        self.destination = destination
+        self.gateway = gateway
+        self.index = index
+        self.table = table
+    }
+
+    /// From an RTM_NEWROUTE or RTM_DELROUTE.
+    public init?(_ message: Message) {
+        let payload = message.payload
+        guard message.type == RouteMessage.newRoute || message.type == RouteMessage.newRoute + 1,
+            payload.count >= 12, payload.first == familyInet6
+        else { return nil }
+        let prefix = payload[payload.startIndex + 1]
+        guard prefix <= 128 else { return nil }
+        let attributes = message.attributes(after: 12)
+        func address(_ type: UInt16) -> IPv6Address? {
+            attributes.first(type).flatMap { IPv6Address(bytes: $0.payload) }
+        }
+        table = attributes.first(RouteAttribute.table)?.u32 ?? UInt32(payload[payload.startIndex + 4])
+        destination = IPv6Subnet(
+            address(RouteAttribute.destination) ?? IPv6Address(high: 0, low: 0), prefix: prefix)
+        gateway = address(RouteAttribute.gateway)
+        index = attributes.first(RouteAttribute.outLink)?.u32
+    }
 }

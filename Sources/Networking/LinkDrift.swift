@@ -44,6 +44,7 @@ public enum LinkDrift: Hashable, Sendable {
     case gatewayGone(network: String)
     case ipv6GatewayGone(network: String)
     case routeGone(network: String)
+    case ipv6RouteGone(network: String)
     case endpointGone(container: String, network: String)
     /// Out of its bridge.
     case endpointLoose(container: String, network: String)
@@ -60,7 +61,9 @@ public enum InsideDrift: Hashable, Sendable {
     /// Setting a link down takes its IPv6 addresses and routes along.
     case ipv6AddressGone(String)
     case routeGone(String)
+    case ipv6RouteGone(String)
     case defaultRouteGone(String)
+    case ipv6DefaultRouteGone(String)
     /// There is another one in place of ours.
     case defaultRouteReplaced(String, by: String)
     case nameRulesGone
@@ -72,6 +75,7 @@ public struct LinkObservation: Sendable {
     public var addresses: [AddressState]
     public var routes: [RouteState]
     public var ipv6Addresses: [IPv6AddressState] = []
+    public var ipv6Routes: [IPv6RouteState] = []
     /// Whether IPv4 is forwarded between links.
     public var forwards = true
 
@@ -92,6 +96,15 @@ public struct LinkObservation: Sendable {
     /// In the main table, RT_TABLE_MAIN.
     func routes(to subnet: Subnet, over index: UInt32) -> Bool {
         routes.contains { $0.table == 254 && $0.destination == subnet && $0.index == index }
+    }
+
+    func routes(to subnet: IPv6Subnet, over index: UInt32) -> Bool {
+        ipv6Routes.contains { $0.table == 254 && $0.destination == subnet && $0.index == index }
+    }
+
+    /// Whoever's it is.
+    var hasIPv6DefaultRoute: Bool {
+        ipv6Routes.contains { $0.table == 254 && $0.destination.prefix == 0 }
     }
 
     var defaultRoutes: [RouteState] {
@@ -128,6 +141,8 @@ func linkDrift(
             drift.append(.ipv6GatewayGone(network: network.name))
         } else if !found.routes(to: network.subnet, over: link.index) {
             drift.append(.routeGone(network: network.name))
+        } else if let ipv6 = network.ipv6, !found.routes(to: ipv6.subnet, over: link.index) {
+            drift.append(.ipv6RouteGone(network: network.name))
         }
     }
     let byAlias = Dictionary(
@@ -171,21 +186,31 @@ func insideDrift(_ endpoints: [DeclaredEndpoint], found: LinkObservation) -> [In
             drift.append(.ipv6AddressGone(name))
         } else if !found.routes(to: subnet, over: link.index) {
             drift.append(.routeGone(name))
-        } else if endpoint.isDefault {
-            let routes = found.defaultRoutes
-            if routes.isEmpty {
-                drift.append(.defaultRouteGone(name))
-            } else if !endpoint.routesItself,
-                !routes.contains(where: {
-                    $0.gateway == endpoint.network.gateway && $0.index == link.index
-                })
-            {
-                let other = routes[0].gateway.map { "through \($0)" } ?? "without a gateway"
-                drift.append(.defaultRouteReplaced(name, by: other))
-            }
+        } else if endpoint.ipv6Address != nil, let ipv6 = endpoint.network.ipv6,
+            !found.routes(to: ipv6.subnet, over: link.index)
+        {
+            drift.append(.ipv6RouteGone(name))
+        } else if endpoint.isDefault, let other = defaultRouteDrift(endpoint, over: link.index, found) {
+            drift.append(other)
+        } else if endpoint.isIPv6Default, !found.hasIPv6DefaultRoute {
+            drift.append(.ipv6DefaultRouteGone(name))
         }
     }
     return drift
+}
+
+private func defaultRouteDrift(_ endpoint: DeclaredEndpoint, over index: UInt32, _ found: LinkObservation)
+    -> InsideDrift?
+{
+    let routes = found.defaultRoutes
+    if routes.isEmpty { return .defaultRouteGone(endpoint.linkName) }
+    if endpoint.routesItself
+        || routes.contains(where: { $0.gateway == endpoint.network.gateway && $0.index == index })
+    {
+        return nil
+    }
+    let other = routes[0].gateway.map { "through \($0)" } ?? "without a gateway"
+    return .defaultRouteReplaced(endpoint.linkName, by: other)
 }
 
 extension LinkDrift {
@@ -199,6 +224,7 @@ extension LinkDrift {
         case .gatewayGone: "its bridge's address was deleted"
         case .ipv6GatewayGone: "its bridge's IPv6 address was deleted"
         case .routeGone: "the host's route to it was deleted"
+        case .ipv6RouteGone: "the host's IPv6 route to it was deleted"
         case .endpointGone(_, let network): "its link to network \"\(network)\" was deleted"
         case .endpointLoose(_, let network): "its link was taken out of the bridge of network \"\(network)\""
         case .endpointDown(_, let network): "its link to network \"\(network)\" was set down"
@@ -213,7 +239,7 @@ extension LinkDrift {
         case .bridgeDown, .endpointDown: "set up again"
         case .bridgeForeign: "alias written back"
         case .gatewayGone, .ipv6GatewayGone: "address added again"
-        case .routeGone: "route added again"
+        case .routeGone, .ipv6RouteGone: "route added again"
         case .endpointGone: "link made again"
         case .endpointLoose: "link put back into its bridge"
         }
@@ -223,7 +249,7 @@ extension LinkDrift {
         switch self {
         case .forwardingOff(let network), .bridgeGone(let network), .bridgeDown(let network),
             .bridgeForeign(let network, _), .gatewayGone(let network), .ipv6GatewayGone(let network),
-            .routeGone(let network), .endpointGone(_, let network),
+            .routeGone(let network), .ipv6RouteGone(let network), .endpointGone(_, let network),
             .endpointLoose(_, let network), .endpointDown(_, let network):
             network
         }
@@ -249,7 +275,9 @@ extension InsideDrift {
         case .addressGone(let name): "the address of \(name) was deleted"
         case .ipv6AddressGone(let name): "the IPv6 address of \(name) was deleted"
         case .routeGone(let name): "the route to the network of \(name) was deleted"
+        case .ipv6RouteGone(let name): "the IPv6 route to the network of \(name) was deleted"
         case .defaultRouteGone: "the default route was deleted"
+        case .ipv6DefaultRouteGone: "the IPv6 default route was deleted"
         case .defaultRouteReplaced(_, let other): "the default route was replaced by one \(other)"
         case .nameRulesGone: "the rules that lead name queries were deleted"
         }
@@ -260,7 +288,7 @@ extension InsideDrift {
         case .loopbackDown, .linkDown: "set up again"
         case .linkGone: "link made again"
         case .addressGone, .ipv6AddressGone: "address added again"
-        case .routeGone, .defaultRouteGone: "route added again"
+        case .routeGone, .ipv6RouteGone, .defaultRouteGone, .ipv6DefaultRouteGone: "route added again"
         case .defaultRouteReplaced: "route put back"
         case .nameRulesGone: "rules made again"
         }

@@ -63,6 +63,9 @@ extension HostNetworks {
             }
         case .routeGone:
             requests.addConnectedRoute(to: network.subnet, source: network.gateway, index: link.index)
+        case .ipv6RouteGone:
+            guard let ipv6 = network.ipv6 else { return network }
+            requests.addConnectedRoute(to: ipv6.subnet, index: link.index)
         case .endpointLoose, .endpointDown, .endpointGone:
             guard let endpoint, let pid else { return network }
             try restore(endpoint, of: network, pid: pid, drift, project: project, group: group)
@@ -164,6 +167,16 @@ public struct InsideNetworks {
                 requests.addConnectedRoute(
                     to: Subnet(endpoint.address, prefix: endpoint.network.subnet.prefix),
                     source: endpoint.address, index: link.index)
+            }
+        case .ipv6RouteGone(let name):
+            try perform(name, name) { requests, link, endpoint in
+                guard let ipv6 = endpoint?.network.ipv6 else { return }
+                requests.addConnectedRoute(to: ipv6.subnet, index: link.index)
+            }
+        case .ipv6DefaultRouteGone(let name):
+            try perform(name, name) { requests, _, endpoint in
+                guard let ipv6 = endpoint?.network.ipv6 else { return }
+                requests.addDefaultRoute(gateway: ipv6.gateway)
             }
         case .defaultRouteGone(let name):
             try perform(name, name) { requests, _, endpoint in
@@ -267,6 +280,9 @@ private func observeLinks(_ socket: NetlinkSocket, withIPv6: Bool) throws(Netlin
         var question = Requests()
         question.dumpIPv6Addresses()
         found.ipv6Addresses = try socket.ask(question).compactMap(IPv6AddressState.init)
+        var routes = Requests()
+        routes.dumpIPv6Routes()
+        found.ipv6Routes = try socket.ask(routes).compactMap(IPv6RouteState.init)
     }
     return found
 }

@@ -10,7 +10,7 @@ internal import Netlink
 
 public final class NetlinkMonitor {
     public enum Subject: Sendable {
-        /// Links, addresses and IPv4 routes, and whether IPv4 is forwarded.
+        /// Links, addresses and routes, and whether IPv4 is forwarded.
         case links
         case firewall
     }
@@ -40,9 +40,9 @@ public final class NetlinkMonitor {
         let raw = fd.raw
         try retrying("bind", "netlink") { linux_bind_netlink(raw) }
         _ = linux_set_socket_int(raw, SOL_SOCKET, SO_RCVBUF, room)
-        // RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_NETCONF;
-        // NFNLGRP_NFTABLES.
-        for group: Int32 in subject == .links ? [1, 5, 7, 9, 24] : [7] {
+        // RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE,
+        // RTNLGRP_IPV4_NETCONF; NFNLGRP_NFTABLES.
+        for group: Int32 in subject == .links ? [1, 5, 7, 9, 11, 24] : [7] {
             // SOL_NETLINK, NETLINK_ADD_MEMBERSHIP.
             try retrying("setsockopt", "netlink") { linux_set_socket_int(raw, 270, 1, group) }
         }
@@ -77,7 +77,7 @@ public final class NetlinkMonitor {
     private func relevant(_ message: Message) -> Bool {
         switch subject {
         case .links:
-            if message.isOfLinkLocalAddress { return false }
+            if message.isOfLinkLocalAddress || message.isOfOwnIPv6Route { return false }
             if message.isConfiguration { return filter.group != nil && message.isAboutForwarding }
             guard let group = filter.group else { return true }
             return concerns(message, group: group, bridges: filter.bridges)

@@ -2,6 +2,7 @@
 //
 // What is told as drift of links, from lists as the kernel would give them.
 
+import Basics
 import Netlink
 import Testing
 
@@ -174,6 +175,36 @@ struct LinkDriftTests {
             ),
         ] {
             #expect(insideDrift([made.endpoint], found: found) == expected)
+        }
+    }
+
+    @Test(
+        "of an IPv6 network the address, the route to it and the default route are looked at, in this order")
+    func ipv6() {
+        var endpoint = Made().endpoint
+        let subnet = IPv6Subnet(IPv6Address(high: 0xfd00 << 48, low: 0), prefix: 64)
+        let gateway = IPv6Address(high: 0xfd00 << 48, low: 1)
+        endpoint.network.ipv6 = IPv6State(subnet: subnet, gateway: gateway)
+        endpoint.ipv6Address = IPv6Address(high: 0xfd00 << 48, low: 2)
+        endpoint.isIPv6Default = true
+        let own = IPv6AddressState(address: IPv6Address(high: 0xfd00 << 48, low: 2), prefix: 64, index: 2)
+        let connected = IPv6RouteState(destination: subnet, index: 2)
+        let whole = IPv6Subnet(IPv6Address(high: 0, low: 0), prefix: 0)
+        let out = IPv6RouteState(destination: whole, gateway: gateway, index: 2)
+        for (addresses, routes, expected): ([IPv6AddressState], [IPv6RouteState], [InsideDrift]) in [
+            ([own], [connected, out], []),
+            ([], [], [.ipv6AddressGone("eth0")]),
+            ([own], [out], [.ipv6RouteGone("eth0")]),
+            ([own], [IPv6RouteState(destination: subnet, index: 3), out], [.ipv6RouteGone("eth0")]),
+            ([own], [connected], [.ipv6DefaultRouteGone("eth0")]),
+        ] {
+            var found = LinkObservation(
+                links: [state(1, "lo", "", up: true), state(2, "eth0", "", up: true)],
+                addresses: [address(10, 1, 2, 2, on: 2)],
+                routes: [routeTo(endpoint.network.subnet, over: 2), defaultRoute()])
+            found.ipv6Addresses = addresses
+            found.ipv6Routes = routes
+            #expect(insideDrift([endpoint], found: found) == expected)
         }
     }
 

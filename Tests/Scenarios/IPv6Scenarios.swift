@@ -54,7 +54,9 @@ extension Scenarios {
             }
         }
 
-        @Test("an address that is taken away comes back, and is the same after a restart")
+        @Test(
+            "an address or a route that is taken away comes back, and the address is the same after a restart"
+        )
         func repair() throws {
             try Stage.play("ipv6") { stage in
                 try stage.covey("up", "-d")
@@ -67,6 +69,16 @@ extension Scenarios {
                 .orThrow()
                 try stage.eventually("the address comes back") {
                     try stage.execSucceeds("a", "ip -6 -o addr show dev eth0 | grep -q \(before)")
+                }
+                try stage.exec("a", "ping -6 -c 1 -w 5 web")
+                let inside = ["nsenter", "-t", "\(pid)", "-n"]
+                let connected = "ip -6 route show proto kernel | awk '!/^fe80/ {print $1; exit}'"
+                let subnet = try stage.inHost(inside + ["sh", "-c", connected]).orThrow().text
+                for (place, route) in [(inside, "default"), (inside, subnet), ([], subnet)] {
+                    try stage.inHost(place + ["ip", "-6", "route", "delete", route]).orThrow()
+                    try stage.eventually("the route to \(route) comes back") {
+                        try stage.inHost(place + ["ip", "-6", "route", "show", route]).text.contains("dev")
+                    }
                 }
                 try stage.exec("a", "ping -6 -c 1 -w 5 web")
                 try stage.covey("restart", "a")
