@@ -25,6 +25,10 @@ private let pull = Flag(
     "when images are asked for again; policy: as the file says")
 private let locked = Flag(.locked, nil, "only with the images compose.lock names")
 private let quietPull = Flag(.quietPull, nil, "don't show how far pulls are")
+private let noBuild = Flag(.noBuild, nil, "build nothing: an image that is missing is an error")
+/// Nothing is asked but by `rm`.
+private let yes = Flag(.yes, "y", "done anyway", hidden: true)
+private let noTruncation = Flag(.noTruncation, nil, "whole texts, however wide")
 
 let commandTable: [CommandDefinition] = [
     CommandDefinition(
@@ -57,7 +61,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.noRecreate, nil, "leave containers alone that exist, also changed ones"),
             Flag(.alwaysRecreateDependencies, nil, "recreate what the named services depend on"),
             Flag(.quietBuild, nil, "don't show what build steps write"),
-            pull, quietPull, locked,
+            noBuild, pull, quietPull, locked, yes,
             Flag(.watch, "w", "do what `develop.watch` says when files change, as `watch` does"),
         ], run: runUp),
     CommandDefinition(
@@ -76,7 +80,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.removeOrphans, nil, "remove containers of services that are no longer declared"),
             Flag(.scale, nil, .many("SERVICE=N"), "how many containers of a service"),
             Flag(.quietBuild, nil, "don't show what build steps write"),
-            pull, quietPull, locked,
+            noBuild, pull, quietPull, locked, yes,
         ], run: runCreate),
     CommandDefinition(
         "scale", "Change how many containers services have", operands: .atLeast("SERVICE=N…", 1),
@@ -87,6 +91,9 @@ let commandTable: [CommandDefinition] = [
         details: "Named volumes stay without -v; external networks and volumes always stay.",
         flags: [
             Flag(.volumes, "v", "remove named volumes too"), timeout,
+            Flag(
+                .removeImages, nil, .choice(["local", "all"]),
+                "remove images too; local: those that were built here and got no name of their own"),
             Flag(.removeOrphans, nil, "done anyway", hidden: true),
         ], run: runDown),
     CommandDefinition(
@@ -95,11 +102,21 @@ let commandTable: [CommandDefinition] = [
             Flag(.all, "a", "stopped ones too"), tableOrJSON,
             Flag(.quiet, "q", "names only"),
             Flag(.services, nil, "service names only"),
+            Flag(
+                .status, nil, .many("STATE"),
+                "only those in this state: created, starting, running, paused, restarting, stopping, exited, dead"
+            ),
+            Flag(.filter, nil, .many("status=STATE"), "the same, as Docker Compose writes it"),
+            Flag(
+                .orphans, nil,
+                "also of services that are no longer declared; done unless --orphans=false is given"),
+            noTruncation,
         ], run: runPs),
     CommandDefinition(
         "ls", "List the projects of this host",
         flags: [
             Flag(.all, "a", "stopped ones too"), tableOrJSON, Flag(.quiet, "q", "names only"),
+            Flag(.filter, nil, .many("name=TEXT"), "only projects whose name holds this text"),
         ], run: runLs),
     CommandDefinition(
         "logs", "Show what the containers wrote", operands: .services,
@@ -130,7 +147,9 @@ let commandTable: [CommandDefinition] = [
         operands: .atLeast("SERVICE COMMAND [ARGUMENT…]", 2),
         details: "A terminal is used when the input is one. Ends with the program's exit code.",
         flags: [
+            Flag(.detach, "d", "return when it is started; what it writes is lost"),
             Flag(.noTTY, "T", "no terminal"),
+            Flag(.privileged, nil, "with every capability, and without a filter of system calls"),
             Flag(.env, "e", .many("NAME=VALUE"), "variable of the program's environment"),
             Flag(.user, "u", .one("USER[:GROUP]"), "run as this user"),
             Flag(.workdir, "w", .one("DIR"), "run in this directory"),
@@ -168,6 +187,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.removeOrphans, nil, "remove containers of services that are no longer declared"),
             Flag(.useAliases, nil, "answer to the service's names on its networks"),
             Flag(.quiet, "q", "show no progress"),
+            Flag(.quietBuild, nil, "don't show what build steps write"),
             pull, quietPull, locked,
             Flag(.tty, "t", "done anyway", hidden: true),
         ], passesRest: true, run: runOneOff),
@@ -264,10 +284,19 @@ let commandTable: [CommandDefinition] = [
             """,
         flags: [Flag(.unit, nil, "print the systemd unit that runs this, change nothing")],
         needsRoot: false, run: runResume),
-    CommandDefinition("start", "Start stopped services", operands: .services, run: runStart),
+    CommandDefinition(
+        "start", "Start stopped services", operands: .services,
+        flags: [
+            Flag(.wait, nil, "return when everything is running or healthy"),
+            Flag(.waitTimeout, nil, .one("SECONDS"), "how long --wait waits"),
+        ], run: runStart),
     CommandDefinition(
         "stop", "Stop services, keep their containers", operands: .services, flags: [timeout], run: runStop),
-    CommandDefinition("restart", "Restart services", operands: .services, flags: [timeout], run: runRestart),
+    CommandDefinition(
+        "restart", "Restart services", operands: .services,
+        flags: [
+            timeout, Flag(.noDependencies, nil, "not also those that `depends_on` says restart with them"),
+        ], run: runRestart),
     CommandDefinition(
         "kill", "Send a signal to services", operands: .services,
         flags: [Flag(.signal, "s", .one("SIGNAL"), "the signal, SIGKILL unless said otherwise")], run: runKill
@@ -335,6 +364,7 @@ let commandTable: [CommandDefinition] = [
         details: "Drawn again each second until Ctrl-C. 100 % is one processor.",
         flags: [
             Flag(.all, "a", "stopped ones too"), tableOrJSON, Flag(.noStream, nil, "only once"),
+            Flag(.noTruncation, nil, "done anyway", hidden: true),
         ], run: runStats),
     CommandDefinition(
         "port", "Say where a container's port is published", operands: .exactly("SERVICE PRIVATE_PORT", 2),
@@ -410,8 +440,10 @@ let commandTable: [CommandDefinition] = [
         needsRoot: false, passesRest: true, run: { _ in 0 }),
     CommandDefinition(
         "version", "Show the version",
-        flags: [Flag(.format, "f", .choice(["text", "json"]), "how it is written")], needsRoot: false,
-        run: runVersion),
+        flags: [
+            Flag(.format, "f", .choice(["text", "json"]), "how it is written"),
+            Flag(.short, nil, "the number alone"),
+        ], needsRoot: false, run: runVersion),
     CommandDefinition(
         "debug launch", "Print the launch program of a service's first container",
         operands: .exactly("SERVICE", 1), run: runDebugLaunch),

@@ -23,6 +23,8 @@ func runExec(_ session: Session) throws(Failure) -> Int32 {
     }
     options.user = arguments.last(.user)
     options.workingDirectory = arguments.last(.workdir)
+    options.privileged = arguments.has(.privileged)
+    if arguments.has(.detach) { return try detach(session, options) }
     let (input, output) = (session.invocation.input, session.invocation.output)
     options.terminal = isTerminal(input) && isTerminal(output) && !arguments.has(.noTTY)
     if options.terminal, let kind = session.invocation.variable("TERM"),
@@ -60,6 +62,25 @@ func runExec(_ session: Session) throws(Failure) -> Int32 {
         }
     }
     throw session.hangup(place)
+}
+
+/// `exec -d`: returns when the program runs.
+private func detach(_ session: Session, _ options: ExecOptions) throws(Failure) -> Int32 {
+    let null = try kernel("cannot open /dev/null") { () throws(SyscallError) in
+        try openFile("/dev/null", flags: O_RDWR)
+    }
+    let client = try session.runningController()
+    try client.send(.exec(options), descriptors: [null.raw, null.raw, null.raw])
+    while let (event, _) = try client.next() {
+        switch event {
+        case .execStarted: return 0
+        case .exited(let code): return Int32(truncatingIfNeeded: code)
+        case .failed(let failure): throw failure
+        case .notice(let text): session.errors.line(text)
+        default: break
+        }
+    }
+    throw session.hangup(try session.place())
 }
 
 private func exitCode(of client: ControlClient, _ place: ProjectPlace, _ session: Session) throws(Failure)

@@ -55,6 +55,12 @@ enum FlagName: String {
     case proxySignals = "sig-proxy"
     case quietBuild = "quiet-build"
     case attach, force, stop
+    // Of lists and of what they leave out.
+    case noTruncation = "no-trunc"
+    case filter, orphans, short, status
+    case noBuild = "no-build"
+    case removeImages = "rmi"
+    case privileged, yes
     // Of images and registries.
     case ignoreBuildable = "ignore-buildable"
     case ignorePullFailures = "ignore-pull-failures"

@@ -129,6 +129,12 @@ final class ImageResolution {
         service.image ?? "\(project.name)-\(service.name)"
     }
 
+    /// The service that builds an image which others only name: no registry has it.
+    private func builder(of reference: String) -> Service? {
+        project.services.values.filter { $0.build != nil && self.reference(of: $0) == reference }
+            .min { $0.name < $1.name }
+    }
+
     private func lookUp(_ service: Service) throws(Failure) -> LoweredImage? {
         let reference = reference(of: service)
         if let known = found[reference] { return known }
@@ -140,6 +146,7 @@ final class ImageResolution {
 
     private func ensure(_ service: Service) throws(Failure) -> LoweredImage {
         let reference = reference(of: service)
+        if service.build == nil, let maker = builder(of: reference) { return try ensure(maker) }
         let policy = try PullPolicy(service, flag: wish.pull)
         let mustBuild = service.build != nil && (wish.build || policy == .build)
         if let known = found[reference] { return known }

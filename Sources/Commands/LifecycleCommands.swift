@@ -22,11 +22,12 @@ func runDown(_ session: Session) throws(Failure) -> Int32 {
         if !exists(place.directory), !exists(place.runDirectory), !(try hasVolumes()) { return nil }
         return try startController(place, environment: session.invocation.environment)
     }
+    let images = try imagesToRemove(session)
     let provided = keptProviders(place)
     let progress = try session.progress("down")
     let nothing = "nothing to take down: project \"\(place.project)\" is not up"
     guard let client = try open() else {
-        progress.notice(nothing)
+        if try !removeImages(images, session, progress) { progress.notice(nothing) }
         return 0
     }
     client.reopen = { () throws(Failure) in try open() }
@@ -45,12 +46,53 @@ func runDown(_ session: Session) throws(Failure) -> Int32 {
         try keeper.finishDown()
     }
     if !provided.isEmpty { try releaseProviders(provided, session, place) }
-    if !changed, provided.isEmpty { progress.notice(nothing) }
+    let removed = try removeImages(images, session, progress)
+    if !changed, provided.isEmpty, !removed { progress.notice(nothing) }
     return 0
 }
 
+/// What `--rmi` names: `all`: every service's image; `local`: of those that are built, unless `image` gives them a name.
+private func imagesToRemove(_ session: Session) throws(Failure) -> [String] {
+    guard let which = session.arguments.last(.removeImages) else { return [] }
+    let project = try session.project()
+    let services = Array(project.services.values) + Array(project.disabledServices.values)
+    let names = services.compactMap { service -> String? in
+        if service.image == nil { return service.build == nil ? nil : "\(project.name)-\(service.name)" }
+        return which == "all" ? service.image : nil
+    }
+    return Set(names).sorted()
+}
+
+/// False when none of them was there.
+private func removeImages(_ names: [String], _ session: Session, _ progress: Progress) throws(Failure) -> Bool
+{
+    guard !names.isEmpty else { return false }
+    let store = try session.imageStore()
+    let used = try layersInUse(root: session.root)
+    var failures: [Failure] = []
+    var removed = false
+    for name in names {
+        do throws(Failure) {
+            guard try store.lookUp(name, relativeTo: session.invocation.directory) != nil else { continue }
+            let task = progress.begin("Image", name, doing: "Removing", done: "Removed")
+            try store.remove(name, relativeTo: session.invocation.directory, keeping: used)
+            progress.update(task, .done)
+            removed = true
+        } catch {
+            failures.append(error)
+        }
+    }
+    if let failure = Failure.collect(failures) { throw failure }
+    return removed
+}
+
 func runStart(_ session: Session) throws(Failure) -> Int32 {
-    try simple(session, "start", "running", .start(services: session.arguments.operands))
+    let services = session.arguments.operands
+    let wait = session.arguments.has(.wait) || session.arguments.last(.waitTimeout) != nil
+    let timeout = try session.arguments.duration(.waitTimeout)
+    let code = try simple(session, "start", wait ? nil : "running", .start(services: services))
+    if wait { try awaitReady(session, services, timeout: timeout) }
+    return code
 }
 
 func runStop(_ session: Session) throws(Failure) -> Int32 {
@@ -62,7 +104,10 @@ func runStop(_ session: Session) throws(Failure) -> Int32 {
 func runRestart(_ session: Session) throws(Failure) -> Int32 {
     let timeout = try session.arguments.duration(.timeout)
     return try simple(
-        session, "restart", nil, .restart(services: session.arguments.operands, timeout: timeout))
+        session, "restart", nil,
+        .restart(
+            services: session.arguments.operands, timeout: timeout,
+            noDependencies: session.arguments.has(.noDependencies)))
 }
 
 func runKill(_ session: Session) throws(Failure) -> Int32 {

@@ -14,7 +14,16 @@ func runPs(_ session: Session) throws(Failure) -> Int32 {
     let wanted = session.arguments.operands
     try checkKnown(wanted, among: containers.map(\.service), session)
     if !wanted.isEmpty { containers.removeAll { !wanted.contains($0.service) } }
-    if !session.arguments.has(.all) { containers.removeAll { !$0.state.isUp } }
+    let states = try wantedStates(session.arguments)
+    if !states.isEmpty {
+        containers.removeAll { !states.contains($0.state) }
+    } else if !session.arguments.has(.all) {
+        containers.removeAll { !$0.state.isUp }
+    }
+    if session.arguments.isOff(.orphans) {
+        let declared = try session.project()
+        containers.removeAll { declared.services[$0.service] == nil }
+    }
     if session.arguments.has(.services) {
         var seen: Set<String> = []
         for container in containers where seen.insert(container.service).inserted {
@@ -28,9 +37,37 @@ func runPs(_ session: Session) throws(Failure) -> Int32 {
             session.out.line(containerJSON(container, project: place.project, now: now).compact)
         }
     } else {
-        session.out.write(containerTable(containers, now: realtimeNanoseconds()))
+        session.out.write(
+            containerTable(
+                containers, now: realtimeNanoseconds(), whole: session.arguments.has(.noTruncation)))
     }
     return 0
+}
+
+/// What `--status` and `--filter status=` ask for; none is every state that `ps` shows.
+private func wantedStates(_ arguments: Arguments) throws(Failure) -> Set<ContainerStatus.State> {
+    var states: Set<ContainerStatus.State> = []
+    for text in arguments.all(.status) + (try filters(arguments, by: "status")) {
+        guard let state = ContainerStatus.State(rawValue: text) else {
+            throw Failure(
+                "cannot list containers in state \"\(text)\"", cause: "there is no such state",
+                advice: "use \(ContainerStatus.State.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        states.insert(state)
+    }
+    return states
+}
+
+/// The values of `--filter KEY=VALUE`.
+private func filters(_ arguments: Arguments, by key: String) throws(Failure) -> [String] {
+    var values: [String] = []
+    for text in arguments.all(.filter) {
+        guard text.hasPrefix("\(key)=") else {
+            throw Failure("cannot understand --filter \(text)", advice: "write \(key)=VALUE")
+        }
+        values.append(String(text.dropFirst(key.count + 1)))
+    }
+    return values
 }
 
 extension ContainerStatus.State {
@@ -44,13 +81,15 @@ extension ContainerStatus.State {
 }
 
 /// The table of `ps`, with Docker Compose's columns.
-func containerTable(_ containers: [ContainerStatus], now: Int64) -> String {
+///
+/// - Parameter whole: commands are not shortened.
+func containerTable(_ containers: [ContainerStatus], now: Int64, whole: Bool = false) -> String {
     table(
         ["NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"],
         containers.map {
-            [
-                $0.name, $0.image, "\"\(shortened(onOneLine($0.command.joined(separator: " ")), to: 20))\"",
-                $0.service,
+            let command = onOneLine($0.command.joined(separator: " "))
+            return [
+                $0.name, $0.image, "\"\(whole ? command : shortened(command, to: 20))\"", $0.service,
                 "\(humanDuration(nanoseconds: now - $0.createdAt)) ago", statusText($0, now: now),
                 portsText($0.ports),
             ]
@@ -141,7 +180,10 @@ func runLs(_ session: Session) throws(Failure) -> Int32 {
         if error.errno != .noEntry { throw Failure("cannot list the projects", error) }
     }
     var found: [ProjectSummary] = []
-    for name in names { found.append(try summary(session, session.place(name))) }
+    let texts = try filters(session.arguments, by: "name")
+    for name in names where texts.isEmpty || texts.contains(where: { name.contains($0) }) {
+        found.append(try summary(session, session.place(name)))
+    }
     if !session.arguments.has(.all) { found.removeAll { !$0.running } }
     if session.arguments.has(.quiet) {
         for project in found { session.out.line(project.name) }

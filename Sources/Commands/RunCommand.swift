@@ -30,6 +30,7 @@ func runOneOff(_ session: Session) throws(Failure) -> Int32 {
         arguments.has(.quiet)
         ? Progress("run", mode: .quiet, output: session.errors) : try session.progress("run")
     progress.showsLayers = !arguments.has(.quietPull)
+    progress.showsDetails = !arguments.has(.quietBuild)
     let noDependencies = arguments.has(.noDependencies)
     let wanted = noDependencies ? [name] : withDependencies([name], project)
     let images: [String: LoweredImage]

@@ -95,6 +95,12 @@ struct BringUp {
         self.options = options
         self.title = title
         builds = arguments.has(.build)
+        if arguments.has(.noBuild) {
+            guard !builds else {
+                throw Failure("cannot build and not build", advice: "leave --build or --no-build out")
+            }
+            for name in project.services.keys { self.project.services[name]?.build = nil }
+        }
         self.options.forceRecreate = arguments.has(.forceRecreate)
         self.options.noRecreate = arguments.has(.noRecreate)
         self.options.recreateDependencies = arguments.has(.alwaysRecreateDependencies)

@@ -11,6 +11,8 @@ func runVersion(_ session: Session) throws(Failure) -> Int32 {
         session.out.line(
             JSONText.object([("version", .string(coveyVersion)), ("control", .number(controlVersion))])
                 .compact)
+    } else if session.arguments.has(.short) {
+        session.out.line(coveyVersion)
     } else {
         session.out.line("covey \(coveyVersion)")
     }

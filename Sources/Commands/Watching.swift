@@ -112,7 +112,7 @@ final class Watching {
             }
             if work.restarts {
                 say("restarting service \"\(service)\"")
-                try ask(.restart(services: [service], timeout: nil), "restart")
+                try ask(.restart(services: [service], timeout: nil, noDependencies: nil), "restart")
             }
         } catch {
             say(error.description)

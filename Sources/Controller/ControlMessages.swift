@@ -24,7 +24,8 @@ public enum ControlRequest: Codable, Sendable {
     /// After a reboot: start what the restart policies want to run.
     case resume
     case stop(services: [String], timeout: Duration?)
-    case restart(services: [String], timeout: Duration?)
+    /// - Parameter noDependencies: not also those that `depends_on` says restart with them.
+    case restart(services: [String], timeout: Duration?, noDependencies: Bool?)
     case kill(services: [String], signal: String)
     /// One `status` event, then `done`.
     case status
@@ -156,7 +157,7 @@ public enum OperationState: Codable, Sendable {
 
 /// One container as `ps` shows it.
 public struct ContainerStatus: Codable, Sendable {
-    public enum State: String, Codable, Sendable {
+    public enum State: String, Codable, Sendable, CaseIterable {
         case created, starting, running, paused, restarting, stopping, exited, dead
     }
     public enum Health: String, Codable, Sendable {

@@ -83,10 +83,12 @@ extension ProjectController {
                     try planStop(observe(), services: services, timeout: timeout)
                 }
             }
-        case .restart(let services, let timeout):
+        case .restart(let services, let timeout, let noDependencies):
             enqueueBringUp(connection) { [self] in
                 begin(connection, .restart) { () throws(Failure) in
-                    try planRestart(observe(), services: services, timeout: timeout)
+                    try planRestart(
+                        observe(), services: services, noDependencies: noDependencies ?? false,
+                        timeout: timeout)
                 }
             }
         case .kill(let services, let signal):
