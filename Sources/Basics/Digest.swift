@@ -47,18 +47,6 @@ extension Digest: Comparable {
     public static func < (a: Digest, b: Digest) -> Bool { a.hex < b.hex }
 }
 
-extension Digest: Codable {
-    public init(from decoder: any Decoder) throws {
-        let text = try decoder.singleValueContainer().decode(String.self)
-        guard let digest = Digest(text) else {
-            throw DecodingError.dataCorrupted(
-                .init(codingPath: decoder.codingPath, debugDescription: "`\(text)` is not a sha256 digest"))
-        }
-        self = digest
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
-    }
+extension Digest: CodedAsText {
+    public static var kind: String { "a sha256 digest" }
 }

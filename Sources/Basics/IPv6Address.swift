@@ -130,20 +130,8 @@ extension IPv6Address: CustomStringConvertible {
     }
 }
 
-extension IPv6Address: Codable {
-    public init(from decoder: any Decoder) throws {
-        let text = try decoder.singleValueContainer().decode(String.self)
-        guard let address = IPv6Address(text) else {
-            throw DecodingError.dataCorrupted(
-                .init(codingPath: decoder.codingPath, debugDescription: "`\(text)` is not an IPv6 address"))
-        }
-        self = address
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
-    }
+extension IPv6Address: CodedAsText {
+    public static var kind: String { "an IPv6 address" }
 }
 
 /// An IPv6 network, `address/n`; host bits are zero.
@@ -204,18 +192,6 @@ extension IPv6Subnet: CustomStringConvertible {
     public var description: String { "\(base)/\(prefix)" }
 }
 
-extension IPv6Subnet: Codable {
-    public init(from decoder: any Decoder) throws {
-        let text = try decoder.singleValueContainer().decode(String.self)
-        guard let subnet = IPv6Subnet(text) else {
-            throw DecodingError.dataCorrupted(
-                .init(codingPath: decoder.codingPath, debugDescription: "`\(text)` is not an IPv6 subnet"))
-        }
-        self = subnet
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
-    }
+extension IPv6Subnet: CodedAsText {
+    public static var kind: String { "an IPv6 subnet" }
 }

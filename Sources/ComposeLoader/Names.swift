@@ -41,26 +41,8 @@ func ipv4(_ text: some StringProtocol) -> UInt32? {
     return address
 }
 
-/// Whether a text is an IPv6 address (RFC 4291, section 2.2).
-func isIPv6(_ text: some StringProtocol) -> Bool {
-    guard text.utf8.contains(0x3a) else { return false }
-    let halves = text.split(separator: "::", maxSplits: 2, omittingEmptySubsequences: false)
-    guard halves.count <= 2 else { return false }
-    var groups = 0
-    for (position, half) in halves.enumerated() where !half.isEmpty {
-        let parts = half.split(separator: ":", omittingEmptySubsequences: false)
-        for (index, part) in parts.enumerated() {
-            if position == halves.count - 1, index == parts.count - 1, part.contains(".") {
-                guard ipv4(part) != nil else { return false }
-                groups += 2
-            } else {
-                guard (1...4).contains(part.utf8.count), UInt16(part, radix: 16) != nil else { return false }
-                groups += 1
-            }
-        }
-    }
-    return halves.count == 2 ? groups < 8 : groups == 8
-}
+/// Whether a text is an IPv6 address.
+func isIPv6(_ text: some StringProtocol) -> Bool { IPv6Address(text) != nil }
 
 /// An IPv4 subnet `a.b.c.d/n`.
 struct Subnet4 {

@@ -2,6 +2,8 @@
 //
 // IPv4 addresses and subnets as numbers in host order, so that ranges are plain arithmetic.
 
+public import Basics
+
 /// An IPv4 address.
 public struct IPv4Address: Hashable, Comparable, Sendable {
     /// In host order: 127.0.0.1 is 0x7f000001.
@@ -67,20 +69,8 @@ extension IPv4Address: CustomStringConvertible {
     }
 }
 
-extension IPv4Address: Codable {
-    public init(from decoder: any Decoder) throws {
-        let text = try decoder.singleValueContainer().decode(String.self)
-        guard let address = IPv4Address(text) else {
-            throw DecodingError.dataCorrupted(
-                .init(codingPath: decoder.codingPath, debugDescription: "`\(text)` is not an IPv4 address"))
-        }
-        self = address
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
-    }
+extension IPv4Address: CodedAsText {
+    public static var kind: String { "an IPv4 address" }
 }
 
 /// An IPv4 network, `a.b.c.d/n`; host bits are zero.
@@ -124,18 +114,6 @@ extension Subnet: CustomStringConvertible {
     public var description: String { "\(base)/\(prefix)" }
 }
 
-extension Subnet: Codable {
-    public init(from decoder: any Decoder) throws {
-        let text = try decoder.singleValueContainer().decode(String.self)
-        guard let subnet = Subnet(text) else {
-            throw DecodingError.dataCorrupted(
-                .init(codingPath: decoder.codingPath, debugDescription: "`\(text)` is not an IPv4 subnet"))
-        }
-        self = subnet
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
-    }
+extension Subnet: CodedAsText {
+    public static var kind: String { "an IPv4 subnet" }
 }
