@@ -128,16 +128,16 @@ public final class MemorySource: ByteSource {
     }
 }
 
-/// Passes a stream on and, of every byte, takes the digest and keeps a copy in a file.
+/// Passes a stream on, counts its bytes and, where wanted, takes their digest and keeps a copy in a file.
 public final class Tee: ByteSource {
     private let source: any ByteSource
-    private let hash: ContentHash
+    private let hash: ContentHash?
     private let copy: Int32?
     /// Bytes that came by.
     public private(set) var count: Int64 = 0
 
-    /// - copy: a descriptor that outlives the stream, nil to hash only.
-    public init(_ source: any ByteSource, hash: ContentHash, copy: Int32? = nil) {
+    /// - copy: a descriptor that outlives the stream.
+    public init(_ source: any ByteSource, hash: ContentHash? = nil, copy: Int32? = nil) {
         self.source = source
         self.hash = hash
         self.copy = copy
@@ -146,7 +146,7 @@ public final class Tee: ByteSource {
     public func next() throws(ArchiveError) -> UnsafeRawBufferPointer {
         let chunk = try source.next()
         if chunk.isEmpty { return chunk }
-        hash.update(chunk)
+        hash?.update(chunk)
         count += Int64(chunk.count)
         if let copy { try writeBytes(copy, chunk, path: "a blob") }
         return chunk

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// gzip (RFC 1952) and zstd (RFC 8878) by their magic numbers, never by a name or a media type: both lie.
+// gzip (RFC 1952) and zstd (RFC 8878) by their magic numbers, never by a name or a media type: both lie. xz and bzip2,
+// which no registry serves, are told here and read by RareCompression.swift.
 
 internal import CLibraries
 
 /// How a stream is compressed.
 public enum Compression: String, Sendable {
-    case plain, gzip, zstd
+    case plain, gzip, zstd, xz, bzip2
 }
 
 /// Decompresses a stream of whichever kind it is.
@@ -24,9 +25,12 @@ public final class Decompressed: ByteSource {
         } else if first.starts(with: [0x28, 0xb5, 0x2f, 0xfd]) {
             compression = .zstd
             inner = try ZstdSource(replay)
-        } else if first.starts(with: [0xfd, 0x37, 0x7a, 0x58, 0x5a]) || first.starts(with: Array("BZh".utf8))
-        {
-            throw .damaged("the archive is compressed with xz or bzip2; gzip and zstd are understood")
+        } else if first.starts(with: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) {
+            compression = .xz
+            inner = try RareSource(.xz, replay)
+        } else if first.starts(with: Array("BZh".utf8)) {
+            compression = .bzip2
+            inner = try RareSource(.bzip2, replay)
         } else {
             compression = .plain
             inner = replay

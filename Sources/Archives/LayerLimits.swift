@@ -8,8 +8,10 @@ public struct LayerLimits: Hashable, Sendable {
     /// Uncompressed bytes.
     public var bytes: Int64 = 64 << 30
     public var entries = 4_000_000
-    /// Uncompressed bytes to compressed ones, looked at from 1 GiB on: gzip's own most is 1032, of zeros alone.
+    /// Uncompressed bytes to compressed ones: gzip's own most is 1032, of zeros alone.
     public var ratio: Int64 = 500
+    /// Uncompressed bytes from which on the ratio is looked at: what is small does no harm.
+    public var ratioFrom: Int64 = 1 << 30
 
     public init() {}
 }
@@ -21,7 +23,6 @@ final class LimitedSource: ByteSource {
     private let compressed: Tee
     private let limits: LayerLimits
     private var count: Int64 = 0
-    private static let ratioFrom: Int64 = 1 << 30
 
     init(_ source: any ByteSource, compressed: Tee, _ limits: LayerLimits) {
         self.source = source
@@ -35,7 +36,7 @@ final class LimitedSource: ByteSource {
         if count > limits.bytes {
             throw .tooLarge("it has more than \(limits.bytes) bytes unpacked", "COVEY_LAYER_BYTES")
         }
-        if count > LimitedSource.ratioFrom, count / max(1, compressed.count) > limits.ratio {
+        if count > limits.ratioFrom, count / max(1, compressed.count) > limits.ratio {
             throw .tooLarge(
                 "\(compressed.count) bytes of it unpack to more than \(limits.ratio) times as many",
                 "COVEY_LAYER_RATIO")

@@ -18,7 +18,7 @@ public final class TarReader {
     private var ended = false
     private var header = [UInt8](repeating: 0, count: 512)
 
-    /// PAX headers and GNU long names hold names and extended attributes; more than this is an attack.
+    /// PAX headers and GNU long names hold names and extended attributes; more than this for one entry is an attack.
     static let extensionLimit: Int64 = 1 << 20
 
     public init(_ source: any ByteSource) { self.source = source }
@@ -32,6 +32,8 @@ public final class TarReader {
         var extended = PaxRecords()
         var longPath: [UInt8]?
         var longLink: [UInt8]?
+        // Before one entry there may be any number of them, each of which is remembered.
+        var extensions: Int64 = 0
         while true {
             try skip(bodyLeft + padding)
             (bodyLeft, padding) = (0, 0)
@@ -42,13 +44,19 @@ public final class TarReader {
             let type = header[156]
             let size = try number(124, 12, "size")
             guard size >= 0, size < 1 << 60 else { throw damage("has an impossible size, \(size)") }
+            if type == UInt8(ascii: "x") || type == UInt8(ascii: "L") || type == UInt8(ascii: "K") {
+                extensions += size
+                guard extensions <= TarReader.extensionLimit else {
+                    throw damage("has PAX headers or long names of \(extensions) bytes; 1 MiB is allowed")
+                }
+            }
             switch type {
-            case UInt8(ascii: "x"): try extended.parse(try extensionBody(size, "PAX header"))
+            case UInt8(ascii: "x"): try extended.parse(try extensionBody(size))
             case UInt8(ascii: "g"), UInt8(ascii: "V"):
                 // Global records hold comments (git archive), a volume label names the tape: neither is a file.
                 startBody(size)
-            case UInt8(ascii: "L"): longPath = terminated(try extensionBody(size, "long name")[...])
-            case UInt8(ascii: "K"): longLink = terminated(try extensionBody(size, "long link")[...])
+            case UInt8(ascii: "L"): longPath = terminated(try extensionBody(size)[...])
+            case UInt8(ascii: "K"): longLink = terminated(try extensionBody(size)[...])
             default:
                 return try entry(type, size, extended, longPath, longLink)
             }
@@ -226,10 +234,7 @@ public final class TarReader {
 
     // MARK: - the stream
 
-    private func extensionBody(_ size: Int64, _ what: String) throws(ArchiveError) -> [UInt8] {
-        guard size <= TarReader.extensionLimit else {
-            throw damage("has a \(what) of \(size) bytes; 1 MiB is allowed")
-        }
+    private func extensionBody(_ size: Int64) throws(ArchiveError) -> [UInt8] {
         startBody(size)
         return try wholeBody(limit: Int(size))
     }

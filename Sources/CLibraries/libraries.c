@@ -2,7 +2,9 @@
 #include "CLibraries.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 // The first name that can't be found, or NULL. `into` receives one pointer for each symbol.
@@ -102,6 +104,172 @@ const char *library_zstd_step(
     *in_position = i.position;
     *hint = result;
     return NULL;
+}
+
+// ---- xz
+
+// lzma_stream of lzma/base.h; its layout is part of liblzma's soname.
+struct xz_stream {
+    const uint8_t *next_in;
+    size_t avail_in;
+    uint64_t total_in;
+    uint8_t *next_out;
+    size_t avail_out;
+    uint64_t total_out;
+    const void *allocator;
+    void *internal;
+    void *reserved_pointers[4];
+    uint64_t reserved_numbers[2];
+    size_t reserved_sizes[2];
+    int reserved_enums[2];
+};
+enum { XZ_OK = 0, XZ_STREAM_END = 1, XZ_MEMORY = 5, XZ_MEMORY_LIMIT = 6, XZ_BUFFER = 10 };
+enum { XZ_RUN = 0, XZ_FINISH = 3, XZ_CONCATENATED = 8 };
+
+static struct {
+    int (*begin)(struct xz_stream *, uint64_t, uint32_t);
+    int (*code)(struct xz_stream *, int);
+    void (*end)(struct xz_stream *);
+} xz;
+static const char *xz_missing;
+static pthread_once_t xz_once = PTHREAD_ONCE_INIT;
+
+static void xz_load(void) {
+    static const char *const symbols[] = {"lzma_stream_decoder", "lzma_code", "lzma_end"};
+    _Static_assert(sizeof xz == sizeof symbols, "one symbol for each call");
+    void *found[COUNT(symbols)];
+    xz_missing = open_table("liblzma.so.5", symbols, found, COUNT(symbols));
+    if (!xz_missing) memcpy(&xz, found, sizeof xz);
+}
+
+const char *library_xz_open(void) {
+    pthread_once(&xz_once, xz_load);
+    return xz_missing;
+}
+void *library_xz_begin(void) {
+    struct xz_stream *stream = calloc(1, sizeof *stream);
+    // `xz -9` needs 65 MiB to unpack; a header may ask for 4 GiB.
+    if (stream && xz.begin(stream, 80 << 20, XZ_CONCATENATED) != XZ_OK) {
+        free(stream);
+        return NULL;
+    }
+    return stream;
+}
+void library_xz_end(void *context) {
+    xz.end(context);
+    free(context);
+}
+const char *library_xz_step(
+    void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
+    size_t *in_position, int last, int *ended) {
+    struct xz_stream *stream = context;
+    stream->next_in = (const uint8_t *)in + *in_position;
+    stream->avail_in = in_size - *in_position;
+    stream->next_out = (uint8_t *)out + *out_position;
+    stream->avail_out = out_size - *out_position;
+    int result = xz.code(stream, last ? XZ_FINISH : XZ_RUN);
+    *in_position = in_size - stream->avail_in;
+    *out_position = out_size - stream->avail_out;
+    *ended = result == XZ_STREAM_END;
+    switch (result) {
+    case XZ_OK:
+    case XZ_STREAM_END: return NULL;
+    case XZ_BUFFER: return last ? "it is truncated" : NULL;
+    case XZ_MEMORY: return "out of memory";
+    case XZ_MEMORY_LIMIT: return "it asks for more than 80 MiB of memory";
+    default: return "invalid data";
+    }
+}
+
+// ---- bzip2
+
+// bz_stream of bzlib.h; its layout is part of the soname.
+struct bzip2_stream {
+    const char *next_in;
+    unsigned avail_in;
+    unsigned total_in[2];
+    char *next_out;
+    unsigned avail_out;
+    unsigned total_out[2];
+    void *state;
+    void *alloc, *free, *opaque;
+};
+enum { BZIP2_OK = 0, BZIP2_STREAM_END = 4, BZIP2_MEMORY = -3 };
+struct bzip2_context {
+    struct bzip2_stream stream;
+    int in_member;
+};
+
+static struct {
+    int (*begin)(struct bzip2_stream *, int, int);
+    int (*step)(struct bzip2_stream *);
+    int (*end)(struct bzip2_stream *);
+} bzip2;
+static const char *bzip2_missing;
+static pthread_once_t bzip2_once = PTHREAD_ONCE_INIT;
+
+static void bzip2_load(void) {
+    static const char *const symbols[] = {"BZ2_bzDecompressInit", "BZ2_bzDecompress", "BZ2_bzDecompressEnd"};
+    _Static_assert(sizeof bzip2 == sizeof symbols, "one symbol for each call");
+    void *found[COUNT(symbols)];
+    bzip2_missing = open_table("libbz2.so.1.0", symbols, found, COUNT(symbols));
+    if (!bzip2_missing) memcpy(&bzip2, found, sizeof bzip2);
+}
+
+const char *library_bzip2_open(void) {
+    pthread_once(&bzip2_once, bzip2_load);
+    return bzip2_missing;
+}
+void *library_bzip2_begin(void) {
+    struct bzip2_context *context = calloc(1, sizeof *context);
+    if (context && bzip2.begin(&context->stream, 0, 0) != BZIP2_OK) {
+        free(context);
+        return NULL;
+    }
+    if (context) context->in_member = 1;
+    return context;
+}
+void library_bzip2_end(void *opaque) {
+    struct bzip2_context *context = opaque;
+    if (context->in_member) bzip2.end(&context->stream);
+    free(context);
+}
+const char *library_bzip2_step(
+    void *opaque, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
+    size_t *in_position, int last, int *ended) {
+    struct bzip2_context *context = opaque;
+    struct bzip2_stream *stream = &context->stream;
+    size_t given = in_size - *in_position, room = out_size - *out_position;
+    *ended = 0;
+    if (!context->in_member) {
+        if (!given) {
+            *ended = last;
+            return NULL;
+        }
+        // pbzip2 and `cat a.bz2 b.bz2` write several members.
+        memset(stream, 0, sizeof *stream);
+        if (bzip2.begin(stream, 0, 0) != BZIP2_OK) return "out of memory";
+        context->in_member = 1;
+    }
+    if (given > UINT_MAX) given = UINT_MAX;
+    if (room > UINT_MAX) room = UINT_MAX;
+    stream->next_in = (const char *)in + *in_position;
+    stream->avail_in = (unsigned)given;
+    stream->next_out = (char *)out + *out_position;
+    stream->avail_out = (unsigned)room;
+    int result = bzip2.step(stream);
+    *in_position += given - stream->avail_in;
+    *out_position += room - stream->avail_out;
+    if (result == BZIP2_STREAM_END) {
+        bzip2.end(stream);
+        context->in_member = 0;
+        *ended = last && *in_position == in_size;
+        return NULL;
+    }
+    if (result == BZIP2_MEMORY) return "out of memory";
+    if (result != BZIP2_OK) return "invalid data";
+    // Nothing left to read, room to write, and still within a member.
+    return last && *in_position == in_size && stream->avail_out > 0 ? "it is truncated" : NULL;
 }
 
 // ---- libcrypto

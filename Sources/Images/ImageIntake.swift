@@ -61,11 +61,18 @@ public final class ImageIntake: Sendable {
 
     /// Whether a layer needs no fetching.
     public func has(_ layer: Descriptor, _ diffID: Digest) throws(Failure) -> Bool {
-        let blob = "\(store.images)/blobs/sha256/\(layer.digest.hex)"
-        guard exists("\(store.layers)/\(diffID.hex)/layer.json"), exists(blob) else { return false }
+        guard isHere(diffID), hasBlob(layer.digest) else { return false }
         try note([layer.digest, diffID])
         // Noted first, looked at again: a removal between the two is seen.
-        return exists("\(store.layers)/\(diffID.hex)/layer.json") && exists(blob)
+        return isHere(diffID) && hasBlob(layer.digest)
+    }
+
+    private func isHere(_ diffID: Digest) -> Bool {
+        exists("\(store.layers)/\(diffID.hex)/layer.json") && !store.mark.isSuspect(diffID)
+    }
+
+    private func hasBlob(_ digest: Digest) -> Bool {
+        exists("\(store.images)/blobs/sha256/\(digest.hex)") && !store.mark.isSuspect(digest)
     }
 
     /// Takes one layer from its stream: verified, unpacked, in place.
@@ -77,7 +84,7 @@ public final class ImageIntake: Sendable {
             blob: "\(directory)/\(number).blob",
             layer: "\(store.layers)/\(ImageIntake.directoryName).\(name).\(number)"
         )
-        let known = exists("\(store.layers)/\(diffID.hex)/layer.json")
+        let known = isHere(diffID)
         let taken = try TakenLayer(
             source, blob: layer.digest, mediaType: layer.mediaType, diffID: diffID, unpack: !known, places,
             limits: store.limits, title: title)
@@ -151,6 +158,22 @@ public final class ImageIntake: Sendable {
         for name in try directoryEntries(layers)
         where name.hasPrefix("\(directoryName).") && !alive.contains(where: name.hasPrefix) {
             try removeTreeByName("\(layers)/\(name)")
+        }
+    }
+}
+
+extension ImageStore {
+    /// Removes what this process's intakes have begun, for one that is about to end while its threads still write. What
+    /// they manage to write meanwhile is the next writer's to remove.
+    public func abandonIntakes() {
+        let own = "\(getpid())."
+        for name in (try? directoryEntries("\(images)/\(ImageIntake.directoryName)")) ?? []
+        where name.hasPrefix(own) {
+            try? removeTreeByName("\(images)/\(ImageIntake.directoryName)/\(name)")
+        }
+        for name in (try? directoryEntries(layers)) ?? []
+        where name.hasPrefix("\(ImageIntake.directoryName).\(own)") {
+            try? removeTreeByName("\(layers)/\(name)")
         }
     }
 }

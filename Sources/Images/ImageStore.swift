@@ -2,6 +2,7 @@
 //
 //   <root>/images/     an OCI image layout: oci-layout, index.json, blobs/sha256/…; beside it resolved/ (derived,
 //                      one small file per name), .tmp/ and lock
+//                      (BootMark.swift: boot, suspect/)
 //   <root>/layers/     <diff id>/{fs/, layer.json}; <chain id>.chain/… for a layer corrected for one chain; .tmp/
 //
 // Readers take no lock: files and layers appear whole, by rename. Writers hold images/lock; what a dead one left in
@@ -29,6 +30,13 @@ public struct ImageStore: Sendable {
     /// Asked for a name that `resolve` does not find: brings it in from elsewhere, or throws why it can't. nil asks nobody.
     public var fetch: (@Sendable (_ reference: String) throws(Failure) -> Void)?
 
+    /// An image that came from a registry is damaged here: brings it in again under its name, by the digest it was
+    /// pulled with. nil fetches nothing.
+    public var mend: (@Sendable (_ reference: String, _ pulled: Digest) throws(Failure) -> Void)?
+
+    /// Told of damage that was found and what is done about it.
+    public var notice: (@Sendable (_ text: String) -> Void)?
+
     /// What a layer may grow to.
     public var limits = LayerLimits()
 
@@ -45,12 +53,58 @@ public struct ImageStore: Sendable {
             if case .directory(let path) = transport { return try inPlace(path, reference) }
             guard let record = record(ReferenceName(transport)) else { return nil }
             guard let stamp = try? transport.stamp(), stamp == record.stamp else { return nil }
-            return image(record, reference)
+            // What is damaged here is imported anew.
+            return try sound(record, reference).image
         }
         if let digest = Digest(reference) { return try lookUp(digest, reference) }
         let name = try ReferenceName(reference)
-        if let image = record(name).flatMap({ image($0, reference) }) { return image }
-        return try rebuild(name, reference)
+        var damage: String?
+        if let record = record(name) {
+            let (image, found) = try sound(record, reference)
+            if let image { return image }
+            damage = found
+        }
+        do throws(Failure) { return try rebuild(name, reference) } catch {
+            return try mended(name, reference, damage ?? error.cause ?? error.doing)
+        }
+    }
+
+    /// The image of a record, nil when some of it is gone or damaged; then also what is wrong.
+    private func sound(_ record: ResolvedRecord, _ reference: String) throws(Failure)
+        -> (image: StoredImage?, damage: String?)
+    {
+        guard let image = image(record, reference) else { return (nil, nil) }
+        switch try soundness(of: image) {
+        case .whole: return (image, nil)
+        case .toBeMadeAnew: return (nil, nil)
+        case .damaged(let what):
+            notice?("image \"\(reference)\" was damaged when the machine went down: \(what)")
+            return (nil, what)
+        }
+    }
+
+    /// An image whose blobs can't be used: fetched again where that is possible.
+    private func mended(_ name: ReferenceName, _ reference: String, _ why: String) throws(Failure)
+        -> StoredImage?
+    {
+        // A builder makes a damaged step of its cache anew.
+        if name.text.hasPrefix(ImageStore.cachePrefix) { return nil }
+        let doing = "cannot use the image \"\(reference)\": it is damaged"
+        let pulled = try pulledFacts(reference)
+        guard let pulled, let mend else {
+            throw Failure(
+                doing, cause: why,
+                advice: pulled == nil
+                    ? "bring it in again as it came: covey build, or covey image import; or covey image rm \(reference)"
+                    : "covey image pull \(reference)")
+        }
+        notice?("image \"\(reference)\" is fetched again, \(pulled.digest): \(why)")
+        do throws(Failure) { try mend(reference, pulled.digest) } catch {
+            throw Failure(
+                doing, cause: "\(why); fetching it again: \(error.cause ?? error.doing)",
+                advice: error.advice ?? "covey image pull \(reference)", at: error.location)
+        }
+        return record(name).flatMap { image($0, reference) }
     }
 
     /// The image of that reference; a transport is imported when it is not here yet.
@@ -85,7 +139,10 @@ public struct ImageStore: Sendable {
         for entry in try readIndex().manifests {
             guard let name = entry.annotations?[referenceNameAnnotation] else { continue }
             let record = record(ReferenceName(stored: name))
-            if let record, record.id == id || record.manifest == id { return image(record, reference) }
+            guard let record, record.id == id || record.manifest == id else { continue }
+            var image = try lookUp(name)
+            image?.facts.reference = reference
+            return image
         }
         return nil
     }
@@ -125,8 +182,11 @@ public struct ImageStore: Sendable {
     private func rebuild(_ name: ReferenceName, _ reference: String) throws(Failure) -> StoredImage? {
         guard let entry = try entry(name, try readIndex()) else { return nil }
         // A digest may be that of an image with a tag.
+        let asked = name.text
         let name = entry.annotations?[referenceNameAnnotation].map { ReferenceName(stored: $0) } ?? name
-        if let image = record(name).flatMap({ self.image($0, reference) }) { return image }
+        if name.text != asked, let record = record(name), let image = try sound(record, reference).image {
+            return image
+        }
         let writer = try StoreWriter(self)
         let source = LayoutSource(try LayoutFiles(directory: images), title: "the store")
         let pending = try source.image(entry)

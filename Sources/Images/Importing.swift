@@ -36,12 +36,12 @@ extension ImageStore {
             let image = try source.image(named: reference)
             return try writer.store(image, as: name ?? image.ownName ?? fallback, stamp: stamp)
         case .ociArchive(let path, let reference):
-            let files = try LayoutFiles(archive: path, scratch: writer.scratch)
+            let files = try LayoutFiles(archive: path, scratch: writer.scratch, limits: limits)
             let source = LayoutSource(files, title: transport.text)
             let image = try source.image(named: reference)
             return try writer.store(image, as: name ?? image.ownName ?? fallback, stamp: stamp)
         case .dockerArchive(let path, let reference):
-            let files = try LayoutFiles(archive: path, scratch: writer.scratch)
+            let files = try LayoutFiles(archive: path, scratch: writer.scratch, limits: limits)
             let image = try dockerArchiveImage(files, reference, title: transport.text)
             return try writer.store(image, as: name ?? image.ownName ?? fallback, stamp: stamp)
         case .tar(let path):

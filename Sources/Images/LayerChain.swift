@@ -46,8 +46,18 @@ extension StoreWriter {
         let shared = "\(record.diffID.hex)/fs"
         if record.whiteouts.isEmpty, beneath.isEmpty || record.implied.isEmpty { return shared }
         let own = "\(chain.hex).chain"
-        if exists("\(store.layers)/\(own)/fs") { return "\(own)/fs" }
         let doing = "cannot correct the layer \(record.diffID) for its chain"
+        if exists("\(store.layers)/\(own)/fs") {
+            if !mark.isSuspect(own) { return "\(own)/fs" }
+            // Its files are those of a layer that may have been damaged.
+            try kernel(doing) { () throws(SyscallError) in
+                try retrying("rename", own) {
+                    rename("\(store.layers)/\(own)", "\(store.layers)/.tmp/replaced")
+                }
+                try removeTreeByName("\(store.layers)/.tmp/replaced")
+            }
+            mark.clear(own)
+        }
         let view = try kernel(doing) { () throws(SyscallError) in
             try OverlayDirectory(layers: beneath.reversed().map { "\(store.layers)/\($0)" })
         }

@@ -18,8 +18,8 @@ extension StoreWriter {
     func storeLayer(_ layer: PendingImage.Layer, _ diffID: Digest, of files: LayoutFiles, title: String)
         throws(Failure) -> Descriptor
     {
-        let known = try layerRecord(diffID)
-        if let known, exists(blobPath(layer.blob ?? known.blob)) {
+        let known = try layerExists(diffID) ? layerRecord(diffID) : nil
+        if let known, hasBlob(layer.blob ?? known.blob) {
             return Descriptor(
                 mediaType: layer.mediaType ?? known.mediaType, digest: layer.blob ?? known.blob,
                 size: layer.blob == nil ? known.size : layer.size)
@@ -61,7 +61,12 @@ extension StoreWriter {
             "cannot import \(title)")
     }
 
-    func layerExists(_ diffID: Digest) -> Bool { exists("\(store.layers)/\(diffID.hex)/layer.json") }
+    /// Whether it is unpacked, and to be believed.
+    func layerExists(_ diffID: Digest) -> Bool {
+        exists("\(store.layers)/\(diffID.hex)/layer.json") && !mark.isSuspect(diffID)
+    }
+
+    func hasBlob(_ digest: Digest) -> Bool { exists(blobPath(digest)) && !mark.isSuspect(digest) }
 
     /// Blob and layer get their names once everything is on the disk: one syncfs(2) for both.
     /// - layer: a directory with `fs` in it, nil when the layer is in place.
@@ -76,6 +81,7 @@ extension StoreWriter {
                     size: descriptor.size,
                     notes: notes), "\(layer)/layer.json")
         }
+        try markOpen()
         try kernel(doing) { () throws(SyscallError) in
             for directory in Set([store.images, store.layers]) {
                 let fd = try openFile(directory, flags: O_RDONLY | O_DIRECTORY)
@@ -87,8 +93,11 @@ extension StoreWriter {
             try retrying("rename", path) { rename(blob, path) }
             if let layer {
                 let final = "\(store.layers)/\(diffID.hex)"
-                // A directory without layer.json was never complete.
-                if exists(final) { try removeTreeByName(final) }
+                // A directory without layer.json was never complete; a suspect one is replaced by one that is right.
+                if exists(final) {
+                    try retrying("rename", final) { rename(final, "\(store.layers)/.tmp/replaced") }
+                    try removeTreeByName("\(store.layers)/.tmp/replaced")
+                }
                 try retrying("rename", final) { rename(layer, final) }
             }
             for directory in ["\(store.images)/blobs/sha256", store.layers] {
@@ -96,6 +105,8 @@ extension StoreWriter {
                 try retrying("fsync", directory) { fsync(fd.raw) }
             }
         }
+        mark.clear(descriptor.digest.hex)
+        if layer != nil { mark.clear(diffID.hex) }
     }
 }
 
@@ -134,7 +145,7 @@ struct TakenLayer {
             try raw.drain()
             return (decompressed.compression, notes)
         }
-        let actualBlob = blobHash.finish()
+        var (size, actualBlob) = (raw.count, blobHash.finish())
         if let blob, blob != actualBlob {
             throw wrongDigest("a layer of \(title)", blob, nil, actualBlob, raw.count)
         }
@@ -145,8 +156,13 @@ struct TakenLayer {
         let types: [Compression: String] = [
             .plain: MediaType.layer, .gzip: MediaType.layerGzip, .zstd: MediaType.layerZstd,
         ]
+        if blob == nil, types[compression] == nil {
+            // Layers have no media type for it (image-spec, layer.md), so that nobody else could read the layout.
+            size = try TakenLayer.writePlain(places.blob, doing)
+            actualBlob = actual
+        }
         descriptor = Descriptor(
-            mediaType: mediaType ?? types[compression] ?? MediaType.layer, digest: actualBlob, size: raw.count
+            mediaType: mediaType ?? types[compression] ?? MediaType.layer, digest: actualBlob, size: size
         )
         self.diffID = actual
         self.notes = notes
@@ -154,6 +170,32 @@ struct TakenLayer {
     }
 
     func discard() { TakenLayer.discard(places) }
+
+    /// Replaces a compressed blob's file by its plain form; gives that one's size.
+    private static func writePlain(_ path: String, _ doing: String) throws(Failure) -> Int64 {
+        let plain = "\(path).plain"
+        defer { unlink(plain) }
+        let (input, output) = try kernel(doing) { () throws(SyscallError) in
+            (
+                SharedFD(try openFile(path)),
+                SharedFD(try openFile(plain, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600))
+            )
+        }
+        let sink = FileSink(output, name: path)
+        try archive(doing) { () throws(ArchiveError) in
+            let stream = try Decompressed(FileSource(input, name: path))
+            while true {
+                let chunk = try stream.next()
+                if chunk.isEmpty { break }
+                try sink.write(chunk)
+            }
+            try sink.finish()
+        }
+        _ = try kernel(doing) { () throws(SyscallError) in
+            try retrying("rename", path) { rename(plain, path) }
+        }
+        return sink.count
+    }
 
     private static func discard(_ places: (blob: String, layer: String)) {
         unlink(places.blob)

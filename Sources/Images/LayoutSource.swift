@@ -32,12 +32,12 @@ struct LayoutFiles {
         }
     }
 
-    /// - scratch: a directory for the plain form of an archive that is compressed as a whole.
-    init(archive path: String, scratch: String) throws(Failure) {
+    /// - scratch: a directory for the plain form of an archive that is compressed as a whole, which keeps to the limits.
+    init(archive path: String, scratch: String, limits: LayerLimits) throws(Failure) {
         self.path = path
         let doing = "cannot read the archive \(path)"
         let file = SharedFD(try kernel(doing) { () throws(SyscallError) in try openFile(path) })
-        let readable = try LayoutFiles.plain(file, path, scratch)
+        let readable = try LayoutFiles.plain(file, path, scratch, limits)
         let size = try kernel(doing) { () throws(SyscallError) in
             Int64(try fileStatus(of: readable.raw).st_size)
         }
@@ -80,15 +80,16 @@ struct LayoutFiles {
     }
 
     /// The archive itself, or its plain form in a file without a name when it is compressed.
-    private static func plain(_ file: SharedFD, _ path: String, _ scratch: String) throws(Failure) -> SharedFD
+    private static func plain(_ file: SharedFD, _ path: String, _ scratch: String, _ limits: LayerLimits)
+        throws(Failure) -> SharedFD
     {
         let doing = "cannot read the archive \(path)"
         let size = try kernel(doing) { () throws(SyscallError) in Int64(try fileStatus(of: file.raw).st_size)
         }
-        let stream = try archive(doing) { () throws(ArchiveError) in
-            try Decompressed(FileSource(file, offset: 0, length: size, name: path))
-        }
-        if stream.compression == .plain { return file }
+        let compressed = Tee(FileSource(file, offset: 0, length: size, name: path))
+        let decompressed = try archive(doing) { () throws(ArchiveError) in try Decompressed(compressed) }
+        if decompressed.compression == .plain { return file }
+        let stream = limited(decompressed, compressed: compressed, limits)
         let copy = SharedFD(try kernel(doing) { () throws(SyscallError) in try temporary(scratch) })
         let sink = FileSink(copy, name: path)
         try archive(doing) { () throws(ArchiveError) in

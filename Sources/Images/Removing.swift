@@ -81,6 +81,7 @@ extension StoreWriter {
         try kernel("cannot remove what no image needs") { () throws(SyscallError) in
             for name in try directoryEntries("\(store.images)/blobs/sha256") where !blobs.contains(name) {
                 try removeFile("\(store.images)/blobs/sha256/\(name)")
+                mark.clear(name)
             }
             for name in try directoryEntries(store.layers)
             where !kept.contains(name) && !name.hasPrefix("\(ImageIntake.directoryName).") {
@@ -89,6 +90,7 @@ extension StoreWriter {
                     rename("\(store.layers)/\(name)", "\(store.layers)/.tmp/gone")
                 }
                 try removeTreeByName("\(store.layers)/.tmp/gone")
+                mark.clear(name)
             }
         }
     }

@@ -76,7 +76,7 @@ extension ImageStore {
     /// - Throws: also for an archive whose images have no names; `image import` gives one.
     public func load(_ path: String) throws(Failure) -> [StoredImage] {
         let writer = try StoreWriter(self)
-        let files = try LayoutFiles(archive: path, scratch: writer.scratch)
+        let files = try LayoutFiles(archive: path, scratch: writer.scratch, limits: limits)
         var loaded: [StoredImage] = []
         if let named = try namedEntries(files) {
             let source = LayoutSource(files, title: path)

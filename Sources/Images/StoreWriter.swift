@@ -14,18 +14,41 @@ internal import Records
 
 struct StoreWriter: ~Copyable {
     let store: ImageStore
-    private let lock: FileLock
+    private let lock: MarkedLock
+    var mark: BootMark { lock.mark }
+
+    /// The lock, and the mark that is open while something gets its name under it.
+    private final class MarkedLock {
+        let mark: BootMark
+        var isOpen = false
+        private let lock: FileLock
+
+        init(_ lock: consuming FileLock, _ mark: BootMark) {
+            self.lock = lock
+            self.mark = mark
+        }
+
+        /// Before the lock goes. All was synchronised before it got its name, so the danger is over.
+        deinit { if isOpen { try? mark.write(isOpen: false) } }
+    }
 
     /// Waits for the lock, makes what is missing, removes what a dead writer left.
     init(_ store: ImageStore) throws(Failure) {
-        lock = try StoreWriter.open(store)
+        lock = MarkedLock(try StoreWriter.open(store), store.mark)
         self.store = store
+    }
+
+    /// To be called before the syncfs(2) that comes before a name.
+    func markOpen() throws(Failure) {
+        if lock.isOpen { return }
+        try mark.write(isOpen: true)
+        lock.isOpen = true
     }
 
     private static func open(_ store: ImageStore) throws(Failure) -> FileLock {
         let (images, layers) = (store.images, store.layers)
         let layout = try encodeDocument(ImageLayout())
-        return try kernel("cannot open the image store in \(store.root)") { () throws(SyscallError) in
+        let lock = try kernel("cannot open the image store in \(store.root)") { () throws(SyscallError) in
             try ensureDirectory("\(images)/blobs/sha256", mode: 0o700)
             try ensureDirectory("\(images)/resolved", mode: 0o700)
             try ensureDirectory(layers, mode: 0o700)
@@ -38,21 +61,24 @@ struct StoreWriter: ~Copyable {
             if !exists("\(images)/oci-layout") { try replaceFile("\(images)/oci-layout", layout) }
             return lock
         }
+        try store.mark.noteCrash(layers: layers, scratch: "\(images)/.tmp")
+        return lock
     }
 
     var scratch: String { "\(store.images)/.tmp" }
 
     // MARK: - blobs
 
-    /// Writes a blob unless it is there.
+    /// Writes a blob unless it is there, and to be believed.
     func put(_ bytes: [UInt8]) throws(Failure) -> Digest {
         let digest = Digest(hashing: bytes)
         let path = blobPath(digest)
-        if !exists(path) {
+        if !exists(path) || mark.isSuspect(digest) {
             try kernel("cannot write \(path)") { () throws(SyscallError) in
                 try replaceFile("\(scratch)/document", bytes, durable: true)
                 try retrying("rename", path) { rename("\(scratch)/document", path) }
             }
+            mark.clear(digest.hex)
         }
         return digest
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Archives
 public import Basics
 public import ContainerModel
 internal import OCIFormats
@@ -18,6 +19,17 @@ public struct StoredImage: Hashable, Sendable {
         self.defaults = defaults
         self.diffIDs = diffIDs
         self.manifest = manifest
+    }
+}
+
+extension StoredImage {
+    /// An image as it will be once it is here, from its config alone: no layer of it is.
+    public init(planned reference: String, config: [UInt8]) throws(Failure) {
+        let document = try decodeDocument(
+            ImageConfig.self, config, title: "the config of \"\(reference)\"")
+        self.init(
+            facts: ImageFacts(reference: reference, id: Digest(hashing: config), layers: []),
+            defaults: ImageDefaults(document.config), diffIDs: document.rootfs.diffIDs)
     }
 }
 

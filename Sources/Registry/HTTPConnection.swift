@@ -25,6 +25,12 @@ enum TransferError: Error, Equatable {
         return false
     }
 
+    /// CURLE_OPERATION_TIMEDOUT: nobody took the connection in its time. What is silent twice is silent.
+    var isTimeout: Bool {
+        if case .broken(let code, _) = self { return code == 28 }
+        return false
+    }
+
     /// CURLE_SSL_CONNECT_ERROR: no TLS is spoken there.
     var isNoTLS: Bool {
         if case .broken(let code, _) = self { return code == 35 }
@@ -186,7 +192,8 @@ final class HTTPConnection {
         taken = 0
         library_http_set_text(handle, CurlOption.url, request.url.text)
         library_http_set_text(handle, CurlOption.userAgent, "covey")
-        library_http_set_number(handle, CurlOption.connectTimeoutMilliseconds, 10_000)
+        let patience = min(10_000, stall.nanoseconds / 1_000_000)
+        library_http_set_number(handle, CurlOption.connectTimeoutMilliseconds, Int(patience))
         library_http_set_number(handle, CurlOption.verifyPeer, tls.verifies ? 1 : 0)
         library_http_set_number(handle, CurlOption.verifyHost, tls.verifies ? 2 : 0)
         if let path = try authorities(tls) { library_http_set_text(handle, CurlOption.authorities, path) }

@@ -19,7 +19,24 @@ public struct PulledImage: Sendable {
     public var notes: [String]
 }
 
+/// What a registry has under a name: all of it but the layers' bytes.
+public struct OfferedImage: Sendable {
+    public var digest: Digest
+    public var config: [UInt8]
+    public var layers: [Descriptor]
+}
+
 extension RegistryAccess {
+    /// What a pull would bring, for this host.
+    public func offer(_ reference: String) throws(Failure) -> OfferedImage {
+        let name = try RegistryName(reference)
+        let platform = Platform(architecture: hostArchitecture, os: "linux")
+        let image = try eachPlace(name, "cannot ask for \"\(reference)\"") { (client) throws(Failure) in
+            try client.image(name.reference, platform)
+        }.value
+        return OfferedImage(digest: image.named, config: image.config, layers: image.layers)
+    }
+
     /// What the registry has under a name, without fetching it.
     public func digest(of reference: String) throws(Failure) -> Digest {
         let name = try RegistryName(reference)
@@ -44,7 +61,8 @@ extension RegistryAccess {
         let (image, place, notes) = try eachPlace(remote, doing) { (client) throws(Failure) in
             try client.image(remote.reference, platform)
         }
-        let before = try store.lookUp(name ?? reference)
+        // One that is damaged here, or half gone, is fetched as if it were not.
+        let before = try? store.lookUp(name ?? reference)
         if before?.manifest == image.digest, let before {
             try store.notePulled(name ?? reference, image.named, time: time)
             return PulledImage(image: before, digest: image.named, isNew: false, notes: notes)

@@ -7,6 +7,7 @@
 //        ─▶ 401, first time         credential or token, again
 //        ─▶ 3xx                     the other place, without the credential when that is another origin
 //        ─▶ 408, 429, 5xx, broken   wait (Retry-After, else 0.25 s doubled), again, five tries in all
+//        ─▶ nobody takes the connection  again, once
 //        ─▶ silence, anything else  the error
 
 internal import Basics
@@ -86,7 +87,7 @@ final class RegistryClient {
                 response = try connection.send(attempt, tls: tls(for: request.url))
             } catch {
                 lastMayMend = error.isWorthAnotherTry
-                guard error.isWorthAnotherTry, tries < most else {
+                guard error.isWorthAnotherTry, tries < (error.isTimeout ? min(most, 2) : most) else {
                     throw failure(error, request.url)
                 }
                 pauseBetweenLooks(backoff(tries))

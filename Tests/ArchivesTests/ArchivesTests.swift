@@ -115,7 +115,7 @@ struct FormatTests {
         let ground = try Ground()
         let name = format == "ustar" ? "n" : String(repeating: "n", count: 180)
         try writeFile("\(ground.path)/out/\(name)", "body".utf8)
-        for compression in ["", "z", "-zstd"] {
+        for compression in ["", "z", "-zstd", "J", "j"] {
             let flag = compression == "-zstd" ? "--zstd -cf" : "-c\(compression)f"
             let status = system(
                 "cd \(ground.path)/out && tar --format=\(format) \(flag) ../a.tar kept \(name)")
@@ -178,6 +178,39 @@ struct FormatTests {
             try Decompressed(MemorySource(Array(bytes.dropLast(10)))).drain()
         }
         #expect(error == .damaged("the zstd stream is truncated"))
+    }
+
+    @Test(
+        "several members of xz and bzip2 are one stream; one that is cut, changed or followed by garbage is told",
+        arguments: ["xz", "bzip2"])
+    func rare(tool: String) throws {
+        let ground = try Ground()
+        let path = "\(ground.path)/a"
+        #expect(
+            system(
+                "head -c 700000 /dev/urandom >\(path) && (head -c 300000 \(path) | \(tool); tail -c +300001 \(path) | \(tool)) >\(path).c"
+            )
+                == 0)
+        let (plain, packed) = (try readFile(path), try readFile("\(path).c"))
+        #expect(try Decompressed(MemorySource(packed)).readAll(limit: 1 << 20, as: "a") == plain)
+        var changed = packed
+        changed[packed.count / 3] ^= 0x10
+        let tail = packed + Array("garbage!".utf8)
+        for bad in [Array(packed.dropLast(20)), Array(packed[..<(packed.count / 2)]), changed, tail] {
+            let error = #expect(throws: ArchiveError.self) { try Decompressed(MemorySource(bad)).drain() }
+            #expect(error?.cause.contains("the \(tool) stream is damaged") == true, "\(error?.cause ?? "")")
+        }
+    }
+
+    @Test("an xz header that asks for gigabytes of memory is refused")
+    func greedy() throws {
+        let ground = try Ground()
+        // A dictionary of 1 GiB is asked for whatever the size of what is in it.
+        let status = system("echo x | xz --lzma2=preset=0,dict=1GiB -c >\(ground.path)/a.xz")
+        #expect(status == 0)
+        let bytes = try readFile("\(ground.path)/a.xz")
+        let error = #expect(throws: ArchiveError.self) { try Decompressed(MemorySource(bytes)).drain() }
+        #expect(error?.cause.contains("80 MiB") == true, "\(error?.cause ?? "")")
     }
 
     @Test("libcrypto's SHA-256 is ours")

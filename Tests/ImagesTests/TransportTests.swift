@@ -203,4 +203,53 @@ struct TransportTests {
             "layers".cName, at: try openFile("\(ground.path)/root", flags: O_RDONLY | O_DIRECTORY).release())
         #expect(try readText("\(ground.store.resolve("x").facts.layers[0])/hello") == "x")
     }
+
+    @Test(
+        "archives load whichever way they are compressed as a whole",
+        arguments: ["gzip", "zstd -q", "xz", "bzip2"])
+    func compressed(tool: String) throws {
+        let ground = try Playground()
+        let tar = try ground.tar("root.tar", gzip: true, [(file("hello"), "x")])
+        let image = try ground.store.importImage(.tar(path: tar), as: "x:1")
+        let archive = "\(ground.path)/a.tar"
+        let out = try openFile(archive, flags: O_WRONLY | O_CREAT)
+        try ground.store.save([image], to: out.raw, compression: .none)
+        #expect(system("\(tool) -c \(archive) >\(archive).packed") == 0)
+        let other = ImageStore(root: "\(ground.path)/other")
+        #expect(try other.load("\(archive).packed").map(\.manifest) == [image.manifest])
+        var small = ImageStore(root: "\(ground.path)/small")
+        small.limits.bytes = 2000
+        let failure = try #require(throws: Failure.self) { try small.load("\(archive).packed") }
+        #expect(failure.advice?.contains("COVEY_LAYER_BYTES") == true, "\(failure)")
+    }
+
+    @Test(
+        "layers in xz and bzip2 are taken, and kept plain: no other reader of the layout would know them",
+        arguments: ["xz", "bzip2"])
+    func rareLayers(tool: String) throws {
+        let ground = try Playground()
+        let layer = try ground.tar("layer.tar", [(file("hello"), "from \(tool)")])
+        let plain = Digest(hashing: try readFile(layer))
+        #expect(system("\(tool) -k \(layer) && mv \(layer).?z* \(ground.path)/packed") == 0)
+        let root = try ground.store.importImage(.tar(path: "\(ground.path)/packed"), as: "root:1")
+        #expect(root.diffIDs == [plain])
+        var config = ImageConfig(architecture: hostArchitecture)
+        config.rootfs.diffIDs = [plain]
+        let description = try encodeDocument(config)
+        let index = [DockerArchiveImage(config: "config.json", repoTags: ["old:1"], layers: ["l/layer.tar"])]
+        let archive = SharedFD(try openFile("\(ground.path)/old.tar", flags: O_RDWR | O_CREAT))
+        let writer = TarWriter(FileSink(archive, name: "old.tar"))
+        try writer.add(TarEntry(.file, "config.json"), body: description)
+        try writer.add(TarEntry(.file, "l/layer.tar"), body: try readFile("\(ground.path)/packed"))
+        try writer.add(TarEntry(.file, "manifest.json"), body: try encodeDocument(index))
+        try writer.finish()
+        let store = ImageStore(root: "\(ground.path)/other")
+        let image = try #require(try store.load("\(ground.path)/old.tar").first)
+        let descriptor = try store.manifest(of: image).manifest.layers[0]
+        #expect(descriptor.mediaType == MediaType.layer && descriptor.digest == plain)
+        #expect(try readText("\(image.facts.layers[0])/hello") == "from \(tool)")
+        #expect(
+            try fileStatus("\(ground.path)/other/images/blobs/sha256/\(plain.hex)").st_size == descriptor.size
+        )
+    }
 }

@@ -27,4 +27,19 @@ struct LimitTests {
             #expect(left.allSatisfy { $0.hasPrefix(".") }, "\(left)")
         }
     }
+    @Test("more than so many times its compressed bytes is refused, with the variable that moves the limit")
+    func ratio() throws {
+        let image = try PlayedImage([String(repeating: "0", count: 4_000_000)])
+        let server = try ScriptedServer { image.answer($0) }
+        let place = try Workplace()
+        var store = place.store
+        store.limits.ratioFrom = 1 << 20
+        let failure = try #require(throws: Failure.self) {
+            try place.access().pull("\(server.host)/app:1", into: store, time: 1) { _ in }
+        }
+        #expect(failure.advice?.contains("COVEY_LAYER_RATIO") == true, "\(failure)")
+        #expect(try place.leftovers().allSatisfy { $0.hasPrefix(".") })
+        store.limits.ratio = 2000
+        #expect(try place.access().pull("\(server.host)/app:1", into: store, time: 1) { _ in }.isNew)
+    }
 }

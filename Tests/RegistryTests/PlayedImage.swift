@@ -69,7 +69,9 @@ struct PlayedImage: Sendable {
     }
 
     /// One gzip layer per text, each with one file.
-    init(_ texts: [String]) throws {
+    /// - docker: with the media types of Docker's schema 2.
+    init(_ texts: [String], docker: Bool = false) throws {
+        mediaType = docker ? MediaType.dockerManifest : MediaType.manifest
         var image = ImageConfig(architecture: hostArchitecture)
         var descriptors: [Descriptor] = []
         for (number, text) in texts.enumerated() {
@@ -81,16 +83,19 @@ struct PlayedImage: Sendable {
             layers.append(packed.bytes)
             descriptors.append(
                 Descriptor(
-                    mediaType: MediaType.layerGzip, digest: Digest(hashing: packed.bytes),
+                    mediaType: docker ? MediaType.dockerLayerGzip : MediaType.layerGzip,
+                    digest: Digest(hashing: packed.bytes),
                     size: Int64(packed.bytes.count)))
         }
         image.rootfs.diffIDs = diffIDs
         config = try encodeDocument(image)
-        manifest = try encodeDocument(
-            ImageManifest(
-                config: Descriptor(
-                    mediaType: MediaType.config, digest: Digest(hashing: config), size: Int64(config.count)),
-                layers: descriptors))
+        let configType = docker ? "application/vnd.docker.container.image.v1+json" : MediaType.config
+        var document = ImageManifest(
+            config: Descriptor(
+                mediaType: configType, digest: Digest(hashing: config), size: Int64(config.count)),
+            layers: descriptors)
+        document.mediaType = mediaType
+        manifest = try encodeDocument(document)
     }
 
     private static func write(_ number: Int, _ text: String, to sink: any ByteSink) throws {

@@ -4,6 +4,7 @@ import Basics
 import CLinux
 import Kernel
 import OCIFormats
+import Synchronization
 import Testing
 
 @testable import Images
@@ -187,6 +188,80 @@ struct PullTests {
         #expect(failure.cause?.contains("larger than the 8388608 bytes") == true, "\(failure)")
     }
 
+    @Test("Docker's schema 2 is taken as it is: its list, its manifest, its digests")
+    func schema2() throws {
+        let image = try PlayedImage(["one", "two"], docker: true)
+        var wanted = Descriptor(
+            mediaType: MediaType.dockerManifest, digest: image.digest, size: Int64(image.manifest.count))
+        wanted.platform = Platform(architecture: hostArchitecture, os: "linux")
+        var list = ImageIndex()
+        list.mediaType = MediaType.dockerIndex
+        list.manifests = [wanted]
+        let bytes = try encodeDocument(list)
+        let server = try ScriptedServer { request in
+            request.path.hasSuffix("/manifests/1")
+                ? Reply(headers: ["Content-Type": MediaType.dockerIndex], body: bytes) : image.answer(request)
+        }
+        let pulled = try place.pull("\(server.host)/app:1")
+        #expect(pulled.digest == Digest(hashing: bytes) && pulled.image.manifest == image.digest)
+        #expect(try content(pulled, "file1") == "two")
+        let stored = try place.store.manifest(of: pulled.image)
+        #expect(stored.bytes == image.manifest && stored.mediaType == MediaType.dockerManifest)
+    }
+
+    @Test("three layers come at once, never more")
+    func parallel() throws {
+        let image = try PlayedImage((0..<6).map { "layer \($0)" })
+        let meeting = try Meeting(3)
+        let server = try ScriptedServer { request in
+            guard (0..<6).contains(where: { image.isLayer(request, $0) }) else {
+                return image.answer(request)
+            }
+            // Each waits until three are here: fewer at once would wait until the pull gives up.
+            meeting.meet()
+            return image.answer(request)
+        }
+        #expect(try place.pull("\(server.host)/app:1").isNew)
+        #expect(meeting.most == 3)
+    }
+
+    @Test("a wait that the registry asks for is kept")
+    func retryAfter() throws {
+        let image = image
+        let times = Mutex<[Int64]>([])
+        let server = try ScriptedServer { request in
+            guard request.path.contains("/manifests/") else { return image.answer(request) }
+            let first = times.withLock {
+                $0.append(monotonicNanoseconds())
+                return $0.count == 1
+            }
+            return first ? .status(429, ["Retry-After": "1"]) : image.answer(request)
+        }
+        #expect(try place.pull("\(server.host)/app:1").isNew)
+        let asked = times.withLock { $0 }
+        #expect(asked.count >= 2 && asked[1] - asked[0] >= 1_000_000_000)
+    }
+
+    @Test("whatever is silent, the error comes within half a minute")
+    func patience() throws {
+        #expect(RegistrySettings().stall <= .seconds(25))
+        // Nobody takes a connection: the listener's queue is full, and the kernel drops what else knocks (listen(2)).
+        let listener = linux_socket(AF_INET, 1 | O_CLOEXEC, 0)
+        defer { close(listener) }
+        var (address, port): (UInt32, UInt16) = (0, 0)
+        try #require(
+            linux_bind_inet(listener, 0x7f00_0001, 0) == 0 && listen(listener, 0) == 0
+                && linux_socket_name_inet(listener, &address, &port) == 0)
+        let visitor = linux_socket(AF_INET, 1 | O_CLOEXEC, 0)
+        defer { close(visitor) }
+        #expect(linux_connect_inet(visitor, 0x7f00_0001, port) == 0)
+        let access = try place.access(stall: .seconds(1))
+        let failure = try #require(throws: Failure.self) {
+            try place.pull("127.0.0.1:\(port)/app:1", access)
+        }
+        #expect(failure.cause?.contains("127.0.0.1:\(port)") == true, "\(failure)")
+    }
+
     @Test("redirects in circles end")
     func circle() throws {
         let server = try ScriptedServer {
@@ -235,6 +310,14 @@ struct PullTests {
             (
                 #"{"schemaVersion":2,"config":{"mediaType":"a","digest":"DIGEST","size":2},"layers":[{"mediaType":"application/vnd.wasm.v1","digest":"DIGEST","size":5}]}"#,
                 "no file system"
+            ),
+            (
+                #"{"schemaVersion":2,"config":{"mediaType":"a","digest":"DIGEST","size":1073741824},"layers":[]}"#,
+                "1073741824 bytes; up to 8388608"
+            ),
+            (
+                #"{"schemaVersion":2,"config":{"mediaType":"a","digest":"DIGEST","size":2},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"DIGEST","size":9223372036854775807}]}"#,
+                "9223372036854775807 bytes"
             ),
             (
                 #"{"schemaVersion":2,"manifests":[{"mediaType":"a","digest":"DIGEST","size":1,"platform":{"os":"plan9","architecture":"mips"}}]}"#,
@@ -290,6 +373,33 @@ struct PullTests {
         #expect(try intake.has(layer, image.diffIDs[0]))
         #expect(exists("\(place.store.root)/layers/\(image.diffIDs[0].hex)/layer.json"))
         #expect(!exists("\(place.store.root)/layers/\(image.diffIDs[1].hex)"))
+    }
+}
+
+/// Threads that wait for each other, so many at a time: each reads a byte, and the last to come writes as many.
+private final class Meeting: Sendable {
+    private let size: Int
+    private let here = Mutex<(waiting: Int, most: Int)>((0, 0))
+    private let (reader, writer): (SharedFD, SharedFD)
+
+    init(_ size: Int) throws {
+        self.size = size
+        let pipe = try makePipe()
+        (reader, writer) = (SharedFD(try pipe.first.duplicate()), SharedFD(try pipe.second.duplicate()))
+    }
+
+    var most: Int { here.withLock { $0.most } }
+
+    func meet() {
+        let isLast = here.withLock { here in
+            here.waiting += 1
+            here.most = max(here.most, here.waiting)
+            if here.waiting == size { here.waiting = 0 }
+            return here.waiting == 0
+        }
+        if isLast { try? writeAll(writer.raw, [UInt8](repeating: 0, count: size)) }
+        var byte: UInt8 = 0
+        _ = try? retrying("read") { read(reader.raw, &byte, 1) }
     }
 }
 

@@ -91,6 +91,19 @@ struct PushTests {
         #expect(server.requests("/upload/").count == sent)
     }
 
+    @Test("an image of Docker's schema 2 goes on as one")
+    func schema2() throws {
+        let image = try PlayedImage(["docker's"], docker: true)
+        let source = try ScriptedServer { image.answer($0) }
+        let pulled = try place.pull("\(source.host)/docker:1").image
+        let registry = PlayedRegistry()
+        let server = try ScriptedServer { registry.answer($0) }
+        _ = try place.access().push(pulled, as: "\(server.host)/docker:1", from: place.store) { _ in }
+        #expect(registry.manifest("1") == image.manifest)
+        let sent = server.requests("/v2/docker/manifests/").last
+        #expect(sent?.headers["content-type"] == MediaType.dockerManifest)
+    }
+
     @Test("what another repository of the registry has is mounted, not sent")
     func mount() throws {
         let image = image

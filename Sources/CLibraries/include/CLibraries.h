@@ -2,7 +2,8 @@
 //
 // The call tables of libraries that are opened with dlopen(3) the first time they are needed, so that nothing is
 // needed to build and a process that unpacks nothing loads nothing. The prototypes are declared here, after the
-// libraries' stable interfaces: zlib 1.2 (soname 1), zstd 1.4 (soname 1), OpenSSL 3 (soname 3).
+// libraries' stable interfaces: zlib 1.2 (soname 1), zstd 1.4 (soname 1), xz 5.2 (soname 5), bzip2 1.0, OpenSSL 3
+// (soname 3).
 //
 // Each `library_…_open` gives NULL, or the name of the file or symbol that is missing; it may be called from any
 // thread and often. The other functions may be called only after their library's open gave NULL.
@@ -49,6 +50,22 @@ void library_zstd_end(void *context);
 const char *library_zstd_step(
     void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
     size_t *in_position, size_t *hint);
+
+// xz (liblzma) and bzip2, which only archives of others are compressed with. A context reads all members of a stream; the
+// step advances the positions, and gives NULL or what is wrong. `last`: no input follows what is given. `*ended` is set
+// at the end of a member when no input is left of it.
+const char *library_xz_open(void);
+void *library_xz_begin(void);
+void library_xz_end(void *context);
+const char *library_xz_step(
+    void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
+    size_t *in_position, int last, int *ended);
+const char *library_bzip2_open(void);
+void *library_bzip2_begin(void);
+void library_bzip2_end(void *context);
+const char *library_bzip2_step(
+    void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
+    size_t *in_position, int last, int *ended);
 
 const char *library_crypto_open(void);
 void *library_sha256_begin(void);
