@@ -406,6 +406,12 @@ let commandTable: [CommandDefinition] = [
         flags: [tableOrJSON],
         run: runImageHistory),
     CommandDefinition(
+        "image diff", "Show the files two images do not have alike",
+        operands: Operands(usage: "IMAGE [OTHER]", least: 1, most: 2),
+        details:
+            "A is added, C changed, D deleted on the way from IMAGE to OTHER; with one image, by its last layer.",
+        flags: [tableOrJSON], run: runImageDiff),
+    CommandDefinition(
         "image save", "Write images into an archive", operands: .atLeast("IMAGE…", 1),
         details: "Docker, podman and skopeo read it (docker-archive: and oci-archive:).",
         flags: [
@@ -416,7 +422,8 @@ let commandTable: [CommandDefinition] = [
         ], run: runImageSave),
     CommandDefinition(
         "image load", "Take all images of an archive in, by their names there",
-        details: "What `save` of Covey, Docker or podman wrote, plain or compressed.",
+        details:
+            "What `save` of Covey, Docker or podman wrote, plain or compressed with gzip, zstd, xz or bzip2.",
         flags: [Flag(.inputFile, "i", .one("FILE"), "the archive; the standard input unless said otherwise")],
         run: runImageLoad),
     CommandDefinition(

@@ -99,9 +99,10 @@ struct ImagesInUse {
 
 func layersInUse(root: String) throws(Failure) -> Set<String> { try imagesInUse(root: root).layers }
 
-func imagesInUse(root: String) throws(Failure) -> ImagesInUse {
+/// - only: one project's; nil for all.
+func imagesInUse(root: String, by only: String? = nil) throws(Failure) -> ImagesInUse {
     var used = ImagesInUse()
-    for project in (try? directoryEntries("\(root)/projects")) ?? [] {
+    for project in only.map({ [$0] }) ?? ((try? directoryEntries("\(root)/projects")) ?? []) {
         let containers = "\(root)/projects/\(project)/containers"
         for container in (try? directoryEntries(containers)) ?? [] {
             let path = "\(containers)/\(container)/container.json"

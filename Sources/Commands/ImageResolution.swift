@@ -17,7 +17,7 @@ struct ImageWish {
     var build = false
     /// `--pull`, before what services say.
     var pull: String?
-    /// False: nothing is fetched, what is missing is an error (`plan`).
+    /// False: nothing is fetched or built; what would be is told, and planned with (`plan`).
     var fetches = true
     var building = BuildWish()
     /// Only of these services; of others what is in the store will do.
@@ -37,6 +37,8 @@ final class ImageResolution {
     private var transfer: ImageTransfer?
     private let lock: LockFile?
     private var found: [String: LoweredImage] = [:]
+    /// References whose registry said no: asked once, however many services name them.
+    private var unavailable: [String: Failure] = [:]
     private var building: [String] = []
     private(set) var built = 0
 
@@ -48,6 +50,7 @@ final class ImageResolution {
         self.progress = progress
         self.session = session
         var store = try session.imageStore()
+        if !wish.fetches { store.mend = nil }
         self.store = store
         let (environment, plain) = (session.invocation.environment, store)
         // What a Dockerfile's `FROM` and `--from` name. Its own connection: the build's thread is nobody's to share.
@@ -72,7 +75,7 @@ final class ImageResolution {
             } catch {
                 // Missing images are all named at once; after a failed build nothing else is tried.
                 if service.build != nil { throw error }
-                failures.append(error)
+                if !failures.contains(error) { failures.append(error) }
             }
         }
         if let failure = Failure.collect(failures) { throw failure }
@@ -148,7 +151,7 @@ final class ImageResolution {
         let reference = reference(of: service)
         if service.build == nil, let maker = builder(of: reference) { return try ensure(maker) }
         let policy = try PullPolicy(service, flag: wish.pull)
-        let mustBuild = service.build != nil && (wish.build || policy == .build)
+        let mustBuild = wish.fetches && service.build != nil && (wish.build || policy == .build)
         if let known = found[reference] { return known }
         if !mustBuild {
             let here = try lookUp(service)
@@ -163,6 +166,9 @@ final class ImageResolution {
             found[reference] = nil
             if here != nil || service.build == nil, service.image != nil, policy != .build {
                 if let fetched = try fetch(service, reference, policy) { return fetched }
+            }
+            if !wish.fetches, let planned = try plan(service, reference, policy, locked: locked) {
+                return planned
             }
             if let locked, here != nil {
                 throw Failure(
@@ -194,6 +200,7 @@ final class ImageResolution {
         guard wish.fetches, policy != .never, Transport(reference, relativeTo: project.directory) == nil,
             Digest(reference) == nil
         else { return nil }
+        if let known = unavailable[reference], service.build == nil { throw known }
         do throws(Failure) {
             let source = service.build == nil ? try lock?.pinned(reference) : nil
             let image = try transferring().pull(source ?? reference, as: reference).image
@@ -207,8 +214,45 @@ final class ImageResolution {
             }
             var failure = error
             if failure.location == nil { failure.location = service.marks["image"] }
+            unavailable[reference] = failure
             throw failure
         }
+    }
+
+    /// What a pull or build would bring, for those that only plan: a registry is asked, and nothing of its answer kept.
+    /// nil where `up` would not get the image from there.
+    private func plan(_ service: Service, _ reference: String, _ policy: PullPolicy, locked: Digest?)
+        throws(Failure) -> LoweredImage?
+    {
+        guard Transport(reference, relativeTo: project.directory) == nil, Digest(reference) == nil else {
+            return nil
+        }
+        // Planned with as an image nobody has yet.
+        var planned = StoredImage(
+            facts: ImageFacts(reference: reference, id: Digest(of: "planned \(reference)".utf8), layers: []),
+            defaults: ImageDefaults())
+        var line = "image \(reference): would be "
+        if service.build != nil {
+            line += "built"
+        } else if policy == .never || policy == .build {
+            return nil
+        } else {
+            line += locked.map { "pulled as locked, \($0)" } ?? "pulled"
+            do throws(Failure) {
+                let offer = try transferring().access.offer(lock?.pinned(reference) ?? reference)
+                planned = try StoredImage(planned: reference, config: offer.config)
+                if locked == nil { line += ", \(offer.digest)" }
+                let count = offer.layers.count
+                let size = humanSize(bytes: offer.layers.reduce(0) { $0 + $1.size })
+                line += "; \(count) layer\(count == 1 ? "" : "s"), \(size)"
+            } catch {
+                line += "; the registry can't be asked now: \(error.cause ?? error.doing)"
+            }
+        }
+        session.errors.line(line)
+        let lowered = LoweredImage(facts: planned.facts, defaults: planned.defaults)
+        found[reference] = lowered
+        return lowered
     }
 
     private func transferring() throws(Failure) -> ImageTransfer {
@@ -309,7 +353,7 @@ func stepImages(_ session: Session, _ project: Project) throws(Failure) -> [Stri
         for hook in project.services[name]?.preStart ?? [] {
             guard let reference = hook.image, images[reference] == nil else { continue }
             do throws(Failure) {
-                let image = try ImageStore(root: session.root).resolve(
+                let image = try session.imageStore().resolve(
                     reference, relativeTo: project.directory)
                 images[reference] = LoweredImage(facts: image.facts, defaults: image.defaults)
             } catch {

@@ -25,6 +25,10 @@ final class ImageTransfer {
     func pull(_ reference: String, as name: String? = nil) throws(Failure) -> PulledImage {
         let task = progress.begin("Image", name ?? reference, doing: "Pulling", done: "Pulled")
         let layers = LayerList(progress, of: reference, doing: "Downloading", done: "Pull complete")
+        // Ctrl-C ends the process at once; what it had begun to fetch goes first.
+        let store = store
+        let interruption = try? Interruption { store.abandonIntakes() }
+        defer { withExtendedLifetime(interruption) {} }
         do throws(Failure) {
             let pulled = try access.pull(
                 reference, as: name, into: store, time: realtimeNanoseconds() / 1_000_000_000

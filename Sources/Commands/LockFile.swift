@@ -129,7 +129,8 @@ func runLock(_ session: Session) throws(Failure) -> Int32 {
     return 0
 }
 
-/// `plan --pull`: what a pull would change, a line for each image that is another at its registry.
+/// `plan --pull`: what a pull would change, a line for each image that is here and is another at its registry. What is
+/// not here, or not as it is locked, planning tells in any case.
 func pullChanges(_ session: Session, _ project: Project, services: Set<String>) throws(Failure) -> [String] {
     let access = try RegistryAccess(environment: session.invocation.environment)
     let store = try session.imageStore()
@@ -137,22 +138,17 @@ func pullChanges(_ session: Session, _ project: Project, services: Set<String>) 
     var lines: [String] = []
     for (reference, _) in lockable(project)
     where project.services.values.contains(where: { $0.image == reference && services.contains($0.name) }) {
-        if let locked = lock?.digest(reference) {
-            if try store.pulledFacts(reference)?.digest != locked {
-                lines.append("image \(reference): would be pulled as locked, \(locked)")
-            }
-            continue
-        }
-        let there = try access.digest(of: reference)
-        guard try store.lookUp(reference) != nil else {
-            lines.append("image \(reference): not here; the registry has \(there)")
-            continue
-        }
+        guard lock?.digest(reference) == nil, try store.lookUp(reference) != nil else { continue }
         let here = try store.pulledFacts(reference)?.digest
-        if here != there {
-            lines.append(
-                "image \(reference): \(here.map { "\($0)" } ?? "built or imported here"); the registry has \(there)"
-            )
+        do throws(Failure) {
+            let there = try access.digest(of: reference)
+            if here != there {
+                lines.append(
+                    "image \(reference): \(here.map { "\($0)" } ?? "built or imported here"); the registry has \(there)"
+                )
+            }
+        } catch {
+            lines.append("image \(reference): the registry can't be asked now: \(error.cause ?? error.doing)")
         }
     }
     return lines

@@ -8,38 +8,67 @@ internal import Images
 
 func runPull(_ session: Session) throws(Failure) -> Int32 {
     let arguments = session.arguments
+    let store = try session.imageStore()
+    var seen: Set<String> = []
+    return try transferImages(session, "pull", forgiving: .ignorePullFailures) {
+        (project, service, reference, transfer, progress) throws(Failure) in
+        if service.build != nil, arguments.has(.ignoreBuildable) { return false }
+        let policy = try PullPolicy(service, flag: arguments.last(.policy))
+        if [.never, .build].contains(try PullPolicy(service, flag: nil)) || !seen.insert(reference).inserted {
+            return false
+        }
+        // Files and directories, and images by id, are no registry's.
+        if Transport(reference, relativeTo: project.directory) != nil || Digest(reference) != nil {
+            return false
+        }
+        if policy == .missing, arguments.last(.policy) != nil, try store.lookUp(reference) != nil {
+            return false
+        }
+        do throws(Failure) {
+            // What is locked is fetched as it is locked; `covey lock` moves on.
+            let source = service.build == nil ? try LockFile.read(project)?.pinned(reference) : nil
+            _ = try transfer.pull(source ?? reference, as: reference)
+        } catch {
+            guard service.build != nil else { throw error }
+            progress.notice("\(reference) can be built: \(error.cause ?? error.doing)")
+        }
+        return true
+    }
+}
+
+func runImagePull(_ session: Session) throws(Failure) -> Int32 {
+    try transferNamed(session, "pull") { (reference, transfer) throws(Failure) in
+        try transfer.pull(reference).digest
+    }
+}
+
+/// Goes through the wanted services' images. All are tried; what failed is told at the end, or on the way for those who
+/// ignore it.
+/// - idle: said when no image was one to move, by what `move` gives.
+func transferImages(
+    _ session: Session, _ title: String, forgiving flag: FlagName, idle: String? = nil,
+    _ move: (Project, Service, String, ImageTransfer, Progress) throws(Failure) -> Bool
+) throws(Failure) -> Int32 {
+    let arguments = session.arguments
     let project = try session.project()
     try checkServices(arguments.operands, project)
     let names =
         arguments.operands.isEmpty || arguments.has(.includeDependencies)
         ? withDependencies(arguments.operands, project) : Set(arguments.operands)
-    let progress = try transferProgress(session, "pull")
+    let progress = try transferProgress(session, title)
     defer { progress.end() }
-    let store = try session.imageStore()
-    let transfer = try ImageTransfer(session, store, progress)
-    let lock = try LockFile.read(project)
+    let transfer = try ImageTransfer(session, try session.imageStore(), progress)
     var failures: [Failure] = []
-    var seen: Set<String> = []
+    var isIdle = true
     for name in names.sorted() {
         guard let service = project.services[name], let reference = service.image else { continue }
-        if service.build != nil, arguments.has(.ignoreBuildable) { continue }
-        let policy = try PullPolicy(service, flag: arguments.last(.policy))
-        if [.never, .build].contains(try PullPolicy(service, flag: nil)) || !seen.insert(reference).inserted {
-            continue
-        }
-        // Files and directories, and images by id, are no registry's.
-        if Transport(reference, relativeTo: project.directory) != nil || Digest(reference) != nil { continue }
-        if policy == .missing, arguments.last(.policy) != nil, try store.lookUp(reference) != nil { continue }
         do throws(Failure) {
-            // What is locked is fetched as it is locked; `covey lock` moves on.
-            let source = service.build == nil ? try lock?.pinned(reference) : nil
-            _ = try transfer.pull(source ?? reference, as: reference)
+            if try move(project, service, reference, transfer, progress) { isIdle = false }
         } catch {
+            isIdle = false
             var failure = error
             if failure.location == nil { failure.location = service.marks["image"] }
-            if service.build != nil {
-                progress.notice("\(reference) can be built: \(error.cause ?? error.doing)")
-            } else if arguments.has(.ignorePullFailures) {
+            if arguments.has(flag) {
                 progress.notice(failure.description)
             } else {
                 failures.append(failure)
@@ -47,17 +76,21 @@ func runPull(_ session: Session) throws(Failure) -> Int32 {
         }
     }
     if let failure = Failure.collect(failures) { throw failure }
+    if isIdle, let idle { progress.notice(idle) }
     return 0
 }
 
-func runImagePull(_ session: Session) throws(Failure) -> Int32 {
-    let progress = try transferProgress(session, "pull")
+/// Goes through the images that were named and prints each one's digest.
+func transferNamed(
+    _ session: Session, _ title: String, _ move: (String, ImageTransfer) throws(Failure) -> Digest
+) throws(Failure) -> Int32 {
+    let progress = try transferProgress(session, title)
     defer { progress.end() }
     let transfer = try ImageTransfer(session, try session.imageStore(), progress)
     var failures: [Failure] = []
     for reference in session.arguments.operands {
         do throws(Failure) {
-            session.out.line("\(try transfer.pull(reference).digest)")
+            session.out.line("\(try move(reference, transfer))")
         } catch {
             failures.append(error)
         }

@@ -10,54 +10,21 @@ internal import Kernel
 internal import Registry
 
 func runPush(_ session: Session) throws(Failure) -> Int32 {
-    let arguments = session.arguments
-    let project = try session.project()
-    try checkServices(arguments.operands, project)
-    let names =
-        arguments.operands.isEmpty || arguments.has(.includeDependencies)
-        ? withDependencies(arguments.operands, project) : Set(arguments.operands)
-    let progress = try transferProgress(session, "push")
-    defer { progress.end() }
-    let transfer = try ImageTransfer(session, try session.imageStore(), progress)
-    var failures: [Failure] = []
-    var pushed = 0
-    for name in names.sorted() {
+    try transferImages(
+        session, "push", forgiving: .ignorePushFailures,
+        idle: "nothing to push: no service has both `build` and `image`"
+    ) { (_, service, reference, transfer, _) throws(Failure) in
         // As Docker Compose: what is not built here came from where it would go.
-        guard let service = project.services[name], service.build != nil, let reference = service.image else {
-            continue
-        }
-        pushed += 1
-        do throws(Failure) {
-            _ = try transfer.push(reference)
-        } catch {
-            var failure = error
-            if failure.location == nil { failure.location = service.marks["image"] }
-            if arguments.has(.ignorePushFailures) {
-                progress.notice(failure.description)
-            } else {
-                failures.append(failure)
-            }
-        }
+        if service.build == nil { return false }
+        _ = try transfer.push(reference)
+        return true
     }
-    if let failure = Failure.collect(failures) { throw failure }
-    if pushed == 0 { progress.notice("nothing to push: no service has both `build` and `image`") }
-    return 0
 }
 
 func runImagePush(_ session: Session) throws(Failure) -> Int32 {
-    let progress = try transferProgress(session, "push")
-    defer { progress.end() }
-    let transfer = try ImageTransfer(session, try session.imageStore(), progress)
-    var failures: [Failure] = []
-    for reference in session.arguments.operands {
-        do throws(Failure) {
-            session.out.line("\(try transfer.push(reference))")
-        } catch {
-            failures.append(error)
-        }
+    try transferNamed(session, "push") { (reference, transfer) throws(Failure) in
+        try transfer.push(reference)
     }
-    if let failure = Failure.collect(failures) { throw failure }
-    return 0
 }
 
 func runLogin(_ session: Session) throws(Failure) -> Int32 {

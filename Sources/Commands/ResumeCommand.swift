@@ -22,6 +22,7 @@ func runResume(_ session: Session) throws(Failure) -> Int32 {
     for name in names {
         do throws(Failure) {
             let place = session.place(name)
+            try checkImages(session, of: name)
             let client = try connectOrStart(place, session.invocation)
             try client.send(.resume)
             _ = try follow(client, place, try session.progress("resume \(name)"))
@@ -32,6 +33,14 @@ func runResume(_ session: Session) throws(Failure) -> Int32 {
     }
     if let failure = Failure.collect(failures) { throw failure }
     return 0
+}
+
+/// Containers that rest stand on layers that nobody asks the store for; after a crash it is asked, so that what is
+/// damaged is mended before it is mounted.
+private func checkImages(_ session: Session, of project: String) throws(Failure) {
+    let store = try session.imageStore()
+    guard try store.mayBeDamaged() else { return }
+    for id in try imagesInUse(root: session.root, by: project).ids { _ = try store.lookUp(id.description) }
 }
 
 /// A unit for this binary and these directories. What it starts leaves the unit's cgroup by itself, so neither its end

@@ -20,7 +20,7 @@ func runImageTag(_ session: Session) throws(Failure) -> Int32 {
 }
 
 /// An image of the store, and never one that would have to be fetched for it.
-private func stored(_ reference: String, _ session: Session, _ store: ImageStore) throws(Failure)
+func stored(_ reference: String, _ session: Session, _ store: ImageStore) throws(Failure)
     -> StoredImage
 {
     if let image = try store.lookUp(reference, relativeTo: session.invocation.directory) { return image }

@@ -3,6 +3,8 @@
 internal import Archives
 internal import Basics
 internal import Images
+internal import Kernel
+internal import Registry
 
 extension Session {
     /// The image store with the user's limits: COVEY_LAYER_BYTES, COVEY_LAYER_ENTRIES, COVEY_LAYER_RATIO.
@@ -18,6 +20,14 @@ extension Session {
         if let bytes = try number("COVEY_LAYER_BYTES") { store.limits.bytes = bytes }
         if let entries = try number("COVEY_LAYER_ENTRIES") { store.limits.entries = Int(entries) }
         if let ratio = try number("COVEY_LAYER_RATIO") { store.limits.ratio = ratio }
+        let (environment, plain, errors) = (invocation.environment, store, self.errors)
+        store.notice = { errors.line("warning: \($0)") }
+        store.mend = { (reference, digest) throws(Failure) in
+            let source = try RegistryName(reference).pinned(to: digest).text
+            _ = try RegistryAccess(environment: environment).pull(
+                source, as: reference, into: plain, time: realtimeNanoseconds() / 1_000_000_000
+            ) { _ in }
+        }
         return store
     }
 }

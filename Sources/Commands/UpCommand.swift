@@ -8,6 +8,7 @@ internal import ComposeModel
 internal import ContainerModel
 internal import Controller
 internal import Kernel
+internal import struct Planning.Lowered
 internal import struct Planning.LoweredImage
 
 func runUp(_ session: Session) throws(Failure) -> Int32 {
@@ -38,9 +39,9 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     options.noStart = arguments.has(.noStart)
     let grace = try arguments.duration(.timeout)
     options.timeout = grace
-    let bringUp = try BringUp(session, project, options, title: "up")
+    let prepared = try BringUp(session, project, options, title: "up").prepare()
     let signals = try interruptSignals()
-    let answer = try bringUp.run(signals)
+    let answer = try prepared.carryOut(signals)
     if answer.interrupted {
         if !detached { return try stopAfterInterrupt(session, place, signals, grace) }
         return interruptedCode
@@ -63,7 +64,8 @@ func runCreate(_ session: Session) throws(Failure) -> Int32 {
     options.services = session.arguments.operands
     options.removeOrphans = session.arguments.has(.removeOrphans)
     options.noStart = true
-    let answer = try BringUp(session, project, options, title: "create").run(try interruptSignals())
+    let answer = try BringUp(session, project, options, title: "create").prepare()
+        .carryOut(try interruptSignals())
     return answer.interrupted ? interruptedCode : 0
 }
 
@@ -74,7 +76,8 @@ func runScale(_ session: Session) throws(Failure) -> Int32 {
     for text in session.arguments.operands {
         options.services.append(try applyScale(text, to: &project))
     }
-    let answer = try BringUp(session, project, options, title: "scale").run(try interruptSignals())
+    let answer = try BringUp(session, project, options, title: "scale").prepare()
+        .carryOut(try interruptSignals())
     return answer.interrupted ? interruptedCode : 0
 }
 
@@ -119,10 +122,10 @@ struct BringUp {
         }
     }
 
-    /// - Parameter signals: the first one ends the wait; what was begun goes on.
-    func run(_ signals: SignalStream?) throws(Failure) -> Answer {
+    /// Everything that is this process's own work, pulling and building above all. Nothing of the project has changed
+    /// yet, so a signal may end the process here as it ends others: it is listened for afterwards.
+    func prepare() throws(Failure) -> PreparedUp {
         var (project, options) = (project, options)
-        let place = session.place(project.name)
         let wanted =
             options.noDependencies && !options.services.isEmpty
             ? Set(options.services) : withDependencies(options.services, project)
@@ -142,6 +145,23 @@ struct BringUp {
         }
         var lowered = try lowered(session, project, images: images)
         lowered.desired.providers = provided.isEmpty ? nil : provided
+        return PreparedUp(
+            session: session, projectName: project.name, options: options, lowered: lowered,
+            progress: progress)
+    }
+}
+
+/// A project with its images there, ready for the controller.
+struct PreparedUp {
+    fileprivate let session: Session
+    fileprivate let projectName: String
+    fileprivate let options: UpOptions
+    fileprivate let lowered: Lowered
+    fileprivate let progress: Progress
+
+    /// - Parameter signals: the first one ends the wait; what was begun goes on.
+    func carryOut(_ signals: SignalStream?) throws(Failure) -> Answer {
+        let place = session.place(projectName)
         // Before the description is written out: a new controller takes as long to begin.
         let client = try connectOrStart(place, session.invocation)
         let keeper = KeeperHandle(of: place)
@@ -156,11 +176,11 @@ struct BringUp {
         }
         if options.noStart {
             if !answer.interrupted, !answer.changed {
-                progress.notice("project \"\(project.name)\" unchanged, its containers are created")
+                progress.notice("project \"\(projectName)\" unchanged, its containers are created")
             }
         } else if let standing = answer.unchanged {
             progress.notice(
-                unchangedText(project.name, running: standing.running, completed: standing.completed))
+                unchangedText(projectName, running: standing.running, completed: standing.completed))
         }
         return answer
     }

@@ -17,14 +17,16 @@ func runWatch(_ session: Session) throws(Failure) -> Int32 {
     let services = session.arguments.operands
     try checkServices(services, project)
     let place = session.place(project.name)
-    let signals = try interruptSignals()
+    var prepared: PreparedUp?
     if !session.arguments.has(.noUp) {
         var options = UpOptions()
         options.services = services
         var bringUp = try BringUp(session, project, options, title: "up")
         bringUp.builds = true
-        if try bringUp.run(signals).interrupted { return interruptedCode }
+        prepared = try bringUp.prepare()
     }
+    let signals = try interruptSignals()
+    if try prepared?.carryOut(signals).interrupted == true { return interruptedCode }
     let watching = try Watching(session, project, place, services: services)
     while true {
         let ready = try kernel("cannot wait for changes") { () throws(SyscallError) in
@@ -126,7 +128,7 @@ final class Watching {
         options.noDependencies = true
         var bringUp = try BringUp(session, project, options, title: "watch")
         bringUp.builds = true
-        _ = try bringUp.run(nil)
+        _ = try bringUp.prepare().carryOut(nil)
     }
 
     private func containers(of service: String) throws(Failure) -> [ContainerStatus] {

@@ -2,6 +2,7 @@
 //
 // Registries: images that come from one and go to one, Debian's docker-registry on the scenario's own loopback.
 
+import Glibc
 import Kernel
 import Testing
 
@@ -28,11 +29,14 @@ extension Scenarios {
                 let never = try stage.covey("up", "-d", code: 1)
                 try stage.require(never.errors.contains("is not in the store"), "\(never)")
                 try file("")
-                let plan = try stage.covey("plan", code: 1)
-                try stage.require(
-                    plan.errors.contains("is not in the store"), "plan fetches nothing: \(plan)")
-                try stage.covey("up", "-d")
                 let first = try registry.digest("app:1")
+                let plan = try stage.covey("plan", code: 2)
+                try stage.require(
+                    plan.errors.contains("\(registry.host)/app:1: would be pulled, \(first); 1 layer")
+                        && plan.output.contains("web"), "what a pull would bring is not told: \(plan)")
+                try stage.require(
+                    try !stage.covey("image", "ls").output.contains("/app:1"), "plan fetched it")
+                try stage.covey("up", "-d")
                 try stage.require(
                     try stage.covey("image", "pull", "\(registry.host)/app:1").text == first, "other digest")
                 let before = try stage.processes()
@@ -151,8 +155,10 @@ extension Scenarios {
                     try stage.covey("plan", "--pull").errors.isEmpty, "a pull would change something")
                 let second = try stage.covey("lock").output
                 try stage.require(second.contains(first), "lock does not say what changes: \(second)")
-                let plan = try stage.covey("plan", "--pull", code: 1)
-                try stage.require(plan.errors.contains("would be pulled"), "\(plan)")
+                let plan = try stage.covey("plan", code: 2)
+                try stage.require(
+                    plan.errors.contains("would be pulled as locked, \(try registry.digest("app:1"))"),
+                    "\(plan)")
                 try stage.covey("up", "-d")
                 try stage.require(
                     try stage.exec("web", "cat /new") == "new", "the lock's new image does not run")
@@ -199,9 +205,151 @@ extension Scenarios {
                     try stage.exec("web", "cat /built") == "built", "the archive's image does not run")
                 try stage.require(
                     try stage.covey("image", "history", "theirs:1").output.contains("SIZE"), "no history")
+                // The other archives' compressions, and what the image is beside its base.
+                _ = try tool("xz", "-k", "one.tar")
+                try stage.require(
+                    try stage.covey("image", "load", "-i", "one.tar.xz").lines == ["loaded mine:1"], "no xz")
+                let added = try stage.covey("image", "diff", "mine:1").lines
+                try stage.require(added.contains("A /built"), "\(added)")
+                let removed = try stage.covey("image", "diff", "mine:1", "bb:1", "--format", "json").lines
+                try stage.require(
+                    removed.contains(#"{"Change":"deleted","Path":"/built"}"#), "\(removed)")
+                let none = try stage.covey("image", "diff", "none:1", code: 1)
+                try stage.require(none.errors.contains("none:1"), "\(none)")
                 try stage.write("bad.tar", "no archive")
                 let bad = try stage.covey("image", "load", "-i", "bad.tar", code: 1)
                 try stage.require(bad.errors.contains("bad.tar"), "\(bad)")
+            }
+        }
+
+        @Test(
+            "a client certificate opens a registry that wants one, and a credential helper keeps the login"
+        )
+        func certificate() throws {
+            try Stage.play("registry") { stage in
+                let registry = try LocalRegistry(
+                    stage, secure: true, user: "me:secret", wantsCertificate: true)
+                let image = "\(registry.host)/team/app:1"
+                try stage.covey("image", "tag", "bb:1", image)
+                // The helper keeps one credential in a file, as the protocol of docker-credential-helpers has it.
+                try stage.write(
+                    "docker-credential-kept",
+                    """
+                    #!/bin/sh
+                    case $1 in
+                    store) cat >"$HOME/kept" ;;
+                    get) [ -e "$HOME/kept" ] && cat "$HOME/kept" || { echo "credentials not found"; exit 1; } ;;
+                    erase) rm "$HOME/kept" ;;
+                    esac
+                    """)
+                try Host.run(["chmod", "755", "\(stage.files)/docker-credential-kept"]).orThrow()
+                try ensureDirectory("\(stage.directory)/.docker")
+                try writeFile(
+                    "\(stage.directory)/.docker/config.json",
+                    Array("{\"credHelpers\":{\"\(registry.host)\":\"kept\"}}".utf8))
+                let trust = try registry.trust() + ["PATH=\(stage.files):\(Host.path)"]
+                try stage.write("password", "secret\n")
+                func login(_ variables: [String], code: Int32) throws -> Outcome {
+                    try stage.covey(
+                        "login", registry.host, "-u", "me", "--password-stdin", code: code,
+                        variables: variables, input: "\(stage.files)/password")
+                }
+                let stranger = try login(trust, code: 1)
+                try stage.require(
+                    stranger.errors.contains("ertificate"), "without a certificate: \(stranger)")
+                try registry.identify()
+                let done = try login(trust, code: 0)
+                try stage.require(done.output.contains("docker-credential-kept"), "\(done)")
+                try stage.require(
+                    !contents("\(stage.directory)/.docker/config.json").contains("auths"),
+                    "kept in the file too")
+                try stage.covey("image", "push", image, variables: trust)
+                try stage.covey("image", "rm", image)
+                try stage.covey("image", "pull", image, variables: trust)
+                try stage.covey("logout", registry.host, variables: trust)
+                try stage.require(!exists("\(stage.directory)/kept"), "the helper was not told")
+                let after = try stage.attempt("image", "pull", image, variables: trust)
+                try stage.require(after.code == 1 && after.errors.contains("401"), "\(after)")
+            }
+        }
+
+        @Test(
+            "Ctrl-C in a pull ends at once with 130 and leaves nothing; an image nobody has is asked for once; offline, plan says so"
+        )
+        func interrupted() throws {
+            try Stage.play("registry") { stage in
+                let registry = try StallingRegistry(stage)
+                func file(_ name: String) throws {
+                    let service = "{image: '\(registry.host)/\(name)', command: [sleep, '1000'], init: true}"
+                    try stage.write("compose.yaml", "services: {web: \(service), api: \(service)}\n")
+                }
+                try file("none:1")
+                let absent = try stage.covey("up", "-d", code: 1)
+                try stage.require(
+                    absent.errors.split(separator: "error: ").count == 2, "told twice: \(absent)")
+                let asked = registry.asked("/v2/none/manifests/")
+                try stage.require(asked == 1, "asked \(asked) times")
+                try file("slow:1")
+                let up = try stage.start(["up", "-d"])
+                let intake = "\(stage.directory)/root/images/.intake"
+                try stage.eventually("the layer begins to come") {
+                    tree(intake).contains { $0.hasSuffix(".blob") && contents($0).utf8.count > 0 }
+                }
+                up.signal(SIGINT)
+                let outcome = try up.wait(limit: .seconds(10))
+                try stage.require(outcome.code == 130, "\(outcome)")
+                let left =
+                    tree(intake) + tree("\(stage.directory)/root/layers").filter { $0.contains(".intake") }
+                try stage.require(left.isEmpty, "left: \(left)")
+                try stage.require(try !stage.covey("image", "ls").output.contains("slow"), "it has a name")
+                let plan = try stage.covey("plan", code: 2)
+                try stage.require(plan.errors.contains("slow:1: would be pulled, sha256:"), "\(plan)")
+                try registry.end()
+                let offline = try stage.covey("plan", code: 2)
+                try stage.require(
+                    offline.errors.contains("would be pulled; the registry can't be asked now:"), "\(offline)"
+                )
+            }
+        }
+
+        @Test(
+            "after a crash a damaged layer is unpacked again, and a damaged blob fetched again from where it came"
+        )
+        func crashed() throws {
+            try Stage.play("registry") { stage in
+                let registry = try LocalRegistry(stage)
+                try registry.put("bb:1", as: "app:1")
+                try stage.write(
+                    "compose.yaml",
+                    "services: {web: {image: '\(registry.host)/app:1', command: [sleep, '1000'], init: true}}\n"
+                )
+                try stage.covey("image", "pull", "\(registry.host)/app:1")
+                // It is its own: bb:1 has the same layer in another blob.
+                try stage.covey("image", "rm", "bb:1")
+                let images = "\(stage.directory)/root/images"
+                func crash(flipping path: String) throws {
+                    var bytes = try readFile(path)
+                    bytes[bytes.count / 2] ^= 1
+                    try writeFile(path, bytes)
+                    try writeFile("\(images)/boot", Array("11111111-2222-3333-4444-555555555555 open\n".utf8))
+                }
+                let busybox = tree("\(stage.directory)/root/layers").first { $0.hasSuffix("/bin/busybox") }
+                try crash(flipping: busybox ?? "")
+                let mended = try stage.covey("up", "-d")
+                try stage.require(
+                    mended.errors.contains("was damaged when the machine went down")
+                        && mended.errors.contains("bin/busybox"), "\(mended)")
+                try stage.exec("web", "true")
+                try stage.covey("down")
+                let blobs = try Host.run(["ls", "-S", "\(images)/blobs/sha256"]).orThrow().lines
+                try crash(flipping: "\(images)/blobs/sha256/\(blobs[0])")
+                let fetched = try stage.covey("up", "-d")
+                try stage.require(
+                    fetched.errors.contains("is fetched again, sha256:") && fetched.errors.contains(blobs[0]),
+                    "\(fetched)")
+                try stage.exec("web", "true")
+                let quiet = try stage.covey("up", "-d")
+                try stage.require(!quiet.errors.contains("warning"), "said again: \(quiet)")
             }
         }
 

@@ -12,13 +12,19 @@ struct LocalRegistry {
     private let isSecure: Bool
     private let authority: String?
     private let user: String?
+    /// Where the certificate and key it lets in are.
+    private let client: String?
 
     static let isThere = ["docker-registry", "skopeo", "openssl", "htpasswd"].allSatisfy {
         Host.which($0) != nil
     }
 
     /// - user: `NAME:PASSWORD`, checked by htpasswd.
-    init(_ stage: Stage, port: Int = 5000, secure: Bool = false, user: String? = nil) throws {
+    /// - wantsCertificate: lets only clients in that have the one `identify` installs.
+    init(
+        _ stage: Stage, port: Int = 5000, secure: Bool = false, user: String? = nil,
+        wantsCertificate: Bool = false
+    ) throws {
         host = "127.0.0.1:\(port)"
         self.stage = stage
         isSecure = secure
@@ -41,11 +47,21 @@ struct LocalRegistry {
                 "-days", "1", "-subj", "/CN=covey test", "-addext", "subjectAltName=IP:127.0.0.1",
                 "-keyout", "\(directory)/key.pem", "-out", "\(directory)/ca.crt",
             ]).orThrow()
-            config += "  tls: {certificate: \(directory)/ca.crt, key: \(directory)/key.pem}\n"
+            var tls = "certificate: \(directory)/ca.crt, key: \(directory)/key.pem"
+            if wantsCertificate {
+                try Host.run([
+                    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                    "-nodes", "-days", "1", "-subj", "/CN=client", "-keyout", "\(directory)/client.key",
+                    "-out", "\(directory)/client.cert",
+                ]).orThrow()
+                tls += ", clientcas: [\(directory)/client.cert]"
+            }
+            config += "  tls: {\(tls)}\n"
             authority = "\(directory)/ca.crt"
         } else {
             authority = nil
         }
+        client = wantsCertificate ? directory : nil
         if let user {
             let parts = user.split(separator: ":", maxSplits: 1).map(String.init)
             try Host.run(["htpasswd", "-Bbc", "\(directory)/users", parts[0], parts[1]]).orThrow()
@@ -54,9 +70,9 @@ struct LocalRegistry {
         try writeFile("\(directory)/config.yml", Array(config.utf8))
         try stage.serve(["docker-registry", "serve", "\(directory)/config.yml"])
         let scheme = secure ? "https" : "http"
-        try stage.eventually("the registry answers") {
-            try stage.inHost(["curl", "-sk", "-o", "/dev/null", "\(scheme)://\(host)/v2/"]).succeeded
-        }
+        let key = client.map { ["--cert", "\($0)/client.cert", "--key", "\($0)/client.key"] } ?? []
+        let answers = ["curl", "-sk", "-o", "/dev/null"] + key + ["\(scheme)://\(host)/v2/"]
+        try stage.eventually("the registry answers") { try stage.inHost(answers).succeeded }
     }
 
     /// Variables that tell the binary to trust this registry's CA.
@@ -65,6 +81,14 @@ struct LocalRegistry {
         try ensureDirectory(directory)
         if let authority { try Host.run(["cp", authority, "\(directory)/ca.crt"]).orThrow() }
         return ["COVEY_CERTS_D=\(stage.directory)/certs"]
+    }
+
+    /// Puts the certificate the registry lets in beside the CA that `trust` put there.
+    func identify() throws {
+        let directory = "\(stage.directory)/certs/\(host)"
+        for name in ["client.cert", "client.key"] {
+            try Host.run(["cp", "\(client ?? "")/\(name)", "\(directory)/\(name)"]).orThrow()
+        }
     }
 
     /// Puts an image of the stage's store into the registry, by another tool than ours.

@@ -137,11 +137,13 @@ final class Stage {
     }
 
     /// Starts a program of the machine on "the host" and leaves it running; ended by force at the end.
-    func serve(_ command: [String]) throws {
-        running.append(
-            try RunningProgram(
-                ["nsenter", "--net=/run/netns/\(host)"] + command, environment: environment, directory: files,
-                scratch: "\(directory)/scratch"))
+    @discardableResult
+    func serve(_ command: [String]) throws -> RunningProgram {
+        let program = try RunningProgram(
+            ["nsenter", "--net=/run/netns/\(host)"] + command, environment: environment, directory: files,
+            scratch: "\(directory)/scratch")
+        running.append(program)
+        return program
     }
 
     /// Another machine on the host's network: 192.0.2.2, the host being 192.0.2.1. Runs a program there.
