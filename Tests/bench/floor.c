@@ -4,6 +4,7 @@
 //
 //   floor up N ROOTFS WORK     bridge, then N containers set up in parallel; returns when all have exec'ed
 //   floor down WORK            SIGTERM to all, wait, links, cgroups, directories; returns when nothing is left
+//   floor run ROOTFS           one container of /bin/true with ROOTFS as its root, to its end: what an OCI runtime's `run` does
 //   floor time COMMAND…        whole-process wall time of a command, in milliseconds (spawn to reaped)
 //
 // A bare C program with the work a container needs and nothing else: no YAML, no state files, no log capture, no
@@ -20,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <linux/if_link.h>
 #include <linux/magic.h>
 #include <linux/rtnetlink.h>
@@ -203,14 +205,8 @@ static void remove_cgroup(const char *path) {
 
 // ---- one container's own side
 
-static void enter_root(const char *rootfs, const char *work, int number) {
-    char path[300], options[1200];
-    snprintf(path, sizeof path, "%s/%d/m", work, number);
-    snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s/%d/u,workdir=%s/%d/w", rootfs, work, number, work,
-             number);
-    if (mount(0, "/", 0, MS_REC | MS_PRIVATE, 0)) die("private mounts");
-    if (mount("overlay", path, "overlay", 0, options)) die("overlay");
-    if (chdir(path)) die(path);
+// /proc, /dev and what is in it below the working directory, which becomes the root.
+static void furnish(void) {
     if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0)) die("/proc");
     if (mount("tmpfs", "dev", "tmpfs", MS_NOSUID, "mode=755,size=64k")) die("/dev");
     static const struct {
@@ -229,6 +225,16 @@ static void enter_root(const char *rootfs, const char *work, int number) {
     if (mount("mqueue", "dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0)) die("/dev/mqueue");
     if (syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/")) die("pivot_root");
     umask(022);
+}
+static void enter_root(const char *rootfs, const char *work, int number) {
+    char path[300], options[1200];
+    snprintf(path, sizeof path, "%s/%d/m", work, number);
+    snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s/%d/u,workdir=%s/%d/w", rootfs, work, number, work,
+             number);
+    if (mount(0, "/", 0, MS_REC | MS_PRIVATE, 0)) die("private mounts");
+    if (mount("overlay", path, "overlay", 0, options)) die("overlay");
+    if (chdir(path)) die(path);
+    furnish();
 }
 static _Noreturn void container(const char *rootfs, const char *work, int number, int v2, int veth_is_there) {
     char path[300], byte;
@@ -357,6 +363,58 @@ static int down(const char *work) {
     return 0;
 }
 
+// ---- one container to its end, in a cgroup of each hierarchy
+
+static int run(const char *rootfs) {
+    static const char *const program[] = {"/bin/true", NULL};
+    struct stat status;
+    if (stat(rootfs, &status)) die(rootfs);
+    glob_t groups;
+    char path[300];
+    int v2 = unified();
+    if (glob(v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/*", GLOB_ONLYDIR, 0, &groups)) die("/sys/fs/cgroup");
+    size_t count = 0;
+    for (size_t k = 0; k < groups.gl_pathc; k++) {
+        snprintf(path, sizeof path, "%s/cgroup.procs", groups.gl_pathv[k]);
+        if (access(path, F_OK)) continue;  // a directory where nothing is mounted
+        groups.gl_pathv[count++] = groups.gl_pathv[k];
+        snprintf(path, sizeof path, "%s/coveyfloor-%lu", groups.gl_pathv[k], (unsigned long)status.st_ino);
+        makedir(path);
+    }
+    struct clone_args a = {.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET,
+                           .exit_signal = SIGCHLD};
+    pid_t pid = syscall(SYS_clone3, &a, sizeof a);
+    if (pid < 0) die("clone3");
+    if (pid == 0) {
+        for (size_t k = 0; k < count; k++) {
+            snprintf(path, sizeof path, "%s/tasks", groups.gl_pathv[k]);
+            int legacy = !access(path, F_OK);
+            snprintf(path, sizeof path, "%s/coveyfloor-%lu/%s", groups.gl_pathv[k], (unsigned long)status.st_ino,
+                     !legacy ? "cgroup.procs" : "tasks");
+            // A cpuset takes nobody before it has processors; the bare program leaves it.
+            int fd = open(path, O_WRONLY | O_CLOEXEC);
+            if (fd < 0 || (write(fd, "0", 1) < 0 && errno != ENOSPC)) die(path);
+            close(fd);
+        }
+        if (unshare(CLONE_NEWCGROUP)) die("cgroup namespace");
+        if (mount(0, "/", 0, MS_REC | MS_PRIVATE, 0)) die("private mounts");
+        if (mount(rootfs, rootfs, 0, MS_BIND, 0) || chdir(rootfs)) die(rootfs);
+        if (mount("sysfs", "sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, 0)) die("/sys");
+        furnish();
+        if (sethostname("floor", 5)) die("sethostname");
+        link_up(open_netlink(), 1);
+        execve(program[0], (char **)program, (char **)environment);
+        _exit(98);
+    }
+    int state;
+    if (waitpid(pid, &state, 0) < 0) die("wait");
+    for (size_t k = 0; k < count; k++) {
+        snprintf(path, sizeof path, "%s/coveyfloor-%lu", groups.gl_pathv[k], (unsigned long)status.st_ino);
+        remove_cgroup(path);
+    }
+    return WIFEXITED(state) ? WEXITSTATUS(state) : 1;
+}
+
 // ---- time
 
 static int timed(char **command) {
@@ -375,6 +433,7 @@ static int timed(char **command) {
 int main(int count, char **words) {
     if (count == 5 && !strcmp(words[1], "up")) return up(atoi(words[2]), words[3], words[4]);
     if (count == 3 && !strcmp(words[1], "down")) return down(words[2]);
+    if (count == 3 && !strcmp(words[1], "run")) return run(words[2]);
     if (count > 2 && !strcmp(words[1], "time")) return timed(words + 2);
-    return fprintf(stderr, "usage: floor up N ROOTFS WORK | down WORK | time COMMAND…\n"), 2;
+    return fprintf(stderr, "usage: floor up N ROOTFS WORK | down WORK | run ROOTFS | time COMMAND…\n"), 2;
 }
