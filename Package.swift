@@ -158,9 +158,11 @@ let package = Package(
                 "CLaunch",
                 "SeccompCompiler",
             ]),
-        tests(
-            "OCIRuntimeTests",
-            ["OCIRuntime", "OCIFormats", "JSONFormat", "LaunchPlanning", "Cgroups", "Kernel", "Basics"]),
+        .testTarget(
+            name: "OCIRuntimeTests",
+            dependencies: [
+                "OCIRuntime", "OCIFormats", "JSONFormat", "LaunchPlanning", "Cgroups", "Kernel", "Basics",
+            ], exclude: ["schemas"], swiftSettings: swift),
         tests("ImageBuildTests", ["ImageBuild", "Images", "DockerfileSyntax", "Kernel", "Basics"]),
         tests("ControllerTests", ["Controller", "ContainerModel", "Planning", "Kernel", "Basics"]),
         tests("CommandsTests", ["Commands", "Controller", "ComposeModel", "Basics", "Kernel"]),

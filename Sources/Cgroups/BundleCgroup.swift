@@ -231,12 +231,13 @@ public struct BundleCgroup: Sendable {
         var patience = RemovalPatience()
         for place in places {
             let (parent, name) = split(place.path)
-            guard let fd = try? openFile(parent, flags: O_RDONLY | O_DIRECTORY) else { continue }
-            let directory = CgroupDirectory(
-                hierarchy: place.hierarchy, path: parent, fd: SharedFD(fd))
             do throws(SyscallError) {
+                let directory = CgroupDirectory(
+                    hierarchy: place.hierarchy, path: parent,
+                    fd: SharedFD(try openFile(parent, flags: O_RDONLY | O_DIRECTORY)))
                 try directory.remove(name, patience: &patience)
             } catch {
+                if error.errno == .noEntry { continue }
                 failures.append(Failure("cannot remove the cgroup \(place.path)", error))
             }
             // Of the parents only our own goes, with its last container.

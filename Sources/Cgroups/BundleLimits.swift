@@ -24,28 +24,22 @@ extension BundleCgroup {
         let unified =
             places.contains { $0.hierarchy.unified && !$0.hierarchy.controllers.isEmpty }
             && !places.contains { !$0.hierarchy.unified && $0.hierarchy.controllers.contains("memory") }
-        for write in try limitWrites(resources, unified: unified) {
-            guard let place = place(of: write.controller) else {
-                if write.optional { continue }
-                throw Failure(
-                    "cannot set \(write.field)",
-                    cause: "this host has no writable cgroup controller \"\(write.controller)\"",
-                    advice: "leave \(write.field) out, or switch the controller on")
-            }
-            do throws(SyscallError) {
-                try writeControl("\(place.path)/\(write.file)", write.value)
-            } catch {
-                if write.optional, [.noEntry, .notSupported].contains(error.errno) { continue }
-                throw Failure(
-                    "cannot set \(write.field) to \(write.value)", error,
-                    advice: error.errno == .noEntry ? "this kernel has no \(write.file)" : nil)
+        let writes = try limitWrites(resources, unified: unified)
+        for (index, write) in writes.enumerated() {
+            do throws(Failure) { try set(write) } catch {
+                // v1 takes a period only while the quota of now still fits the parent's; then the new quota comes first.
+                guard write.file == "cpu.cfs_period_us",
+                    let quota = writes.dropFirst(index).first(where: { $0.file == "cpu.cfs_quota_us" })
+                else { throw error }
+                try set(quota)
+                try set(write)
             }
         }
         for pair in resources.unified {
             guard let own = self.unified else {
                 throw Failure(
                     "cannot set linux.resources.unified \"\(pair.name)\"",
-                    cause: "this host has no cgroup v2 hierarchy")
+                    cause: "invalid configuration: this host has no cgroup v2 hierarchy")
             }
             guard !pair.name.contains("/"), !pair.name.isEmpty else {
                 throw Failure(
@@ -57,6 +51,24 @@ extension BundleCgroup {
                     try writeControl("\(own.path)/\(pair.name)", String(line))
                 }
             }
+        }
+    }
+
+    private func set(_ write: LimitWrite) throws(Failure) {
+        guard let place = place(of: write.controller) else {
+            if write.optional { return }
+            throw Failure(
+                "cannot set \(write.field)",
+                cause: "this host has no writable cgroup controller \"\(write.controller)\"",
+                advice: "leave \(write.field) out, or switch the controller on")
+        }
+        do throws(SyscallError) {
+            try writeControl("\(place.path)/\(write.file)", write.value)
+        } catch {
+            if write.optional, [.noEntry, .notSupported].contains(error.errno) { return }
+            throw Failure(
+                "cannot set \(write.field) to \(write.value)", error,
+                advice: error.errno == .noEntry ? "this kernel has no \(write.file)" : nil)
         }
     }
 
@@ -109,8 +121,15 @@ extension BundleCgroup {
         }
         addBlockIO(resources.blockIO, unified: unified, add)
         for limit in resources.hugePages {
-            let file = "hugetlb.\(limit.pageSize)." + (unified ? "max" : "limit_in_bytes")
-            add("hugepageLimits", "hugetlb", file, "\(limit.limit)")
+            // On a hybrid host the controller may be v2's though memory is not. Reservations are limited where the kernel
+            // counts them (5.7), as config-linux.md, "Huge page limits" has it; use is limited as well.
+            let place = place(of: "hugetlb")
+            let last = place?.hierarchy.unified ?? unified ? "max" : "limit_in_bytes"
+            let reserved = "hugetlb.\(limit.pageSize).rsvd.\(last)"
+            if let place, Kernel.exists("\(place.path)/\(reserved)") {
+                add("hugepageLimits", "hugetlb", reserved, "\(limit.limit)")
+            }
+            add("hugepageLimits", "hugetlb", "hugetlb.\(limit.pageSize).\(last)", "\(limit.limit)")
         }
         if let id = resources.network.classID {
             add("network.classID", "net_cls", "net_cls.classid", "\(id)", optional: unified)
@@ -153,6 +172,16 @@ extension BundleCgroup {
             add("memory.swap", "memory", "memory.swap.max", "max", true)
         }
         if let limit = memory.limit, limit != 0 {
+            // What v1's kernel does by itself; v2's would have its processes killed.
+            if limit > 0, memory.checkBeforeUpdate == true, let place = place(of: "memory"),
+                let used = Int64(
+                    (try? readText("\(place.path)/memory.current"))?.prefix { $0 != "\n" } ?? ""),
+                limit < used
+            {
+                throw Failure(
+                    "cannot set linux.resources.memory.limit to \(limit)",
+                    cause: "it is less than what is used now (\(used)), and checkBeforeUpdate is set")
+            }
             add("memory.limit", "memory", "memory.max", bound(limit), false)
         }
         if let low = memory.reservation, low != 0 {
@@ -193,7 +222,11 @@ extension BundleCgroup {
 
     private func addBlockIO(_ io: RuntimeResources.BlockIO, unified: Bool, _ add: Add) {
         let controller = unified ? "io" : "blkio"
-        let weightFile = unified ? "io.weight" : "blkio.weight"
+        // The one scheduler with weights has files of its own where the block layer's common ones are gone (Linux 5.0).
+        let bfq = place(of: controller).flatMap { place in
+            unified || Kernel.exists("\(place.path)/blkio.weight") ? nil : "blkio.bfq.weight"
+        }
+        let weightFile = unified ? "io.weight" : bfq ?? "blkio.weight"
         if let weight = io.weight, weight != 0 {
             // v2's io.weight goes to 10000 where v1's went to 1000; bfq's own file keeps the old scale.
             let value = unified ? "default \(1 + (UInt64(max(weight, 10)) - 10) * 9999 / 990)" : "\(weight)"
@@ -205,7 +238,8 @@ extension BundleCgroup {
         for device in io.weightDevice {
             if let weight = device.weight {
                 add(
-                    "blockIO.weightDevice", controller, unified ? "io.weight" : "blkio.weight_device",
+                    "blockIO.weightDevice", controller,
+                    unified ? "io.weight" : bfq.map { $0 + "_device" } ?? "blkio.weight_device",
                     "\(device.major):\(device.minor) \(weight)", false)
             }
             if let weight = device.leafWeight, !unified {

@@ -82,8 +82,12 @@ public struct CgroupHost: Hashable, Sendable {
         self.namespaced = namespaced
         let ownPaths = Self.ownPaths(own)
         var found: [CgroupHierarchy] = []
-        for line in mountInfo.split(separator: UInt8(ascii: "\n")) {
-            guard let mount = CgroupMount(line) else { continue }
+        let lines = mountInfo.split(separator: UInt8(ascii: "\n"))
+        let places = lines.compactMap(MountPlace.init)
+        for line in lines {
+            guard let mount = CgroupMount(line), let place = MountPlace(line),
+                !places.contains(where: { $0.covers(place) })
+            else { continue }
             let ownPath = ownPaths.first {
                 mount.unified ? $0.controllers.isEmpty : $0.controllers == mount.controllers
             }
@@ -137,6 +141,28 @@ private func relative(_ path: String, to root: String) -> String {
     if root == "/" { return path }
     guard path.hasPrefix(root + "/") else { return "/" }
     return String(path.dropFirst(root.count))
+}
+
+/// Where a line of mountinfo is in the tree of mounts.
+private struct MountPlace {
+    let id: ArraySlice<UInt8>
+    let parent: ArraySlice<UInt8>
+    let point: ArraySlice<UInt8>
+
+    init?(_ line: ArraySlice<UInt8>) {
+        let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 5)
+        guard fields.count > 5 else { return nil }
+        (id, parent, point) = (fields[0], fields[1], fields[4])
+    }
+
+    /// True when `other` can't be reached by its path: this one is mounted right on it, or later on a directory above it.
+    /// Mounted earlier it would be its parent.
+    func covers(_ other: MountPlace) -> Bool {
+        if parent.elementsEqual(other.id) { return point.elementsEqual(other.point) }
+        return parent.elementsEqual(other.parent) && point.count < other.point.count
+            && other.point.starts(with: point)
+            && other.point[other.point.startIndex + point.count] == UInt8(ascii: "/")
+    }
 }
 
 /// A line of mountinfo that is about cgroups (proc_pid_mountinfo(5)).

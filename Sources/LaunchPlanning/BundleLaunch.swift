@@ -71,8 +71,13 @@ public struct BundleProcess: Sendable {
     /// struct sched_attr of sched_setattr(2).
     public var scheduler: [UInt8] = []
     public var ioPriority: UInt64?
+    /// The runtime's own supplementary groups stay (annotation run.oci.keep_original_groups, which Podman sets).
+    public var keepsGroups = false
 
     public init(_ process: RuntimeConfig.Process) { self.process = process }
+
+    /// Without no_new_privs a filter is loaded while CAP_SYS_ADMIN is still there (seccomp(2)).
+    var isFilteredEarly: Bool { !process.noNewPrivileges && !filter.program.isEmpty }
 }
 
 /// All of a bundle's launch.
@@ -83,6 +88,8 @@ public struct BundleLaunch: Sendable {
     /// Absolute, on the host.
     public var root: String
     public var mounts: [BundleMount] = []
+    /// What becomes read-only once all else lies in it.
+    public var lateMounts: [BundleMount] = []
     /// v1 `tasks` files the child writes itself into.
     public var cgroupTaskFiles: [String] = []
     /// Cloned into the v2 directory of the slot "cgroup".
@@ -98,6 +105,8 @@ public struct BundleLaunch: Sendable {
     public var awaitsHooks = false
     public var noPivot = false
     public var sessionKeyring = true
+    /// The runtime's own, for hooks that say nothing of theirs.
+    public var environment: [String] = []
     /// Where a profile's name is written, `/proc/self/attr/apparmor/exec`.
     public var labelFile: String?
     public var label: String?

@@ -45,11 +45,18 @@ extension LaunchProgram {
             add(L_STUB, "preparing the execution", slots: [slot])
             stub = slot
         }
-        if !process.noNewPrivileges { addFilter(settings.filter) }
+        // What a filter of old refuses (openat2, close_range) is done before it.
+        if settings.isFilteredEarly {
+            addSearch(process)
+            addClosing(settings)
+            addFilter(settings.filter)
+        }
         let sets = settings.capabilities
         add(L_BOUNDING, "limiting capabilities", numbers: [sets.bounding])
         add(L_KEEP_CAPABILITIES, "keeping capabilities", numbers: [1])
-        add(L_GROUPS, "setting groups", blob: user.additionalGroups.flatMap(nativeBytes))
+        if !settings.keepsGroups {
+            add(L_GROUPS, "setting groups", blob: user.additionalGroups.flatMap(nativeBytes))
+        }
         add(
             L_IDENTITY, "becoming user \(user.uid):\(user.gid)",
             numbers: [UInt64(user.uid), UInt64(user.gid)])
@@ -58,16 +65,24 @@ extension LaunchProgram {
             numbers: [sets.effective, sets.permitted, sets.inheritable])
         if sets.ambient != 0 { add(L_AMBIENT, "setting ambient capabilities", numbers: [sets.ambient]) }
         if process.noNewPrivileges { add(L_NO_NEW_PRIVILEGES, "setting no_new_privs") }
+        if !settings.isFilteredEarly { addSearch(process) }
+        return stub
+    }
+
+    private mutating func addSearch(_ process: RuntimeConfig.Process) {
         let candidates = executables(process.arguments.first ?? "", environment: process.environment)
         add(
             L_FIND, "running \"\(process.arguments.first ?? "")\"", blob: nulTerminated(candidates),
             numbers: [UInt64(candidates.count)])
-        return stub
+    }
+
+    private mutating func addClosing(_ settings: BundleProcess) {
+        add(L_CLOSE_ON_EXEC, "closing descriptors", numbers: [UInt64(3 + settings.preserved)])
     }
 
     mutating func addExecution(_ settings: BundleProcess, stub: Slot?) {
         let process = settings.process
-        add(L_CLOSE_ON_EXEC, "closing descriptors", numbers: [UInt64(3 + settings.preserved)])
+        if !settings.isFilteredEarly { addClosing(settings) }
         if process.noNewPrivileges { addFilter(settings.filter) }
         let name = process.arguments.first ?? ""
         let candidates = executables(name, environment: process.environment)
@@ -161,16 +176,17 @@ public func bundleExecProgram(for exec: BundleExec) -> LaunchProgram {
 }
 
 /// A hook of the runtime's own side: slot 1 is its input.
-public func hookProgram(_ hook: RuntimeConfig.Hook) -> LaunchProgram {
+public func hookProgram(_ hook: RuntimeConfig.Hook, inherited: [String]) -> LaunchProgram {
     var program = LaunchProgram(cloneFlags: 0, given: ["sync", "state"])
     program.add(L_RESET_SIGNALS, "resetting signals")
     program.add(L_DUPLICATE, "connecting its input", slots: [Slot(1)], numbers: [0])
     program.add(L_CLOSE_ON_EXEC, "closing descriptors", numbers: [3])
     let arguments = hook.arguments.isEmpty ? [hook.path] : hook.arguments
+    let environment = hook.environment ?? inherited
     program.add(
         L_EXEC, "running hook \(hook.path)",
-        blob: nulTerminated([hook.path] + arguments + hook.environment),
-        numbers: [1, UInt64(arguments.count), UInt64(hook.environment.count)])
+        blob: nulTerminated([hook.path] + arguments + environment),
+        numbers: [1, UInt64(arguments.count), UInt64(environment.count)])
     return program
 }
 

@@ -113,7 +113,8 @@ public func bundleProgram(for launch: BundleLaunch) -> LaunchProgram {
     program.add(L_TELL, "telling that it is made", numbers: [UInt64(LaunchTag.ready)])
     if let fifo = program.given("fifo") { program.add(L_WAIT_START, "waiting for start", slots: [fifo]) }
     if let state = program.given("start-state") {
-        program.addHooks(config.hooks.startContainer, "startContainer", state: state)
+        program.addHooks(
+            config.hooks.startContainer, "startContainer", state: state, inherited: launch.environment)
     }
     program.addExecution(process, stub: stub)
     return program
@@ -150,18 +151,25 @@ extension LaunchProgram {
             add(L_AWAIT, "waiting for the hooks", numbers: [UInt64(LaunchTag.hooksRan)])
         }
         if let state = given("state") {
-            addHooks(launch.config.hooks.createContainer, "createContainer", state: state)
+            // As with runc they begin in the container's root, where it can be walked to.
+            if !launch.rootIsGiven { add(L_CHDIR, "entering \(launch.root)", texts: [launch.root]) }
+            addHooks(
+                launch.config.hooks.createContainer, "createContainer", state: state,
+                inherited: launch.environment)
         }
     }
 
-    mutating func addHooks(_ hooks: [RuntimeConfig.Hook], _ kind: String, state: Slot) {
+    mutating func addHooks(
+        _ hooks: [RuntimeConfig.Hook], _ kind: String, state: Slot, inherited: [String]
+    ) {
         for hook in hooks {
             let arguments = hook.arguments.isEmpty ? [hook.path] : hook.arguments
+            let environment = hook.environment ?? inherited
             add(
                 L_HOOK, "running \(kind) hook \(hook.path)", slots: [state],
-                blob: nulTerminated([hook.path] + arguments + hook.environment),
+                blob: nulTerminated([hook.path] + arguments + environment),
                 numbers: [
-                    UInt64(arguments.count), UInt64(hook.environment.count),
+                    UInt64(arguments.count), UInt64(environment.count),
                     UInt64((hook.timeout ?? 0) * 1000),
                 ])
         }
@@ -190,6 +198,7 @@ extension LaunchProgram {
             add(L_READONLY_PATH, "protecting \(path)", slots: [nil, root], texts: [path])
         }
         addBundleMasks(config.linux.maskedPaths, in: root)
+        for mount in launch.lateMounts { addBundleMount(mount, newSlot(), in: root) }
         if config.root?.readonly == true {
             add(L_MOUNT_ATTR, "making the root file system read-only", slots: [root], numbers: [1, 0, 0])
         }

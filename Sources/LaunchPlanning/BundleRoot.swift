@@ -29,7 +29,7 @@ extension LaunchProgram {
         return root
     }
 
-    private mutating func addBundleMount(_ mount: BundleMount, _ slot: Slot, in root: Slot) {
+    mutating func addBundleMount(_ mount: BundleMount, _ slot: Slot, in root: Slot) {
         let doing = "mounting \(mount.title) at \(mount.target)"
         let options = mount.options
         var placed = slot

@@ -110,7 +110,8 @@ public struct RuntimeConfig: Sendable {
     public struct Hook: Hashable, Sendable {
         public var path: String
         public var arguments: [String]
-        public var environment: [String]
+        /// nil: the runtime's own, as execv(3) would have it.
+        public var environment: [String]?
         /// Seconds; nil waits for ever.
         public var timeout: Int?
     }

@@ -51,6 +51,9 @@ extension RuntimeConfig {
         for found in try object.objects("mounts") { mounts.append(try Mount(found)) }
         if let found = try object.object("hooks") { hooks = try Hooks(found) }
         annotations = try object.pairs("annotations")
+        if annotations.contains(where: \.name.isEmpty) {
+            throw object.wrong("annotations", "a key is empty")
+        }
         if let found = try object.object("linux") { linux = try Linux(found) }
     }
 }
@@ -132,6 +135,15 @@ extension ConfigObject {
         return text
     }
 
+    /// "When the action doesn't support an errno, the runtime MUST print and error and fail" (config-linux.md, "Seccomp").
+    fileprivate func errno(_ name: String, for action: String) throws(RuntimeConfigError) -> UInt32? {
+        guard let errno = try number(name, UInt32.self) else { return nil }
+        guard ["SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"].contains(action) else {
+            throw wrong(name, "\(action) has no errno")
+        }
+        return errno
+    }
+
     fileprivate func mappings(_ name: String) throws(RuntimeConfigError) -> [RuntimeConfig.IDMapping] {
         var result: [RuntimeConfig.IDMapping] = []
         for found in try objects(name) {
@@ -198,8 +210,8 @@ private func hooks(_ object: ConfigObject, _ name: String) throws(RuntimeConfigE
         if let timeout, timeout <= 0 { throw found.wrong("timeout", "it must be greater than zero") }
         result.append(
             .init(
-                path: path, arguments: try found.strings("args"), environment: try found.strings("env"),
-                timeout: timeout))
+                path: path, arguments: try found.strings("args"),
+                environment: found.has("env") ? try found.strings("env") : nil, timeout: timeout))
     }
     return result
 }
@@ -233,8 +245,7 @@ extension RuntimeConfig.Linux {
         if let found = try object.object("resources") { resources = try RuntimeResources(found) }
         rootfsPropagation = try object.choice(
             "rootfsPropagation",
-            ["private", "shared", "slave", "unbindable", "rprivate", "rshared", "rslave", "runbindable", ""]
-        ).flatMap { $0.isEmpty ? nil : $0 }
+            ["private", "shared", "slave", "unbindable", "rprivate", "rshared", "rslave", "runbindable"])
         if let found = try object.object("seccomp") { seccomp = try RuntimeConfig.Seccomp(found) }
         sysctl = try object.pairs("sysctl")
         maskedPaths = try object.strings("maskedPaths")
@@ -294,7 +305,7 @@ extension RuntimeConfig.Seccomp {
 
     init(_ object: ConfigObject) throws(RuntimeConfigError) {
         defaultAction = try object.required("defaultAction", object.choice("defaultAction", Self.actions))
-        defaultErrno = try object.number("defaultErrnoRet", UInt32.self)
+        defaultErrno = try object.errno("defaultErrnoRet", for: defaultAction)
         architectures = try object.choices("architectures", Self.allArchitectures)
         flags = try object.choices("flags", Self.allFlags)
         listenerPath = try object.string("listenerPath").flatMap { $0.isEmpty ? nil : $0 }
@@ -314,11 +325,11 @@ extension RuntimeConfig.Seccomp {
                         valueTwo: try argument.number("valueTwo", UInt64.self) ?? 0,
                         comparison: try argument.required("op", argument.choice("op", Self.operators))))
             }
+            let action = try found.required("action", found.choice("action", Self.actions))
             syscalls.append(
                 .init(
-                    names: names,
-                    action: try found.required("action", found.choice("action", Self.actions)),
-                    errno: try found.number("errnoRet", UInt32.self), arguments: arguments))
+                    names: names, action: action, errno: try found.errno("errnoRet", for: action),
+                    arguments: arguments))
         }
     }
 }

@@ -105,7 +105,9 @@ extension RuntimeResources {
                     type: try found.choice("type", ["a", "b", "c", ""]).flatMap { $0.isEmpty ? nil : $0 },
                     major: try found.number("major", Int64.self),
                     minor: try found.number("minor", Int64.self),
-                    access: try found.deviceAccess()))
+                    // Of all devices there is all access.
+                    access: try ["", "a"].contains(found.string("type") ?? "")
+                        ? nil : found.deviceAccess()))
         }
         if let found = try object.object("memory") {
             memory = Memory(
@@ -153,6 +155,9 @@ extension RuntimeResources {
             }
         }
         for (device, found) in try object.members("rdma") {
+            if !found.has("hcaHandles"), !found.has("hcaObjects") {
+                throw found.wrong("hcaHandles", "hcaHandles or hcaObjects is needed")
+            }
             rdma.append(
                 .init(
                     device: device, handles: try found.number("hcaHandles", UInt32.self),
@@ -184,6 +189,9 @@ extension RuntimeResources.BlockIO {
         weight = try object.number("weight", UInt16.self)
         leafWeight = try object.number("leafWeight", UInt16.self)
         for found in try object.objects("weightDevice") {
+            if !found.has("weight"), !found.has("leafWeight") {
+                throw found.wrong("weight", "weight or leafWeight is needed")
+            }
             weightDevice.append(
                 .init(
                     major: try found.required("major", found.number("major", Int64.self)),

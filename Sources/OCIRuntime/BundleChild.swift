@@ -36,13 +36,14 @@ final class BundleChild {
         }
         do throws(SyscallError) {
             let pair = try packetSocketPair()
+            // Before the clone: after it nothing may fail, or nobody would know of the child.
+            sync = SharedFD(try pair.first.duplicate())
             var raw: Int32 = -1
             let given = [pair.second.raw] + descriptors
             let pid = bytes.withUnsafeBytes { covey_launch($0.baseAddress, given, &raw) }
             if pid < 0 { throw SyscallError("clone3", Errno(-pid)) }
             self.pid = pid
             pidfd = SharedFD(OwnedFD(taking: raw))
-            sync = SharedFD(try pair.first.duplicate())
         } catch {
             throw Failure("cannot start a process", error)
         }
@@ -124,7 +125,13 @@ final class BundleChild {
         if isProgram, step?.code == L_EXEC.rawValue {
             return Failure("cannot run \"\(name)\"", cause: "exec \(name): \(errno.sentence.lowercased())")
         }
-        return Failure(doing + " failed", cause: "\(errno) (\(errno.sentence))")
+        let isLink =
+            errno == Errno(ELOOP) && ["mounting proc", "mounting sysfs"].contains { doing.hasPrefix($0) }
+        return Failure(
+            doing + " failed",
+            cause: "\(errno) (\(errno.sentence))"
+                + (isLink ? ": it must be mounted on ordinary directory, and the image has a link there" : "")
+        )
     }
 
     /// Waits for its end: the exit code as shells count it.

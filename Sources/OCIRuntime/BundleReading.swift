@@ -65,6 +65,9 @@ struct Bundle {
         func has(_ kind: RuntimeConfig.NamespaceKind) -> Bool {
             linux.namespaces.contains { $0.kind == kind }
         }
+        if let label = linux.mountLabel, !isSELinuxEnabled {
+            throw refuse("linux.mountLabel: \"\(label)\" needs SELinux, which this kernel has not enabled")
+        }
         func isNew(_ kind: RuntimeConfig.NamespaceKind) -> Bool {
             linux.namespaces.contains { $0.kind == kind && $0.path == nil }
         }
@@ -148,6 +151,24 @@ func checkProcess(_ process: RuntimeConfig.Process, _ file: String) throws(Failu
     }
 }
 
+/// Numbers that shall be handed over and that the caller left free are taken, so that no descriptor of ours comes to be
+/// among them (CVE-2024-21626). These close at the execve(2), as long as which they must stay.
+private func reserveNumbers(below end: Int) throws(Failure) {
+    guard end > 3 else { return }
+    guard end <= 1 << 16 else {
+        throw Failure(
+            "cannot hand over \(end - 3) descriptors", cause: "more than 65533",
+            advice: "ask for fewer with --preserve-fds")
+    }
+    try naming("cannot hand over \(end - 3) descriptors") { () throws(SyscallError) in
+        let null = try openFile("/dev/null")
+        let raw = null.raw
+        for number in Int32(3)..<Int32(end) where linux_fcntl_int(number, F_GETFD, 0) < 0 {
+            _ = try retrying("fcntl", "F_DUPFD_CLOEXEC") { linux_fcntl_int(raw, F_DUPFD_CLOEXEC, number) }
+        }
+    }
+}
+
 /// realpath(3) for a directory, by opening it.
 func canonicalPath(_ path: String) throws(SyscallError) -> String {
     let directory = try openFile(path, flags: O_PATH | O_DIRECTORY)
@@ -172,12 +193,7 @@ extension BundleProcess {
             }
             preserved += count
         }
-        for number in 3..<3 + preserved where !exists("/proc/self/fd/\(number)") {
-            throw Failure(
-                "cannot hand over descriptor \(number)",
-                cause: "please check that preserved-fd \(number - 3) is present",
-                advice: "open it, or ask for fewer with --preserve-fds")
-        }
+        try reserveNumbers(below: 3 + preserved)
         if !process.environment.contains(where: { $0.hasPrefix("HOME=") }) {
             let home = (try? resolveHome(process.user.uid, rootfs)) ?? "/"
             self.process.environment.append("HOME=\(home)")

@@ -71,9 +71,9 @@ struct ContainerRecord {
     }
 
     /// What a hook reads.
-    func hookState(_ status: ContainerStatus) -> [UInt8] {
+    func hookState(_ status: ContainerStatus, pid: Int32? = nil) -> [UInt8] {
         var bytes: [UInt8] = []
-        JSONValue.object(state(status)).write(to: &bytes)
+        JSONValue.object(state(status, pid: pid)).write(to: &bytes)
         return bytes
     }
 }
@@ -120,26 +120,39 @@ struct ContainerStore {
         }
     }
 
-    /// - Throws: for a container that is not there, and for a record that can't be read.
-    func load() throws(Failure) -> ContainerRecord {
+    enum Found {
+        case record(ContainerRecord)
+        /// No such container, or one whose maker was cut off before it wrote anything.
+        case nothing
+        case damaged
+    }
+
+    /// - Throws: when it can't be told; a file that can't be opened just now is not a missing one.
+    func find() throws(Failure) -> Found {
         let bytes: [UInt8]
         do throws(SyscallError) { bytes = try readFile(file) } catch {
-            if error.errno == .noEntry {
-                throw containerFailure(
-                    id, "find", "container does not exist", advice: "`list` shows which there are")
-            }
+            if error.errno == .noEntry { return .nothing }
             throw Failure("cannot read the state of container \"\(id)\"", error)
         }
         guard let tree = try? parseJSON(bytes), let record = ContainerRecord(tree, id: id) else {
+            return .damaged
+        }
+        return .record(record)
+    }
+
+    /// - Throws: for a container that is not there, and for a record that can't be read.
+    func load() throws(Failure) -> ContainerRecord {
+        switch try find() {
+        case .record(let record): return record
+        case .nothing:
+            throw containerFailure(
+                id, "find", "container does not exist", advice: "`list` shows which there are")
+        case .damaged:
             throw Failure(
                 "cannot read the state of container \"\(id)\"", cause: "\(file) is damaged",
                 advice: "delete it with --force")
         }
-        return record
     }
-
-    /// As `load`, nil for a directory whose maker was cut off before it wrote anything.
-    func loadIfThere() -> ContainerRecord? { try? load() }
 
     /// What the kernel says.
     func status(_ record: ContainerRecord) -> ContainerStatus {
@@ -191,15 +204,32 @@ private func whole(_ value: JSONValue?) -> Int64 {
 
 /// The state letter and start time of a process; nil when there is none.
 func processStat(_ pid: Int32) -> (state: Character, start: UInt64)? {
-    guard pid > 0, let text = try? readText("/proc/\(pid)/stat"), let close = text.lastIndex(of: ")") else {
-        return nil
-    }
+    guard pid > 0, let text = try? readText("/proc/\(pid)/stat") else { return nil }
+    return processStat(text)
+}
+
+private func processStat(_ text: String) -> (state: Character, start: UInt64)? {
+    guard let close = text.lastIndex(of: ")") else { return nil }
     let fields = text[close...].split(separator: " ")
     guard fields.count > 20, let state = fields[1].first, let start = UInt64(fields[20]) else { return nil }
     return (state, start)
 }
 
+/// Its number in its own pid namespace; NSpid of proc_pid_status(5).
+func innermostPid(_ pid: Int32) -> Int32 {
+    let line = ((try? readText("/proc/\(pid)/status")) ?? "").split(separator: "\n").first {
+        $0.hasPrefix("NSpid:")
+    }
+    return line?.split(whereSeparator: \.isWhitespace).last.flatMap { Int32($0) } ?? pid
+}
+
+/// Where it can't be told it counts as alive: what is done to the dead can't be undone.
 func isAlive(_ pid: Int32, _ start: UInt64) -> Bool {
-    guard let found = processStat(pid) else { return false }
+    guard pid > 0 else { return false }
+    let text: String
+    do throws(SyscallError) { text = try readText("/proc/\(pid)/stat") } catch {
+        return error.errno != .noEntry && error.errno != Errno(ESRCH)
+    }
+    guard let found = processStat(text) else { return false }
     return found.start == start && found.state != "Z" && found.state != "X"
 }

@@ -40,7 +40,7 @@ public func createContainer(
     try checkConsole(bundle.config.process?.terminal == true, creation.consoleSocket, detached: true)
     var maker = try ContainerMaker(creation, bundle, settings, warn: warn)
     let console = try maker.console(creation.consoleSocket)
-    _ = try maker.make(waits: true) { (master) throws(Failure) in try console?.send(master) }
+    _ = try maker.make(waits: true, warn: warn) { (master) throws(Failure) in try console?.send(master) }
 }
 
 /// Makes and starts a container. In the foreground it waits for its end, deletes it and gives its exit code.
@@ -57,7 +57,7 @@ public func runContainer(
     var maker = try ContainerMaker(creation, bundle, settings, warn: warn)
     let console = try maker.console(creation.consoleSocket)
     var foreground = detached ? nil : try Foreground()
-    let child = try maker.make(waits: false) { (master) throws(Failure) in
+    let child = try maker.make(waits: false, warn: warn) { (master) throws(Failure) in
         if let console { try console.send(master) } else { foreground?.use(master) }
     }
     do throws(Failure) {
@@ -98,6 +98,8 @@ private struct ContainerMaker {
     let cgroup: BundleCgroup
     var record: ContainerRecord
     private let process: BundleProcess?
+    /// Then others' processes may be in it: a failed creation leaves it as it is.
+    private var cgroupWasThere = false
 
     init(
         _ creation: Creation, _ bundle: Bundle, _ settings: RuntimeSettings, warn: (String) -> Void
@@ -117,6 +119,9 @@ private struct ContainerMaker {
             if let personality = bundle.config.linux.personality {
                 process.personality = try personalityNumber(personality)
             }
+            process.keepsGroups = bundle.config.annotations.contains {
+                $0.name == "run.oci.keep_original_groups" && $0.value == "1"
+            }
             self.process = process
         } else {
             process = nil
@@ -134,13 +139,15 @@ private struct ContainerMaker {
     }
 
     /// Gives the child once it waits for `start`, or once its program runs.
-    mutating func make(waits: Bool, terminal: (SharedFD) throws(Failure) -> Void) throws(Failure)
-        -> BundleChild
-    {
+    mutating func make(
+        waits: Bool, warn: (String) -> Void, terminal: (SharedFD) throws(Failure) -> Void
+    ) throws(Failure) -> BundleChild {
         try store.claim()
+        cgroupWasThere = cgroup.exists
         var child: BundleChild?
         do throws(Failure) {
             try store.write(record)
+            try checkFitness(warn)
             try cgroup.ensure()
             try cgroup.apply(bundle.config.linux.resources ?? RuntimeResources())
             try cgroup.setDevices(bundle.config.linux.resources?.devices ?? [])
@@ -154,13 +161,28 @@ private struct ContainerMaker {
         }
     }
 
+    /// A cgroup that is there already may be somebody's: one that is frozen would hold the new process for ever
+    /// (config-linux.md, "Control groups").
+    private func checkFitness(_ warn: (String) -> Void) throws(Failure) {
+        guard cgroupWasThere else { return }
+        if cgroup.isFrozen {
+            throw Failure(
+                "cannot use the cgroup \(cgroup.path)", cause: "container's cgroup unexpectedly frozen",
+                advice: "thaw it, or give another linux.cgroupsPath")
+        }
+        let count = cgroup.processes.count
+        if count > 0 { warn("container's cgroup is not empty: \(count) process(es) found") }
+    }
+
     /// Takes back whatever there is.
     func undo(_ child: BundleChild?) throws(Failure) {
-        try? cgroup.signalAll(SIGKILL)
+        if !cgroupWasThere { try? cgroup.signalAll(SIGKILL) }
         child?.killAndReap()
-        try? runHooks(bundle.config.hooks.poststop, "poststop", state: record.hookState(.stopped))
-        try? cgroup.remove()
+        // A cgroup that can't be removed keeps the record: by that `delete --force` finds it.
+        if !cgroupWasThere { try cgroup.remove() }
         try store.removeAll()
+        // What failed is told already; a poststop hook that fails as well would hide it.
+        runPoststopHooks(bundle.config.hooks.poststop, state: record.hookState(.stopped)) { _ in }
     }
 
     private mutating func launch(
@@ -171,6 +193,7 @@ private struct ContainerMaker {
         launch.process = process
         let prepared = try prepareMounts(bundle, cgroup: cgroup, host: host)
         launch.mounts = prepared.mounts
+        launch.lateMounts = prepared.late
         launch.cgroupTaskFiles = cgroup.taskFiles
         launch.intoCgroup = cgroup.cloneInto != nil
         let userNamespace = try openNamespace(.user, bundle.config)
@@ -181,6 +204,7 @@ private struct ContainerMaker {
             || !hooks.startContainer.isEmpty
         launch.noPivot = settings.noPivot
         launch.sessionKeyring = settings.sessionKeyring
+        launch.environment = settings.environment.map { "\($0.key)=\($0.value)" }
         if let given = bundle.config.process, let label = try securityLabel(given) {
             launch.label = label.text
             launch.labelFile = "/proc/\(label.file)"
@@ -258,8 +282,10 @@ private struct ContainerMaker {
                 throw Failure("the container's process ended early")
             }
             try keep(child)
-            try fill(descriptors["state"], record.hookState(.creating))
-            try fill(descriptors["start-state"], record.hookState(.created))
+            // Hooks in the container's namespaces are told the pid as it is there (runtime.md, "State").
+            let inside = innermostPid(child.pid)
+            try fill(descriptors["state"], record.hookState(.creating, pid: inside))
+            try fill(descriptors["start-state"], record.hookState(.created, pid: inside))
             // Deprecated, and of a time when this state was called so; validation tools still ask for it.
             try runHooks(hooks.prestart, "prestart", state: record.hookState(.created))
             try runHooks(hooks.createRuntime, "createRuntime", state: record.hookState(.creating))

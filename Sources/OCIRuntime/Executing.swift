@@ -138,7 +138,7 @@ private func process(of execution: Execution, _ record: ContainerRecord) throws(
             throw Failure(doing, cause: "its configuration has no process", advice: "give --process")
         }
         own.arguments = execution.arguments
-        own.environment += execution.environment
+        own.environment = overlaid(own.environment, with: execution.environment)
         own.terminal = execution.terminal
         own.consoleSize = nil
         if let directory = execution.workingDirectory { own.workingDirectory = directory }
@@ -164,6 +164,16 @@ private func process(of execution: Execution, _ record: ContainerRecord) throws(
     }
     try checkProcess(process, "the process")
     return process
+}
+
+/// `environment` with some variables set anew: one name is there once, as getenv(3) finds the first.
+private func overlaid(_ environment: [String], with added: [String]) -> [String] {
+    func name(_ variable: String) -> Substring { variable.prefix { $0 != "=" } }
+    let names = Set(added.map(name))
+    return environment.filter { !names.contains(name($0)) }
+        + added.enumerated().filter { index, variable in
+            !added[(index + 1)...].contains { name($0) == name(variable) }
+        }.map(\.element)
 }
 
 /// Numbers in full or nothing: a text that is read halfway is another user (CVE-2026-30892).
@@ -204,7 +214,7 @@ private func cgroup(
     let sub = BundleCgroup(
         host: try CgroupHost.detect(), path: record.cgroupPath + "/" + name)
     guard sub.path.hasPrefix(record.cgroupPath + "/") else {
-        throw containerFailure(execution.id, "exec in", "bad sub cgroup path: \(name)")
+        throw containerFailure(execution.id, "exec in", "\(name) is not a sub cgroup path")
     }
     guard sub.exists else {
         throw containerFailure(

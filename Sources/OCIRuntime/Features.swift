@@ -129,6 +129,8 @@ public func configurationTemplate() -> [UInt8] {
         mount("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", "ro"]),
         mount("/sys/fs/cgroup", "cgroup", "cgroup", ["nosuid", "noexec", "nodev", "relatime", "ro"]),
     ]
+    // As runc's: on v1 the container sees the hierarchies as they are mounted.
+    let isUnified = ((try? CgroupHost.detect()) ?? .none).mode == .v2
     let linux = object([
         (
             "resources",
@@ -139,7 +141,9 @@ public func configurationTemplate() -> [UInt8] {
         (
             "namespaces",
             .array(
-                ["pid", "network", "ipc", "uts", "mount", "cgroup"].map { object([("type", .string($0))]) })
+                (["pid", "network", "ipc", "uts", "mount"] + (isUnified ? ["cgroup"] : [])).map {
+                    object([("type", .string($0))])
+                })
         ),
         (
             "maskedPaths",

@@ -9,6 +9,15 @@ internal import Kernel
 internal import LaunchPlanning
 internal import OCIFormats
 
+/// Poststop hooks: one that fails is told, and those after it run all the same (runtime.md, "Lifecycle", step 13).
+func runPoststopHooks(_ hooks: [RuntimeConfig.Hook], state: [UInt8], warn: (String) -> Void) {
+    for hook in hooks {
+        do throws(Failure) { try runHooks([hook], "poststop", state: state) } catch {
+            warn("\(error.doing): \(error.cause ?? "")")
+        }
+    }
+}
+
 /// Runs them in order.
 /// - Throws: for the first that fails; those after it don't run.
 func runHooks(_ hooks: [RuntimeConfig.Hook], _ kind: String, state: [UInt8]) throws(Failure) {
@@ -19,7 +28,8 @@ func runHooks(_ hooks: [RuntimeConfig.Hook], _ kind: String, state: [UInt8]) thr
         _ = try naming(doing) { () throws(SyscallError) in
             try retrying("lseek") { lseek(file.raw, 0, SEEK_SET) }
         }
-        let child = try BundleChild(hookProgram(hook), descriptors: [file.raw])
+        let inherited = hook.environment == nil ? processEnvironment().map { "\($0.key)=\($0.value)" } : []
+        let child = try BundleChild(hookProgram(hook, inherited: inherited), descriptors: [file.raw])
         let ended = try naming(doing) { () throws(SyscallError) in
             try waitReadable([child.pidfd.raw], atMost: hook.timeout.map { .seconds($0) })[0]
         }

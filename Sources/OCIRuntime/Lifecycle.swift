@@ -65,7 +65,7 @@ public func killContainer(_ id: String, signal text: String, all: Bool, _ settin
     let sharesPids = !record.config.linux.namespaces.contains { $0.kind == .pid && $0.path == nil }
     guard [.created, .running, .paused].contains(status) else {
         // Its first process is gone; others of a pid namespace that is not its own may live on.
-        if sharesPids || all, status == .stopped, !cgroup.processes.isEmpty {
+        if sharesPids || all, status == .stopped, all || !cgroup.processes.isEmpty {
             return try cgroup.signalAll(Int32(signal))
         }
         throw containerFailure(id, "signal", "container not running")
@@ -128,15 +128,16 @@ public func deleteContainer(
     _ id: String, _ settings: RuntimeSettings, force: Bool, warn: (String) -> Void
 ) throws(Failure) {
     let store = try ContainerStore(settings, id)
-    let record: ContainerRecord
-    do throws(Failure) { record = try store.load() } catch {
-        guard force else { throw error }
+    // What can't be told ends it here: without the record nobody would find what is left.
+    let host = try CgroupHost.detect()
+    let found = try store.find()
+    guard case .record(let record) = found else {
+        guard force else { _ = try store.load(); return }
         // Cut off before the record was written, or damaged: the cgroup it would have had by default goes as well.
-        let cgroup = BundleCgroup(
-            host: (try? CgroupHost.detect()) ?? .none, path: BundleCgroup.defaultPath(id: id))
+        let cgroup = BundleCgroup(host: host, path: BundleCgroup.defaultPath(id: id))
         if exists(store.directory), cgroup.exists {
             try? cgroup.signalAll(SIGKILL)
-            try? cgroup.remove()
+            try cgroup.remove()
         }
         return try store.removeAll()
     }
@@ -146,7 +147,7 @@ public func deleteContainer(
             id, "delete", "cannot delete container \(id) that is not stopped: \(status.rawValue)",
             advice: "kill it first, or use --force")
     }
-    let cgroup = store.cgroup(record)
+    let cgroup = BundleCgroup(host: host, path: record.cgroupPath)
     let living = [.created, .running, .paused].contains(status)
     // The pidfd first: it tells the end of just this process.
     let pidfd =
@@ -176,10 +177,5 @@ public func deleteContainer(
     if !living, !cgroup.processes.isEmpty { try? cgroup.signalAll(SIGKILL) }
     try cgroup.remove()
     try store.removeAll()
-    do throws(Failure) {
-        try runHooks(record.config.hooks.poststop, "poststop", state: record.hookState(.stopped))
-    } catch {
-        // runtime.md, "Lifecycle", step 13: a failing poststop hook is told, and the rest goes on.
-        warn("\(error.doing): \(error.cause ?? "")")
-    }
+    runPoststopHooks(record.config.hooks.poststop, state: record.hookState(.stopped), warn: warn)
 }

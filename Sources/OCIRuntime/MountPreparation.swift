@@ -14,6 +14,8 @@ internal import Volumes
 
 struct PreparedMounts {
     var mounts: [BundleMount] = []
+    /// Made read-only at the end: what comes later in the list may lie in them.
+    var late: [BundleMount] = []
     /// Descriptors of the mounts that are given, by slot name.
     var given: [String: SharedFD] = [:]
 }
@@ -89,6 +91,13 @@ func prepareMounts(_ bundle: Bundle, cgroup: BundleCgroup, host: CgroupHost) thr
             // The file system itself is read-only too where it has a device; kernel's own are shared with others.
             if options.set & 1 != 0, mount.source?.hasPrefix("/") == true {
                 data.append((key: "ro", value: ""))
+            }
+            var options = options
+            if type == "tmpfs", options.set & 1 != 0 {
+                options.set &= ~1
+                prepared.late.append(
+                    BundleMount(
+                        source: .existing, target: target, options: MountOptions(["ro"]), title: title))
             }
             prepared.mounts.append(
                 BundleMount(

@@ -17,8 +17,13 @@ func sendListener(
     ])
     var bytes: [UInt8] = []
     state.write(to: &bytes)
-    try naming("cannot hand the seccomp listener to \(path)") { () throws(SyscallError) in
-        let socket = try connectUnix(path)
+    let doing = "cannot hand the seccomp listener to \(path)"
+    let socket: SharedFD
+    do throws(SyscallError) { socket = SharedFD(try connectUnix(path)) } catch {
+        throw Failure(
+            doing, cause: "failed to connect with seccomp agent: \(error)", advice: "start the agent first")
+    }
+    try naming(doing) { () throws(SyscallError) in
         try sendMessage(socket.raw, bytes, descriptors: [listener.raw])
     }
 }

@@ -27,6 +27,23 @@ struct CgroupHostTests {
         #expect(host.hierarchy(of: "devices") == nil)
     }
 
+    @Test("a hierarchy whose place is covered by another mount is none")
+    func covered() {
+        let host = host(
+            """
+            31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+            41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+            35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+            50 31 0:50 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw
+            51 50 0:33 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids
+            52 51 0:34 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,cpu
+            53 50 0:35 / /sys/fs/cgroup/pids2 rw,relatime - cgroup cgroup rw,pids
+            """, "0::/\n")
+        #expect(host.hierarchies.map(\.mountPoint) == ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/pids2"])
+        #expect(host.hierarchy(of: "cpu")?.mountPoint == "/sys/fs/cgroup/pids")
+        #expect(host.hierarchy(of: "memory") == nil)
+    }
+
     @Test("on a hybrid host controllers are v1's, where they are mounted")
     func hybrid() {
         let host = host(

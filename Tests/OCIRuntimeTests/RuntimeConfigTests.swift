@@ -77,6 +77,20 @@ struct RuntimeConfigTests {
             ),
             (#"{"ociVersion":"1.0.0","linux":{"rootfsPropagation":"up"}}"#, "rootfsPropagation"),
             (#"{"ociVersion":"1.0.0","annotations":{"a":1}}"#, "annotations.a"),
+            (#"{"ociVersion":"1.0.0","annotations":{"":"a"}}"#, "annotations"),
+            (
+                #"{"ociVersion":"1.0.0","linux":{"seccomp":{"defaultAction":"SCMP_ACT_KILL","defaultErrnoRet":1}}}"#,
+                "defaultErrnoRet"
+            ),
+            (
+                #"{"ociVersion":"1.0.0","linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_ALLOW","errnoRet":1}]}}}"#,
+                "errnoRet"
+            ),
+            (#"{"ociVersion":"1.0.0","linux":{"resources":{"rdma":{"m":{}}}}}"#, "rdma.m"),
+            (
+                #"{"ociVersion":"1.0.0","linux":{"resources":{"blockIO":{"weightDevice":[{"major":8,"minor":0}]}}}}"#,
+                "weightDevice[0]"
+            ),
         ])
     func faults(_ text: String, _ named: String) {
         #expect(problem(text).contains(named), "\(problem(text))")

@@ -172,7 +172,8 @@ extension Scenarios {
         func archives() throws {
             try Stage.play("registry") { stage in
                 func tool(_ words: String...) throws -> Outcome { try stage.inHost(words).orThrow() }
-                try stage.write("Dockerfile", "FROM bb:1\nRUN echo built >/built\n")
+                try stage.write(
+                    "Dockerfile", "FROM bb:1\nRUN echo built >/built\nCMD [\"cat\", \"/built\"]\n")
                 try stage.write(
                     "compose.yaml",
                     "services: {web: {build: ., image: 'mine:1', command: [sleep, '1000'], init: true}}\n")
@@ -188,6 +189,11 @@ extension Scenarios {
                 try stage.require(
                     contents("\(stage.files)/bundle/rootfs/built") == "built\n",
                     "umoci unpacks something else")
+                // Its bundle runs as it is, with the terminal it asks for.
+                let ran = try stage.covey(
+                    "oci", "--root", "\(stage.files)/oci", "run", "--bundle", "\(stage.files)/bundle",
+                    "umoci-\(getpid())")
+                try stage.require(ran.output.contains("built"), "\(ran)")
                 _ = try tool(
                     "skopeo", "--insecure-policy", "copy", "oci:from-docker:x",
                     "docker-archive:theirs.tar:theirs:1")

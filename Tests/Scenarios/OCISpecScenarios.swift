@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// MUSTs of the OCI runtime specification that no other suite looks at: docs/conformance.md says which row is which test.
+
+import Glibc
+import Kernel
+import Testing
+
+extension Scenarios {
+    @Suite("OCI specification")
+    struct OCISpec {
+        @Test(
+            "operations without what they need are errors: id, bundle, root, process, a container that is there"
+        )
+        func incomplete() throws {
+            try Bundle.play { bundle in
+                let id = bundle.name
+                try bundle.configure(["true"])
+                for command in ["create", "start", "state", "kill", "delete", "run"] {
+                    let refused = try bundle.oci(command)
+                    try bundle.require(refused.code != 0, "\(command) without a name: \(refused)")
+                }
+                for name in ["", "..", "a/b", "a b", String(repeating: "a", count: 2000)] {
+                    let refused = try bundle.oci("create", name, code: 1)
+                    try bundle.require(refused.errors.contains("invalid container ID"), refused.errors)
+                }
+                for command in ["start", "state", "kill", "delete"] {
+                    let refused = try bundle.oci(command, id, code: 1)
+                    try bundle.require(refused.errors.contains("does not exist"), refused.errors)
+                }
+                let none = try bundle.oci("create", "--bundle", "/no/such", id, code: 1)
+                try bundle.require(none.errors.contains("no such file"), none.errors)
+                for (root, says) in [
+                    (#""root":{"path":"nowhere"},"#, "no such file"), ("", "root: it is missing"),
+                    (#""root":{},"#, "root.path"),
+                ] {
+                    try writeFile(
+                        "\(bundle.directory)/config.json",
+                        Array(#"{\#(root)"ociVersion":"1.0.0","process":{"cwd":"/","args":["a"]}}"#.utf8))
+                    let refused = try bundle.oci("create", id, code: 1)
+                    try bundle.require(refused.errors.contains(says), refused.errors)
+                }
+                try bundle.require(
+                    ((try? directoryEntries(bundle.state)) ?? []).isEmpty, "a refused creation left state")
+            }
+        }
+
+        @Test(
+            "a container without a process is made and can't be started; a later config.json changes nothing")
+        func unchangeable() throws {
+            try Bundle.play { bundle in
+                let id = bundle.name
+                let whole =
+                    #"{"ociVersion":"1.0.0","root":{"path":"rootfs"},"linux":{"cgroupsPath":"/\#(id)","namespaces":[{"type":"mount"},{"type":"pid"}]}}"#
+                try writeFile("\(bundle.directory)/config.json", Array(whole.utf8))
+                try bundle.oci("create", id, code: 0)
+                let refused = try bundle.oci("start", id, code: 1)
+                try bundle.require(refused.errors.contains("no process"), refused.errors)
+                try bundle.oci("delete", "--force", id, code: 0)
+
+                try bundle.configure(
+                    ["sh", "-c", "echo first >/said; exec sleep 1000"], more: #""annotations":{"a":"1"},"#)
+                try bundle.oci("create", id, code: 0)
+                try bundle.configure(["sh", "-c", "echo second >/said"], more: #""annotations":{"a":"2"},"#)
+                try bundle.oci("start", id, code: 0)
+                try bundle.await("the program writes") { contents("\(bundle.rootfs)/said") == "first\n" }
+                let state = try bundle.oci("state", id, code: 0)
+                try bundle.require(state.output.contains(#""a": "1""#), state.output)
+                try bundle.oci("kill", id, "KILL", code: 0)
+                try bundle.await("it stops") { try bundle.status() == "stopped" }
+                try bundle.oci("delete", id, code: 0)
+            }
+        }
+
+        @Test("consoleSize is the terminal's, and nothing without one; /dev/console is the terminal")
+        func console() throws {
+            try Bundle.play { bundle in
+                let line = "stty size; ls -l /dev/console | cut -c1; test -t 0 && tty"
+                let size = #""consoleSize":{"height":33,"width":111},"#
+                try bundle.configure(["sh", "-c", line], process: size + #""terminal":true,"#)
+                let shown = try bundle.oci("run", bundle.name, code: 0)
+                try bundle.require(
+                    shown.output.contains("33 111") && shown.output.contains("/dev/pts/"), shown.output)
+                try bundle.configure(["sh", "-c", "test -t 0 || echo none"], process: size)
+                try bundle.require(try bundle.oci("run", bundle.name, code: 0).text == "none", "a terminal")
+            }
+        }
+
+        @Test("what the kernel has no means for is an error by name, and nothing is left")
+        func refused() throws {
+            try Bundle.play { bundle in
+                let hasAppArmor = contents("/sys/module/apparmor/parameters/enabled").hasPrefix("Y")
+                let hasSELinux = exists("/sys/fs/selinux/enforce")
+                var cases: [(process: String, linux: String, says: String)] = [
+                    (#""rlimits":[{"type":"RLIMIT_BOGUS","soft":1,"hard":1}],"#, "", "RLIMIT_BOGUS"),
+                    (#""user":{"uid":4294967295},"#, "", "4294967295"),
+                    ("", #""devices":[{"type":"c","path":"/etc/passwd","major":1,"minor":3}],"#, "EEXIST"),
+                    ("", #""personality":{"domain":"LINUX","flags":["X"]},"#, "flags are not supported"),
+                    ("", #""resources":{"unified":{"bogus.max":"1"}},"#, "bogus.max"),
+                    (
+                        "", #""resources":{"rdma":{"no0":{"hcaHandles":1}}},"#,
+                        "rdma"
+                    ),
+                    (
+                        "", #""resources":{"network":{"priorities":[{"name":"lo","priority":1}]}},"#,
+                        "net_prio"
+                    ),
+                    (
+                        "",
+                        #""seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_LOG","errnoRet":3}]},"#,
+                        "errnoRet"
+                    ),
+                    (
+                        "",
+                        #""seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerMetadata":"x"},"#,
+                        "listenerMetadata"
+                    ),
+                    ("", #""intelRdt":{"closID":"x"},"#, "intelRdt"),
+                ]
+                if !hasAppArmor { cases.append((#""apparmorProfile":"x","#, "", "apparmor")) }
+                if !hasSELinux {
+                    cases.append((#""selinuxLabel":"a:b:c","#, "", "selinux"))
+                    cases.append(("", #""mountLabel":"a:b:c","#, "mountLabel"))
+                }
+                if exists("/sys/fs/cgroup/net_prio") { cases.removeAll { $0.says == "net_prio" } }
+                for one in cases {
+                    try bundle.configure(["true"], process: one.process, linux: one.linux)
+                    let outcome = try bundle.oci("run", bundle.name, code: 1)
+                    try bundle.require(outcome.errors.contains(one.says), "\(one): \(outcome.errors)")
+                }
+                try bundle.configure(["true"], namespaces: ["pid"])
+                let alone = try bundle.oci("run", bundle.name, code: 1)
+                try bundle.require(alone.errors.contains("mount namespace"), alone.errors)
+                for (path, says) in [
+                    ("/proc/self/ns/net", "EINVAL"), ("/etc/passwd", "EINVAL"), ("/no", "ENOENT"),
+                ] {
+                    try bundle.configure(
+                        ["true"], namespaces: ["mount"],
+                        extraNamespaces: #"{"type":"uts","path":"\#(path)"}"#)
+                    let other = try bundle.oci("run", bundle.name, code: 1)
+                    try bundle.require(other.errors.contains(says), other.errors)
+                }
+                try bundle.require(
+                    ((try? directoryEntries(bundle.state)) ?? []).isEmpty, "a refused creation left state")
+            }
+        }
+
+        @Test(
+            "device rules count in their order; block I/O and huge pages are limited where the kernel has them"
+        )
+        func resources() throws {
+            try Bundle.play { bundle in
+                let disk = try Host.run(["sh", "-c", "cat /sys/block/*/dev | head -n 1"]).text
+                let numbers = disk.split(separator: ":")
+                let pages = contents("/proc/meminfo").split(separator: "\n").first {
+                    $0.hasPrefix("Hugepagesize:")
+                }
+                let size = pages?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 2048
+                let label = size >= 1024 ? "\(size / 1024)MB" : "\(size)KB"
+                var more = ""
+                if numbers.count == 2, has("blkio") || has("io") {
+                    more +=
+                        #","blockIO":{"throttleWriteBpsDevice":[{"major":\#(numbers[0]),"minor":\#(numbers[1]),"rate":1048576}]}"#
+                }
+                if has("hugetlb") {
+                    more += #","hugepageLimits":[{"pageSize":"\#(label)","limit":\#(size * 1024)}]"#
+                }
+                // The last rule that speaks of it decides.
+                try bundle.configure(
+                    [
+                        "sh", "-c",
+                        "for d in 7:0 7:1; do mknod /tmp/d b ${d%:*} ${d#*:}; dd if=/tmp/d of=/dev/null count=0 2>&1 | grep -c 'not permitted'; rm /tmp/d; done",
+                    ],
+                    process:
+                        #""capabilities":{"bounding":["CAP_MKNOD"],"permitted":["CAP_MKNOD"],"effective":["CAP_MKNOD"]},"#,
+                    linux: #"""
+                        "resources":{"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"b","major":7,"minor":0,"access":"rwm"},
+                          {"allow":true,"type":"b","major":7,"minor":1,"access":"rwm"},
+                          {"allow":false,"type":"b","major":7,"minor":1,"access":"rwm"}]\#(more)},
+                        """#)
+                let ruled = try bundle.oci("run", bundle.name, code: 0)
+                try bundle.require(ruled.lines == ["0", "1"], ruled.description)
+                try bundle.oci("create", bundle.name, code: 0)
+                func limit(_ names: [String]) throws -> String? {
+                    for name in names {
+                        let found = try Host.run([
+                            "find", "/sys/fs/cgroup", "-path", "*/\(bundle.name)/\(name)",
+                        ])
+                        if let path = found.lines.first { return contents(path) }
+                    }
+                    return nil
+                }
+                if more.contains("blockIO") {
+                    let throttle = try limit(["io.max", "blkio.throttle.write_bps_device"]) ?? ""
+                    try bundle.require(
+                        throttle.contains(disk) && throttle.contains("1048576"), "throttle: \(throttle)")
+                }
+                if more.contains("hugepage") {
+                    for kind in ["", ".rsvd"] {
+                        let set = try limit([
+                            "hugetlb.\(label)\(kind).max", "hugetlb.\(label)\(kind).limit_in_bytes",
+                        ])
+                        try bundle.require(set == nil || set == "\(size * 1024)\n", "\(set ?? "") \(kind)")
+                    }
+                }
+            }
+        }
+
+        @Test(
+            "rootfsPropagation: private, slave, shared and unbindable are the root mount's; another word is an error"
+        )
+        func propagation() throws {
+            try Bundle.play { bundle in
+                for (word, mark) in [
+                    ("private", ""), ("slave", "master:"), ("shared", "shared:"),
+                    ("unbindable", "unbindable"),
+                ] {
+                    try bundle.configure(
+                        ["sh", "-c", "grep ' / / ' /proc/self/mountinfo; grep ' / ' /proc/self/mountinfo"],
+                        linux: #""rootfsPropagation":"\#(word)","#)
+                    let line = try bundle.oci("run", bundle.name, code: 0).output
+                    // A slave of nobody, where the host's mount is shared with nobody.
+                    if word == "slave" { continue }
+                    try bundle.require(
+                        mark.isEmpty ? !line.contains("shared:") : line.contains(mark), "\(word): \(line)")
+                }
+                try bundle.configure(["true"], linux: #""rootfsPropagation":"upwards","#)
+                let refused = try bundle.oci("run", bundle.name, code: 1)
+                try bundle.require(refused.errors.contains("rootfsPropagation"), refused.errors)
+            }
+        }
+
+        @Test(
+            "listenerPath: the agent gets the listener with the state once; it is ignored when nothing is asked"
+        )
+        func listener() throws {
+            try Bundle.play { bundle in
+                try writeFile(
+                    "\(bundle.directory)/agent",
+                    Array(
+                        #"""
+                        import array, json, os, socket, sys
+                        agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                        agent.bind("agent.sock"); agent.listen(1); agent.settimeout(20)
+                        open("ready", "w").close()
+                        connection, _ = agent.accept()
+                        data, ancillary, _, _ = connection.recvmsg(65536, socket.CMSG_LEN(16))
+                        rest = connection.recv(1)
+                        fds = array.array("i"); fds.frombytes(ancillary[0][2])
+                        told = json.loads(data)
+                        print(told["fds"], len(fds), os.readlink("/proc/self/fd/%d" % fds[0]), told["metadata"],
+                              told["state"]["status"], told["state"]["id"], told["pid"] == told["state"]["pid"], rest)
+                        """#.utf8))
+                let agent = try RunningProgram(
+                    ["python3", "agent"], environment: ["PATH=\(Host.path)"], directory: bundle.directory,
+                    scratch: "\(bundle.directory)/scratch")
+                try bundle.await("the agent listens") { exists("\(bundle.directory)/ready") }
+                func seccomp(_ action: String, _ path: String) -> String {
+                    #"""
+                    "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"\#(path)","listenerMetadata":"meta",
+                      "syscalls":[{"names":["uselib"],"action":"\#(action)"}]},
+                    """#
+                }
+                try bundle.configure(
+                    ["true"], linux: seccomp("SCMP_ACT_NOTIFY", "\(bundle.directory)/agent.sock"))
+                try bundle.oci("run", bundle.name, code: 0)
+                let told = try agent.wait(limit: .seconds(30))
+                try bundle.require(
+                    told.text
+                        == "['seccompFd'] 1 anon_inode:seccomp notify meta creating \(bundle.name) True b''",
+                    told.description)
+                try bundle.configure(["true"], linux: seccomp("SCMP_ACT_NOTIFY", "/no/such.sock"))
+                let refused = try bundle.oci("run", bundle.name, code: 1)
+                try bundle.require(refused.errors.contains("/no/such.sock"), refused.errors)
+                try bundle.configure(["true"], linux: seccomp("SCMP_ACT_LOG", "/no/such.sock"))
+                try bundle.oci("run", bundle.name, code: 0)
+            }
+        }
+
+        @Test(
+            "exec: processors first and last, variables set anew, groups kept, descriptors that aren't there")
+        func execution() throws {
+            try Bundle.play { bundle in
+                try bundle.configure(
+                    ["sleep", "1000"],
+                    process: #""execCPUAffinity":{"initial":"0","final":"0"},"#,
+                    environment: ["PATH=/bin", "A=1"])
+                try bundle.oci("run", "-d", bundle.name, code: 0)
+                let seen = try bundle.oci(
+                    "exec", "-e", "A=2", "-e", "A=3", "-e", "HOME=/h", "--preserve-fds", "3", bundle.name,
+                    "sh", "-c",
+                    "grep Cpus_allowed_list /proc/self/status; env | grep -c ^A=; echo $A $HOME; ls /proc/self/fd | wc -l",
+                    code: 0)
+                try bundle.require(seen.lines == ["Cpus_allowed_list:\t0", "1", "3 /h", "4"], seen.output)
+                try writeFile(
+                    "\(bundle.directory)/bad.json",
+                    Array(#"{"cwd":"/","args":["true"],"execCPUAffinity":{"final":"99999"}}"#.utf8))
+                let refused = try bundle.oci("exec", "--process", "bad.json", bundle.name, code: 255)
+                try bundle.require(refused.errors.contains("99999"), refused.errors)
+            }
+        }
+
+        @Test(
+            "an occupied cgroup is told, a frozen one refused, and neither is touched by a creation that fails"
+        )
+        func occupied() throws {
+            try Bundle.play { bundle in
+                let second = "\(bundle.name)-b"
+                try bundle.configure(["sleep", "1000"])
+                try bundle.oci("run", "-d", bundle.name, code: 0)
+                let warned = try bundle.oci("run", "-d", second, code: 0)
+                try bundle.require(warned.errors.contains("cgroup is not empty: 1"), warned.errors)
+                try bundle.configure(["nosuch"])
+                try bundle.oci("run", "\(bundle.name)-c", code: 1)
+                try bundle.require(try bundle.status() == "running", "a failed creation killed another's")
+                try bundle.oci("pause", bundle.name, code: 0)
+                let refused = try bundle.oci("run", "\(bundle.name)-c", code: 1)
+                try bundle.require(refused.errors.contains("frozen"), refused.errors)
+                try bundle.require(try bundle.status() == "paused", "a refused creation thawed it")
+                try bundle.oci("delete", "--force", second, code: 0)
+            }
+        }
+
+        @Test(
+            "a failing poststop hook is told and the next one runs; hooks inside see the pid as it is there")
+        func lastHooks() throws {
+            try Bundle.play { bundle in
+                let said = "\(bundle.directory)/said"
+                try writeFile(
+                    "\(bundle.directory)/hook",
+                    Array("#!/bin/sh\ngrep -o '\"pid\":[0-9]*' >>\(said).$1\necho $1 >>\(said)\n".utf8),
+                    mode: 0o755)
+                func hook(_ kind: String, _ path: String? = nil) -> String {
+                    #"{"path":"\#(path ?? "\(bundle.directory)/hook")","args":["h","\#(kind)"],"env":["PATH=/bin:/usr/bin"]}"#
+                }
+                try bundle.configure(
+                    ["true"],
+                    more: #"""
+                        "hooks":{"createRuntime":[\#(hook("runtime"))],"createContainer":[\#(hook("container"))],
+                          "poststop":[\#(hook("x", "/bin/false")),\#(hook("last"))]},
+                        """#)
+                let outcome = try bundle.oci("run", bundle.name, code: 0)
+                try bundle.require(outcome.errors.contains("poststop hook /bin/false failed"), outcome.errors)
+                try bundle.require(contents(said) == "runtime\ncontainer\nlast\n", contents(said))
+                try bundle.require(
+                    contents("\(said).container") == "\"pid\":1\n", contents("\(said).container"))
+                let outside = contents("\(said).runtime")
+                try bundle.require(outside.hasPrefix("\"pid\":") && outside != "\"pid\":1\n", outside)
+            }
+        }
+
+        @Test(
+            "mounts by every word a runtime must know; relative places; what isn't asked for is the runtime's own"
+        )
+        func mountWords() throws {
+            try Bundle.play { bundle in
+                try ensureDirectory("\(bundle.directory)/source")
+                let words = [
+                    "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "iversion",
+                    "lazytime", "loud", "noatime", "nodev", "nodiratime", "noexec", "noiversion",
+                    "nolazytime",
+                    "norelatime", "nostrictatime", "nosuid", "private", "rbind", "relatime", "ro", "rprivate",
+                    "rshared", "rslave", "runbindable", "rw", "shared", "silent", "slave", "strictatime",
+                    "suid",
+                    "sync", "unbindable",
+                ]
+                let binds = words.enumerated().map { index, word in
+                    #"{"destination":"/w/\#(index)","type":"none","source":"source","options":["rbind","\#(word)"]}"#
+                }
+                let score = contents("/proc/self/oom_score_adj").split(separator: "\n").first ?? ""
+                try bundle.configure(
+                    [
+                        "sh", "-c",
+                        "ls /w | wc -l; grep -c ' /relative ' /proc/self/mountinfo; cat /proc/self/oom_score_adj; readlink /proc/self/ns/net; cd /dev; ls null zero full random urandom tty ptmx | wc -l; touch /w/23/x 2>/dev/null || echo ro",
+                    ],
+                    mounts: ","
+                        + (binds + [
+                            #"{"destination":"relative","type":"tmpfs","source":"t","options":["sync","dirsync","lazytime","mode=755"]}"#
+                        ]).joined(separator: ","),
+                    namespaces: ["pid", "mount", "uts"], cgroup: "/../\(bundle.name)/../\(bundle.name)-b")
+                let lines = try bundle.oci("run", bundle.name, code: 0).lines
+                let net = try Host.run(["readlink", "/proc/self/ns/net"]).text
+                try bundle.require(
+                    lines.count == 6
+                        && lines == ["\(words.count)", "1", String(score), net, "7", "ro"], "\(lines)")
+            }
+        }
+
+        @Test("a limit below what is used, and a burst above its quota, are refused and change nothing")
+        func tooLittle() throws {
+            try Bundle.play { bundle in
+                try bundle.configure(
+                    ["sh", "-c", "head -c 8000000 /dev/zero >/dev/shm.file; exec sleep 1000"],
+                    linux:
+                        #""resources":{"memory":{"limit":67108864},"cpu":{"quota":50000,"period":100000}},"#)
+                try bundle.oci("run", "-d", bundle.name, code: 0)
+                try bundle.oci("pause", bundle.name, code: 0)
+                try writeFile(
+                    "\(bundle.directory)/low.json",
+                    Array(#"{"memory":{"limit":4096,"checkBeforeUpdate":true}}"#.utf8))
+                let little = try bundle.oci("update", "-r", "low.json", bundle.name, code: 1)
+                try bundle.require(little.errors.contains("memory.limit"), little.errors)
+                let burst = try bundle.oci("update", "--cpu-burst", "60000", bundle.name, code: 1)
+                try bundle.require(burst.errors.contains("cpu.burst"), burst.errors)
+            }
+        }
+
+        @Test("a filter that refuses newer calls is no hindrance; a read-only /dev has its devices")
+        func oldFilter() throws {
+            try Bundle.play { bundle in
+                let filter = #"""
+                    "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[
+                      {"names":["close_range","openat2","faccessat2","clone3","pidfd_send_signal"],"action":"SCMP_ACT_ERRNO"}]},
+                    """#
+                try bundle.configure(
+                    ["sh", "-c", "touch /dev/new 2>/dev/null || echo ro; ls /dev/null /dev/pts/ptmx"],
+                    linux: filter,
+                    mounts: #"""
+                        ,{"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["ro","mode=755"]}
+                        ,{"destination":"/dev/pts","type":"devpts","source":"devpts","options":["newinstance","ptmxmode=0666"]}
+                        """#)
+                let outcome = try bundle.oci("run", bundle.name, code: 0)
+                try bundle.require(
+                    outcome.lines == ["ro", "/dev/null", "/dev/pts/ptmx"], outcome.description)
+                try bundle.configure(["sleep", "1000"], linux: filter)
+                try bundle.oci("create", bundle.name, code: 0)
+                try bundle.oci("start", bundle.name, code: 0)
+                try bundle.await("it runs") { try bundle.status() == "running" }
+                try bundle.oci("exec", bundle.name, "true", code: 0)
+                try bundle.oci("kill", bundle.name, "KILL", code: 0)
+                try bundle.await("it stops") { try bundle.status() == "stopped" }
+                try bundle.oci("kill", "--all", bundle.name, "0", code: 0)
+                try bundle.oci("kill", bundle.name, "0", code: 1)
+            }
+        }
+
+        @Test("a hook without variables of its own has the runtime's")
+        func hookEnvironment() throws {
+            try Bundle.play { bundle in
+                let line = #"echo "$MINE" >>\#(bundle.directory)/said"#
+                try bundle.configure(
+                    ["true"],
+                    more: #"""
+                        "hooks":{"createRuntime":[{"path":"/bin/sh","args":["sh","-c","\#(line.replacing("\"", with: "\\\""))"]},
+                          {"path":"/bin/sh","args":["sh","-c","\#(line.replacing("\"", with: "\\\""))"],"env":["MINE=own"]}]},
+                        """#)
+                try bundle.oci("run", bundle.name, code: 0, variables: ["MINE=callers"])
+                let said = contents("\(bundle.directory)/said")
+                try bundle.require(said == "callers\nown\n", said)
+            }
+        }
+    }
+}
+
+/// True when this machine has a cgroup controller somewhere.
+private func has(_ controller: String) -> Bool {
+    exists("/sys/fs/cgroup/\(controller)")
+        || contents("/sys/fs/cgroup/unified/cgroup.controllers").split(whereSeparator: \.isWhitespace)
+            .contains(Substring(controller))
+        || contents("/sys/fs/cgroup/cgroup.controllers").split(whereSeparator: \.isWhitespace)
+            .contains(Substring(controller))
+}
