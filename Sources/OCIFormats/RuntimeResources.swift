@@ -105,9 +105,7 @@ extension RuntimeResources {
                     type: try found.choice("type", ["a", "b", "c", ""]).flatMap { $0.isEmpty ? nil : $0 },
                     major: try found.number("major", Int64.self),
                     minor: try found.number("minor", Int64.self),
-                    // Of all devices there is all access.
-                    access: try ["", "a"].contains(found.string("type") ?? "")
-                        ? nil : found.deviceAccess()))
+                    access: try found.deviceAccess()))
         }
         if let found = try object.object("memory") {
             memory = Memory(
@@ -177,6 +175,8 @@ private func isPageSize(_ text: String) -> Bool {
 extension ConfigObject {
     fileprivate func deviceAccess() throws(RuntimeConfigError) -> String? {
         guard let text = try string("access"), !text.isEmpty else { return nil }
+        // Of all devices there is all access, whatever is written.
+        if ["", "a"].contains(try string("type") ?? "") { return nil }
         guard text.allSatisfy({ "rwm".contains($0) }) else {
             throw wrong("access", "\"\(text)\" has other letters than r, w and m")
         }
