@@ -73,7 +73,7 @@ let package = Package(
         layer(
             "Networking",
             ["Basics", "Kernel", "CLinux", "Netlink", "DNSFormat", "JSONFormat", "ContainerModel", "Records"]),
-        layer("Volumes", ["Basics", "Kernel", "CLinux", "ContainerModel", "Records"]),
+        layer("Volumes", ["Basics", "Kernel", "CLinux", "ContainerModel", "LaunchPlanning", "Records"]),
         layer(
             "ContainerRuntime",
             [

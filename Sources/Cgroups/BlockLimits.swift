@@ -47,7 +47,8 @@ extension ProjectCgroup {
     }
 
     /// Real-time tasks get none of a cgroup's time unless all cgroups above have as much: the project's are raised first.
-    func setRealtime(_ limits: ResourceLimits, of child: String, container: String) throws(Failure) {
+    func setRealtime(_ limits: ResourceLimits, of place: ContainerPlace, container: String) throws(Failure) {
+        let child = place.child
         guard limits.realtimeRuntime != nil || limits.realtimePeriod != nil,
             let hierarchy = host.hierarchy(of: "cpu"), let directory = directory(in: hierarchy)
         else { return }
@@ -60,8 +61,7 @@ extension ProjectCgroup {
         let period = limits.realtimePeriod ?? 1_000_000
         let runtime = limits.realtimeRuntime ?? 0
         do throws(SyscallError) {
-            let above = ["\(hierarchy.mountPoint)/\(Self.top)", directory.path]
-            for path in above {
+            for path in above(place, in: directory).dropFirst() {
                 let own = try readText("\(path)/cpu.rt_runtime_us").filter { $0 != "\n" }
                 let ownPeriod = try readText("\(path)/cpu.rt_period_us").filter { $0 != "\n" }
                 let share = (Double(own) ?? 0) / max(Double(ownPeriod) ?? 1, 1)

@@ -78,6 +78,19 @@ struct CgroupDirectory: Sendable {
     }
 }
 
+extension CgroupDirectory {
+    /// Removes directories of ours in which nothing is any more, the innermost of them first.
+    func removeEmpty(_ levels: [String]) throws(SyscallError) {
+        for level in levels.reversed() {
+            do throws(SyscallError) {
+                try removeDirectory(level, at: fd.raw)
+            } catch {
+                if ![.busy, .notEmpty, .noEntry, .noDevice].contains(error.errno) { throw error }
+            }
+        }
+    }
+}
+
 /// Looks left at a busy cgroup and how long to wait before the next: 0.2 ms growing to 16 ms, 0.3 s in all.
 struct RemovalPatience {
     private var tries = 0

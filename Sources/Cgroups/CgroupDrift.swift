@@ -49,7 +49,7 @@ extension ContainerCgroup {
     /// The directories that tell of changes by inotify(7): writes to their files and, on v2, what the kernel notes in
     /// `cgroup.events` and `memory.events`.
     public var watchedDirectories: [String] {
-        directories.filter { $0.has(child) }.map { "\($0.path)/\(child)" }
+        directories.filter { $0.has(child) }.map { $0.path(of: place) }
     }
 
     /// The container whose cgroup has that name in its project's; nil for another.
@@ -79,7 +79,8 @@ extension ProjectCgroup {
     /// What of a running container's cgroup is not as `ensureContainer` left it; freezing is for the caller to judge.
     /// - Parameter process: its first process.
     public func verifyContainer(_ name: String, limits: ResourceLimits, process: Int32) -> [CgroupDrift] {
-        let child = Self.containerPrefix + name
+        let place = place(of: name)
+        let child = place.child
         var drift: [CgroupDrift] = []
         var homes: [CgroupHierarchy] = []
         if let home = membershipHierarchy { homes.append(home) }
@@ -92,20 +93,23 @@ extension ProjectCgroup {
         // On v1 the device policy is its own directory's, or inherited through the keeper's place.
         for directory in directories
         where !directory.hierarchy.unified && directory.hierarchy.controllers.contains("devices") {
-            let place = directory.has(child) ? child : Self.engine
-            if !homes.contains(directory.hierarchy), !directory.holds(process, place) {
-                drift.append(.left(path: "\(directory.path)/\(place)"))
+            let isOwn = directory.has(child)
+            if !homes.contains(directory.hierarchy),
+                !directory.holds(process, isOwn ? place.suffix : Self.engine)
+            {
+                drift.append(
+                    .left(path: isOwn ? directory.path(of: place) : "\(directory.path)/\(Self.engine)"))
             }
         }
         for hierarchy in homes {
-            let path = "\(hierarchy.mountPoint)/\(Self.top)/\(project)/\(child)"
+            let path = "\(hierarchy.mountPoint)/\(place.suffix)"
             guard let directory = directories.first(where: { $0.hierarchy == hierarchy }),
                 directory.has(child)
             else {
                 drift.append(.gone(path: path))
                 continue
             }
-            if !directory.holds(process, child) {
+            if !directory.holds(process, place.suffix) {
                 drift.append(.left(path: path))
                 continue
             }

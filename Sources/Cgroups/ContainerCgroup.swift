@@ -10,18 +10,21 @@ internal import Kernel
 /// A container's cgroup. It may have vanished underneath: then it is empty, unused and already removed.
 public struct ContainerCgroup: Sendable {
     public let name: String
-    let child: String
+    let place: ContainerPlace
+    var child: String { place.child }
     let directories: [CgroupDirectory]
 
     /// The v2 directory to clone the container's processes into (clone3(2), CLONE_INTO_CGROUP), nil without v2.
     public var cloneInto: String? {
-        unified.map { "\($0.path)/\(child)" }
+        unified.map { $0.path(of: place) }
     }
 
     /// v1 `tasks` files into which the child writes `0` itself. A parent that writes cgroup.procs pays an RCU grace
     /// period each time, 13–20 ms; a thread that moves itself doesn't (cgroup_procs_write_start, kernel/cgroup/cgroup.c).
     public var taskFiles: [String] {
-        directories.filter { !$0.hierarchy.unified && $0.has(child) }.map { "\($0.path)/\(child)/tasks" }
+        directories.filter { !$0.hierarchy.unified && $0.has(child) }.map {
+            "\($0.path(of: place))/tasks"
+        }
     }
 
     private var unified: CgroupDirectory? { directories.first { $0.hierarchy.unified && $0.has(child) } }
@@ -92,6 +95,7 @@ public struct ContainerCgroup: Sendable {
         for directory in directories {
             do throws(SyscallError) {
                 try directory.remove(child, patience: &patience)
+                try directory.removeEmpty(place.between)
             } catch {
                 failures.append(Failure("cannot remove the cgroup of container \"\(name)\"", error))
             }

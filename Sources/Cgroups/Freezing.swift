@@ -13,7 +13,8 @@ extension ProjectCgroup {
     /// - Throws: a failure when this host has no freezer that can be written.
     public mutating func setFrozen(_ frozen: Bool, container name: String) throws(Failure) {
         let doing = frozen ? "cannot pause container \"\(name)\"" : "cannot unpause container \"\(name)\""
-        let child = Self.containerPrefix + name
+        let place = place(of: name)
+        let child = place.child
         do throws(SyscallError) {
             guard frozen else { return try container(name).setThawed() }
             if let unified = directories.first(where: {
@@ -25,17 +26,18 @@ extension ProjectCgroup {
                 }
                 return
             }
-            try freezeLegacy(child)
+            try freezeLegacy(place)
         } catch {
             throw Failure(doing, error)
         }
     }
 
-    private mutating func freezeLegacy(_ child: String) throws(SyscallError) {
+    private mutating func freezeLegacy(_ place: ContainerPlace) throws(SyscallError) {
+        let child = place.child
         guard let freezer = host.hierarchy(of: "freezer") else {
             throw SyscallError("open", .notSupported, "no writable cgroup hierarchy has a freezer")
         }
-        _ = try makeChild(child, in: freezer)
+        _ = try makeChild(place, in: freezer)
         // Also those that came in since an earlier pause: a process is where its parent was.
         if let home = membershipHierarchy, home != freezer { try move(child, from: home, to: freezer) }
         guard let directory = directory(in: freezer) else { return }
@@ -83,7 +85,7 @@ extension ProjectCgroup {
     /// process is in that hierarchy where its parent was, unless it was paused.
     public func foreignFreezer(of process: Int32, container name: String) -> String? {
         guard let (freezer, path) = legacyFreezer(of: process),
-            !path.hasSuffix("/\(Self.top)/\(project)/\(Self.containerPrefix + name)"),
+            !path.hasSuffix("/\(place(of: name).suffix)"),
             let state = try? readText("\(freezer.mountPoint)\(path)/freezer.state"),
             !state.hasPrefix("THAWED")
         else { return nil }

@@ -23,6 +23,8 @@ public struct ProjectCgroup: Sendable {
     let policy: DevicePolicy
     /// Open directories of the project, in the host's order of hierarchies.
     private(set) var directories: [CgroupDirectory] = []
+    /// Of the containers that have one.
+    private(set) var parents: [String: String] = [:]
 
     static let top = "covey"
     static let engine = "engine"
@@ -110,13 +112,17 @@ public struct ProjectCgroup: Sendable {
             throw Failure(
                 "the container name \"\(name)\" can't name a cgroup", cause: "it must be one path component")
         }
-        let child = Self.containerPrefix + name
+        let place = place(of: name)
+        let child = place.child
         let homes = try homes(of: limits, container: name)
+        if let parent = parents[name] { try checkParent(parent, of: name) }
+        // The project's own policy stands on the project's cgroup on v2, and does not reach beyond that.
+        let devices = devices ?? (place.foreignParent != nil && hasUnifiedDevices ? policy : nil)
         var isNew = true
         do throws(SyscallError) {
             let home = membershipHierarchy
-            if let home { isNew = try makeChild(child, in: home) }
-            if let devices { try setDevices(devices, of: child) }
+            if let home { isNew = try makeChild(place, in: home) }
+            if let devices { try setDevices(devices, of: place) }
             for controller in Controller.allCases {
                 let wanted = homes[controller]
                 guard let hierarchy = wanted ?? controller.hierarchy(of: host) else { continue }
@@ -124,11 +130,11 @@ public struct ProjectCgroup: Sendable {
                 if wanted == nil && !isCommon { continue }
                 var made = isNew
                 if hierarchy != home && wanted != nil {
-                    made = try makeChild(child, in: hierarchy)
+                    made = try makeChild(place, in: hierarchy)
                     if made && !isNew, let home { try move(child, from: home, to: hierarchy) }
                 }
                 guard let directory = directory(in: hierarchy) else { continue }
-                if !isCommon { try prepare(controller, in: directory) }
+                if !isCommon { try prepare(controller, for: place, in: directory) }
                 if wanted == nil && (made || !directory.has(child + "/" + controller.probe(hierarchy))) {
                     continue
                 }
@@ -136,11 +142,16 @@ public struct ProjectCgroup: Sendable {
             }
         } catch {
             if isNew { try? container(name).remove() }
-            throw Failure("cannot place container \"\(name)\" in its cgroups", error, advice: advice(error))
+            let isLost = place.foreignParent != nil && error.errno == .noEntry
+            throw Failure(
+                "cannot place container \"\(name)\" in its cgroups", error,
+                advice: isLost
+                    ? "an absolute `cgroup_parent` must be there in every hierarchy; one without a leading / is made"
+                    : advice(error))
         }
         do throws(Failure) {
             try setBlockLimits(limits, of: child, container: name)
-            try setRealtime(limits, of: child, container: name)
+            try setRealtime(limits, of: place, container: name)
         } catch {
             if isNew { try? container(name).remove() }
             throw error
@@ -150,7 +161,30 @@ public struct ProjectCgroup: Sendable {
 
     /// A container's cgroup as it is, also when it isn't: then it is empty and removing it does nothing.
     public func container(_ name: String) -> ContainerCgroup {
-        ContainerCgroup(name: name, child: Self.containerPrefix + name, directories: directories)
+        ContainerCgroup(name: name, place: place(of: name), directories: directories)
+    }
+
+    /// Says what `cgroup_parent` a container has; before anything is asked of its cgroup.
+    public mutating func setParent(_ parent: String?, of container: String) { parents[container] = parent }
+
+    func place(of name: String) -> ContainerPlace {
+        ContainerPlace(name, project: project, parent: parents[name])
+    }
+
+    private var hasUnifiedDevices: Bool { host.hierarchy(of: "devices")?.unified ?? true }
+
+    private func checkParent(_ parent: String, of container: String) throws(Failure) {
+        let doing = "cannot place container \"\(container)\" in cgroup \"\(parent)\""
+        guard ContainerPlace.isParent(parent) else {
+            throw Failure(
+                doing, cause: "`cgroup_parent` is a path of plain names, none of them one of Covey's own",
+                advice: "such as batch or /machine/batch")
+        }
+        guard !host.writable.isEmpty else {
+            throw Failure(
+                doing, cause: "no cgroup hierarchy of this host can be written",
+                advice: "remove `cgroup_parent`")
+        }
     }
 
     /// Names of the containers that have a cgroup in any hierarchy, sorted.
@@ -243,14 +277,16 @@ extension ProjectCgroup {
     }
 
     /// What a controller that few containers have needs before the first of them.
-    private func prepare(_ controller: Controller, in directory: CgroupDirectory) throws(SyscallError) {
+    private func prepare(
+        _ controller: Controller, for place: ContainerPlace, in directory: CgroupDirectory
+    ) throws(SyscallError) {
         let hierarchy = directory.hierarchy
         if hierarchy.unified {
-            for path in [hierarchy.mountPoint, "\(hierarchy.mountPoint)/\(Self.top)", directory.path] {
-                try enableControllers(path, hierarchy, [controller])
-            }
+            for path in above(place, in: directory) { try enableControllers(path, hierarchy, [controller]) }
         } else if controller == .cpuset {
-            try initializeCpuset(directory, engine: directory.has(Self.engine))
+            try initializeCpuset(
+                directory, engine: directory.has(Self.engine),
+                between: place.between.map { "\(directory.path)/\($0)" })
         }
     }
 
@@ -277,17 +313,39 @@ extension ProjectCgroup {
     }
 
     /// Makes a container's directory, and the project's where it is missing or was removed under us.
-    mutating func makeChild(_ child: String, in hierarchy: CgroupHierarchy) throws(SyscallError)
+    mutating func makeChild(_ place: ContainerPlace, in hierarchy: CgroupHierarchy) throws(SyscallError)
         -> Bool
     {
         if let known = directory(in: hierarchy) {
             do throws(SyscallError) {
-                return try known.make(child)
+                return try make(place, in: known)
             } catch {
                 guard error.errno == .noEntry || error.errno == .noDevice else { throw error }
             }
         }
-        return try ensureDirectory(hierarchy).make(child)
+        return try make(place, in: try ensureDirectory(hierarchy))
+    }
+
+    /// With what is on the way there; on v2 a container has those controllers that all above it give.
+    private func make(_ place: ContainerPlace, in directory: CgroupDirectory) throws(SyscallError) -> Bool {
+        let hierarchy = directory.hierarchy
+        for level in place.between { _ = try directory.make(level) }
+        if hierarchy.unified {
+            for path in above(place, in: directory).dropFirst(place.foreignParent == nil ? 3 : 0) {
+                try enableControllers(path, hierarchy)
+            }
+        }
+        return try directory.make(place.child)
+    }
+
+    /// The directories above a container's, from the top of the hierarchy.
+    func above(_ place: ContainerPlace, in directory: CgroupDirectory) -> [String] {
+        let mount = directory.hierarchy.mountPoint
+        guard let parent = place.foreignParent else {
+            return [mount, "\(mount)/\(Self.top)", directory.path]
+                + place.between.map { "\(directory.path)/\($0)" }
+        }
+        return parent.split(separator: "/").reduce(into: [mount]) { $0.append("\($0.last ?? mount)/\($1)") }
     }
 
     /// Moves a running container's processes into a v1 directory it has now got.

@@ -22,25 +22,29 @@ extension ProjectCgroup {
     }
 
     /// Gives a container a policy of its own, once, before a process is in its cgroup.
-    mutating func setDevices(_ devices: DevicePolicy, of child: String) throws(SyscallError) {
+    mutating func setDevices(_ devices: DevicePolicy, of place: ContainerPlace) throws(SyscallError) {
         if let hierarchy = host.hierarchy(of: "devices"), !hierarchy.unified {
-            let made = try makeChild(child, in: hierarchy)
+            let made = try makeChild(place, in: hierarchy)
             guard made, let directory = directory(in: hierarchy) else { return }
-            try directory.setDevices(devices, on: child)
+            try directory.setDevices(devices, on: place.child)
         } else if let directory = directories.first(where: \.hierarchy.unified) {
-            let own = try openFile(child, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory.fd.raw)
+            let own = try openFile(
+                place.child, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory.fd.raw)
             if try deviceProgramCount(ofCgroup: own.raw) > 0 { return }
             try attachDeviceProgram(devices.program, toCgroup: own.raw)
         }
     }
 
     /// A v1 cpuset takes no process until it has processors and memory nodes (cpusets(7)): those of its parent.
-    func initializeCpuset(_ directory: CgroupDirectory, engine: Bool = true) throws(SyscallError) {
+    func initializeCpuset(_ directory: CgroupDirectory, engine: Bool = true, between: [String] = [])
+        throws(SyscallError)
+    {
         let mount = directory.hierarchy.mountPoint
         for file in ["cpuset.cpus", "cpuset.mems"] {
             var value = try readText("\(mount)/\(file)")
             let levels = ["\(mount)/\(Self.top)", directory.path]
-            for level in levels + (engine ? ["\(directory.path)/\(Self.engine)"] : []) {
+            let engines = engine ? ["\(directory.path)/\(Self.engine)"] : []
+            for level in levels + between + engines {
                 let own = try readText("\(level)/\(file)")
                 if own.first == "\n" || own.isEmpty {
                     try writeControl("\(level)/\(file)", value)
@@ -63,6 +67,9 @@ extension ProjectCgroup {
         for child in try directoryEntries(".", at: directory.fd.raw)
         where child == Self.engine || child.hasPrefix(Self.containerPrefix) {
             try directory.remove(child, patience: &patience)
+        }
+        for parent in parents.values where !parent.hasPrefix("/") {
+            try directory.removeEmpty(ContainerPlace("", project: project, parent: parent).between)
         }
         try removeDirectory(directory.path)
         do throws(SyscallError) {

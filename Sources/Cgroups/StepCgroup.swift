@@ -18,10 +18,11 @@ public struct StepCgroup {
     /// Where an enclosing container keeps cgroups to itself nothing is made.
     /// - number: steps that run side by side have different ones.
     /// - Throws: what the kernel refused.
-    public init(number: Int = 0) throws(Failure) {
+    public init(number: Int = 0, devices: DevicePolicy = .dockerDefault) throws(Failure) {
         let host = try CgroupHost.detect()
         Self.removeAbandoned(host)
-        project = try ProjectCgroup(host: host, project: "\(Self.prefix)\(getpid()).\(number)")
+        project = try ProjectCgroup(
+            host: host, project: "\(Self.prefix)\(getpid()).\(number)", devices: devices)
         do throws(Failure) {
             try project.ensure()
             let isThere = project.engineCloneInto != nil || !project.engineTaskFiles.isEmpty

@@ -9,6 +9,7 @@ internal import CLinux
 internal import ContainerModel
 internal import ContainerRuntime
 internal import Kernel
+internal import LaunchPlanning
 internal import Netlink
 internal import Networking
 
@@ -47,7 +48,7 @@ final class BuildNetwork {
         let routes = containerRouteMessages(
             address: address, prefix: state.subnet.prefix, gateway: state.gateway)
         return StepLink(
-            routes: routes.map { ($0.linkName, $0.bytes) },
+            links: routes.map { PreparedLink(name: $0.linkName, messages: $0.bytes) },
             nameServiceRules: containerNameServiceRules(port: BuildNetwork.servicePort),
             nameServicePort: BuildNetwork.servicePort,
             attach: { (pid: Int32) throws(Failure) in

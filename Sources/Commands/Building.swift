@@ -85,6 +85,7 @@ final class StepRunning {
         request.noCacheStages = Set(build.noCacheFilter)
         request.checksOnly = wish.checksOnly
         request.network = try network(build.network)
+        request.allowsInsecure = build.privileged || build.entitlements.contains("security.insecure")
         request.extraHosts = build.extraHosts.map { ($0.name, $0.address) }
         request.limits.sharedMemory = build.shmSize?.bytes
         request.limits.ulimits = build.ulimits.mapValues { StepUlimit(soft: $0.soft, hard: $0.hard) }

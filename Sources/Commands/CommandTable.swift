@@ -70,7 +70,13 @@ let commandTable: [CommandDefinition] = [
             Goes by `develop.watch`: files are written into the running containers from outside, services are restarted
             or built again. Goes on until Ctrl-C; what runs then runs on.
             """,
-        flags: [Flag(.noUp, nil, "only follow what is up already")], run: runWatch),
+        flags: [
+            Flag(.noUp, nil, "only follow what is up already"),
+            Flag(
+                .prune, nil, "remove images that a rebuild left without a name; so it is unless --prune=false"
+            ),
+            Flag(.quiet, nil, "don't show what build steps write"),
+        ], run: runWatch),
     CommandDefinition(
         "create", "Create the services' containers, start nothing", operands: .services,
         flags: [

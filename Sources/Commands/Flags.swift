@@ -10,7 +10,7 @@ enum FlagName: String {
     case alias = "as", ansi, build, detach, env, environment, file, follow, format, hash, help, images, index,
         interactive, json, models, networks, output, profile, profiles, progress,
         project = "project-name"
-    case quiet, root, run, scale, services, signal, since, tail, timeout, timestamps, tty, until, user,
+    case prune, quiet, root, run, scale, services, signal, since, tail, timeout, timestamps, tty, until, user,
         variables, version, volumes, wait, watch,
         workdir, all
     case envFile = "env-file"

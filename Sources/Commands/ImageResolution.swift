@@ -40,6 +40,8 @@ final class ImageResolution {
     /// References whose registry said no: asked once, however many services name them.
     private var unavailable: [String: Failure] = [:]
     private var building: [String] = []
+    /// Images beside the services' own that were looked for.
+    private var further: Set<String> = []
     private(set) var built = 0
 
     init(_ session: Session, _ project: Project, _ wish: ImageWish, _ progress: Progress) throws(Failure) {
@@ -72,6 +74,7 @@ final class ImageResolution {
             guard let service = project.services[name] else { continue }
             do throws(Failure) {
                 images[name] = try wish.services.contains(name) ? ensure(service) : lookUp(service)
+                if wish.services.contains(name) { try fetchFurther(service) }
             } catch {
                 // Missing images are all named at once; after a failed build nothing else is tried.
                 if service.build != nil { throw error }
@@ -80,6 +83,33 @@ final class ImageResolution {
         }
         if let failure = Failure.collect(failures) { throw failure }
         return images
+    }
+
+    /// Images that a service names beside its own, for steps before its start and to be mounted: fetched as its own is.
+    private func fetchFurther(_ service: Service) throws(Failure) {
+        var wanted: [(reference: String, place: SourceLocation?)] = []
+        for hook in service.preStart {
+            if let reference = hook.image { wanted.append((reference, service.marks["pre_start"])) }
+        }
+        for mount in service.volumes {
+            if case .image(let reference) = mount.source { wanted.append((reference, mount.location)) }
+        }
+        if wanted.isEmpty || !wish.fetches { return }
+        let policy = try PullPolicy(service, flag: wish.pull)
+        for (reference, place) in wanted
+        where further.insert(reference).inserted && builder(of: reference) == nil {
+            let isLocal =
+                Transport(reference, relativeTo: project.directory) != nil || Digest(reference) != nil
+            if isLocal || policy == .never { continue }
+            if try store.lookUp(reference) != nil, try !asksAgain(reference, policy) { continue }
+            do throws(Failure) {
+                _ = try transferring().pull(try lock?.pinned(reference) ?? reference, as: reference)
+            } catch {
+                var failure = error
+                if failure.location == nil { failure.location = place }
+                throw failure
+            }
+        }
     }
 
     /// The images that services mount as files, as they are named.

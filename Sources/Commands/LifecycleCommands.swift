@@ -45,7 +45,7 @@ func runDown(_ session: Session) throws(Failure) -> Int32 {
         }
         try keeper.finishDown()
     }
-    if !provided.isEmpty { try releaseProviders(provided, session, place) }
+    if !provided.isEmpty { try endProviders(provided, .down, session, place) }
     let removed = try removeImages(images, session, progress)
     if !changed, provided.isEmpty, !removed { progress.notice(nothing) }
     return 0
@@ -97,8 +97,16 @@ func runStart(_ session: Session) throws(Failure) -> Int32 {
 
 func runStop(_ session: Session) throws(Failure) -> Int32 {
     let timeout = try session.arguments.duration(.timeout)
-    return try simple(
-        session, "stop", "stopped", .stop(services: session.arguments.operands, timeout: timeout))
+    let names = session.arguments.operands
+    let place = try session.place()
+    let provided = keptProviders(place)
+    let services = names.filter { provided[$0] == nil }
+    if names.isEmpty || !services.isEmpty {
+        _ = try simple(session, "stop", "stopped", .stop(services: services, timeout: timeout))
+    }
+    let stopped = provided.filter { names.isEmpty || names.contains($0.key) }
+    if !stopped.isEmpty { try endProviders(stopped, .stop, session, place) }
+    return 0
 }
 
 func runRestart(_ session: Session) throws(Failure) -> Int32 {

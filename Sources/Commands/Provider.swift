@@ -3,7 +3,7 @@
 // Provider: one run of the program that looks after a service in Covey's place, by Docker Compose's protocol
 // (docker/compose, docs/extension.md):
 //
-//   TYPE compose --project-name=NAME up --option=value … SERVICE      and the same with `down`
+//   TYPE compose --project-name=NAME up --option=value … SERVICE      and the same with `down` and `stop`
 //
 // It says what it does in lines of JSON on its standard output: {"type": …, "message": …}, type being `info`, `error`,
 // `debug`, `setenv` (NAME=value for those who depend on the service, with SERVICE_ before it), `rawsetenv` (as it is) or

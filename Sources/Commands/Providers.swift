@@ -129,18 +129,26 @@ func keptProviders(_ place: ProjectPlace) -> [String: ProvidedService] {
     return desired.providers ?? [:]
 }
 
-/// Gives back what was provided, after the containers that used it are gone. All are tried; the failures are one.
-func releaseProviders(_ provided: [String: ProvidedService], _ session: Session, _ place: ProjectPlace)
-    throws(Failure)
-{
+/// What is asked of a provider at the end.
+enum ProviderEnd: String {
+    /// It will be asked to bring the service up again.
+    case stop
+    case down
+}
+
+/// Stops what was provided, or gives it back, after the containers that used it. All are tried; the failures are one.
+func endProviders(
+    _ provided: [String: ProvidedService], _ end: ProviderEnd, _ session: Session, _ place: ProjectPlace
+) throws(Failure) {
     var failures: [Failure] = []
-    let progress = try session.progress("down")
+    let progress = try session.progress(end.rawValue)
     defer { progress.end() }
     for (name, request) in provided.sorted(by: { $0.key < $1.key }) {
-        let task = progress.begin("Provider", name, doing: "Removing", done: "Removed")
+        let (doing, done) = end == .stop ? ("Stopping", "Stopped") : ("Removing", "Removed")
+        let task = progress.begin("Provider", name, doing: doing, done: done)
         do throws(Failure) {
             let run = try providerRun(
-                "down", name, request, session, project: place.project,
+                end.rawValue, name, request, session, project: place.project,
                 directory: session.invocation.directory, "{}")
             _ = try run.run(errors: session.invocation.errors) { progress.notice("\(name): \($0)") }
             progress.update(task, .done)

@@ -20,9 +20,8 @@ func runStats(_ session: Session) throws(Failure) -> Int32 {
         }
     }
     // Processor use is a difference: the first look alone says nothing.
-    var reader = UsageReader(
-        cgroups: try ProjectCgroup(host: try CgroupHost.detect(), project: place.project))
     var containers = try chosen()
+    var reader = UsageReader(cgroups: try projectCgroups(place, containers))
     _ = containers.map { reader.read($0) }
     let once = session.arguments.has(.noStream)
     while true {

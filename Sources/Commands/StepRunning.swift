@@ -65,11 +65,19 @@ final class StepHost {
         for (name, limit) in step.limits.ulimits {
             request.ulimits[name] = LimitPair(soft: limit.soft, hard: limit.hard)
         }
+        if step.isPrivileged {
+            var rare = RareSettings()
+            rare.privileged = true
+            request.rare = rare
+            request.seccomp = false
+        }
         // One after the other: two that begin at once would each sweep what the other is making.
-        var cgroup = try lock.held { () throws(Failure) in try StepCgroup(number: number) }
+        var cgroup = try lock.held { () throws(Failure) in
+            try StepCgroup(number: number, devices: step.isPrivileged ? .everything : .dockerDefault)
+        }
         defer { cgroup.remove() }
         // Where no cgroup can be made there is no device policy: without this capability it opens none of the host's devices.
-        if !cgroup.hasDevicePolicy { request.capDrop = ["MKNOD"] }
+        if !cgroup.hasDevicePolicy, !step.isPrivileged { request.capDrop = ["MKNOD"] }
         let (mountPoint, filesAt) = (step.work + ".root", step.work + ".files")
         do throws(SyscallError) {
             try ensureDirectory(mountPoint, mode: 0o700)

@@ -200,7 +200,10 @@ func runSystemUsage(_ session: Session) throws(Failure) -> Int32 {
     let used = try imagesInUse(root: session.root)
     let images = try store.usage(inUse: used.layers, ids: used.ids)
     let volumes = try VolumeStore(root: session.root).list()
-    let volumeBytes = volumes.reduce(Int64(0)) { $0 + treeBytes("\(session.root)/volumes/\($1.name)/data") }
+    // What is mounted for a volume is not ours.
+    let volumeBytes = volumes.reduce(Int64(0)) {
+        $1.mounted == nil ? $0 + treeBytes("\(session.root)/volumes/\($1.name)/data") : $0
+    }
     let uppers = used.uppers.reduce(Int64(0)) { $0 + treeBytes($1) }
     let rows: [(kind: String, total: Int, active: Int?, bytes: Int64, reclaimable: Int64?)] = [
         ("Images", images.images, images.activeImages, images.bytes, images.reclaimable),

@@ -12,7 +12,7 @@ func runTop(_ session: Session) throws(Failure) -> Int32 {
     let containers = try session.containers(place)
     let wanted = session.arguments.operands
     try checkKnown(wanted, among: containers.map(\.service), session)
-    let cgroups = try ProjectCgroup(host: try CgroupHost.detect(), project: place.project)
+    let cgroups = try projectCgroups(place, containers)
     let (now, booted) = (realtimeNanoseconds(), bootTime())
     var rows: [[String]] = []
     for container in containers

@@ -89,6 +89,8 @@ struct BringUp {
     private let title: String
     /// Build images that can be built, also those that exist.
     var builds: Bool
+    /// What build steps write is not shown.
+    var hidesBuilds = false
 
     /// Takes in the flags that `up`, `create` and `scale` share.
     init(_ session: Session, _ project: Project, _ options: UpOptions, title: String) throws(Failure) {
@@ -130,7 +132,7 @@ struct BringUp {
             options.noDependencies && !options.services.isEmpty
             ? Set(options.services) : withDependencies(options.services, project)
         let progress = try session.progress(title)
-        progress.showsDetails = !session.arguments.has(.quietBuild)
+        progress.showsDetails = !session.arguments.has(.quietBuild) && !hidesBuilds
         progress.showsLayers = !session.arguments.has(.quietPull)
         let images: [String: LoweredImage]
         let provided: [String: ProvidedService]

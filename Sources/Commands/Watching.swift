@@ -7,6 +7,7 @@ internal import Basics
 internal import ComposeModel
 internal import Controller
 internal import ContainerRuntime
+internal import Images
 internal import Kernel
 
 /// An editor's save and a checkout are many changes; what follows waits until none came for so long.
@@ -23,6 +24,7 @@ func runWatch(_ session: Session) throws(Failure) -> Int32 {
         options.services = services
         var bringUp = try BringUp(session, project, options, title: "up")
         bringUp.builds = true
+        bringUp.hidesBuilds = session.arguments.has(.quiet)
         prepared = try bringUp.prepare()
     }
     let signals = try interruptSignals()
@@ -128,7 +130,12 @@ final class Watching {
         options.noDependencies = true
         var bringUp = try BringUp(session, project, options, title: "watch")
         bringUp.builds = true
+        bringUp.hidesBuilds = session.arguments.has(.quiet)
         _ = try bringUp.prepare().carryOut(nil)
+        if session.arguments.isOff(.prune) { return }
+        // What had the image's name before has none now.
+        let used = try imagesInUse(root: session.root)
+        _ = try session.imageStore().prune(keeping: used.layers, unless: nil, cache: false)
     }
 
     private func containers(of service: String) throws(Failure) -> [ContainerStatus] {

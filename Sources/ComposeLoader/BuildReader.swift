@@ -37,7 +37,13 @@ extension Field {
             case "no_cache": build.noCache = field.bool() ?? false
             case "no_cache_filter": build.noCacheFilter = field.stringOrList()
             case "platforms": build.platforms = unique(field.elements().compactMap { $0.platform() }) { $0 }
-            case "entitlements": build.entitlements = unique(field.strings()) { $0 }
+            case "entitlements":
+                build.entitlements = unique(field.strings()) { $0 }
+                for name in build.entitlements where !["security.insecure", "network.host"].contains(name) {
+                    field.refuse(
+                        "has \"\(name)\", which is not supported",
+                        advice: "security.insecure and network.host are")
+                }
             case "provenance": build.provenance = field.string()
             case "sbom": build.sbom = field.string()
             case "ssh":

@@ -255,10 +255,11 @@ struct Field {
 }
 
 /// Later elements replace earlier ones with the same key, at the place of the first (compose-go, override/uncity.go).
-func unique<Element>(_ elements: [Element], by key: (Element) -> String) -> [Element] {
+func unique<Element, Key: Hashable>(_ elements: [Element], by key: (Element) -> Key) -> [Element] {
     if elements.count < 2 { return elements }
     var found: [Element] = []
-    var positions: [String: Int] = [:]
+    var positions: [Key: Int] = [:]
+    positions.reserveCapacity(elements.count)
     for element in elements {
         let key = key(element)
         if let position = positions[key] {

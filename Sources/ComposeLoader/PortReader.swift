@@ -13,9 +13,18 @@ extension Field {
             element.node.mapping == nil ? element.shortPorts() : element.longPorts()
         }
         return unique(ports) { port in
-            let published = port.published.map { "\($0.lowerBound)-\($0.upperBound)" } ?? ""
-            return "\(port.hostIP ?? "0.0.0.0") \(published) \(port.target) \(port.proto)"
+            SamePort(
+                address: port.hostIP ?? "0.0.0.0", published: port.published, target: port.target,
+                proto: port.proto)
         }
+    }
+
+    /// What two ports must not have in common. No text: a range may be of all ports there are.
+    private struct SamePort: Hashable {
+        var address: String
+        var published: ClosedRange<UInt16>?
+        var target: UInt16
+        var proto: Service.Port.Proto
     }
 
     /// `[[IP:]HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]`

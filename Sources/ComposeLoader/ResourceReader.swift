@@ -38,6 +38,13 @@ struct ResourceReader {
                     continue
                 }
                 network.ipamDriver = ipam.pair("driver").flatMap { field.child($0).string() }
+                if let driver = network.ipamDriver, !driver.isEmpty, driver != "default",
+                    let pair = ipam.pair("driver")
+                {
+                    field.child(pair).refuse(
+                        "is \(driver), which is not supported",
+                        cause: "addresses are given by Covey itself", advice: "`default` is")
+                }
                 network.ipamOptions = ipam.pair("options").map { field.child($0).options() } ?? [:]
                 guard let config = ipam.pair("config") else { continue }
                 network.ipam = field.child(config).elements().compactMap { self.subnet($0) }
@@ -51,6 +58,14 @@ struct ResourceReader {
         }
         if network.enableIPv6 != true, !network.external, network.ipam.contains(where: \.isIPv6) {
             field.error("has an IPv6 subnet and no IPv6", advice: "add `enable_ipv6: true`")
+        }
+        if network.enableIPv4 == false, !network.external {
+            if network.enableIPv6 != true {
+                field.refuse("has neither IPv4 nor IPv6", advice: "add `enable_ipv6: true`")
+            }
+            if network.ipam.contains(where: { !$0.isIPv6 && $0.subnet != nil }) {
+                field.refuse("has an IPv4 subnet and no IPv4", advice: "remove `enable_ipv4: false`")
+            }
         }
         return network
     }
@@ -110,7 +125,20 @@ struct ResourceReader {
         }
         for (key, _, field) in field.fields() {
             switch key {
-            case "aux_addresses": subnet.auxiliary = field.options()
+            case "aux_addresses":
+                subnet.auxiliary = field.options()
+                for (_, _, field) in field.fields() {
+                    guard let text = field.node.text else { continue }
+                    if let range6 {
+                        if IPv6Address(text).map({ range6.contains($0) }) == true { continue }
+                    } else if let range {
+                        if ipv4(text).map({ range.contains($0) }) == true { continue }
+                    } else {
+                        field.error("is given without a `subnet`", advice: "name the subnet it is in")
+                        continue
+                    }
+                    field.error("is \"\(text)\", which is not an address of the subnet")
+                }
             case "gateway" where range6 != nil:
                 guard let text = field.string() else { continue }
                 guard let address = IPv6Address(text) else {
@@ -122,7 +150,15 @@ struct ResourceReader {
                 }
                 subnet.gateway = text
             case "ip_range" where range6 != nil:
-                field.refuse("is of an IPv6 subnet, which is not supported", advice: "remove it")
+                guard let text = field.string() else { continue }
+                guard let part = IPv6Subnet(text), IPv6Subnet.isExact(text) else {
+                    field.wrongForm(expected: "a part of the subnet, such as fd00:5::8000/113")
+                    continue
+                }
+                if range6.map({ $0.contains(part.base) && $0.prefix <= part.prefix }) != true {
+                    field.error("is \(text), which is not in the subnet")
+                }
+                subnet.ipRange = text
             case "gateway":
                 guard let text = field.string() else { continue }
                 guard let address = ipv4(text) else {
@@ -161,7 +197,7 @@ struct ResourceReader {
                 if let driver = volume.driver, driver != "local" {
                     field.refuse("is \(driver), which is not supported", advice: "`local` is")
                 }
-            case "driver_opts": volume.driverOptions = field.options()
+            case "driver_opts": volume.driverOptions = field.volumeOptions(around)
             case _ where key.hasPrefix("x-"): volume.extensions[key] = field.node.value
             case "labels": volume.labels = field.labels()
             default: continue

@@ -178,8 +178,8 @@ extension Field {
                         field.error("names \"\(address)\", which is not an address")
                     }
                 case "mac_address": attachment.macAddress = field.macAddress()
-                case "interface_name": attachment.interfaceName = field.nonEmptyString()
-                case "driver_opts": attachment.driverOptions = field.options()
+                case "interface_name": attachment.interfaceName = field.interfaceName()
+                case "driver_opts": attachment.driverOptions = field.endpointOptions()
                 case "gw_priority": attachment.gatewayPriority = field.integer() ?? 0
                 case "priority": attachment.priority = field.integer() ?? 0
                 default: continue

@@ -19,7 +19,9 @@ public enum Ledger {
         .works("cap_add", "Linux's capability names, or ALL", by: "Containers.confinement"),
         .works("cap_drop", "Linux's capability names, or ALL", by: "Containers.confinement"),
         .works("cgroup", "the cgroup namespace; limits hold in both", by: "Particulars.hostNamespaces"),
-        .refused("cgroup_parent"),
+        .works(
+            "cgroup_parent", "below the project's own cgroup; an absolute one must be there",
+            by: "Limits.cgroupParent"),
         .works("command", "", .replaced, by: "Lifecycle.upAndDown"),
         .works("configs", "", Shape(each: Shape(fields: grant)), by: "Containers.files"),
         .works("container_name", "only with one replica", by: "Networks.names"),
@@ -61,9 +63,11 @@ public enum Ledger {
             by: "ComposeLoaderTests.goldenProjects"),
         .works(
             "provider",
-            "a program in PATH or a plug-in of Docker's, run by `up` and `down` with Covey's own rights; not by `stop`",
+            "a program in PATH or a plug-in of Docker's, run by `up`, `stop` and `down` with Covey's own rights",
             Shape(fields: Fields([.works("type"), .works("options")])), by: "Providers.lifecycle"),
-        .refused("external_links", "use `networks` with `external: true`"),
+        .works(
+            "external_links", "to containers that run on a network they share",
+            by: "Particulars.externalLinks"),
         .works(
             "extra_hosts", "addresses and `host-gateway`, the gateway of the container's first network",
             Shape(.hosts), by: "Networks.defaultNetwork"),
@@ -127,7 +131,7 @@ public enum Ledger {
         .works("pull_refresh_after", "with `pull_policy: refresh`", by: "Registries.pulling"),
         .works("read_only", by: "Containers.confinement"),
         .works("restart", "all four, `on-failure:N`", by: "Containers.restart"),
-        .refused(
+        .notHere(
             "runtime",
             "Covey is the runtime: its keeper clones each first process and is its parent, which another program would have to be"
         ),
@@ -142,7 +146,10 @@ public enum Ledger {
         .works("stdin_open", by: "Tools.attach"),
         .works("stop_grace_period", by: "Lifecycle.stopSignal"),
         .works("stop_signal", "names and numbers", by: "Lifecycle.stopSignal"),
-        .refused("storage_opt"),
+        .works(
+            "storage_opt",
+            "`size`, where the state directory is on XFS or ext4 with project quotas (prjquota)",
+            by: "Limits.storage"),
         .works("tmpfs", "options size, mode, uid, gid", .list, by: "Containers.volumes"),
         .works("tty", by: "Commands.serviceTerminal"),
         .works("ulimits", "", Shape(each: Shape(.replace, fields: limit)), by: "Containers.confinement"),
@@ -163,7 +170,9 @@ public enum Ledger {
         .works("context", "a directory"),
         .works("dockerfile"),
         .works("dockerfile_inline", by: "ComposeLoaderTests.builds"),
-        .refused("entitlements"),
+        .works(
+            "entitlements", "`security.insecure`, for `RUN --security=insecure`; `network.host` is anybody's",
+            by: "Building.attributes"),
         .works("args", "", .keyed, by: "ComposeLoaderTests.builds"),
         .works("ssh", "agents' sockets; key files are refused", .keyed, by: "Building.attributes"),
         .works("labels", "", .keyed, by: "ComposeLoaderTests.builds"),
@@ -176,14 +185,18 @@ public enum Ledger {
             "directories, `service:NAME`, and the transports oci:, oci-archive:, docker-archive:, dir:",
             .keyed, by: "ImageBuildTests.contexts"),
         .works("network", "`default`, `host`, `none`", by: "Building.attributes"),
-        .refused("provenance", unless: ["false"]),
-        .refused("sbom", unless: ["false"]),
+        .notHere(
+            "provenance", "an attestation belongs to an image index in a registry; one image is built here",
+            unless: ["false"]),
+        .notHere(
+            "sbom", "it needs a scanner, an image of somebody else's that reads what was built",
+            unless: ["false"]),
         .refused("pull", unless: ["false"]),
         .works("target", by: "ImageBuildTests.target"),
         .works("shm_size", by: "Building.attributes"),
         .works("extra_hosts", "", Shape(.hosts), by: "Building.attributes"),
         .notHere("isolation", "Windows only", unless: ["default"]),
-        .refused("privileged", unless: ["false"]),
+        .works("privileged", "as `entitlements: [security.insecure]`", by: "Building.attributes"),
         .works(
             "secrets", "`source` and `target`, the id", Shape(each: Shape(fields: grant)),
             by: "Building.attributes"),
@@ -213,14 +226,17 @@ public enum Ledger {
     /// `services.<name>.networks.<network>`.
     public static let attachment = Fields([
         .works("aliases", by: "Networks.names"),
-        .refused("interface_name"),
+        .works("interface_name", by: "Endpoints.attributes"),
         .works("ipv4_address", by: "Attributes.plain"),
         .works("ipv6_address", by: "IPv6Networks.addresses"),
-        .refused("link_local_ips"),
+        .works(
+            "link_local_ips", "any addresses, with Docker's prefixes /16 and /64", by: "Endpoints.attributes"),
         .works("mac_address", by: "Particulars.hardwareAddress"),
-        .refused("driver_opts"),
+        .works(
+            "driver_opts", "`com.docker.network.endpoint.ifname` and `com.docker.network.endpoint.sysctls`",
+            by: "Endpoints.attributes"),
         .works("priority", by: "Particulars.hardwareAddress"),
-        .refused("gw_priority", unless: ["0"]),
+        .works("gw_priority", by: "Endpoints.attributes"),
     ])
 
     /// An element of `services.<name>.ports`, long syntax.
@@ -254,10 +270,11 @@ public enum Ledger {
             "volume", "",
             Shape(
                 fields: Fields([
-                    .refused("labels", "not supported yet", .keyed), .works("nocopy"), .works("subpath"),
+                    .works("labels", "", .keyed, by: "PlanningTests.volumeLabels"), .works("nocopy"),
+                    .works("subpath"),
                 ]))),
         .works("tmpfs", "", Shape(fields: Fields([.works("size"), .works("mode")]))),
-        .works("image", "", Shape(fields: Fields([.refused("subpath")])), by: "Mounts.image"),
+        .works("image", "", Shape(fields: Fields([.works("subpath")])), by: "Mounts.image"),
     ])
 
     /// `services.<name>.deploy`.
@@ -347,7 +364,7 @@ public enum Ledger {
     /// An element of `services.<name>.pre_start`.
     static let firstHook = Fields(
         hookAttributes.filter { $0.name != "privileged" } + [
-            .refused("privileged", unless: ["false"]), .works("image"), .works("per_replica"),
+            .works("privileged"), .works("image"), .works("per_replica"),
         ])
 
     private static let hookAttributes: [Attribute] = [

@@ -88,7 +88,7 @@ struct ServiceReader {
         case "cap_add": service.capAdd = field.capabilities()
         case "cap_drop": service.capDrop = field.capabilities()
         case "cgroup": service.cgroup = field.oneOf(["host", "private"])
-        case "cgroup_parent": service.cgroupParent = field.nonEmptyString()
+        case "cgroup_parent": service.cgroupParent = field.cgroupParent()
         case "command": service.command = field.command()
         case "configs": service.configs = field.grants(defaultDirectory: "/")
         case "container_name":
@@ -131,7 +131,7 @@ struct ServiceReader {
                 draft.environment.append((key, value, field.place))
             }
         case "expose": service.expose = field.exposed()
-        case "external_links": service.externalLinks = unique(field.strings()) { $0 }
+        case "external_links": service.externalLinks = field.externalLinks()
         case "extra_hosts": service.extraHosts = field.extraHosts()
         case "gpus": service.gpus = field.gpus()
         case "group_add": service.groupAdd = unique(field.strings()) { $0 }
@@ -189,7 +189,7 @@ struct ServiceReader {
         case "stdin_open": service.stdinOpen = field.bool() ?? false
         case "stop_grace_period": service.stopGracePeriod = field.duration()
         case "stop_signal": service.stopSignal = field.signal()
-        case "storage_opt": service.storageOptions = field.options()
+        case "storage_opt": service.storageOptions = field.storageOptions()
         case "sysctls": service.sysctls = field.sysctls()
         case "tmpfs": temporaries = field.temporaries()
         case "tty": service.tty = field.bool() ?? false

@@ -32,15 +32,17 @@ extension Ledger {
             "ipam", "",
             Shape(
                 fields: Fields([
-                    .refused("driver", unless: ["default"]),
+                    .works("driver", "`default`", by: "Endpoints.attributes"),
                     .works(
                         "config", "one IPv4 and one IPv6 subnet", Shape(.subnets, each: Shape(fields: subnet))
                     ),
-                    .refused("options"),
+                    .notHere("options", "they are for drivers of others; `default` has none"),
                 ]))),
         .works("external", "", external, by: "ComposeLoaderTests.resources"),
         .works("internal", by: "Networks.inside"),
-        .refused("enable_ipv4", unless: ["true"]),
+        .works(
+            "enable_ipv4", "where it is off, ports are published over the host's IPv6",
+            by: "Endpoints.withoutIPv4"),
         .works(
             "enable_ipv6", "published ports lead to the IPv4 address", by: "IPv6Networks.outside"),
         .noEffect("attachable", "every container of the host's user may be attached"),
@@ -49,14 +51,18 @@ extension Ledger {
 
     /// An element of `networks.<name>.ipam.config`.
     public static let subnet = Fields([
-        .works("subnet"), .works("ip_range"), .works("gateway"), .refused("aux_addresses"),
+        .works("subnet"), .works("ip_range"), .works("gateway"),
+        .works("aux_addresses", "never given to a container", by: "Endpoints.attributes"),
     ])
 
     /// `volumes.<name>`.
     public static let volume = Fields([
         .works("name"),
         .works("driver", "`local`"),
-        .refused("driver_opts"),
+        .works(
+            "driver_opts",
+            "`type`, `device` and `o` as mount(8) takes them, `o: bind` for a directory of the host; a server that doesn't answer holds the project up while it is mounted",
+            by: "Mounts.volumeOptions"),
         .works("external", "", external, by: "ComposeLoaderTests.resources"),
         .works("labels", "", .keyed),
     ])

@@ -130,6 +130,8 @@ public struct MountRequest: Hashable, Codable, Sendable {
     public var subpath: String?
     /// What of the mounts beneath a bind's source comes along; nil for all, read-only as the bind is.
     public var beneath: MountsBeneath?
+    /// Of an anonymous volume; kept with its container, as it is.
+    public var labels: [String: String]?
 
     public enum MountsBeneath: String, Hashable, Codable, Sendable {
         case none = "disabled"
@@ -180,12 +182,29 @@ public struct EndpointRequest: Hashable, Codable, Sendable {
     public var ipv6Address: IPv6Address?
     /// A fixed hardware address in lower case with colons, nil for one made from the address.
     public var macAddress: String?
+    /// nil: none of them.
+    public var settings: EndpointSettings?
 
     public init(network: String, aliases: [String] = [], ipv4Address: String? = nil) {
         self.network = network
         self.aliases = aliases
         self.ipv4Address = ipv4Address
     }
+}
+
+/// What few network interfaces are asked to have.
+public struct EndpointSettings: Hashable, Codable, Sendable {
+    /// Its name in the container; nil for `eth0` and on.
+    public var linkName: String?
+    /// Beside its addresses on the network, of either family, as written.
+    public var linkLocalAddresses: [String] = []
+    /// Default routes go by the interface with the highest of those with a way out, by the first of several.
+    public var gatewayPriority = 0
+    /// `net.ipv4.conf.IFNAME.NAME` to value, IFNAME standing for the interface.
+    public var sysctls: [String: String] = [:]
+    public init() {}
+
+    public var isEmpty: Bool { self == EndpointSettings() }
 }
 
 public struct PortRequest: Hashable, Codable, Sendable {

@@ -119,6 +119,10 @@ public struct NetworkRequest: Hashable, Codable, Sendable {
     public var gateway: String?
     /// Part of the subnet that addresses are given from.
     public var ipRange: String?
+    /// Addresses no container is given, by the names of who has them.
+    public var auxiliary: [String: String]?
+    /// True: containers have IPv6 alone; nil is no.
+    public var withoutIPv4: Bool?
     /// nil: containers have IPv4 alone.
     public var ipv6: IPv6Request?
     /// Of bridge and links in bytes; nil takes the uplink's.
@@ -138,6 +142,8 @@ public struct IPv6Request: Hashable, Codable, Sendable {
     /// nil lets Covey pick a unique local /64 (RFC 4193).
     public var subnet: IPv6Subnet?
     public var gateway: IPv6Address?
+    /// Part of the subnet that addresses are given from.
+    public var range: IPv6Subnet?
     public init() {}
 }
 
@@ -146,10 +152,25 @@ public struct VolumeRequest: Hashable, Codable, Sendable {
     public var name: String
     public var external: Bool
     public var labels: [String: String]
+    /// nil: a directory of ours.
+    public var mounted: VolumeMount?
 
     public init(name: String) {
         self.name = name
         external = false
         labels = [:]
+    }
+}
+
+/// A file system, or a directory of the host, that is a volume; in mount(8)'s words.
+public struct VolumeMount: Hashable, Codable, Sendable {
+    public var type: String
+    public var device: String
+    /// `bind` among them for a directory.
+    public var options: [String]
+    public init(type: String, device: String, options: [String]) {
+        self.type = type
+        self.device = device
+        self.options = options
     }
 }

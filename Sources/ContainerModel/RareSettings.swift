@@ -3,6 +3,8 @@
 // What few containers ask for. It stands apart so that the others' requests stay short: on the socket, in project.json
 // and in the configuration hash. Parts of them that are values of their own are in HostAccess.swift.
 
+public import Basics
+
 /// Settings most containers leave alone.
 public struct RareSettings: Hashable, Codable, Sendable {
     /// From -1000 to 1000; proc_pid_oom_score_adj(5).
@@ -41,6 +43,12 @@ public struct RareSettings: Hashable, Codable, Sendable {
 
     /// Names of its own for others, as it alone calls them: alias to service.
     public var links: [String: String] = [:]
+    /// Names of its own for containers of other projects on networks it shares with them: alias to container.
+    public var externalLinks: [String: String]?
+    /// The cgroup its own is made in: below the project's, or with a leading slash anywhere.
+    public var cgroupParent: String?
+    /// Bytes it may write beside its volumes; nil is no bound of its own.
+    public var storageSize: ByteSize?
     /// nil: output is kept as everybody's.
     public var logging: Logging?
 

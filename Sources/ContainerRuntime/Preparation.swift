@@ -51,6 +51,7 @@ public func prepareContainer(
     } catch {
         throw Failure(doing, error)
     }
+    if let size = request.rare?.storageSize { try boundStorage(directories, to: size, doing: doing) }
     let context: ProcessContext
     do throws(Failure) {
         context = try processContext(
@@ -224,6 +225,9 @@ private func resolve(_ mount: MountRequest, setup: ContainerSetup, doing: String
             path, createHostPath: createHostPath, propagation: propagation, mount, doing: doing)
     case .image(let reference, _, let layers):
         let title = "image \"\(reference)\""
+        if let subpath = mount.subpath {
+            return try part(subpath, of: layers, mount, title: title, doing: doing)
+        }
         if layers.count == 1, let only = layers.first {
             return try directoryMount(only, mount, title: title, doing: doing)
         }
@@ -233,6 +237,43 @@ private func resolve(_ mount: MountRequest, setup: ContainerSetup, doing: String
         return ResolvedMount(
             source: .layers(layers), target: mount.target, readOnly: true, title: title)
     }
+}
+
+/// A directory or a file of an image: the directories of its layers that are merged there, or the one file that is seen.
+private func part(
+    _ subpath: String, of layers: [String], _ mount: MountRequest, title: String, doing: String
+) throws(Failure) -> ResolvedMount {
+    let doing = "\(doing): subpath \"\(subpath)\" of \(title)"
+    do throws(SyscallError) {
+        let top = try OverlayDirectory(layers: layers)
+        guard let found = try top.located(Array(subpath.utf8)) else {
+            throw SyscallError("openat", .noEntry, subpath)
+        }
+        switch found.entry {
+        case .directory(let directory):
+            // Layers never change, so that a directory can be named by its path.
+            let paths = try directory.layers.map { layer throws(SyscallError) in try path(of: layer) }
+            let source: ResolvedMount.Source =
+                paths.count == 1
+                ? .path(paths[0], isDirectory: true, recursive: false, propagation: 0) : .layers(paths)
+            return ResolvedMount(source: source, target: mount.target, readOnly: true, title: title)
+        case .other(let status, let holder):
+            guard status.isRegular, let name = found.name else {
+                throw SyscallError("openat", .invalid, subpath)
+            }
+            return ResolvedMount(
+                source: .path(
+                    "\(try path(of: holder))/\(String(cName: name))", isDirectory: false, recursive: false,
+                    propagation: 0),
+                target: mount.target, readOnly: true, title: title)
+        }
+    } catch {
+        throw Failure(doing, error, advice: "name a directory or a file that the image has")
+    }
+}
+
+private func path(of directory: SharedFD) throws(SyscallError) -> String {
+    try readLink("/proc/self/fd/\(directory.raw)")
 }
 
 private func directoryMount(_ path: String, _ mount: MountRequest, title: String, doing: String)
@@ -298,7 +339,7 @@ private func propagationFlags(_ name: String?, path: String, doing: String) thro
     }
     let tags: [String]
     do throws(SyscallError) {
-        tags = try mountTags(of: path)
+        tags = try HostMount(holding: path).tags
     } catch {
         throw Failure("\(doing): bind mount of \(path)", error)
     }
@@ -310,19 +351,4 @@ private func propagationFlags(_ name: String?, path: String, doing: String) thro
             advice: "make it so with `mount --make-shared`, or leave `propagation` out")
     }
     return flag | isRecursive
-}
-
-/// The optional fields in /proc/self/mountinfo of the mount that a path is on; proc_pid_mountinfo(5).
-private func mountTags(of path: String) throws(SyscallError) -> [String] {
-    var found: (point: String, tags: [String]) = ("", [])
-    for line in try readText("/proc/self/mountinfo").split(separator: "\n") {
-        let fields = line.split(separator: " ")
-        guard fields.count > 6 else { continue }
-        let point = String(fields[4])
-        let holds = path == point || point == "/" || path.hasPrefix(point + "/")
-        // The last of several at one place is the one that is seen.
-        guard holds, point.utf8.count >= found.point.utf8.count else { continue }
-        found = (point, fields[6...].prefix { $0 != "-" }.map(String.init))
-    }
-    return found.tags
 }

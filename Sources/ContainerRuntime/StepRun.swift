@@ -48,8 +48,8 @@ public struct StepContainer {
 
 /// How a step is connected; whoever keeps networks fills it in.
 public struct StepLink {
-    /// What the child sends in its network namespace: link name and rtnetlink bytes.
-    public var routes: [(link: String, messages: [UInt8])]
+    /// What the child does about each link of its network namespace.
+    public var links: [PreparedLink]
     public var nameServiceRules: [UInt8]
     public var nameServicePort: UInt16
     /// Makes the links of a child that waits for them.
@@ -58,11 +58,11 @@ public struct StepLink {
     public var serve: (_ loop: EventLoop, _ udp: SharedFD, _ tcp: SharedFD) throws(SyscallError) -> AnyObject
 
     public init(
-        routes: [(link: String, messages: [UInt8])], nameServiceRules: [UInt8], nameServicePort: UInt16,
+        links: [PreparedLink], nameServiceRules: [UInt8], nameServicePort: UInt16,
         attach: @escaping (Int32) throws(Failure) -> Void,
         serve: @escaping (EventLoop, SharedFD, SharedFD) throws(SyscallError) -> AnyObject
     ) {
-        self.routes = routes
+        self.links = links
         self.nameServiceRules = nameServiceRules
         self.nameServicePort = nameServicePort
         self.attach = attach
@@ -196,7 +196,7 @@ private func prepare(_ step: StepContainer, _ context: ProcessContext) -> Prepar
                 target: entry.target, readOnly: true, title: entry.title))
     }
     if case .linked(let link) = step.network {
-        prepared.routes = link.routes
+        prepared.links = link.links
         prepared.nameServiceRules = link.nameServiceRules
         prepared.nameServicePort = link.nameServicePort
         prepared.awaitsLinks = true

@@ -120,6 +120,7 @@ extension ProjectController {
             return []
         }
         let reference = ContainerReference(name: name, service: record.service.name, index: record.index)
+        cgroup.setParent(record.service.container.rare?.cgroupParent, of: name)
         let container = Container(
             reference: reference, service: record.service, createdAt: record.createdAt,
             directories: directories, bootID: bootID, oneOff: record.oneOff)

@@ -80,8 +80,11 @@ extension VolumeStore {
     func observe(for wanted: DesiredState, into observation: inout Observation) throws(Failure) {
         guard !wanted.volumes.isEmpty else { return }
         for volume in try list() where wanted.volumes[volume.name] != nil {
+            var request = VolumeRequest(name: volume.name)
+            request.labels = volume.labels.filter { $0.key != volumeProjectLabel }
+            request.mounted = volume.mounted
             observation.volumes[volume.name] = ObservedVolume(
-                name: volume.name, project: volume.project, request: nil)
+                name: volume.name, project: volume.project, request: request)
         }
     }
 }

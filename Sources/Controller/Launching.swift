@@ -40,7 +40,10 @@ extension ProjectController {
 
     private func launch(_ container: Container) throws(Failure) {
         let networking = try ensureNetworking()
-        try networking.assignAddresses([(container.name, container.request)])
+        try networking.assignAddresses(
+            [(container.name, container.request)], external: externalNetworks)
+        // A restart policy tries again and again; whether the other is back is found when its name is asked for.
+        if !container.startedByPolicy { try checkExternalLinks(of: container, networking) }
         try reservePorts(of: container, networking)
         let shared = try sharedNamespaces(of: container)
         try ensureForwarder(of: container)
@@ -64,6 +67,8 @@ extension ProjectController {
         let request = container.request
         let networking = try ensureNetworking()
         var setup = try setup(of: container)
+        // A reboot, or somebody, may have taken them away.
+        for name in setup.volumes.keys.sorted() { try volumes.ensureMounted(name) }
         setup.hostsText = hostsFile(of: container, networking)
         setup.resolvText = resolvFile(of: container)
         if let owner = shared.network { try takeNames(of: owner, &setup) }
@@ -90,7 +95,7 @@ extension ProjectController {
             (prepared.rows, prepared.columns) = (Int(size.rows), Int(size.columns))
         }
         let hasOwnNetwork = shared.network == nil && request.rare?.hostNamespaces.contains(.network) != true
-        if hasOwnNetwork { prepared.routes = networking.routes(of: container.name, request) }
+        if hasOwnNetwork { prepared.links = networking.links(of: container.name, request) }
         prepared.awaitsLinks = !request.networks.isEmpty
         if !request.networks.isEmpty {
             prepared.nameServiceRules = containerNameServiceRules(port: nameServicePort)
@@ -361,8 +366,10 @@ extension ProjectController {
 
     private func hostsFile(of container: Container, _ networking: ProjectNetworking) -> String {
         let request = container.request
-        let gateway = networking.gateway(of: container.name, request).flatMap { IPv4Address($0) }
-        let own = request.networks.compactMap { networking.addresses[container.name]?[$0.network] }
+        let gateway = networking.gateway(of: container.name, request)
+        let own = request.networks.compactMap {
+            networking.ipv4Address(of: container.name, on: $0.network)
+        }
         if request.rare?.hostNamespaces.contains(.network) == true {
             return hostsText(ofHost: (try? readText("/etc/hosts")) ?? "", extraHosts: request.extraHosts)
         }

@@ -2,6 +2,7 @@
 //
 // The name service of the project: who is called what, told to Networking whenever containers come or go.
 
+internal import Basics
 internal import ContainerModel
 internal import Kernel
 internal import Netlink
@@ -18,6 +19,10 @@ extension ProjectController {
         for (alias, service) in container.request.rare?.links ?? [:] {
             client.links[alias.lowercased()] = service.lowercased()
         }
+        for (alias, other) in container.request.rare?.externalLinks ?? [:] {
+            client.externalLinks[alias.lowercased()] = other
+        }
+        names.locate = { [weak self] in self?.networking?.locate($0, on: $1) }
         do throws(SyscallError) {
             try names.add(client, udp: container.nameSockets[0], tcp: container.nameSockets[1])
         } catch {
@@ -46,14 +51,36 @@ extension ProjectController {
         for endpoint in container.request.networks {
             let hosts = live.compactMap { other -> Zone.Host? in
                 guard let own = other.request.networks.first(where: { $0.network == endpoint.network }),
-                    let address = networking?.addresses[other.name]?[endpoint.network]
+                    let networking
                 else { return nil }
+                let address = networking.ipv4Address(of: other.name, on: endpoint.network)
+                let ipv6Address = networking.ipv6Addresses[other.name]?[endpoint.network]
+                if address == nil && ipv6Address == nil { return nil }
                 return Zone.Host(
                     container: other.name, names: own.aliases + [other.name], address: address,
-                    ipv6Address: networking?.ipv6Addresses[other.name]?[endpoint.network])
+                    ipv6Address: ipv6Address)
             }
             zone.set(endpoint.network, hosts: hosts)
         }
         names.zone = zone
+    }
+
+    /// Networks that other projects make.
+    var externalNetworks: Set<String> {
+        Set((desired?.networks ?? [:]).values.filter(\.external).map(\.name))
+    }
+
+    /// What a container is linked to in other projects runs, on a network they share.
+    func checkExternalLinks(of container: Container, _ networking: ProjectNetworking) throws(Failure) {
+        let networks = container.request.networks.map(\.network)
+        for other in Set((container.request.rare?.externalLinks ?? [:]).values).sorted()
+        where networking.locate(other, on: networks) == nil {
+            throw Failure(
+                "cannot link container \"\(container.name)\" to \"\(other)\"",
+                cause: "no container of that name runs on one of its networks",
+                advice:
+                    "bring its project up, and give both one of the `networks`, in one of them `external: true`"
+            )
+        }
     }
 }

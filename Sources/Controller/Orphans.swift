@@ -102,7 +102,10 @@ extension ProjectController {
                 target: port.containerPort, published: port.hostPort...port.hostPort,
                 hostAddress: port.hostAddress, proto: port.proto)
             do throws(Failure) {
-                let reserved = try ensureNetworking().reserve(wanted, service: container.reference.service)
+                let networking = try ensureNetworking()
+                let reserved = try networking.reserve(
+                    wanted, service: container.reference.service,
+                    lacksIPv4: networking.lacksIPv4(container.request))
                 hold(reserved, port, for: container)
             } catch {
                 log("\(error)")

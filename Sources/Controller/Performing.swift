@@ -107,7 +107,11 @@ extension ProjectController {
         _ assign: () throws(Failure) -> Void
     ) throws(Failure) -> Container {
         let directories = directories(of: reference.name)
+        for mount in service.container.mounts {
+            if case .volume(let name) = mount.source { try volumes.ensureMounted(name) }
+        }
         if exists(directories.state) || exists(directories.run) { try removeLeftovers(of: reference.name) }
+        cgroup.setParent(service.container.rare?.cgroupParent, of: reference.name)
         let container = Container(
             reference: reference, service: service, createdAt: realtimeNanoseconds(),
             directories: directories, bootID: bootID, oneOff: oneOff)
@@ -146,7 +150,7 @@ extension ProjectController {
             else { continue }
             wanted.append((reference.name, service.container))
         }
-        try ensureNetworking().assignAddresses(wanted)
+        try ensureNetworking().assignAddresses(wanted, external: externalNetworks)
     }
 
     func fillVolumes(of container: Container) throws(Failure) {
@@ -190,6 +194,7 @@ extension ProjectController {
         } catch {
             failures.append(error)
         }
+        if containers[name]?.request.rare?.storageSize != nil { releaseStorage(directories) }
         for path in [directories.run, directories.state] {
             do throws(SyscallError) {
                 try removeTree(path)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// PortRelay: leads connections to a port published over IPv6 on to the container's IPv4 address. Destination NAT leads
+// PortRelay: leads connections to a port published over IPv6 on to the container's address. Destination NAT leads
 // from IPv4 to IPv4 only, and from [::1] nowhere. Bytes go by splice(2) through a pipe for each direction and never come into
 // this process; a pipe is filled again when it is empty, so a slow reader slows its writer. Nobody connected, nothing costs.
 //
@@ -13,11 +13,31 @@ internal import ContainerModel
 internal import Kernel
 internal import Netlink
 
+/// Where a relay leads: the container's IPv4 address, or the IPv6 one of a container that has no other.
+enum RelayTarget: Hashable, CustomStringConvertible {
+    case ipv4(IPv4Address)
+    case ipv6(IPv6Address)
+
+    var family: Int32 {
+        switch self {
+        case .ipv4: AF_INET
+        case .ipv6: AF_INET6
+        }
+    }
+
+    var description: String {
+        switch self {
+        case .ipv4(let address): address.description
+        case .ipv6(let address): "[\(address)]"
+        }
+    }
+}
+
 /// One published port; everything belongs to the loop's thread.
 final class PortRelay {
     private let loop: EventLoop
     private let listener: SharedFD
-    private let address: IPv4Address
+    private let target: RelayTarget
     private let port: UInt16
     private let proto: PortRequest.Proto
     private var connections: [ObjectIdentifier: RelayedConnection] = [:]
@@ -32,11 +52,11 @@ final class PortRelay {
     private static let flowLife = Duration.seconds(30)
 
     init(
-        loop: EventLoop, listener: SharedFD, address: IPv4Address, port: UInt16, proto: PortRequest.Proto
+        loop: EventLoop, listener: SharedFD, target: RelayTarget, port: UInt16, proto: PortRequest.Proto
     ) {
         self.loop = loop
         self.listener = listener
-        self.address = address
+        self.target = target
         self.port = port
         self.proto = proto
     }
@@ -78,7 +98,7 @@ final class PortRelay {
                 connections[id] = connection
                 try connection.start { [unowned self] in connections[id] = nil }
             } catch {
-                log("cannot relay a connection to \(address):\(port): \(error)")
+                log("cannot relay a connection to \(target):\(port): \(error)")
             }
         }
     }
@@ -94,10 +114,15 @@ final class PortRelay {
 
     private func connectedSocket(_ proto: PortRequest.Proto) throws(SyscallError) -> SharedFD {
         let kind: Int32 = (proto == .tcp ? 1 : 2) | O_CLOEXEC | O_NONBLOCK
-        let raw = try retrying("socket") { linux_socket(AF_INET, kind, 0) }
+        let raw = try retrying("socket") { linux_socket(target.family, kind, 0) }
         let socket = SharedFD(OwnedFD(taking: raw))
         do throws(SyscallError) {
-            try retrying("connect") { linux_connect_inet(raw, address.value, port) }
+            switch target {
+            case .ipv4(let address):
+                try retrying("connect") { linux_connect_inet(raw, address.value, port) }
+            case .ipv6(let address):
+                try retrying("connect") { linux_connect_inet6(raw, address.bytes, port) }
+            }
         } catch {
             if error.errno.code != EINPROGRESS { throw error }
         }
@@ -133,7 +158,7 @@ final class PortRelay {
             scheduleSweep()
             return flow
         } catch {
-            log("cannot relay a datagram to \(address):\(port): \(error)")
+            log("cannot relay a datagram to \(target):\(port): \(error)")
             return nil
         }
     }

@@ -56,7 +56,8 @@ extension ProjectController {
         let oneOff = OneOff(service: container.reference.service, removeAtEnd: true)
         do throws(Failure) {
             let step = try make(reference, service, oneOff, renewsVolumes: true) { () throws(Failure) in
-                try ensureNetworking().assignAddresses([(name, service.container)])
+                try ensureNetworking().assignAddresses(
+                    [(name, service.container)], external: externalNetworks)
             }
             run.onCancel.append { [weak self, weak step] in
                 if let step { self?.stop(step, timeout: .zero) { _ in } }

@@ -6,6 +6,7 @@
 internal import Basics
 internal import ContainerModel
 internal import Kernel
+internal import LaunchPlanning
 internal import Netlink
 internal import Networking
 
@@ -24,8 +25,8 @@ final class ProjectNetworking {
     private var unadmitted: Set<String> = []
     /// Networks that are being told to it.
     private var admitting: Set<String> = []
-    /// Container → network → address.
-    private(set) var addresses: [String: [String: IPv4Address]] = [:]
+    /// Container → network → address; on a network without IPv4 one that no link has.
+    private var addresses: [String: [String: IPv4Address]] = [:]
     /// The same on networks that have IPv6.
     private(set) var ipv6Addresses: [String: [String: IPv6Address]] = [:]
 
@@ -98,7 +99,19 @@ final class ProjectNetworking {
     }
 
     /// Gives every container of the list its addresses, in one write for each network.
-    func assignAddresses(_ containers: [(name: String, request: ContainerRequest)]) throws(Failure) {
+    /// - Parameter external: networks of other projects.
+    func assignAddresses(
+        _ containers: [(name: String, request: ContainerRequest)], external: Set<String>
+    ) throws(Failure) {
+        for name in Set(containers.flatMap { $0.request.networks.map(\.network) }).sorted()
+        where external.contains(name) && networks[name] == nil {
+            // No operation makes it.
+            try adopt(name)
+            if networks[name] != nil { continue }
+            throw Failure(
+                "cannot use external network \"\(name)\"", cause: "it is not there",
+                advice: "bring the project up that defines it, or remove `external: true`")
+        }
         var wanted: [String: [AddressRequest]] = [:]
         var wantedIPv6: [String: [IPv6AddressRequest]] = [:]
         for (name, request) in containers {
@@ -135,6 +148,11 @@ final class ProjectNetworking {
         for (network, text) in known {
             if let address = IPv4Address(text) { addresses[container, default: [:]][network] = address }
             guard let state = networks[network], state.ipv6 != nil else { continue }
+            if !state.hasIPv4,
+                let address = try? host.assignAddress(network: state, project: project, container: container)
+            {
+                addresses[container, default: [:]][network] = address
+            }
             // Its lease is in the records.
             let held = try? host.assignIPv6Addresses(
                 [IPv6AddressRequest(container: container)], network: state, project: project)
@@ -142,40 +160,106 @@ final class ProjectNetworking {
         }
     }
 
-    /// The container's interfaces in order: the one with the default route first, named eth0 and on.
-    private func interfaces(of container: String, _ request: ContainerRequest)
-        -> [(endpoint: EndpointRequest, state: NetworkState, address: IPv4Address, link: String)]
-    {
-        var result: [(EndpointRequest, NetworkState, IPv4Address, String)] = []
+    /// Of a container, as its link is made.
+    private struct Interface {
+        var endpoint: EndpointRequest
+        var state: NetworkState
+        var address: IPv4Address
+        var link: String
+
+        /// `net.ipv4.conf.IFNAME.NAME` as a path below /proc/sys.
+        var sysctls: [String: String] {
+            var paths: [String: String] = [:]
+            for (key, value) in endpoint.settings?.sysctls ?? [:] {
+                let names = key.split(separator: ".").map { $0 == "IFNAME" ? link : String($0) }
+                paths[names.joined(separator: "/")] = value
+            }
+            return paths
+        }
+
+        var further: [LinkAddress] {
+            (endpoint.settings?.linkLocalAddresses ?? []).compactMap { LinkAddress(linkLocal: $0) }
+        }
+    }
+
+    /// The container's interfaces in order, named eth0 and on where no name is given.
+    private func interfaces(of container: String, _ request: ContainerRequest) -> [Interface] {
+        let given = Set(request.networks.compactMap { $0.settings?.linkName })
+        var free = (0...).lazy.map { "eth\($0)" }.filter { !given.contains($0) }.makeIterator()
+        var result: [Interface] = []
         for endpoint in request.networks {
             guard let state = networks[endpoint.network],
-                let address = addresses[container]?[endpoint.network]
+                let address = addresses[container]?[endpoint.network],
+                let link = endpoint.settings?.linkName ?? free.next()
             else { continue }
-            result.append((endpoint, state, address, "eth\(result.count)"))
+            result.append(Interface(endpoint: endpoint, state: state, address: address, link: link))
         }
         return result
     }
 
-    /// What the child sends in its own namespace.
-    func routes(of container: String, _ request: ContainerRequest) -> [(link: String, messages: [UInt8])] {
-        let links = interfaces(of: container, request).map { endpoint, state, address, link in
-            var own = ContainerLink(
-                name: link, address: address, prefix: state.subnet.prefix,
-                gateway: state.isInternal ? nil : state.gateway)
-            if let ipv6 = state.ipv6, let address = ipv6Addresses[container]?[endpoint.network] {
-                own.ipv6 = (address, ipv6.subnet.prefix, state.isInternal ? nil : ipv6.gateway)
+    /// The one default routes go by: of those with a way out that with the highest priority, the first of several.
+    private func wayOut(_ all: [Interface], _ hasFamily: (NetworkState) -> Bool) -> Interface? {
+        var best: Interface?
+        for one in all where !one.state.isInternal && hasFamily(one.state) {
+            let priority = one.endpoint.settings?.gatewayPriority ?? 0
+            if let best, best.endpoint.settings?.gatewayPriority ?? 0 >= priority { continue }
+            best = one
+        }
+        return best
+    }
+
+    private func hasIPv4(_ state: NetworkState) -> Bool { state.hasIPv4 }
+    private func hasIPv6(_ state: NetworkState) -> Bool { state.ipv6 != nil }
+
+    /// The container's address on a network, nil where that has no IPv4.
+    func ipv4Address(of container: String, on network: String) -> IPv4Address? {
+        networks[network]?.hasIPv4 == false ? nil : addresses[container]?[network]
+    }
+
+    /// A running container of another project on one of the networks.
+    func locate(_ container: String, on names: [String]) -> Zone.Host? {
+        for name in names {
+            guard let state = networks[name] else { continue }
+            do throws(Failure) {
+                guard let found = try host.locate(container, on: state) else { continue }
+                return Zone.Host(
+                    container: container, names: [], address: found.ipv4, ipv6Address: found.ipv6)
+            } catch {
+                log("\(error)")
             }
+        }
+        return nil
+    }
+
+    /// What the child sends in its own namespace, and what it sets of each link before.
+    func links(of container: String, _ request: ContainerRequest) -> [PreparedLink] {
+        let all = interfaces(of: container, request)
+        let (way, way6) = (wayOut(all, hasIPv4)?.link, wayOut(all, hasIPv6)?.link)
+        let links = all.map { one in
+            let state = one.state
+            var own = ContainerLink(
+                name: one.link, address: state.hasIPv4 ? one.address : nil, prefix: state.subnet.prefix,
+                gateway: one.link == way ? state.gateway : nil)
+            if let ipv6 = state.ipv6, let address = ipv6Addresses[container]?[one.endpoint.network] {
+                own.ipv6 = (address, ipv6.subnet.prefix, one.link == way6 ? ipv6.gateway : nil)
+            }
+            own.further = one.further
             return own
         }
-        return containerRouteMessages(links: links).map { ($0.linkName, $0.bytes) }
+        return containerRouteMessages(links: links).map { messages in
+            var link = PreparedLink(name: messages.linkName, messages: messages.bytes)
+            link.sysctls = all.first { $0.link == messages.linkName }?.sysctls ?? [:]
+            return link
+        }
     }
 
     /// Makes the veths of a child that waits for them.
     func attach(_ container: String, _ request: ContainerRequest, pid: Int32) throws(Failure) {
-        for (endpoint, state, address, link) in interfaces(of: container, request) {
+        for one in interfaces(of: container, request) {
             var attachment = EndpointAttachment(
-                container: container, network: state, address: address, namespace: .pid(pid), linkName: link)
-            attachment.hardwareAddress = endpoint.hardwareAddress
+                container: container, network: one.state, address: one.address, namespace: .pid(pid),
+                linkName: one.link)
+            attachment.hardwareAddress = one.endpoint.hardwareAddress
             try host.attach(attachment, project: project, group: group)
         }
         try admit()
@@ -193,15 +277,16 @@ final class ProjectNetworking {
 
     func endpoints(of container: String, _ request: ContainerRequest) -> [DeclaredEndpoint] {
         let all = interfaces(of: container, request)
-        let first = all.first { !$0.state.isInternal }?.link
-        let firstIPv6 = all.first { !$0.state.isInternal && $0.state.ipv6 != nil }?.link
-        return all.map { endpoint, state, address, link in
+        let (way, way6) = (wayOut(all, hasIPv4)?.link, wayOut(all, hasIPv6)?.link)
+        return all.map { one in
             var declared = DeclaredEndpoint(
-                container: container, network: state, address: address, linkName: link,
-                isDefault: link == first)
-            declared.hardwareAddress = endpoint.hardwareAddress
-            declared.ipv6Address = ipv6Addresses[container]?[endpoint.network]
-            declared.isIPv6Default = link == firstIPv6
+                container: container, network: one.state, address: one.address, linkName: one.link,
+                isDefault: one.link == way)
+            declared.hardwareAddress = one.endpoint.hardwareAddress
+            declared.ipv6Address = ipv6Addresses[container]?[one.endpoint.network]
+            declared.isIPv6Default = one.link == way6
+            declared.further = one.further
+            declared.sysctls = one.sysctls
             declared.routesItself = request.capAdd.contains { ["NET_ADMIN", "ALL"].contains($0) }
             return declared
         }
@@ -247,7 +332,22 @@ final class ProjectNetworking {
     /// IPv6, with one number.
     ///
     /// - Parameter isInternal: its networks take nothing from outside, which a relay on every address would lead in.
-    func reserve(_ port: PortRequest, service: String, isInternal: Bool = false) throws(Failure) -> HeldPort {
+    /// - Parameter lacksIPv4: only a relay leads there, and that listens over IPv6.
+    func reserve(
+        _ port: PortRequest, service: String, isInternal: Bool = false, lacksIPv4: Bool = false
+    ) throws(Failure) -> HeldPort {
+        if lacksIPv4 {
+            guard !isInternal, let address = port.hostAddress.map(ListenAddress.init) ?? .any else {
+                throw Failure(
+                    "cannot publish port \(port.target)/\(port.proto.rawValue) of service \"\(service)\"",
+                    cause: isInternal
+                        ? "its networks are internal and have IPv6 alone"
+                        : "its networks have IPv6 alone, and \"\(port.hostAddress ?? "")\" is no IPv6 address",
+                    advice:
+                        "remove `enable_ipv4: false`\(isInternal ? "" : ", or publish on an IPv6 address")")
+            }
+            return try listen(port, address, service: service)
+        }
         guard let text = port.hostAddress ?? (isInternal ? IPv4Address.any.description : nil) else {
             return try reserveEverywhere(port, service: service)
         }
@@ -320,10 +420,15 @@ final class ProjectNetworking {
         try host.unpublish(container: container, project: project)
     }
 
-    /// The address published ports go to: the first interface's that has a way out, or else the first's.
-    func publishAddress(of container: String, _ request: ContainerRequest) -> IPv4Address? {
+    /// The address published ports go to: of the first interface that has a way out, or else of the first. Without any
+    /// IPv4 it is an IPv6 one.
+    func publishTarget(of container: String, _ request: ContainerRequest) -> RelayTarget? {
         let all = interfaces(of: container, request)
-        return (all.first { !$0.state.isInternal } ?? all.first)?.address
+        if let one = wayOut(all, hasIPv4) ?? all.first(where: { $0.state.hasIPv4 }) {
+            return .ipv4(one.address)
+        }
+        let one = wayOut(all, hasIPv6) ?? all.first
+        return one.flatMap { ipv6Addresses[container]?[$0.endpoint.network] }.map(RelayTarget.ipv6)
     }
 
     /// True when no network of the container is open to the outside.
@@ -331,12 +436,27 @@ final class ProjectNetworking {
         request.networks.allSatisfy { networks[$0.network]?.isInternal ?? true }
     }
 
-    func gateway(of container: String, _ request: ContainerRequest) -> String? {
-        interfaces(of: container, request).first { !$0.state.isInternal }?.state.gateway.description
+    /// True when the container has IPv6 alone.
+    func lacksIPv4(_ request: ContainerRequest) -> Bool {
+        !request.networks.isEmpty && request.networks.allSatisfy { networks[$0.network]?.hasIPv4 == false }
     }
 
+    /// Of the interface default routes go by.
+    func gateway(of container: String, _ request: ContainerRequest) -> String? {
+        let all = interfaces(of: container, request)
+        return wayOut(all, hasIPv4)?.state.gateway.description
+            ?? wayOut(all, hasIPv6)?.state.ipv6?.gateway.description
+    }
+
+    /// By network, IPv6's where there is no other.
     func shownAddresses(of container: String) -> [String: String] {
-        (addresses[container] ?? [:]).mapValues(\.description)
+        var shown: [String: String] = [:]
+        for network in (addresses[container] ?? [:]).keys {
+            shown[network] =
+                ipv4Address(of: container, on: network)?.description
+                ?? ipv6Addresses[container]?[network]?.description
+        }
+        return shown
     }
 
     func remove(_ name: String) -> [Failure] {

@@ -14,13 +14,15 @@ extension ProjectController {
         releasePorts(of: container)
         var shown: [PublishedPortStatus] = []
         let isInternal = networking.isInternal(container.request)
+        let lacksIPv4 = networking.lacksIPv4(container.request)
         for port in container.request.ports {
             var looks = port.published.map { !portsGivenBack.isDisjoint(with: $0) } ?? false ? 50 : 0
             let reserved: ProjectNetworking.HeldPort
             while true {
                 do throws(Failure) {
                     reserved = try networking.reserve(
-                        port, service: container.reference.service, isInternal: isInternal)
+                        port, service: container.reference.service, isInternal: isInternal,
+                        lacksIPv4: lacksIPv4)
                     break
                 } catch {
                     guard looks > 0 else { throw error }
@@ -57,11 +59,11 @@ extension ProjectController {
     /// Leads on what comes in over IPv6.
     func serveListeners(of container: Container) throws(Failure) {
         guard !container.listeners.isEmpty,
-            let address = networking?.publishAddress(of: container.name, container.request)
+            let target = networking?.publishTarget(of: container.name, container.request)
         else { return }
         for (port, socket) in container.listeners {
             let relay = PortRelay(
-                loop: loop, listener: socket, address: address, port: port.containerPort, proto: port.proto)
+                loop: loop, listener: socket, target: target, port: port.containerPort, proto: port.proto)
             try naming("cannot serve port [\(port.hostAddress)]:\(port.hostPort)") {
                 () throws(SyscallError) in
                 try relay.start()
@@ -91,9 +93,8 @@ extension ProjectController {
 
     /// What the firewall forwards to the container; what is published on IPv6 alone is relayed instead.
     func publishedPorts(of container: Container) -> [PublishedPort] {
-        guard let address = networking?.publishAddress(of: container.name, container.request) else {
-            return []
-        }
+        guard case .ipv4(let address) = networking?.publishTarget(of: container.name, container.request)
+        else { return [] }
         return container.status.ports.compactMap { port in
             guard let host = IPv4Address(port.hostAddress) else { return nil }
             return PublishedPort(

@@ -45,6 +45,7 @@ extension ProjectController {
         }
         var failures = networking?.removeAll() ?? []
         networking = nil
+        failures += unmountVolumes()
         do throws(SyscallError) {
             try removeTree(place.directory)
             try removeTree(place.runDirectory + "/containers")
@@ -66,5 +67,21 @@ extension ProjectController {
         try? keeper.quit()
         connection.finish(.done(changed: changed))
         loop.stop()
+    }
+
+    /// Volumes that are file systems of their own. What another project made stays for as long as that is up.
+    private func unmountVolumes() -> [Failure] {
+        var failures: [Failure] = []
+        do throws(Failure) {
+            for volume in try volumes.list()
+            where volume.mounted != nil && desired?.volumes[volume.name] != nil {
+                let owner = volume.project ?? place.project
+                if owner != place.project, exists("\(place.root)/projects/\(owner)") { continue }
+                do throws(Failure) { try volumes.unmount(volume.name) } catch { failures.append(error) }
+            }
+        } catch {
+            failures.append(error)
+        }
+        return failures
     }
 }

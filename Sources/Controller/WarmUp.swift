@@ -46,9 +46,9 @@ private func warmUpLaunch(_ service: ServiceRequest) throws(Failure) {
     prepared.capabilities = context.capabilities
     prepared.seccomp = context.seccomp
     let gateway = IPv4Address(10, 0, 0, 1)
-    prepared.routes = containerRouteMessages(links: [
+    prepared.links = containerRouteMessages(links: [
         ContainerLink(name: "eth0", address: IPv4Address(10, 0, 0, 2), prefix: 24, gateway: gateway)
-    ]).map { ($0.linkName, $0.bytes) }
+    ]).map { PreparedLink(name: $0.linkName, messages: $0.bytes) }
     prepared.awaitsLinks = true
     prepared.nameServiceRules = containerNameServiceRules(port: nameServicePort)
     prepared.nameServicePort = nameServicePort

@@ -140,6 +140,8 @@ public struct RunInstruction: Sendable, Equatable {
     public var heredocs: [Heredoc]
     public var network = Network.standard
     public var mounts: [RunMount] = []
+    /// `--security=insecure`: with all the rights there are.
+    public var isInsecure = false
 }
 
 /// A here-document after `RUN`, `COPY` or `ADD`.

@@ -101,12 +101,12 @@ extension InstructionParser {
             case "mount": run.mounts.append(try RunMount(parsing: try value(of: flag)))
             case "security":
                 let value = try value(of: flag)
-                guard value.text == "sandbox" else {
+                guard ["sandbox", "insecure"].contains(value.text) else {
                     throw Failure(
-                        "`RUN --security=\(value.text)` is not supported",
-                        cause: "steps have the rights services have, and no more",
-                        advice: "use `sandbox`, which is the default", at: value.location)
+                        "`--security=\(value.text)` is no security of a step",
+                        advice: "use `sandbox`, which is the default, or `insecure`", at: value.location)
                 }
+                run.isInsecure = value.text == "insecure"
             case "device": throw unsupported(flag, of: "RUN")
             default: throw unknown(flag, of: "RUN", known: ["network", "mount", "security", "device"])
             }

@@ -39,6 +39,8 @@ public struct BuildRequest: Sendable {
     /// Further lines of steps' /etc/hosts: name and address.
     public var extraHosts: [(name: String, address: String)] = []
     public var limits = StepLimits()
+    /// Steps that ask for it have all the rights there are; else they are refused.
+    public var allowsInsecure = false
     /// Look at the Dockerfile and do nothing.
     public var checksOnly = false
 

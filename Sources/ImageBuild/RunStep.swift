@@ -11,6 +11,13 @@ extension StageRun {
     static let scriptName = ".covey-heredoc"
 
     func runStep(_ run: RunInstruction, _ instruction: Instruction, _ words: Substitution) throws(Failure) {
+        if run.isInsecure, !session.request.allowsInsecure {
+            throw Failure(
+                "`RUN --security=insecure` is not allowed in this build",
+                cause: "it would have all rights on this host",
+                advice: "allow it with `entitlements: [security.insecure]` of the service's `build`",
+                at: instruction.location)
+        }
         var script: [UInt8]?
         let arguments = runArguments(run, state, &script)
         let environment = state.runEnvironment
@@ -27,6 +34,7 @@ extension StageRun {
         key.add(directory)
         key.add(user)
         key.add(network.rawValue)
+        if run.isInsecure { key.add("insecure") }
         for mount in mounts { key.add(mount.identity) }
         // Proxies reach the program and are, undeclared, no part of what it makes.
         var effective = Environment(environment)
@@ -46,6 +54,7 @@ extension StageRun {
                 lowers: area.lowers, upper: area.upper, work: area.work, arguments: arguments,
                 environment: effective.list, workingDirectory: directory, user: user, network: network,
                 output: { $0.isEmpty ? session.tell(.alive) : lines.take($0) })
+            request.isPrivileged = run.isInsecure
             request.mounts = prepared.mounts
             request.extraHosts = session.request.extraHosts
             request.limits = session.request.limits

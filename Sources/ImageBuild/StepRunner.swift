@@ -38,6 +38,8 @@ public struct StepRequest {
     public var user: String
     public var network: StepNetwork
     public var mounts: [StepMount] = []
+    /// With all the rights there are.
+    public var isPrivileged = false
     /// Further lines of /etc/hosts: name and address.
     public var extraHosts: [(name: String, address: String)] = []
     public var limits = StepLimits()

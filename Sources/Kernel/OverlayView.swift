@@ -122,6 +122,11 @@ public struct OverlayDirectory: Sendable {
     /// - Throws: `ELOOP` after 40 links (path_resolution(7)).
     public func resolve(_ path: [UInt8]) throws(SyscallError) -> Entry? { try walk(path)?.entry }
 
+    /// The same, with the name it has in the real directory that holds it; nil for the top itself.
+    public func located(_ path: [UInt8]) throws(SyscallError) -> (entry: Entry, name: CName?)? {
+        try walk(path).map { ($0.entry, $0.names.last) }
+    }
+
     /// The path without links of the directory that `path` leads to; nil when it leads to no directory.
     public func canonicalDirectory(_ path: [UInt8]) throws(SyscallError) -> [CName]? {
         guard let (entry, names) = try walk(path), case .directory = entry else { return nil }

@@ -83,7 +83,7 @@ public func containerProgram(
     program.add(
         L_ENSURE_DIRECTORY, "making the working directory \(request.workingDirectory)", slots: [nil, root],
         texts: [request.workingDirectory], numbers: [0o755])
-    program.addNetwork(prepared)
+    program.addNetwork(prepared, proc: proc)
     if !rare.privileged && !rare.systemPathsVisible { program.addHiding(in: root, host: host) }
     if request.readOnlyRoot {
         program.add(L_MOUNT_ATTR, "making the root file system read-only", slots: [root], numbers: [1, 0, 0])
@@ -298,38 +298,6 @@ extension LaunchProgram {
             numbers: [attributes])
         add(L_ATTACH, "mounting \(type) at \(target)", slots: [slot, root], texts: [target], flags: 1 | 4)
         return slot
-    }
-
-    fileprivate mutating func addNetwork(_ prepared: PreparedContainer) {
-        if !prepared.nameServiceRules.isEmpty || prepared.awaitsLinks {
-            let address: UInt64 = 0x0b00_007f  // 127.0.0.11 in network order
-            // lo first: the sockets need its address to be reachable, and it needs nothing from outside.
-            for (link, messages) in prepared.routes where link == "lo" {
-                add(L_NETLINK, "bringing up lo", texts: [link], blob: messages, numbers: [0])
-            }
-            if !prepared.nameServiceRules.isEmpty {
-                add(L_NETLINK, "redirecting name queries", blob: prepared.nameServiceRules, numbers: [12])
-                let udp = newSlot()
-                let tcp = newSlot()
-                let port = UInt64(prepared.nameServicePort)
-                add(L_SOCKET, "opening the name service", slots: [udp], numbers: [2, address, port])
-                add(L_SOCKET, "opening the name service", slots: [tcp], numbers: [1, address, port])
-                add(
-                    L_SEND, "handing over the name service",
-                    blob: nativeBytes(udp.number) + nativeBytes(tcp.number),
-                    numbers: [UInt64(LaunchTag.nameServiceSockets)])
-            }
-            if prepared.awaitsLinks {
-                add(L_AWAIT, "waiting for network interfaces", numbers: [UInt64(LaunchTag.linksReady)])
-            }
-            for (link, messages) in prepared.routes where link != "lo" {
-                add(L_NETLINK, "configuring \(link)", texts: [link], blob: messages, numbers: [0])
-            }
-        } else {
-            for (link, messages) in prepared.routes {
-                add(L_NETLINK, "configuring \(link)", texts: [link], blob: messages, numbers: [0])
-            }
-        }
     }
 
     fileprivate mutating func addHiding(in root: Slot, host: HostFacts) {

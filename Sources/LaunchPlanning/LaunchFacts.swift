@@ -117,6 +117,20 @@ public struct DeviceNode: Hashable, Sendable {
     }
 }
 
+/// A network interface as the child finds it.
+public struct PreparedLink: Hashable, Sendable {
+    public var name: String
+    /// rtnetlink requests that give it its addresses and routes.
+    public var messages: [UInt8]
+    /// By path below /proc/sys; set before it is up, as some have their effect then.
+    public var sysctls: [String: String] = [:]
+
+    public init(name: String, messages: [UInt8]) {
+        self.name = name
+        self.messages = messages
+    }
+}
+
 /// All that a container's launch needs beside its request.
 public struct PreparedContainer: Sendable {
     /// Overlay directories on the host; `lowers` topmost first. Without lowers the upper itself is the root.
@@ -140,8 +154,8 @@ public struct PreparedContainer: Sendable {
     public var capabilities: UInt64
     /// v1 `tasks` files the child writes itself into.
     public var cgroupTaskFiles: [String]
-    /// Messages the child sends in its network namespace, after its links are there: link name and rtnetlink bytes.
-    public var routes: [(link: String, messages: [UInt8])]
+    /// What the child does about each link of its network namespace once it is there.
+    public var links: [PreparedLink]
     /// nf_tables batch for the name service; empty for none.
     public var nameServiceRules: [UInt8]
     /// Port of the name service on 127.0.0.11.
@@ -171,7 +185,7 @@ public struct PreparedContainer: Sendable {
         seccomp = []
         capabilities = 0
         cgroupTaskFiles = []
-        routes = []
+        links = []
         nameServiceRules = []
         nameServicePort = 0
         awaitsLinks = false

@@ -117,3 +117,32 @@ extension Subnet: CustomStringConvertible {
 extension Subnet: CodedAsText {
     public static var kind: String { "an IPv4 subnet" }
 }
+
+/// An address of a link with its prefix, of either family.
+public enum LinkAddress: Hashable, Sendable {
+    case ipv4(IPv4Address, prefix: UInt8)
+    case ipv6(IPv6Address, prefix: UInt8)
+
+    /// One that an operator manages beside a network's own, with the prefixes Docker gives those: RFC 3927's and RFC 4291's.
+    public init?(linkLocal text: String) {
+        if let address = IPv4Address(text) {
+            self = .ipv4(address, prefix: 16)
+        } else if let address = IPv6Address(text) {
+            self = .ipv6(address, prefix: 64)
+        } else {
+            return nil
+        }
+    }
+}
+
+extension Requests {
+    /// Gives a link an address; EEXIST when it has it.
+    public mutating func addAddress(_ address: LinkAddress, index: UInt32, linkName: String) {
+        switch address {
+        case .ipv4(let address, let prefix):
+            addAddress(address, prefix: prefix, index: index, linkName: linkName)
+        case .ipv6(let address, let prefix):
+            addAddress(address, prefix: prefix, index: index, linkName: linkName)
+        }
+    }
+}

@@ -30,14 +30,17 @@ public struct LinkMessages: Hashable, Sendable {
 /// A container's end of a veth pair.
 public struct ContainerLink: Sendable {
     public var name: String
-    public var address: IPv4Address
+    /// nil on a network without IPv4.
+    public var address: IPv4Address?
     public var prefix: UInt8
     /// nil on an internal network; the first link that has one gets the default route.
     public var gateway: IPv4Address?
     /// nil on a network without IPv6.
     public var ipv6: (address: IPv6Address, prefix: UInt8, gateway: IPv6Address?)?
+    /// Beside those.
+    public var further: [LinkAddress] = []
 
-    public init(name: String, address: IPv4Address, prefix: UInt8, gateway: IPv4Address?) {
+    public init(name: String, address: IPv4Address?, prefix: UInt8, gateway: IPv4Address?) {
         self.name = name
         self.address = address
         self.prefix = prefix
@@ -54,7 +57,9 @@ public func containerRouteMessages(links: [ContainerLink]) -> [LinkMessages] {
     var routed6 = false
     for link in links {
         var requests = Requests()
-        requests.addAddress(link.address, prefix: link.prefix, index: unknownLinkIndex, linkName: link.name)
+        if let address = link.address {
+            requests.addAddress(address, prefix: link.prefix, index: unknownLinkIndex, linkName: link.name)
+        }
         requests.setUp(index: unknownLinkIndex)
         if let gateway = link.gateway, !routed {
             routed = true
@@ -68,6 +73,9 @@ public func containerRouteMessages(links: [ContainerLink]) -> [LinkMessages] {
                 routed6 = true
                 requests.addDefaultRoute(gateway: gateway)
             }
+        }
+        for address in link.further {
+            requests.addAddress(address, index: unknownLinkIndex, linkName: link.name)
         }
         result.append(LinkMessages(linkName: link.name, bytes: requests.bytes))
     }

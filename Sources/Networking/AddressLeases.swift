@@ -44,7 +44,8 @@ extension HostNetworks {
         return try locked("cannot give addresses on network \"\(network.name)\"") { () throws(Failure) in
             var leases = try records.addresses(network.name)
             let result = try AddressLeases.assignIPv6(
-                requests, network: network.name, ipv6, project: project, leases: &leases)
+                requests, network: network.name, ipv6, auxiliary: network.auxiliary ?? [:],
+                project: project, leases: &leases)
             if result.changed { try records.save(leases, network: network.name) }
             return result.addresses
         }
@@ -54,7 +55,13 @@ extension HostNetworks {
     public func assignAddresses(_ requests: [AddressRequest], network: NetworkState, project: String)
         throws(Failure) -> [String: IPv4Address]
     {
-        try locked("cannot give addresses on network \"\(network.name)\"") { () throws(Failure) in
+        if let fixed = requests.first(where: { $0.fixed != nil }), !network.hasIPv4 {
+            throw Failure(
+                "cannot give container \"\(fixed.container)\" a fixed address on network \"\(network.name)\"",
+                cause: "that network has no IPv4",
+                advice: "remove `enable_ipv4: false` in the project that makes it, or use `ipv6_address`")
+        }
+        return try locked("cannot give addresses on network \"\(network.name)\"") { () throws(Failure) in
             var leases = try records.addresses(network.name)
             let result = try AddressLeases.assign(
                 requests, network: network, project: project, leases: &leases)
@@ -73,6 +80,25 @@ extension HostNetworks {
             preconditionFailure("every request is answered or throws")
         }
         return address
+    }
+
+    /// The addresses of a running container of any project on a network; nil when none of that name runs there.
+    public func locate(_ container: String, on network: NetworkState) throws(Failure)
+        -> (ipv4: IPv4Address?, ipv6: IPv6Address?)?
+    {
+        // Its file is replaced whole, so that it can be read without the lock.
+        let leases = try records.addresses(network.name).filter { $0.value.container == container }
+        if leases.isEmpty { return nil }
+        let present = Set(try links("cannot look for container \"\(container)\"").map(\.alias))
+        for project in Set(leases.values.map(\.project)).sorted()
+        where present.contains(owner(project).alias(container: container, network: network.name)) {
+            let own = leases.filter { $0.value.project == project }.keys
+            return (
+                network.hasIPv4 ? own.compactMap { IPv4Address($0) }.first : nil,
+                network.ipv6 == nil ? nil : own.compactMap { IPv6Address($0) }.first
+            )
+        }
+        return nil
     }
 
     /// Frees a container's address on a network, or on all.
@@ -104,6 +130,8 @@ enum AddressLeases {
             held[lease] = address
             taken.insert(address.value)
         }
+        let kept = Set((network.auxiliary ?? [:]).values.compactMap { IPv4Address($0)?.value })
+        taken.formUnion(kept)
         func give(_ address: IPv4Address, _ lease: AddressLease) {
             if let old = held[lease], old != address {
                 leases[old.description] = nil
@@ -124,7 +152,7 @@ enum AddressLeases {
         let last = min(network.range.last.value, network.subnet.last.value - 1)
         for request in requests where request.fixed == nil {
             let lease = AddressLease(project: project, container: request.container)
-            if let address = held[lease], network.range.contains(address) {
+            if let address = held[lease], network.range.contains(address), !kept.contains(address.value) {
                 result[request.container] = address
                 continue
             }
@@ -155,11 +183,23 @@ enum AddressLeases {
                 advice: "use an address inside \(subnet), or set the network's `subnet`")
         }
         if address == network.gateway { throw Failure(doing, cause: "it is the network's gateway") }
+        if let name = network.auxiliary?.first(where: { IPv4Address($0.value) == address })?.key {
+            throw Failure(keptAddress: text, name: name, container: lease.container, network: network.name)
+        }
         if let other = leases[text], other != lease {
             throw Failure(
                 doing, cause: "container \"\(other.container)\" of project \"\(other.project)\" has it",
                 advice: "choose another `ipv4_address`")
         }
         return address
+    }
+}
+
+extension Failure {
+    /// Of an address that `aux_addresses` names.
+    init(keptAddress address: String, name: String, container: String, network: String) {
+        self.init(
+            "cannot give container \"\(container)\" the address \(address) on network \"\(network)\"",
+            cause: "the network's `aux_addresses` keeps it for \"\(name)\"", advice: "choose another address")
     }
 }

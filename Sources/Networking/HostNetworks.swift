@@ -203,6 +203,9 @@ public final class HostNetworks {
             && (request.ipv6 == nil) == (state.ipv6 == nil)
             && (request.ipv6?.subnet ?? state.ipv6?.subnet) == state.ipv6?.subnet
             && (request.ipv6?.gateway ?? state.ipv6?.gateway) == state.ipv6?.gateway
+            && (request.ipv6?.range ?? state.ipv6?.range) == state.ipv6?.range
+            && (request.withoutIPv4 ?? false) != state.hasIPv4
+            && (request.auxiliary ?? [:]) == (state.auxiliary ?? [:])
             && (request.mtu.map { UInt32($0) } ?? state.mtu) == state.mtu
     }
 
@@ -220,8 +223,10 @@ public final class HostNetworks {
         }
         // Its alias and that it is up come last: a bridge that has both is whole.
         var rest = Requests()
-        rest.addAddress(
-            state.gateway, prefix: state.subnet.prefix, index: link.index, linkName: state.bridge)
+        if state.hasIPv4 {
+            rest.addAddress(
+                state.gateway, prefix: state.subnet.prefix, index: link.index, linkName: state.bridge)
+        }
         if let ipv6 = state.ipv6 {
             try allowIPv6(on: state.bridge)
             rest.addGateway(ipv6, index: link.index, linkName: state.bridge)

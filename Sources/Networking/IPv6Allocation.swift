@@ -34,7 +34,12 @@ extension SubnetAllocation {
                 doing, cause: "gateway \(gateway) is not an address of subnet \(subnet)",
                 advice: "use \(first), or leave it out")
         }
-        return IPv6State(subnet: subnet, gateway: gateway)
+        if let range = request.range, !subnet.contains(range.base) || range.prefix < subnet.prefix {
+            throw Failure(
+                doing, cause: "ip_range \(range) is not inside subnet \(subnet)",
+                advice: "choose a part of \(subnet)")
+        }
+        return IPv6State(subnet: subnet, gateway: gateway, range: request.range)
     }
 
     /// fd, 40 bits and a subnet's 16 from the name's digest.
@@ -67,13 +72,15 @@ extension SubnetAllocation {
 extension AddressLeases {
     /// Answers all requests out of what is leased, fixed ones first.
     static func assignIPv6(
-        _ requests: [IPv6AddressRequest], network: String, _ ipv6: IPv6State, project: String,
-        leases: inout [String: AddressLease]
+        _ requests: [IPv6AddressRequest], network: String, _ ipv6: IPv6State, auxiliary: [String: String],
+        project: String, leases: inout [String: AddressLease]
     ) throws(Failure) -> (addresses: [String: IPv6Address], changed: Bool) {
         var result: [String: IPv6Address] = [:]
         var changed = false
         var held: [AddressLease: IPv6Address] = [:]
-        var taken: Set<IPv6Address> = [ipv6.gateway]
+        let kept = auxiliary.mapValues { IPv6Address($0) }
+        var taken = Set(kept.values.compactMap { $0 }).union([ipv6.gateway, ipv6.subnet.base])
+        let range = ipv6.range ?? ipv6.subnet
         for (text, lease) in leases {
             guard let address = IPv6Address(text), ipv6.subnet.contains(address) else { continue }
             held[lease] = address
@@ -82,6 +89,10 @@ extension AddressLeases {
         for request in requests {
             let lease = AddressLease(project: project, container: request.container)
             guard let fixed = request.fixed, held[lease] != fixed else { continue }
+            if let name = kept.first(where: { $0.value == fixed })?.key {
+                throw Failure(
+                    keptAddress: fixed.description, name: name, container: lease.container, network: network)
+            }
             try check(fixed, for: lease, network, ipv6, leases)
             if let old = held[lease] { leases[old.description] = nil }
             leases[fixed.description] = lease
@@ -89,20 +100,24 @@ extension AddressLeases {
             taken.insert(fixed)
             changed = true
         }
-        var next: UInt64 = 2
+        // The first is where gateways are by custom.
+        var next: UInt64 = range.base == ipv6.subnet.base ? 2 : 0
         for request in requests {
             let lease = AddressLease(project: project, container: request.container)
-            if let address = held[lease] {
+            if let address = held[lease],
+                request.fixed != nil || (range.contains(address) && !kept.values.contains(address))
+            {
                 result[request.container] = address
                 continue
             }
-            while let address = ipv6.subnet.address(next), taken.contains(address) { next += 1 }
-            guard let address = ipv6.subnet.address(next) else {
+            while let address = range.address(next), taken.contains(address) { next += 1 }
+            guard let address = range.address(next) else {
                 throw Failure(
                     "cannot give container \"\(request.container)\" an address on network \"\(network)\"",
-                    cause: "all addresses of \(ipv6.subnet) are in use",
-                    advice: "give the network a larger IPv6 `subnet`")
+                    cause: "all addresses of \(range) are in use",
+                    advice: "give the network a larger IPv6 `subnet` or `ip_range`")
             }
+            if let old = held[lease] { leases[old.description] = nil }
             leases[address.description] = lease
             held[lease] = address
             taken.insert(address)

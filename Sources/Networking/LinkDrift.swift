@@ -14,6 +14,10 @@ public struct DeclaredEndpoint: Hashable, Sendable {
     public var ipv6Address: IPv6Address?
     /// IPv6's default route goes by it.
     public var isIPv6Default = false
+    /// Addresses beside those.
+    public var further: [LinkAddress] = []
+    /// By path below /proc/sys.
+    public var sysctls: [String: String] = [:]
     /// The link's name inside, `eth0`.
     public var linkName: String
     /// The default route goes through it.
@@ -60,6 +64,8 @@ public enum InsideDrift: Hashable, Sendable {
     case addressGone(String)
     /// Setting a link down takes its IPv6 addresses and routes along.
     case ipv6AddressGone(String)
+    /// One beside those of the network.
+    case furtherAddressGone(String)
     case routeGone(String)
     case ipv6RouteGone(String)
     case defaultRouteGone(String)
@@ -91,6 +97,13 @@ public struct LinkObservation: Sendable {
 
     func has(_ address: IPv6Address, on index: UInt32) -> Bool {
         ipv6Addresses.contains { $0.index == index && $0.address == address }
+    }
+
+    func has(_ address: LinkAddress, on index: UInt32) -> Bool {
+        switch address {
+        case .ipv4(let address, let prefix): has(address, prefix: prefix, on: index)
+        case .ipv6(let address, _): has(address, on: index)
+        }
     }
 
     /// In the main table, RT_TABLE_MAIN.
@@ -135,11 +148,12 @@ func linkDrift(
             drift.append(.bridgeForeign(network: network.name, alias: link.alias))
         } else if !link.isUp {
             drift.append(.bridgeDown(network: network.name))
-        } else if !found.has(network.gateway, prefix: network.subnet.prefix, on: link.index) {
+        } else if network.hasIPv4, !found.has(network.gateway, prefix: network.subnet.prefix, on: link.index)
+        {
             drift.append(.gatewayGone(network: network.name))
         } else if let ipv6 = network.ipv6, !found.has(ipv6.gateway, on: link.index) {
             drift.append(.ipv6GatewayGone(network: network.name))
-        } else if !found.routes(to: network.subnet, over: link.index) {
+        } else if network.hasIPv4, !found.routes(to: network.subnet, over: link.index) {
             drift.append(.routeGone(network: network.name))
         } else if let ipv6 = network.ipv6, !found.routes(to: ipv6.subnet, over: link.index) {
             drift.append(.ipv6RouteGone(network: network.name))
@@ -178,13 +192,16 @@ func insideDrift(_ endpoints: [DeclaredEndpoint], found: LinkObservation) -> [In
             continue
         }
         let subnet = Subnet(endpoint.address, prefix: endpoint.network.subnet.prefix)
+        let hasIPv4 = endpoint.network.hasIPv4
         if !link.isUp {
             drift.append(.linkDown(name))
-        } else if !found.has(endpoint.address, prefix: subnet.prefix, on: link.index) {
+        } else if hasIPv4, !found.has(endpoint.address, prefix: subnet.prefix, on: link.index) {
             drift.append(.addressGone(name))
         } else if let address = endpoint.ipv6Address, !found.has(address, on: link.index) {
             drift.append(.ipv6AddressGone(name))
-        } else if !found.routes(to: subnet, over: link.index) {
+        } else if !endpoint.further.allSatisfy({ found.has($0, on: link.index) }) {
+            drift.append(.furtherAddressGone(name))
+        } else if hasIPv4, !found.routes(to: subnet, over: link.index) {
             drift.append(.routeGone(name))
         } else if endpoint.ipv6Address != nil, let ipv6 = endpoint.network.ipv6,
             !found.routes(to: ipv6.subnet, over: link.index)
@@ -274,6 +291,7 @@ extension InsideDrift {
         case .linkDown(let name): "\(name) was set down"
         case .addressGone(let name): "the address of \(name) was deleted"
         case .ipv6AddressGone(let name): "the IPv6 address of \(name) was deleted"
+        case .furtherAddressGone(let name): "an address of \(name) was deleted"
         case .routeGone(let name): "the route to the network of \(name) was deleted"
         case .ipv6RouteGone(let name): "the IPv6 route to the network of \(name) was deleted"
         case .defaultRouteGone: "the default route was deleted"
@@ -287,7 +305,7 @@ extension InsideDrift {
         switch self {
         case .loopbackDown, .linkDown: "set up again"
         case .linkGone: "link made again"
-        case .addressGone, .ipv6AddressGone: "address added again"
+        case .addressGone, .ipv6AddressGone, .furtherAddressGone: "address added again"
         case .routeGone, .ipv6RouteGone, .defaultRouteGone, .ipv6DefaultRouteGone: "route added again"
         case .defaultRouteReplaced: "route put back"
         case .nameRulesGone: "rules made again"

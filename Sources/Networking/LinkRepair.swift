@@ -131,7 +131,8 @@ public struct InsideNetworks {
 
     public func verify() throws(Failure) -> [InsideDrift] {
         let found = try asking { () throws(NetlinkError) in
-            try observeLinks(route, withIPv6: endpoints.contains { $0.ipv6Address != nil })
+            try observeLinks(
+                route, withIPv6: endpoints.contains { $0.ipv6Address != nil || !$0.further.isEmpty })
         }
         return insideDrift(endpoints, found: found) + (try nameRulesAreThere() ? [] : [.nameRulesGone])
     }
@@ -143,6 +144,8 @@ public struct InsideNetworks {
         case .nameRulesGone: return try restoreNameRules()
         case .loopbackDown: try perform("lo", nil) { requests, link, _ in requests.setUp(index: link.index) }
         case .linkDown(let name):
+            // It may be a new one, which has the namespace's settings yet.
+            try setSysctls(of: name)
             try perform(name, nil) { requests, link, _ in requests.setUp(index: link.index) }
         case .addressGone(let name):
             try perform(name, name) { requests, link, endpoint in
@@ -160,6 +163,12 @@ public struct InsideNetworks {
                 requests.addAddress(
                     address, prefix: ipv6.subnet.prefix, index: link.index, linkName: name)
                 if endpoint.isIPv6Default { requests.addDefaultRoute(gateway: ipv6.gateway) }
+            }
+        case .furtherAddressGone(let name):
+            try perform(name, name) { requests, link, endpoint in
+                for address in endpoint?.further ?? [] {
+                    requests.addAddress(address, index: link.index, linkName: name)
+                }
             }
         case .routeGone(let name):
             try perform(name, name) { requests, link, endpoint in
@@ -187,6 +196,18 @@ public struct InsideNetworks {
             try perform(name, name) { requests, _, endpoint in
                 guard let endpoint else { return }
                 requests.replaceDefaultRoute(gateway: endpoint.network.gateway)
+            }
+        }
+    }
+
+    /// /proc/sys/net shows the namespace of the thread that looks.
+    private func setSysctls(of name: String) throws(Failure) {
+        let sysctls = endpoints.first { $0.linkName == name }?.sysctls ?? [:]
+        for (path, value) in sysctls.sorted(by: { $0.key < $1.key }) {
+            do throws(SyscallError) {
+                try writeControl("/proc/sys/\(path)", value)
+            } catch {
+                throw Failure("cannot repair the network of container \"\(container)\"", error)
             }
         }
     }

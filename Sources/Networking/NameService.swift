@@ -24,6 +24,8 @@ public struct NameServiceClient: Hashable, Sendable {
     public var servers: [ResolverAddress]
     /// Names only it has for others: lower-case alias to the name that is looked up in its place.
     public var links: [String: String] = [:]
+    /// Names only it has for containers of other projects: lower-case alias to container.
+    public var externalLinks: [String: String] = [:]
 
     public init(container: String, networks: [String], isInternal: Bool, servers: [ResolverAddress] = []) {
         self.container = container
@@ -68,6 +70,8 @@ public final class NameService {
 
     /// Who is called what; set it whenever containers come or go.
     public var zone = Zone()
+    /// Finds a container of another project on networks; asked each time, as nobody tells of its coming and going.
+    public var locate: (_ container: String, _ networks: [String]) -> Zone.Host? = { _, _ in nil }
 
     private let loop: EventLoop
     private let limits: Limits
@@ -204,11 +208,18 @@ public final class NameService {
         if name == "localhost" || name.hasSuffix(".localhost") {
             return chosen([IPv4Address.loopback.bytes], [IPv6Address.loopback.bytes], question)
         }
+        if let container = member.client.externalLinks[name] {
+            let host = locate(container, member.client.networks)
+            return chosen(
+                [host?.address?.bytes].compactMap { $0 }, [host?.ipv6Address?.bytes].compactMap { $0 },
+                question)
+        }
         if let hosts = zone.hosts(named: member.client.links[name] ?? name, on: member.visible) {
             rotation &+= 1
             let start = Int(UInt(bitPattern: rotation) % UInt(hosts.count))
             let rotated = hosts[start...] + hosts[..<start]
-            return chosen(rotated.map(\.address.bytes), rotated.compactMap(\.ipv6Address?.bytes), question)
+            return chosen(
+                rotated.compactMap(\.address?.bytes), rotated.compactMap(\.ipv6Address?.bytes), question)
         }
         if let address = reverseAddress(name), let name = zone.name(of: address, on: member.visible) {
             return question.type == .ptr || question.type == .any ? [.pointer(name)] : []

@@ -28,6 +28,13 @@ public struct NetworkState: Hashable, Codable, Sendable {
     public var mtu: UInt32?
     /// nil: IPv4 alone.
     public var ipv6: IPv6State?
+    /// True: IPv6 alone. The subnet is then nobody's but ours: hardware addresses are made from its addresses, and no
+    /// link has one.
+    public var withoutIPv4: Bool?
+    /// Addresses no container is given, by the names of who has them.
+    public var auxiliary: [String: String]?
+
+    public var hasIPv4: Bool { withoutIPv4 != true }
 
     /// False when only its record is: after a reboot, or when somebody removed its bridge.
     public var isThere: Bool { index != 0 }
@@ -37,6 +44,8 @@ public struct NetworkState: Hashable, Codable, Sendable {
 public struct IPv6State: Hashable, Codable, Sendable {
     public var subnet: IPv6Subnet
     public var gateway: IPv6Address
+    /// The part of the subnet that addresses are given from; nil for all of it.
+    public var range: IPv6Subnet?
 }
 
 /// The files; every method expects the host lock to be held.

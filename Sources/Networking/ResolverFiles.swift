@@ -85,7 +85,7 @@ public func hostsText(ofHost own: String, extraHosts: [HostEntry]) -> String {
 /// `host-gateway` as an extra host's address becomes `hostGateway`; without one the entry is left out.
 public func hostsText(
     hostname: String, addresses: [IPv4Address], ipv6Addresses: [IPv6Address] = [],
-    extraHosts: [HostEntry] = [], hostGateway: IPv4Address? = nil
+    extraHosts: [HostEntry] = [], hostGateway: String? = nil
 ) -> String {
     var text = """
         127.0.0.1\tlocalhost

@@ -72,6 +72,8 @@ struct SubnetAllocation {
         var state = NetworkState(
             name: request.name, project: project, bridge: bridge, index: 0, subnet: subnet, gateway: gateway,
             range: range, isInternal: request.isInternal, group: group)
+        state.withoutIPv4 = request.withoutIPv4
+        state.auxiliary = request.auxiliary
         if let ipv6 = request.ipv6 {
             state.ipv6 = try choose(ipv6, seed: seed, recorded: recorded?.ipv6, doing)
         }

@@ -12,11 +12,12 @@ public struct Zone: Sendable {
         public var container: String
         /// All it is called there: service, container name, aliases, in any case.
         public var names: [String]
-        public var address: IPv4Address
+        /// On a network with IPv4.
+        public var address: IPv4Address?
         /// On a network with IPv6.
         public var ipv6Address: IPv6Address?
         public init(
-            container: String, names: [String], address: IPv4Address, ipv6Address: IPv6Address? = nil
+            container: String, names: [String], address: IPv4Address?, ipv6Address: IPv6Address? = nil
         ) {
             self.container = container
             self.names = names
@@ -40,7 +41,7 @@ public struct Zone: Sendable {
     public mutating func set(_ network: String, hosts: [Host]) {
         var result = Network()
         for host in hosts {
-            result.containers[host.address.bytes] = host.container
+            if let address = host.address { result.containers[address.bytes] = host.container }
             if let address = host.ipv6Address { result.containers[address.bytes] = host.container }
             for name in Set(host.names.map(lowercase) + [lowercase(host.container)]) {
                 result.hosts[name, default: []].append(host)

@@ -77,6 +77,7 @@ private struct CanonicalForm {
             $0.optional($1.macAddress) { $0.text($1) }
             // Nothing without one, so that no container is another than before.
             if let address = $1.ipv6Address { $0.text(address.description) }
+            if let settings = $1.settings { $0.endpoint(settings) }
         }
         list(request.ports) {
             $0.number(Int64($1.target))
@@ -127,6 +128,13 @@ private struct CanonicalForm {
         optional(request.rare) { $0.rare($1) }
     }
 
+    private mutating func endpoint(_ settings: EndpointSettings) {
+        optional(settings.linkName) { $0.text($1) }
+        list(settings.linkLocalAddresses) { $0.text($1) }
+        count(settings.gatewayPriority)
+        table(settings.sysctls) { $0.text($1) }
+    }
+
     mutating func rare(_ settings: RareSettings) {
         optional(settings.oomScoreAdjustment) { $0.count($1) }
         list(settings.groups) { $0.text($1) }
@@ -164,6 +172,19 @@ private struct CanonicalForm {
             $0.flag($1.readOnly)
         }
         table(settings.annotations) { $0.text($1) }
+        // Nothing without them, so that no container is another than before.
+        if let links = settings.externalLinks {
+            text("external_links")
+            table(links) { $0.text($1) }
+        }
+        if let parent = settings.cgroupParent {
+            text("cgroup_parent")
+            text(parent)
+        }
+        if let size = settings.storageSize {
+            text("storage_opt")
+            number(size.bytes)
+        }
     }
 
     private mutating func forwarding(_ value: LogForwarding) {
@@ -220,6 +241,7 @@ private struct CanonicalForm {
         flag(request.copyFromImage)
         optional(request.subpath) { $0.text($1) }
         optional(request.beneath) { $0.text($1.rawValue) }
+        if let labels = request.labels { table(labels) { $0.text($1) } }
     }
 
     mutating func file(_ request: FileRequest) {

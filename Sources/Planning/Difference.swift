@@ -72,6 +72,15 @@ func differences(from old: NetworkRequest, to new: NetworkRequest) -> [String] {
     changes.value("subnet", old.subnet, new.subnet)
     changes.value("gateway", old.gateway, new.gateway)
     changes.value("ip_range", old.ipRange, new.ipRange)
+    changes.table("aux_addresses", old.auxiliary ?? [:], new.auxiliary ?? [:])
+    changes.value("enable_ipv4", old.withoutIPv4 != true, new.withoutIPv4 != true)
+    changes.value("enable_ipv6", old.ipv6 != nil, new.ipv6 != nil)
+    if old.ipv6 != nil, new.ipv6 != nil {
+        changes.value("IPv6 subnet", old.ipv6?.subnet, new.ipv6?.subnet)
+        changes.value("IPv6 gateway", old.ipv6?.gateway, new.ipv6?.gateway)
+        changes.value("IPv6 ip_range", old.ipv6?.range, new.ipv6?.range)
+    }
+    changes.value("mtu", old.mtu, new.mtu)
     return changes.texts
 }
 
@@ -139,7 +148,9 @@ private struct Changes {
             guard let one = before[name], let other = after[name] else { continue }
             if one.aliases != other.aliases { add("aliases on \(name) changed") }
             value("ipv4_address on \(name)", one.ipv4Address, other.ipv4Address)
+            value("ipv6_address on \(name)", one.ipv6Address, other.ipv6Address)
             value("mac_address on \(name)", one.macAddress, other.macAddress)
+            if one.settings != other.settings { add("settings on \(name) changed") }
         }
     }
 
@@ -161,6 +172,9 @@ private struct Changes {
         value("ipc without /dev/shm", old.withoutSharedMemory, new.withoutSharedMemory)
         set("volumes_from", old.volumesFrom.map(\.text), new.volumesFrom.map(\.text))
         table("annotation", old.annotations, new.annotations)
+        table("external_links", old.externalLinks ?? [:], new.externalLinks ?? [:])
+        value("cgroup_parent", old.cgroupParent, new.cgroupParent)
+        value("storage_opt size", old.storageSize, new.storageSize)
         for namespace in RareSettings.Namespace.allCases {
             let shown = { (settings: RareSettings) in
                 settings.joined.first { $0.namespace == namespace }?.owner.text

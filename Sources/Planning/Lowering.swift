@@ -166,8 +166,6 @@ private func lowerNetworks(of project: Project, into desired: inout DesiredState
             unsupported = ("driver: \(driver)", "use `bridge`, or leave `driver` out")
         } else if let option = network.driverOptions.keys.sorted().first(where: { $0 != mtuOption }) {
             unsupported = ("driver_opts.\(option)", "remove it")
-        } else if network.ipam.contains(where: { !$0.auxiliary.isEmpty }) {
-            unsupported = ("ipam.config.aux_addresses", "remove it")
         } else {
             unsupported = nil
         }
@@ -182,11 +180,15 @@ private func lowerNetworks(of project: Project, into desired: inout DesiredState
             request.gateway = subnet.gateway
             request.ipRange = subnet.ipRange
         }
+        let auxiliary = network.ipam.reduce(into: [:]) { $0.merge($1.auxiliary) { own, _ in own } }
+        request.auxiliary = auxiliary.isEmpty ? nil : auxiliary
+        request.withoutIPv4 = network.enableIPv4 == false ? true : nil
         if network.enableIPv6 == true {
             var ipv6 = IPv6Request()
             if let subnet = network.ipam.first(where: \.isIPv6) {
                 ipv6.subnet = subnet.subnet.flatMap { IPv6Subnet($0) }
                 ipv6.gateway = subnet.gateway.flatMap { IPv6Address($0) }
+                ipv6.range = subnet.ipRange.flatMap { IPv6Subnet($0) }
             }
             request.ipv6 = ipv6
         }
@@ -209,16 +211,38 @@ private func lowerVolumes(of project: Project, into desired: inout DesiredState)
                 "volume \(quoted(key)): `driver: \(driver)` is not supported",
                 advice: "use `local`, or leave `driver` out", at: volume.marks["driver"])
         }
-        if let option = volume.driverOptions.keys.min() {
-            throw Failure(
-                "volume \(quoted(key)): `driver_opts.\(option)` is not supported",
-                advice: "use a bind mount for a directory of the host", at: volume.marks["driver_opts"])
-        }
         var request = VolumeRequest(name: volume.name)
         request.external = volume.external
-        request.labels = volume.labels
+        request.labels = try labels(of: volume, key, in: project, desired)
+        let options = volume.driverOptions
+        if let type = options["type"], let device = options["device"] {
+            request.mounted = VolumeMount(
+                type: type, device: device,
+                options: (options["o"] ?? "").split(separator: ",").map(String.init))
+        }
         desired.volumes[volume.name] = request
     }
+}
+
+/// A volume's own labels, and those that services give it where they mount it.
+private func labels(
+    of volume: Volume, _ key: String, in project: Project, _ desired: DesiredState
+) throws(Failure) -> [String: String] {
+    var labels = volume.labels
+    if volume.external { return labels }
+    for name in desired.services.keys.sorted() {
+        for mount in project.services[name]?.volumes ?? [] where mount.source == .volume(key) {
+            for (label, value) in mount.labels.sorted(by: { $0.key < $1.key }) {
+                if let other = labels.updateValue(value, forKey: label), other != value {
+                    throw Failure(
+                        "service \(quoted(name)) gives volume \(quoted(key)) another value of the label \(quoted(label))",
+                        cause: "\(quoted(value)), where \(quoted(other)) is given to it elsewhere",
+                        advice: "give it once, under the top-level `volumes`", at: mount.location)
+                }
+            }
+        }
+    }
+    return labels
 }
 
 extension Marks {

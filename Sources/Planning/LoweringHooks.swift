@@ -69,13 +69,22 @@ extension ServiceLowering {
         step.environment = step.environment.filter { !names.contains($0.prefix { $0 != "=" }) } + own
         step.workingDirectory = normalPath(hook.workingDirectory ?? step.workingDirectory)
         if let user = hook.user { step.user = user }
+        if hook.privileged {
+            var rare = step.rare ?? RareSettings()
+            rare.privileged = true
+            step.rare = rare
+            // As of a privileged service: no filter but one that is asked for by name.
+            if rare.seccompProfile == nil { step.seccomp = false }
+        }
         step.ports = []
         step.tty = false
         step.stdinOpen = false
         for index in step.networks.indices {
             step.networks[index].aliases = []
             step.networks[index].ipv4Address = nil
+            step.networks[index].ipv6Address = nil
             step.networks[index].macAddress = nil
+            step.networks[index].settings?.linkLocalAddresses = []
         }
         step.labels["com.docker.compose.oneoff"] = "True"
         return step

@@ -131,6 +131,9 @@ extension ServiceLowering {
         rare.dnsSearch = service.dnsSearch
         rare.dnsOptions = service.dnsOptions
         rare.links = try links()
+        rare.externalLinks = try externalLinks()
+        rare.cgroupParent = service.cgroupParent
+        rare.storageSize = service.storageOptions["size"].flatMap { ByteSize($0) }
         rare.logging = try logging()
         rare.annotations = service.annotations
         try namespaces(&rare)

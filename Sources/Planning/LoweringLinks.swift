@@ -23,4 +23,20 @@ extension ServiceLowering {
         }
         return links
     }
+
+    /// Alias to container; without an alias it is called as it is.
+    func externalLinks() throws(Failure) -> [String: String]? {
+        var links: [String: String] = [:]
+        for link in service.externalLinks {
+            let parts = link.split(separator: ":").map(String.init)
+            guard let container = parts.first, let alias = parts.last else { continue }
+            if service.networks.isEmpty {
+                throw mistake(
+                    "external_links", "links to container \(quoted(container)) and has no network",
+                    advice: "give it one of the `networks` that container is on")
+            }
+            links[alias] = container
+        }
+        return links.isEmpty ? nil : links
+    }
 }

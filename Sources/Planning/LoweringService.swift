@@ -115,47 +115,6 @@ struct ServiceLowering {
 
     // MARK: Network
 
-    /// The first endpoint gives the default route: highest priority, then by key.
-    private func endpoints() throws(Failure) -> [EndpointRequest] {
-        if let network = namedNetwork { return [EndpointRequest(network: network.name)] }
-        let attachments = service.networks.sorted {
-            $0.value.priority != $1.value.priority
-                ? $0.value.priority > $1.value.priority : $0.key < $1.key
-        }
-        var endpoints: [EndpointRequest] = []
-        for (key, attachment) in attachments {
-            guard let network = project.networks[key] else {
-                throw Failure(
-                    "service \(quoted(service.name)) uses network \(quoted(key)), which is not declared",
-                    advice: nearest(to: key, among: project.networks.keys.sorted())
-                        .map { "did you mean \(quoted($0))?" }
-                        ?? "declare it under the top-level `networks`",
-                    at: service.marks.place("networks.\(key)", "networks"))
-            }
-            // The controller puts the container's own name beside these, once per replica.
-            var aliases = [service.name]
-            for alias in attachment.aliases where !aliases.contains(alias) { aliases.append(alias) }
-            if attachment.ipv4Address != nil, service.replicas > 1 {
-                throw Failure(
-                    "service \(quoted(service.name)) has \(service.replicas) replicas and a fixed address",
-                    cause: "only one container can have `ipv4_address` on network \(quoted(key))",
-                    advice: "remove `ipv4_address`, or run one replica",
-                    at: service.marks.place("networks.\(key).ipv4_address", "networks.\(key)", "networks"))
-            }
-            var endpoint = EndpointRequest(
-                network: network.name, aliases: aliases, ipv4Address: attachment.ipv4Address)
-            endpoint.ipv6Address = try ipv6Address(on: key, attachment, network)
-            endpoint.macAddress = try hardwareAddress(on: key, attachment, isFirst: endpoints.isEmpty)
-            endpoints.append(endpoint)
-        }
-        if endpoints.isEmpty, service.macAddress != nil {
-            throw mistake(
-                "mac_address", "has a `mac_address` and no network", advice: "remove it, or give it a network"
-            )
-        }
-        return endpoints
-    }
-
     private func ports() throws(Failure) -> [PortRequest] {
         var requests: [PortRequest] = []
         for port in service.ports {

@@ -180,6 +180,12 @@ struct UpPlanner {
                     "volume \(name) is used although "
                         + (found.project.map { "project \(quoted($0)) made it" } ?? "no project made it")
                         + "; write `external: true` if that is meant")
+            } else if let old = found.request, old.mounted != request.mounted {
+                throw Failure(
+                    "cannot change the `driver_opts` of volume \(quoted(name))",
+                    cause:
+                        "it was made \(old.mounted.map { "of \($0.device)" } ?? "without any"), and keeps what is there",
+                    advice: "remove it with `covey down --volumes`, or give the new one another `name`")
             } else if let old = found.request, old.labels != request.labels {
                 // Its data is worth more than its labels: a volume is never made anew.
                 builder.notice("volume \(name) keeps the labels it was made with")

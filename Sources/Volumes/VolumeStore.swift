@@ -26,6 +26,8 @@ public struct VolumeStore: Sendable {
         /// The project that made it; nil for one made by hand.
         public var project: String?
         public var labels: [String: String]
+        /// nil: a directory of ours.
+        public var mounted: VolumeMount?
     }
 
     /// Where a volume's files are.
@@ -67,7 +69,8 @@ public struct VolumeStore: Sendable {
         }
         // The record last: a volume exists once it is written.
         try writeRecord(
-            Volume(name: name, project: project, labels: labels), recordPath(name), durable: durable)
+            Volume(name: name, project: project, labels: labels, mounted: request.mounted), recordPath(name),
+            durable: durable)
         return dataDirectory(name)
     }
 
@@ -95,6 +98,8 @@ public struct VolumeStore: Sendable {
     /// Removes the volume and all its files; a missing one is fine. Never enters another file system.
     public func remove(_ name: String) throws(Failure) {
         try check(name)
+        // A directory of the host may be mounted there, which is on the same file system: nothing of it is touched.
+        try unmount(name)
         let path = "\(directory)/\(name)"
         do throws(SyscallError) {
             let parent: OwnedFD

@@ -82,12 +82,118 @@ private let attributesComplaints: [Complaint] = [
         services:
           web:
             image: app
-            storage_opt: {size: 1g}
+            storage_opt: {inodes: 5}
         """#,
         says: #"""
-            compose.yaml:4:5: error: `services.web.storage_opt` is not supported yet
-              4 |     storage_opt: {size: 1g}
-                |     ^
+            compose.yaml:4:27: error: `services.web.storage_opt.inodes` is not supported
+              4 |     storage_opt: {inodes: 5}
+                |                           ^
+              try:   `size` is
+            """#),
+    Complaint(
+        "options of an interface",
+        #"""
+        services:
+          web:
+            image: app
+            networks:
+              n:
+                interface_name: a/b
+                driver_opts: {com.docker.network.endpoint.sysctls: net.ipv4.ip_forward=1}
+        networks: {n: }
+        """#,
+        says: #"""
+            compose.yaml:6:25: error: `services.web.networks.n.interface_name` is "a/b", which no interface of a container can be called
+              6 |         interface_name: a/b
+                |                         ^
+              try:   a name has up to 15 letters, digits and signs, and no blank, `/`, `:` or `%`; `lo` is taken
+            compose.yaml:7:60: error: `services.web.networks.n.driver_opts.com.docker.network.endpoint.sysctls` has "net.ipv4.ip_forward=1"; expected net.FAMILY.conf.IFNAME.NAME=VALUE, more of them after commas
+              7 |         driver_opts: {com.docker.network.endpoint.sysctls: net.ipv4.ip_forward=1}
+                |                                                            ^
+              try:   IFNAME stands for the interface; the families are ipv4, ipv6 and mpls, `neigh` may stand for `conf`
+            """#),
+    Complaint(
+        "networks and addresses",
+        #"""
+        services: {web: {image: app, networks: [none, kept, given]}}
+        networks:
+          none: {enable_ipv4: false}
+          kept: {ipam: {config: [{subnet: 10.1.0.0/24, aux_addresses: {a: 10.2.0.1}}]}}
+          given: {ipam: {driver: dhcp, options: {a: b}}}
+        """#,
+        says: #"""
+            compose.yaml:4:67: error: `networks.kept.ipam.config[0].aux_addresses.a` is "10.2.0.1", which is not an address of the subnet
+              4 |   kept: {ipam: {config: [{subnet: 10.1.0.0/24, aux_addresses: {a: 10.2.0.1}}]}}
+                |                                                                   ^
+            """#),
+    Complaint(
+        "networks this host can't make",
+        #"""
+        services: {web: {image: app, networks: [none, given]}}
+        networks:
+          none: {enable_ipv4: false}
+          given: {ipam: {driver: dhcp, options: {a: b}}}
+        """#,
+        says: #"""
+            compose.yaml:4:32: error: `networks.given.ipam.options` is not supported
+              4 |   given: {ipam: {driver: dhcp, options: {a: b}}}
+                |                                ^
+              cause: they are for drivers of others; `default` has none
+            compose.yaml:3:9: error: `networks.none` has neither IPv4 nor IPv6
+              3 |   none: {enable_ipv4: false}
+                |         ^
+              try:   add `enable_ipv6: true`
+            compose.yaml:4:26: error: `networks.given.ipam.driver` is dhcp, which is not supported
+              4 |   given: {ipam: {driver: dhcp, options: {a: b}}}
+                |                          ^
+              cause: addresses are given by Covey itself
+              try:   `default` is
+            """#),
+    Complaint(
+        "volumes that can't be mounted",
+        #"""
+        services: {web: {image: app, volumes: [a:/a, b:/b, c:/c, d:/d]}}
+        volumes:
+          a: {driver_opts: {type: tmpfs}}
+          b: {driver_opts: {type: nfs, device: ":/x", o: addr=files.example}}
+          c: {driver_opts: {type: none, device: /x}}
+          d: {driver_opts: {type: tmpfs, device: tmpfs, size: 1m}}
+        """#,
+        says: #"""
+            compose.yaml:3:20: error: `volumes.a.driver_opts` has no `device`
+              3 |   a: {driver_opts: {type: tmpfs}}
+                |                    ^
+              try:   a volume of the `local` driver has `type` and `device`, as mount(8) has
+            compose.yaml:4:20: error: `volumes.b.driver_opts` has a server's name for an address: addr=files.example
+              4 |   b: {driver_opts: {type: nfs, device: ":/x", o: addr=files.example}}
+                |                    ^
+              try:   write its numeric address
+            compose.yaml:5:20: error: `volumes.c.driver_opts` has the type none
+              5 |   c: {driver_opts: {type: none, device: /x}}
+                |                    ^
+              try:   add `o: bind` for a directory of the host
+            compose.yaml:6:55: error: `volumes.d.driver_opts.size` is not supported
+              6 |   d: {driver_opts: {type: tmpfs, device: tmpfs, size: 1m}}
+                |                                                       ^
+              try:   `type`, `device` and `o` are
+            """#),
+    Complaint(
+        "links and parents",
+        #"""
+        services:
+          web:
+            image: app
+            external_links: ["a:b:c"]
+            cgroup_parent: /a/../b
+        """#,
+        says: #"""
+            compose.yaml:4:22: error: `services.web.external_links[0]` is "a:b:c"; expected "CONTAINER[:ALIAS]"
+              4 |     external_links: ["a:b:c"]
+                |                      ^
+            compose.yaml:5:20: error: `services.web.cgroup_parent` is "/a/../b"; expected names with "/" between them
+              5 |     cgroup_parent: /a/../b
+                |                    ^
+              try:   such as batch, or /machine/batch
             """#),
     Complaint(
         "a refused attribute with harmless values",

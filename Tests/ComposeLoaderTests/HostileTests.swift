@@ -98,6 +98,14 @@ func thousand() throws {
     #expect(try load(["compose.yaml": file]).project.services.count == 1000)
 }
 
+@Test("a range of nearly all ports there are loads")
+func portRange() throws {
+    let file = "services: {web: {image: a, ports: [\"10000-61999:10000-61999\", \"20000:20000\"]}}"
+    let ports = try load(["compose.yaml": file]).project.services["web"]?.ports ?? []
+    #expect(ports.count == 52_000)
+    #expect(ports.last?.published == 61_999...61_999)
+}
+
 @Test("of thousands of mistakes a hundred are told, and the number of the rest")
 func mistakes() {
     var file = "services:\n"

@@ -149,7 +149,7 @@ func parses(_ golden: Golden) throws {
         Golden("FROM a AS 1x", "1:11 `1x` cannot name a stage"),
         Golden("FROM --platfrom=x a", "1:6 `FROM` has no flag `--platfrom`; did you mean `--platform`?"),
         Golden("FROM a\nRUN", "2:1 `RUN` needs at least one argument"),
-        Golden("FROM a\nRUN --security=insecure y", "2:16 `RUN --security=insecure` is not supported"),
+        Golden("FROM a\nRUN --security=insecur y", "2:16 `--security=insecur` is no security of a step"),
         Golden("FROM a\nRUN --device=x y", "2:5 `RUN --device` is not supported"),
         Golden("FROM a\nRUN --network=lan y", "2:15 `--network=lan` is no network of a step"),
         Golden("FROM a\nCOPY --checksum=x a b", "2:6 `COPY` has no flag `--checksum`"),

@@ -395,7 +395,7 @@ private final class NameHost {
             extraHosts: [
                 HostEntry(name: "host.docker.internal", address: "host-gateway"),
                 HostEntry(name: "other", address: "192.0.2.5"),
-            ], hostGateway: IPv4Address(10, 0, 0, 1))
+            ], hostGateway: "10.0.0.1")
         #expect(
             text.split(separator: "\n").suffix(3) == [
                 "10.0.0.1\thost.docker.internal", "192.0.2.5\tother", "10.0.0.2\tweb.example.org web",

@@ -347,6 +347,6 @@ struct Stack {
                     gateway: state.isInternal ? nil : state.gateway))
         }
         try container.send(containerRouteMessages(links: links))
-        return (container, links.map(\.address))
+        return (container, links.compactMap(\.address))
     }
 }

@@ -21,6 +21,15 @@ extension ServiceRequest {
     }
 }
 
+extension ServiceRequest {
+    fileprivate mutating func endpoint(_ change: (inout EndpointSettings) -> Void) {
+        var settings = EndpointSettings()
+        change(&settings)
+        container.networks = [EndpointRequest(network: "n")]
+        container.networks[0].settings = settings
+    }
+}
+
 private struct Anything: Decodable {}
 
 @Suite("the configuration hash says when a container must be another one")
@@ -102,6 +111,18 @@ struct ConfigHashTests {
             { $0.rare { $0.appArmorProfile = "a" } },
             { $0.rare { $0.seLinuxContext = "a" } },
             { $0.rare { $0.annotations = ["a": "b"] } },
+            { $0.rare { $0.externalLinks = ["a": "b"] } },
+            { $0.rare { $0.cgroupParent = "a" } },
+            { $0.rare { $0.storageSize = ByteSize(bytes: 1) } },
+            { $0.endpoint { $0.linkName = "a" } },
+            { $0.endpoint { $0.linkLocalAddresses = ["169.254.0.1"] } },
+            { $0.endpoint { $0.gatewayPriority = 1 } },
+            { $0.endpoint { $0.sysctls = ["a": "b"] } },
+            {
+                var mount = MountRequest(source: .anonymous(index: 0), target: "/d")
+                mount.labels = ["a": "b"]
+                $0.container.mounts = [mount]
+            },
             { $0.rare { $0.volumesFrom = [VolumesFrom(.service("db"), readOnly: true)] } },
             { $0.rare { $0.volumesFrom = [VolumesFrom(.service("db"), readOnly: false)] } },
             { $0.container.limits.realtimeRuntime = 1 },

@@ -544,6 +544,56 @@ struct LoweringTests {
         }
     }
 
+    @Test(
+        "labels of a mount are its volume's, and kept with an anonymous one; two values of one are an error")
+    func volumeLabels() throws {
+        func labelled(_ other: String) -> Project {
+            var project = project {
+                for (source, label) in [(Service.Mount.Source.volume("data"), "mine"), (.anonymous, "own")] {
+                    var mount = Service.Mount(source: source, target: "/\(label)")
+                    mount.labels = ["a": label]
+                    $0.volumes.append(mount)
+                }
+            }
+            project.volumes["data"] = Volume(name: "demo_data")
+            project.volumes["data"]?.labels = ["b": "2", "a": other]
+            return project
+        }
+        let desired = try lowered(labelled("mine")).desired
+        #expect(desired.volumes["demo_data"]?.labels == ["a": "mine", "b": "2"])
+        let mounts = desired.services["app"]?.container.mounts ?? []
+        #expect(mounts.map(\.labels) == [nil, ["a": "own"]])
+        #expect {
+            try lowered(labelled("theirs"))
+        } throws: {
+            "\($0)".contains("service \"app\" gives volume \"data\" another value of the label \"a\"")
+        }
+    }
+
+    private func plain() throws -> ServiceRequest { try request() }
+
+    @Test("what a service says of its interfaces is put beside their networks")
+    func interfaces() throws {
+        let request = try request {
+            $0.networks["default"]?.interfaceName = "lan0"
+            $0.networks["default"]?.linkLocalAddresses = ["169.254.1.1"]
+            $0.networks["default"]?.gatewayPriority = 3
+            $0.networks["default"]?.driverOptions = [
+                "com.docker.network.endpoint.sysctls":
+                    "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.IFNAME.accept_ra=0"
+            ]
+        }
+        let settings = request.container.networks.first?.settings
+        #expect(settings?.linkName == "lan0")
+        #expect(settings?.linkLocalAddresses == ["169.254.1.1"])
+        #expect(settings?.gatewayPriority == 3)
+        #expect(
+            settings?.sysctls == [
+                "net.ipv4.conf.IFNAME.log_martians": "1", "net.ipv6.conf.IFNAME.accept_ra": "0",
+            ])
+        #expect(try plain().container.networks.first?.settings == nil)
+    }
+
     @Test("two services never share a container's name")
     func nameTaken() {
         var project = project { $0.containerName = "demo-web-1" }
@@ -622,6 +672,18 @@ struct LoweringTests {
             },
             Refused("depend on each other in a circle") {
                 $0.dependsOn = ["app": .init(condition: .started)]
+            },
+            Refused("can have `link_local_ips`") {
+                $0.replicas = 2
+                $0.networks["default"]?.linkLocalAddresses = ["169.254.1.1"]
+            },
+            Refused("has two interface names on network") {
+                $0.networks["default"]?.interfaceName = "a"
+                $0.networks["default"]?.driverOptions = ["com.docker.network.endpoint.ifname": "b"]
+            },
+            Refused("links to container \"c\" and has no network") {
+                $0.externalLinks = ["c"]
+                $0.networks = [:]
             },
             Refused("2 replicas and a fixed address") {
                 $0.replicas = 2

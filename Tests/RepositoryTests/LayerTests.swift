@@ -47,7 +47,7 @@ private let layers: [String: Layer] = [
     "Cgroups": Layer(4, ["Basics", "Kernel", "CLinux", "OCIFormats", "ContainerModel"]),
     "Networking": Layer(
         4, ["Basics", "Kernel", "CLinux", "Netlink", "DNSFormat", "JSONFormat", "ContainerModel", "Records"]),
-    "Volumes": Layer(4, ["Basics", "Kernel", "CLinux", "ContainerModel", "Records"]),
+    "Volumes": Layer(4, ["Basics", "Kernel", "CLinux", "ContainerModel", "LaunchPlanning", "Records"]),
     "ContainerRuntime": Layer(
         4,
         [

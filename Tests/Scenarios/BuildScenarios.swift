@@ -73,6 +73,7 @@ extension Scenarios {
                     RUN echo $WHAT >/what && ip route | grep -q ^default && ip -4 addr show eth0 | grep -q inet
                     RUN --network=none ! ip link show eth0 && ip link show lo
                     RUN --network=host ip link show lo && ! ip link show eth0
+                    RUN --security=insecure mkdir /m && mount -t tmpfs m /m && umount /m && rmdir /m
 
                     """)
                 try stage.write(
@@ -88,6 +89,7 @@ extension Scenarios {
                           shm_size: 1m
                           ulimits: {nofile: 77}
                           network: default
+                          entitlements: [security.insecure]
                         init: true
                         command: [sleep, "1000"]
                     secrets: {token: {file: token}, shell: {environment: FROM_SHELL}}
@@ -103,6 +105,11 @@ extension Scenarios {
                 try stage.exec("app", "! test -e /run/secrets/token && ! test -e /run/buildkit")
                 let links = try stage.inHost(["ip", "-o", "link"]).output
                 try stage.require(!links.contains("build."), "a build's network is left: \(links)")
+                try stage.edit("entitlements: [security.insecure]", "privileged: false")
+                let refused = try stage.covey(
+                    "build", "--no-cache", "--build-arg", "WHAT=given", code: 1,
+                    variables: ["FROM_SHELL=fromshell"])
+                try stage.require(refused.errors.contains("is not allowed in this build"), "\(refused)")
             }
         }
 

@@ -53,8 +53,10 @@ extension Scenarios {
                     try stage.exec("reader", "cat /data/steps").split(separator: "\n").map(String.init)
                         .sorted()
                 }
-                try stage.covey("up", "-d", "prepared", "reader")
+                try stage.covey("up", "-d", "prepared", "reader", "raised")
                 try stage.require(try steps() == ["each me", "each me", "once"], "\(try steps())")
+                let raised = try stage.exec("reader", "cat /data/raised")
+                try stage.require(!raised.contains("a80425fb") && raised.hasSuffix("yes"), raised)
                 try stage.covey("restart", "prepared")
                 try stage.covey("up", "-d", "prepared", "reader")
                 try stage.require(try steps().count == 3, "after a restart: \(try steps())")

@@ -111,6 +111,36 @@ extension Scenarios {
             }
         }
 
+        @Test("an external link is a name for a running container of another project on a network of both")
+        func externalLinks() throws {
+            try Stage.play("links") { stage in
+                let other = "other-\(stage.project)"
+                let variables = ["OTHER=\(other)", "SHARED=\(other)-shared"]
+                let file = ["-f", "other.yaml", "-p", other]
+                func elsewhere(_ arguments: [String]) throws {
+                    let outcome = try stage.start(file + arguments, variables: variables).wait()
+                    try stage.require(outcome.succeeded, "\(outcome)")
+                }
+                try elsewhere(["up", "-d"])
+                try stage.covey("up", "-d", "linked", "unlinked", variables: variables)
+                for name in ["store", "\(other)-store-1"] {
+                    try stage.exec("linked", "ping -c 1 -w 5 \(name)")
+                }
+                try stage.require(
+                    try !stage.execSucceeds("unlinked", "ping -c 1 -w 2 store"), "unlinked sees the alias")
+                try elsewhere(["stop", "-t", "1"])
+                try stage.require(
+                    try !stage.execSucceeds("linked", "ping -c 1 -w 2 store"), "of one that is stopped")
+                let up = try stage.covey(
+                    "up", "-d", "--force-recreate", "linked", code: 1, variables: variables)
+                try stage.require(
+                    up.errors.contains("cannot link container") && up.errors.contains("\(other)-store-1"),
+                    "\(up)")
+                try stage.covey("down", "--timeout", "1", variables: variables)
+                try elsewhere(["down", "-v", "--timeout", "1"])
+            }
+        }
+
         @Test("a hardware address is the interface's, also after its link was deleted")
         func hardwareAddress() throws {
             try Stage.play("links") { stage in

@@ -28,6 +28,14 @@ extension Scenarios {
                 try stage.require(try stage.container("app").Pid == pid, "\(again)")
                 let plan = try stage.covey("plan", variables: path)
                 try stage.require(plan.output.contains("nothing to do"), "\(plan)")
+                let stop = try stage.covey("stop", "-t", "1", "my-db", variables: path)
+                try stage.require(stop.errors.contains("resting"), "\(stop)")
+                try stage.require(try stage.container("app").Pid == pid, "a container was stopped")
+                try stage.covey("stop", "-t", "1", variables: path)
+                try stage.require(
+                    contents("\(stage.files)/calls").split(separator: "\n").suffix(2).allSatisfy {
+                        $0.hasSuffix(" stop --size=256 --tag=a --tag=b --type=mysql my-db")
+                    }, contents("\(stage.files)/calls"))
                 try stage.covey("down", variables: path)
                 try stage.require(
                     contents("\(stage.files)/calls").hasSuffix(

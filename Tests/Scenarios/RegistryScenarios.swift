@@ -56,6 +56,17 @@ extension Scenarios {
                 }
                 try stage.covey("up", "-d", "--pull", "always", "--quiet-pull")
                 try stage.require(try stage.exec("web", "cat /new") == "new", "the new image does not run")
+                // Images of steps and of mounts are fetched as services' own are.
+                try registry.put("bb:1", as: "step:1")
+                try file(
+                    ", pre_start: [{image: '\(registry.host)/step:1', command: ['true']}], "
+                        + "volumes: [{type: image, source: '\(registry.host)/files:1', target: /m}]")
+                let lacking = try stage.covey("up", "-d", code: 1)
+                try stage.require(lacking.errors.contains("/files:1"), "\(lacking)")
+                try registry.put("bb:1", as: "files:1")
+                try stage.covey("up", "-d")
+                try stage.exec("web", "test -e /m/data/seed")
+                try file("")
                 // By digest the first one is still there.
                 let pinned = "\(registry.host)/app@\(first)"
                 try stage.covey("image", "pull", pinned)

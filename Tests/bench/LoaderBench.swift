@@ -84,6 +84,13 @@ enum LoaderBench {
             one(
                 "20,000 services of wrong values",
                 "services:\n" + many.map { "  s\($0): {image: a, init: perhaps}\n" }.joined()),
+            one(
+                "52,000 published ports",
+                "services: {web: {image: a, ports: [\"10000-61999:10000-61999\"]}}"),
+            one(
+                "4 MiB of wrong values",
+                "services: {web: {image: a, environment: [\n"
+                    + String(repeating: "{}, ", count: ((4 << 20) - 100) / 4) + "]}}\n"),
             one("101 levels", "services: " + String(repeating: "[", count: 101)),
             one("100,000 levels", "a: " + String(repeating: "{a: ", count: 100_000)),
             one("4 MiB and a byte", String(repeating: "a", count: 4 << 20 + 1)),

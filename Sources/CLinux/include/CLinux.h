@@ -57,6 +57,7 @@
 #include "linux_fault.h"
 
 #include "linux_fsmount.h"
+#include "linux_quota.h"
 
 static inline int linux_errno(void) { return errno; }
 
