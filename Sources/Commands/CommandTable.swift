@@ -110,8 +110,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.services, nil, "service names only"),
             Flag(
                 .status, nil, .many("STATE"),
-                "only those in this state: created, starting, running, paused, restarting, stopping, exited, dead"
-            ),
+                "only those in this state: running, paused, restarting, exited, …"),
             Flag(.filter, nil, .many("status=STATE"), "the same, as Docker Compose writes it"),
             Flag(
                 .orphans, nil,

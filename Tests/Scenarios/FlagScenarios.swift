@@ -8,10 +8,9 @@ extension Scenarios {
     @Suite("flags")
     struct Flags {
         private static let compose = """
-            name: flags
             services:
               base: {build: {dockerfile_inline: "FROM bb:1"}, command: [sleep, "1000"], init: true}
-              named: {image: flags-base, command: [sleep, "1000"], init: true}
+              named: {image: "${COMPOSE_PROJECT_NAME}-base", command: [sleep, "1000"], init: true}
               needy:
                 image: bb:1
                 command: [sleep, "1000"]
@@ -28,13 +27,13 @@ extension Scenarios {
             try Stage.play("one") { stage in
                 try stage.write("compose.yaml", Self.compose)
                 let refused = try stage.covey("up", "-d", "--no-build", code: 1)
-                try stage.require(refused.errors.contains("flags-base"), "\(refused)")
+                try stage.require(refused.errors.contains("\(stage.project)-base"), "\(refused)")
                 let up = try stage.covey("up", "-d", "--wait", "-y")
                 try stage.require(!up.errors.contains("Pulling"), "\(up)")
                 try stage.covey("up", "-d", "--no-build")
                 try stage.covey("down", "--rmi", "local")
                 let left = try stage.covey("image", "ls").text
-                try stage.require(!left.contains("flags-base") && left.contains("bb:1"), left)
+                try stage.require(!left.contains("\(stage.project)-base") && left.contains("bb:1"), left)
             }
         }
 
@@ -68,9 +67,11 @@ extension Scenarios {
                 try stage.require(try stage.container("needy").Pid == before, "needy was restarted")
                 try stage.covey("restart", "named")
                 try stage.require(try stage.container("needy").Pid != before, "needy was not restarted")
-                try stage.require(try stage.covey("ls", "--filter", "name=lag", "-q").text == "flags", "ls")
-                try stage.require(try stage.covey("ls", "--filter", "name=no", "-q").text.isEmpty, "ls")
-                try stage.write("compose.yaml", "name: flags\nservices: {base: {image: bb:1}}\n")
+                try stage.require(
+                    try stage.covey("ls", "--filter", "name=\(stage.project.dropFirst())", "-q").text
+                        == stage.project, "ls")
+                try stage.require(try stage.covey("ls", "--filter", "name=nothing", "-q").text.isEmpty, "ls")
+                try stage.write("compose.yaml", "services: {base: {image: bb:1}}\n")
                 let declared = try stage.covey("ps", "-a", "--orphans=false", "--services").text
                 try stage.require(declared == "base", declared)
             }
