@@ -118,7 +118,7 @@ extension Scenarios {
 
         @Test(
             "a controller killed while it makes networks and volumes: down at once leaves nothing",
-            arguments: Array(stride(from: 80, through: 150, by: 5)))
+            arguments: Array(stride(from: 70, through: 130, by: 5)))
         func killedWhileNetworksAreMade(call: Int) throws {
             try Stage.play("crash") { stage in
                 try stage.armFault("controller call \(call)")
