@@ -21,12 +21,20 @@ extension Dockerfile {
         var reader = LineReader(source)
         var parser = InstructionParser(source: source)
         var file = Dockerfile(escape: "\\", globalArguments: [], stages: [], warnings: [])
+        var undescribed: [Warning?] = []
         while let line = try reader.nextInstruction() {
+            // Reading an instruction may take heredocs from the reader, and no comment.
+            let above = reader
             switch try parser.parse(line, &reader) {
             case .stage(var stage):
                 stage.index = file.stages.count
+                undescribed.append(
+                    above.checkDescription(of: stage.name.map { [$0] } ?? [], "this stage"))
                 file.stages.append(stage)
             case .instruction(let instruction):
+                if case .arg(let all) = instruction.action {
+                    undescribed.append(above.checkDescription(of: all.map(\.name), "this argument"))
+                }
                 if file.stages.isEmpty {
                     guard case .arg = instruction.action else {
                         throw Failure(
@@ -47,7 +55,7 @@ extension Dockerfile {
         }
         file.escape = Unicode.Scalar(reader.escape)
         file.check = reader.check
-        file.warnings = (reader.warnings + parser.warnings + file.lint())
+        file.warnings = (reader.warnings + parser.warnings + undescribed.compactMap { $0 } + file.lint())
             .filter { !file.check.skips($0.rule) }
             .sorted { ($0.location.line, $0.location.column) < ($1.location.line, $1.location.column) }
         return file

@@ -30,14 +30,20 @@ public enum LintRule: String, Sendable, CaseIterable {
     case copyIgnoredFile = "CopyIgnoredFile"
     case exposeProtoCasing = "ExposeProtoCasing"
     case exposeInvalidFormat = "ExposeInvalidFormat"
-    /// Docker's, experimental there and not checked here.
+    /// Experimental, there as here: `check=experimental=InvalidDefinitionDescription` asks for it.
     case invalidDefinitionDescription = "InvalidDefinitionDescription"
+}
+
+extension LintRule {
+    static let experimental: Set<LintRule> = [.invalidDefinitionDescription]
 }
 
 /// `# check=skip=Rule,…;error=true`.
 public struct CheckDirective: Sendable, Equatable {
     public var skipped: Set<LintRule> = []
     public var skipsAll = false
+    /// Experimental rules that are wanted.
+    public var experimental: Set<LintRule> = []
     /// A warning ends the build.
     public var isError = false
 
@@ -60,7 +66,11 @@ public struct CheckDirective: Sendable, Equatable {
                     // A rule of a later Docker is no reason to refuse the file.
                 }
             case "error": isError = value.lowercased() == "true"
-            case "experimental": break
+            case "experimental":
+                for rule in value.split(separator: ",").map({ $0.trimmed.lowercased() }) {
+                    experimental.formUnion(
+                        LintRule.experimental.filter { rule == "all" || $0.rawValue.lowercased() == rule })
+                }
             default:
                 throw Failure(
                     "the directive `check` has no option `\(name)`",
@@ -72,6 +82,20 @@ public struct CheckDirective: Sendable, Equatable {
     public func skips(_ rule: LintRule?) -> Bool {
         guard let rule else { return false }
         return skipsAll || skipped.contains(rule)
+    }
+}
+
+extension LineReader {
+    /// A comment right above a stage or an argument describes it, and then begins with its name.
+    func checkDescription(of names: [String], _ what: String) -> Warning? {
+        guard check.experimental.contains(.invalidDefinitionDescription), let comment,
+            let first = names.first
+        else { return nil }
+        let word = comment.text.prefix { $0 != " " }
+        if names.contains(where: { $0 == word }) { return nil }
+        return Warning(
+            "the comment above \(what) does not describe it: that begins with `# \(names.count > 1 ? "NAME" : first) `; an empty line sets it apart",
+            .invalidDefinitionDescription, at: source.location(line: comment.line, offset: 0))
     }
 }
 

@@ -65,6 +65,8 @@ struct LineReader {
     private(set) var escape = UInt8(ascii: "\\")
     private(set) var warnings: [Warning] = []
     private(set) var check = CheckDirective()
+    /// The comment right above the instruction that was given out last.
+    private(set) var comment: (text: String, line: Int)?
     private var next = 0
     private var directivesOver = false
     private var seenDirectives: Set<String> = []
@@ -73,6 +75,7 @@ struct LineReader {
 
     /// The next instruction; nil at the end of the file.
     mutating func nextInstruction() throws(Failure) -> LogicalLine? {
+        comment = nil
         while next < source.lines.count {
             let number = next
             let content = source.lines[number]
@@ -80,10 +83,14 @@ struct LineReader {
             next += 1
             if start == content.upperBound {
                 directivesOver = true
+                comment = nil
                 continue
             }
             if source.bytes[start] == UInt8(ascii: "#") {
                 try readDirective(number, start)
+                let text = String(decoding: source.bytes[start + 1..<content.upperBound], as: UTF8.self)
+                    .trimmed
+                comment = text.isEmpty || !directivesOver ? nil : (text, number)
                 continue
             }
             directivesOver = true

@@ -294,6 +294,10 @@ func splits() throws {
         Golden("FROM a\nSHELL [\"/bin/b\"]\nCMD x", ""),
         Golden("# check=skip=WorkdirRelativePath,Later\nFROM a\nWORKDIR x\nCMD x", "4:1 JSONArgsRecommended"),
         Golden("# check=skip=all;error=true\nFROM a\nWORKDIR x\nCMD x", ""),
+        Golden("# of mine\nARG V\n# another\nFROM a AS b\n# x\nARG W", ""),
+        Golden(
+            "# check=experimental=all\n# of mine\nARG V\n# another\nFROM a AS b\n# W it is\nARG W\n# gone\n\nARG X\n# y\n#\nARG Y\n# z\nRUN x",
+            "2:1 InvalidDefinitionDescription\n4:1 InvalidDefinitionDescription"),
     ])
 func lints(_ golden: Golden) throws {
     let told = try parse(golden.text).warnings.map {
