@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The cgroup of a build step: as a project of one container, `covey/build.<pid>.<n>/ctr-step`, with the device policy that
-// services have and no limits. It lasts as long as the step; one that a killed builder left goes with the next step.
+// services have and the limits it is given. It lasts as long as the step; one that a killed builder left goes with the next step.
 
 public import Basics
 internal import CLinux
-internal import ContainerModel
+public import ContainerModel
 internal import Kernel
 
 /// Made for one build step of this process.
@@ -17,8 +17,10 @@ public struct StepCgroup {
 
     /// Where an enclosing container keeps cgroups to itself nothing is made.
     /// - number: steps that run side by side have different ones.
-    /// - Throws: what the kernel refused.
-    public init(number: Int = 0, devices: DevicePolicy = .dockerDefault) throws(Failure) {
+    /// - Throws: what the kernel refused, and limits that can't be kept.
+    public init(
+        number: Int = 0, devices: DevicePolicy = .dockerDefault, limits: ResourceLimits = ResourceLimits()
+    ) throws(Failure) {
         let host = try CgroupHost.detect()
         Self.removeAbandoned(host)
         project = try ProjectCgroup(
@@ -26,7 +28,13 @@ public struct StepCgroup {
         do throws(Failure) {
             try project.ensure()
             let isThere = project.engineCloneInto != nil || !project.engineTaskFiles.isEmpty
-            own = isThere ? try project.ensureContainer("step", limits: ResourceLimits()) : nil
+            guard isThere || limits == ResourceLimits() else {
+                throw Failure(
+                    "cannot limit a build step", cause: "no cgroup can be made here",
+                    advice: "build without --memory, or outside of the container that keeps cgroups to itself"
+                )
+            }
+            own = isThere ? try project.ensureContainer("step", limits: limits) : nil
         } catch {
             try? project.remove()
             throw error

@@ -19,6 +19,13 @@ final class BuildDisplay {
         self.progress = progress
     }
 
+    /// The build has failed: what was under way has not come to its end.
+    func fail() {
+        for row in rows.values where progress.state.tasks[row].state == .working {
+            progress.update(row, .failed)
+        }
+    }
+
     func show(_ event: BuildEvent) {
         switch event {
         case .began(let number, let total, let stage, let text):
@@ -40,6 +47,7 @@ final class BuildDisplay {
             } else {
                 progress.detail("\(titles[number] ?? "") cached")
             }
+        case .notice(let text): progress.notice(text)
         case .alive: progress.tick()
         case .warning(let warning):
             let rule = warning.rule.map { " (\($0.rawValue))" } ?? ""

@@ -17,6 +17,10 @@ struct BuildWish {
     var secrets: [String: [UInt8]] = [:]
     var agents: [String: String] = [:]
     var checksOnly = false
+    var pulls = false
+    var memory: ByteSize?
+    var cacheSources: [CacheReference] = []
+    var cacheTargets: [CacheReference] = []
 }
 
 /// Builds images for one session.
@@ -36,11 +40,27 @@ final class StepRunning {
         _ build: Service.Build, of project: Project, serviceName: String, tags: [String],
         serviceContexts: [String: String], wish: BuildWish, store: ImageStore, _ progress: Progress
     ) throws(Failure) {
-        var request = try request(of: build, project, wish)
+        let agents = try agents(of: build, wish)
+        let remotes = BuildRemotes(session, store)
+        // Checked out contexts are there until the image is.
+        var repositories: [CheckedOutContext] = []
+        defer { withExtendedLifetime(repositories) {} }
+        let keepsGit = build.args.merging(wish.arguments) { $1 }["BUILDKIT_CONTEXT_KEEP_GIT_DIR"] == "1"
+        let checkedOut = try remotes.context(
+            build.context, "the build context", agents: agents, keepsGit: keepsGit)
+        if let checkedOut { repositories.append(checkedOut) }
+        var request = try request(of: build, checkedOut, project, wish)
+        request.agents = agents
         request.tags = tags
         for (name, text) in build.additionalContexts {
             if let reference = serviceContexts[name] {
                 request.namedContexts[name] = .image(reference)
+                request.builtImages.insert(reference)
+            } else if let other = try remotes.context(
+                text, "the additional context `\(name)`", agents: agents, keepsGit: keepsGit)
+            {
+                repositories.append(other)
+                request.namedContexts[name] = .directory(other.path)
             } else {
                 request.namedContexts[name] = try NamedContext(name: name, text: text)
             }
@@ -50,27 +70,49 @@ final class StepRunning {
         let host = host
         let interruption = try? Interruption { host.close() }
         defer { withExtendedLifetime(interruption) {} }
-        _ = try ImageBuild.build(request, store: store, runner: host.runner) { display.show($0) }
+        do throws(Failure) {
+            _ = try ImageBuild.build(
+                request, store: store, runner: host.runner, remote: remotes.sources(agents: agents)
+            ) { display.show($0) }
+        } catch {
+            display.fail()
+            throw error
+        }
     }
 
-    private func request(of build: Service.Build, _ project: Project, _ wish: BuildWish) throws(Failure)
-        -> BuildRequest
-    {
+    private func agents(of build: Service.Build, _ wish: BuildWish) throws(Failure) -> [String: String] {
+        var agents = wish.agents
+        for (id, path) in build.ssh { agents[id] = try agentSocket(id, path, session) }
+        return agents
+    }
+
+    private func request(
+        of build: Service.Build, _ repository: CheckedOutContext?, _ project: Project, _ wish: BuildWish
+    ) throws(Failure) -> BuildRequest {
         var request: BuildRequest
+        let context = repository?.path ?? build.context
         if let text = build.dockerfileInline {
             request = BuildRequest(
-                context: build.context, dockerfile: Array(text.utf8), dockerfilePath: "dockerfile_inline")
+                context: context, dockerfile: Array(text.utf8), dockerfilePath: "dockerfile_inline")
         } else {
-            let path = build.dockerfile ?? "\(build.context)/Dockerfile"
+            let name = build.dockerfile ?? "Dockerfile"
+            let path = name.hasPrefix("/") && repository == nil ? name : "\(context)/\(name)"
             let bytes: [UInt8]
             do throws(SyscallError) {
-                bytes = try readFile(path)
+                if repository == nil {
+                    bytes = try readFile(path)
+                } else {
+                    // In a repository of anybody's a link is a link within it.
+                    let top = try openFile(context, flags: O_PATH | O_DIRECTORY)
+                    let file = try openat2(top.raw, name, flags: O_RDONLY, resolve: .inRoot)
+                    bytes = try readAll(file.raw)
+                }
             } catch {
                 throw Failure(
                     "cannot read the Dockerfile \(path)", error,
                     advice: error.errno == .noEntry ? "name it with `build.dockerfile`" : nil)
             }
-            request = BuildRequest(context: build.context, dockerfile: bytes, dockerfilePath: path)
+            request = BuildRequest(context: context, dockerfile: bytes, dockerfilePath: path)
         }
         request.arguments = build.args.merging(wish.arguments) { $1 }
         // As Docker's builder takes it from the shell that builds.
@@ -84,6 +126,9 @@ final class StepRunning {
         request.noCache = wish.noCache || build.noCache
         request.noCacheStages = Set(build.noCacheFilter)
         request.checksOnly = wish.checksOnly
+        request.pulls = wish.pulls || build.pull
+        request.limits.memory = wish.memory?.bytes
+        if !wish.checksOnly { try caches(of: build, project, wish, &request) }
         request.network = try network(build.network)
         request.allowsInsecure = build.privileged || build.entitlements.contains("security.insecure")
         request.extraHosts = build.extraHosts.map { ($0.name, $0.address) }
@@ -99,9 +144,31 @@ final class StepRunning {
             let id = grant.isTargetGiven ? grant.target.split(separator: "/").last.map(String.init) : nil
             request.secrets[id ?? grant.source] = secret
         }
-        request.agents = wish.agents
-        for (id, path) in build.ssh { request.agents[id] = try agentSocket(id, path, session) }
         return request
+    }
+
+    private func caches(
+        of build: Service.Build, _ project: Project, _ wish: BuildWish, _ request: inout BuildRequest
+    ) throws(Failure) {
+        func read(_ texts: [String], isTarget: Bool) throws(Failure) -> [CacheReference] {
+            var all: [CacheReference] = []
+            for text in texts {
+                var reference = try CacheReference(text, isTarget: isTarget)
+                // Paths of a file count from the project, those of the command line from where it was given.
+                if case .directory(let path, let tag) = reference.place, !path.hasPrefix("/") {
+                    reference.place = .directory("\(project.directory)/\(path)", tag: tag)
+                }
+                all.append(reference)
+            }
+            return all
+        }
+        let places = BuildCaches(session)
+        for reference in wish.cacheSources + (try read(build.cacheFrom, isTarget: false)) {
+            request.cacheSources.append(places.source(reference))
+        }
+        for reference in wish.cacheTargets + (try read(build.cacheTo, isTarget: true)) {
+            request.cacheTargets.append(places.target(reference))
+        }
     }
 
     private func network(_ name: String?) throws(Failure) -> StepNetwork {
@@ -159,16 +226,33 @@ func runBuild(_ session: Session) throws(Failure) -> Int32 {
         session.out.line(bakeText(project, chosen))
         return 0
     }
-    let progress = try session.progress(arguments.has(.check) ? "check" : "build")
-    progress.showsDetails = !arguments.has(.quiet)
     var wish = ImageWish(build: true, services: chosen)
     wish.building = try buildWish(session)
+    let progress = try session.progress(arguments.has(.check) ? "check" : "build")
+    progress.showsDetails = !arguments.has(.quiet)
     let resolution = try ImageResolution(session, project, wish, progress)
     defer { progress.end() }
     try resolution.buildAll()
     if resolution.built == 0 { progress.notice("nothing to build: no service has `build`") }
-    if wish.building.checksOnly, progress.warnings > 0 { return 1 }
+    if wish.building.checksOnly { return progress.warnings > 0 ? 1 : 0 }
+    if arguments.has(.push) { try pushBuilt(session, project, chosen, progress) }
     return 0
+}
+
+/// The images of services that name one, under that name and their further tags, as Docker Compose does it.
+private func pushBuilt(
+    _ session: Session, _ project: Project, _ chosen: Set<String>, _ progress: Progress
+) throws(Failure) {
+    let transfer = try ImageTransfer(session, try session.imageStore(), progress)
+    var pushed: Set<String> = []
+    for name in chosen.sorted() {
+        guard let service = project.services[name], let build = service.build, let image = service.image
+        else { continue }
+        for reference in [image] + build.tags where pushed.insert(reference).inserted {
+            _ = try transfer.push(reference)
+        }
+    }
+    if pushed.isEmpty { progress.notice("nothing to push: no service has both `build` and `image`") }
 }
 
 private func buildWish(_ session: Session) throws(Failure) -> BuildWish {
@@ -176,6 +260,18 @@ private func buildWish(_ session: Session) throws(Failure) -> BuildWish {
     var wish = BuildWish()
     wish.noCache = arguments.has(.noCache)
     wish.checksOnly = arguments.has(.check)
+    wish.pulls = arguments.has(.pull)
+    try refuseForeignFlags(arguments)
+    if let text = arguments.last(.memory) {
+        // Zero is no limit, as for services.
+        wish.memory = try memoryLimit(text)
+    }
+    for text in arguments.all(.cacheFrom) {
+        wish.cacheSources.append(try cacheReference(text, isTarget: false, session))
+    }
+    for text in arguments.all(.cacheTo) {
+        wish.cacheTargets.append(try cacheReference(text, isTarget: true, session))
+    }
     for text in arguments.all(.buildArgument) {
         let name = String(text.prefix { $0 != "=" })
         guard !name.isEmpty else {
@@ -199,6 +295,43 @@ private func buildWish(_ session: Session) throws(Failure) -> BuildWish {
         }
     }
     return wish
+}
+
+/// What asks for things that Covey's builder has not: said, not passed over.
+private func refuseForeignFlags(_ arguments: Arguments) throws(Failure) {
+    if let name = arguments.last(.builder) {
+        throw Failure(
+            "cannot build with the builder \"\(name)\"",
+            cause: "there is one builder, Covey's own, and it needs no name", advice: "leave --builder out")
+    }
+    for flag in [FlagName.provenance, .sbom] {
+        guard let value = arguments.last(flag), value != "false" else { continue }
+        throw Failure(
+            "cannot build with --\(flag.rawValue) \(value)",
+            cause: "images carry no attestations", advice: "leave it out, or say --\(flag.rawValue) false")
+    }
+}
+
+private func memoryLimit(_ text: String) throws(Failure) -> ByteSize? {
+    guard let size = ByteSize(text), size.bytes >= 0 else {
+        throw Failure(
+            "cannot understand --memory \(text)", cause: "it is no size", advice: "write it as 512m or 2g")
+    }
+    // The kernel counts whole pages; what is less starts nothing (as Docker's least).
+    guard size.bytes == 0 || size.bytes >= 6 << 20 else {
+        throw Failure("cannot limit steps to --memory \(text)", cause: "6m is the least")
+    }
+    return size.bytes == 0 ? nil : size
+}
+
+private func cacheReference(_ text: String, isTarget: Bool, _ session: Session) throws(Failure)
+    -> CacheReference
+{
+    var reference = try CacheReference(text, isTarget: isTarget)
+    if case .directory(let path, let tag) = reference.place {
+        reference.place = .directory(session.invocation.absolute(path), tag: tag)
+    }
+    return reference
 }
 
 /// `id=NAME[,src=FILE|,env=VARIABLE]`, as docker build has it.

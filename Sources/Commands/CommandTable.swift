@@ -234,13 +234,24 @@ let commandTable: [CommandDefinition] = [
         "build", "Build the services' images", operands: .services,
         flags: [
             Flag(.buildArgument, nil, .many("NAME=VALUE"), "a value for an ARG; NAME alone: the shell's"),
+            Flag(
+                .cacheFrom, nil, .many("PLACE"),
+                "type=registry,ref=NAME or type=local,src=DIR: steps known there"),
+            Flag(
+                .cacheTo, nil, .many("PLACE"), "the same with dest=DIR: write the steps there; mode=min|max"),
             Flag(.check, nil, "look for what is rarely meant in the Dockerfiles, and build nothing"),
+            Flag(.memory, "m", .one("SIZE"), "what a step may have of memory"),
             Flag(.noCache, nil, "run every step again"),
+            Flag(.pull, nil, "ask registries for what base images are now"),
+            Flag(.push, nil, "send the images of services that name one to their registries"),
             Flag(.printOnly, nil, "print what would be built as a bake file, and build nothing"),
             Flag(.quiet, "q", "don't show what build steps write"),
             Flag(.secret, nil, .many("id=NAME,src=FILE"), "a secret for RUN --mount=type=secret"),
             Flag(.ssh, nil, .many("ID[=SOCKET]"), "an SSH agent for RUN --mount=type=ssh"),
             Flag(.withDependencies, nil, "also what the services depend on"),
+            Flag(.builder, nil, "there is one", hidden: true, value: .one("NAME")),
+            Flag(.provenance, nil, "refused", hidden: true, value: .one("VALUE")),
+            Flag(.sbom, nil, "refused", hidden: true, value: .one("VALUE")),
         ], run: runBuild),
     CommandDefinition(
         "pull", "Fetch the services' images from their registries", operands: .services,

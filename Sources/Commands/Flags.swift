@@ -74,6 +74,9 @@ enum FlagName: String {
     case archive, author, compression, locked, message
     // Of builds.
     case buildArgument = "build-arg"
+    case cacheFrom = "cache-from"
+    case cacheTo = "cache-to"
+    case builder, provenance, push, sbom
     case printOnly = "print"
     case withDependencies = "with-dependencies"
     case check, secret, ssh

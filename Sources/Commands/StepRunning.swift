@@ -71,9 +71,12 @@ final class StepHost {
             request.rare = rare
             request.seccomp = false
         }
+        let limits = ResourceLimits(
+            memory: step.limits.memory.map { ByteSize(bytes: $0) }, pids: step.limits.processes)
         // One after the other: two that begin at once would each sweep what the other is making.
         var cgroup = try lock.held { () throws(Failure) in
-            try StepCgroup(number: number, devices: step.isPrivileged ? .everything : .dockerDefault)
+            try StepCgroup(
+                number: number, devices: step.isPrivileged ? .everything : .dockerDefault, limits: limits)
         }
         defer { cgroup.remove() }
         // Where no cgroup can be made there is no device policy: without this capability it opens none of the host's devices.

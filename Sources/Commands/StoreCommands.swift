@@ -4,6 +4,7 @@
 
 internal import Basics
 internal import CLinux
+internal import ImageBuild
 internal import Images
 internal import JSONFormat
 internal import Kernel
@@ -189,6 +190,7 @@ func runImagePrune(_ session: Session) throws(Failure) -> Int32 {
     let gone = try store.prune(
         keeping: used.layers, unless: session.arguments.has(.all) ? used.ids : nil,
         cache: session.arguments.has(.buildCache))
+    if session.arguments.has(.buildCache) { try removeBuildCache(under: session.root) }
     for name in gone { session.out.line("removed \(name)") }
     let after = try store.usage(inUse: used.layers, ids: used.ids).bytes
     session.out.line("\(humanSize(bytes: before - after)) given back")

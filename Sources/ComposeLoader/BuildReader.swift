@@ -88,9 +88,12 @@ extension Field {
     private func directory(_ around: Surroundings) -> String? {
         guard let text = nonEmptyString() else { return nil }
         if isRemote(text) {
-            refuse(
-                "is \"\(text)\"; a remote context is not supported", advice: "clone it and name the directory"
-            )
+            if !isRepository(text) {
+                refuse(
+                    "is \"\(text)\"; a remote context is a git repository",
+                    advice: "write https://HOST/PATH.git#BRANCH:DIRECTORY, or fetch it and name the directory"
+                )
+            }
             return text
         }
         return around.absolute(text, at: place)
@@ -101,16 +104,25 @@ extension Field {
             error("is empty")
             return nil
         }
-        if text.hasPrefix("service:") { return text }
+        if text.hasPrefix("service:") || text.hasPrefix("docker-image://") { return text }
         if text.hasPrefix("oci-layout://") { return around.transport("oci:" + text.dropFirst(13), at: place) }
+        if isRepository(text) { return text }
         if isRemote(text) {
             refuse(
                 "is \"\(text)\", which is not supported",
                 advice:
-                    "a directory, service:NAME, oci:PATH, oci-archive:PATH, docker-archive:PATH or dir:PATH")
+                    "a directory, service:NAME, a git repository, oci:PATH, oci-archive:PATH, docker-archive:PATH or dir:PATH"
+            )
             return text
         }
         return around.transport(text, at: place) ?? around.absolute(text, at: place)
+    }
+
+    /// As Docker tells a repository from other URLs.
+    private func isRepository(_ text: String) -> Bool {
+        let plain = text.prefix { $0 != "#" }
+        if ["git@", "git://", "ssh://", "github.com/"].contains(where: plain.hasPrefix) { return true }
+        return plain.hasSuffix(".git") && (plain.hasPrefix("https://") || plain.hasPrefix("http://"))
     }
 
     private func isRemote(_ text: String) -> Bool {

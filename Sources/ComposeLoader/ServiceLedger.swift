@@ -167,7 +167,7 @@ public enum Ledger {
 
     /// `services.<name>.build`.
     public static let build = Fields([
-        .works("context", "a directory"),
+        .works("context", "a directory or a git repository", by: "BuildSources.repositories"),
         .works("dockerfile"),
         .works("dockerfile_inline", by: "ComposeLoaderTests.builds"),
         .works(
@@ -176,13 +176,13 @@ public enum Ledger {
         .works("args", "", .keyed, by: "ComposeLoaderTests.builds"),
         .works("ssh", "agents' sockets; key files are refused", .keyed, by: "Building.attributes"),
         .works("labels", "", .keyed, by: "ComposeLoaderTests.builds"),
-        .refused("cache_from", "the layer cache is the store's own"),
-        .refused("cache_to", "the layer cache is the store's own"),
+        .works("cache_from", "`type=registry` and `type=local`", by: "BuildCaches.registry"),
+        .works("cache_to", "`type=registry` and `type=local`", by: "BuildCaches.registry"),
         .works("no_cache", by: "ImageBuildTests.noCache"),
         .works("no_cache_filter", by: "ImageBuildTests.noCacheStages"),
         .works(
             "additional_contexts",
-            "directories, `service:NAME`, and the transports oci:, oci-archive:, docker-archive:, dir:",
+            "directories, `service:NAME`, docker-image://, git repositories, and the transports oci:, oci-archive:, docker-archive:, dir:",
             .keyed, by: "ImageBuildTests.contexts"),
         .works("network", "`default`, `host`, `none`", by: "Building.attributes"),
         .notHere(
@@ -191,7 +191,7 @@ public enum Ledger {
         .notHere(
             "sbom", "it needs a scanner, an image of somebody else's that reads what was built",
             unless: ["false"]),
-        .refused("pull", unless: ["false"]),
+        .works("pull", by: "BuildCaches.flags"),
         .works("target", by: "ImageBuildTests.target"),
         .works("shm_size", by: "Building.attributes"),
         .works("extra_hosts", "", Shape(.hosts), by: "Building.attributes"),

@@ -16,10 +16,11 @@ internal import OCIFormats
 
 /// Builds an image. Nothing of an unfinished step is left behind, whatever fails.
 public func build(
-    _ request: BuildRequest, store: BuildStore, runner: StepRunner, progress: @escaping (BuildEvent) -> Void
+    _ request: BuildRequest, store: BuildStore, runner: StepRunner, remote: RemoteSources = .none,
+    progress: @escaping (BuildEvent) -> Void
 ) throws(Failure) -> BuiltImage {
     let file = try Dockerfile.parse(request.dockerfile, path: request.dockerfilePath)
-    let session = try BuildSession(request, file, store, runner, progress)
+    let session = try BuildSession(request, file, store, runner, remote, progress)
     for warning in file.warnings { session.warn(warning) }
     return try session.run()
 }
@@ -30,7 +31,9 @@ final class BuildSession {
     private(set) var graph: StageGraph
     let store: BuildStore
     let runner: StepRunner
+    let remote: RemoteSources
     let steps: StepCache
+    let caches: CacheExchange
     /// SOURCE_DATE_EPOCH, where the build is to be reproducible.
     let epoch: Int64?
     let globals: Scope
@@ -46,6 +49,8 @@ final class BuildSession {
     private var roots: [Origin: SourceRoot] = [:]
     private var contentCaches: [ContentCache] = []
     private var snapshots: [Digest: String] = [:]
+    private var downloads: [String: Download] = [:]
+    private var commits: [String: String] = [:]
     private var workArea: WorkArea?
     private var number = 0
     private(set) var total = 0
@@ -55,14 +60,16 @@ final class BuildSession {
 
     init(
         _ request: BuildRequest, _ file: Dockerfile, _ store: BuildStore, _ runner: StepRunner,
-        _ progress: @escaping (BuildEvent) -> Void
+        _ remote: RemoteSources, _ progress: @escaping (BuildEvent) -> Void
     ) throws(Failure) {
         self.request = request
+        self.remote = remote
         self.file = file
         self.store = store
         self.runner = runner
         report = progress
         steps = StepCache(under: "\(store.root)/buildcache")
+        caches = CacheExchange(store, steps)
         epoch = try sourceDateEpoch(request.arguments)
         var given = BuildArguments(request.arguments, architecture: hostArchitecture)
         var globals = Scope()
@@ -110,7 +117,10 @@ final class BuildSession {
 
     func run() throws(Failure) -> BuiltImage {
         defer { for cache in contentCaches { cache.save() } }
-        if !request.checksOnly { try addTriggers() }
+        if !request.checksOnly {
+            readCaches()
+            try addTriggers()
+        }
         total = graph.needed.reduce(0) { sum, index in
             sum + 1 + file.stages[index].instructions.filter { $0.action.changesFiles }.count
         }
@@ -134,8 +144,40 @@ final class BuildSession {
             id: Digest(of: []), tags: request.tags, stepsRun: stepsRun, stepsCached: stepsCached)
         if request.checksOnly { return result }
         let config = state.imageConfig(labels: request.labels, epoch: epoch)
-        result.id = try store.commit(state.layers, config, request.tags)
+        result.id = try store.commit(try caches.present(state.layers), config, request.tags)
+        try writeCaches(state)
         return result
+    }
+
+    // MARK: Caches
+
+    /// A cache that can't be had costs time and nothing else.
+    private func readCaches() {
+        for source in request.cacheSources {
+            do throws(Failure) {
+                guard let contents = try source.read() else {
+                    report(.notice("the build cache \(source.title) is not there yet"))
+                    continue
+                }
+                report(.notice("the build cache \(source.title) knows \(caches.add(contents)) steps"))
+            } catch {
+                report(.notice("the build cache \(source.title) is not used: \(error.cause ?? error.doing)"))
+            }
+        }
+    }
+
+    private func writeCaches(_ state: StageState) throws(Failure) {
+        for target in request.cacheTargets {
+            do throws(Failure) {
+                let stages = graph.needed.compactMap { states[$0] }
+                let steps = target.mode == .max ? stages.flatMap(\.steps) : state.steps
+                try target.write(try caches.export(steps))
+            } catch {
+                if !target.ignoresErrors { throw error }
+                report(
+                    .notice("the build cache \(target.title) was not written: \(error.cause ?? error.doing)"))
+            }
+        }
     }
 
     // MARK: Stages
@@ -254,6 +296,7 @@ final class BuildSession {
     func image(_ reference: String, at place: SourceLocation) throws(Failure) -> BaseImage {
         if let known = lock.held({ images[reference] }) { return known }
         do throws(Failure) {
+            if request.pulls, !request.builtImages.contains(reference) { try store.refresh(reference) }
             let image = try store.resolve(reference)
             lock.held { images[reference] = image }
             return image
@@ -281,6 +324,36 @@ final class BuildSession {
         let path = try make()
         lock.held { snapshots[key] = path }
         return path
+    }
+
+    /// A file by URL, fetched once in a build: all its steps see the same.
+    func download(_ url: String, _ checksum: Digest?) throws(Failure) -> Download {
+        if let known = lock.held({ downloads[url] }), checksum == nil || known.record.digest == checksum {
+            return known
+        }
+        let area: WorkArea = try system("cannot fetch \(url)") { () throws(SyscallError) -> WorkArea in
+            try work()
+        }
+        let made = try Downloads(under: "\(store.root)/buildcache", remote) { self.tell(.alive) }
+            .fetch(url, checksum: checksum, into: area)
+        return lock.held {
+            let first = downloads[url] ?? made
+            downloads[url] = first
+            return checksum == nil ? first : made
+        }
+    }
+
+    /// What a repository's revision stands for, asked once in a build.
+    func commit(_ reference: GitReference) throws(Failure) -> String {
+        if let commit = reference.commit { return commit }
+        let name = "\(reference.url)#\(reference.revision ?? "")"
+        if let known = lock.held({ commits[name] }) { return known }
+        let commit = try remote.commit(reference)
+        return lock.held {
+            let first = commits[name] ?? commit
+            commits[name] = first
+            return first
+        }
     }
 
     func work() throws(SyscallError) -> WorkArea {

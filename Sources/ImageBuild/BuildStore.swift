@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Archives
 public import Basics
+public import Kernel
 public import OCIFormats
 
 /// Layers over each other, as an image or a step of a build has them.
@@ -40,6 +42,19 @@ public struct BuildStore {
     /// Makes a directory, an overlay's upper, the topmost layer and keeps the stack under the key. The directory
     /// may be taken away.
     public var keep: (_ stack: LayerStack, _ upper: String, _ key: Digest) throws(Failure) -> LayerStack
+    /// Fetches a layer and keeps it on top of those beneath under the key, as `keep` does.
+    public var take:
+        (
+            _ below: [Digest], _ blob: Descriptor, _ diffID: Digest, _ key: Digest,
+            _ open: () throws(Failure) -> any ByteSource
+        ) throws(Failure) -> Void
+    /// Layers that are all here as a stack.
+    public var assemble: (_ diffIDs: [Digest]) throws(Failure) -> LayerStack
+    /// The topmost layer of what was kept under a key; nil when it is gone.
+    public var layer: (_ key: Digest) throws(Failure) -> Descriptor?
+    public var open: (Descriptor) throws(Failure) -> SharedFD
+    /// Asks the registry for what an image is now.
+    public var refresh: (_ reference: String) throws(Failure) -> Void
     /// Layers of the one below those of the other, as one stack.
     public var join: (_ below: LayerStack, _ above: LayerStack) throws(Failure) -> LayerStack
     /// Makes an image of a stack and gives it names; the result is the image's id. Costs little when all is there.
@@ -50,6 +65,13 @@ public struct BuildStore {
         root: String, resolve: @escaping (String) throws(Failure) -> BaseImage,
         recall: @escaping (Digest) -> LayerStack?,
         keep: @escaping (LayerStack, String, Digest) throws(Failure) -> LayerStack,
+        take:
+            @escaping ([Digest], Descriptor, Digest, Digest, () throws(Failure) -> any ByteSource)
+            throws(Failure) -> Void,
+        assemble: @escaping ([Digest]) throws(Failure) -> LayerStack,
+        layer: @escaping (Digest) throws(Failure) -> Descriptor?,
+        open: @escaping (Descriptor) throws(Failure) -> SharedFD,
+        refresh: @escaping (String) throws(Failure) -> Void,
         join: @escaping (LayerStack, LayerStack) throws(Failure) -> LayerStack,
         commit: @escaping (LayerStack, ImageConfig, [String]) throws(Failure) -> Digest
     ) {
@@ -57,6 +79,11 @@ public struct BuildStore {
         self.resolve = resolve
         self.recall = recall
         self.keep = keep
+        self.take = take
+        self.assemble = assemble
+        self.layer = layer
+        self.open = open
+        self.refresh = refresh
         self.join = join
         self.commit = commit
     }

@@ -15,15 +15,22 @@ extension StageRun {
         _ copy: CopyInstruction, _ instruction: Instruction, _ words: Substitution, isAdd: Bool
     ) throws(Failure) {
         let keyword = isAdd ? "ADD" : "COPY"
-        let sources = try copy.sources.map { (word: Word) throws(Failure) in
+        let named = try copy.sources.map { (word: Word) throws(Failure) in
             (word: word, text: try words.expand(word))
         }
-        if isAdd { try refuseRemote(sources) }
-        if let checksum = copy.checksum {
+        let sources = named.filter { !isAdd || !StageRun.isRemote($0.text) }
+        let remoteNames = named.filter { isAdd && StageRun.isRemote($0.text) }
+        let checksum = try copy.checksum.map { (word: Word) throws(Failure) in try words.expand(word) }
+        if let word = copy.checksum {
+            guard remoteNames.count == 1, named.count == 1 else {
+                throw Failure(
+                    "`--checksum` is given with \(named.count == 1 ? "no URL" : "several sources")",
+                    cause: "it is what one file or repository from elsewhere has to be", at: word.location)
+            }
+        }
+        if copy.keepsGitDirectory, !remoteNames.contains(where: { GitReference.isGit($0.text) }) {
             throw Failure(
-                "`--checksum` is given, and no source is a URL",
-                cause: "files of the context have none to hold",
-                at: checksum.location)
+                "`--keep-git-dir` is given, and no source is a repository", at: instruction.location)
         }
         let destination = try destination(copy, words, state, keyword)
         let ownerText = try copy.owner.map { (word: Word) throws(Failure) in try words.expand(word) }
@@ -35,7 +42,7 @@ extension StageRun {
         let files = try copy.files.map { (file: Heredoc) throws(Failure) in
             (name: file.name, content: Array(try content(file, words).utf8))
         }
-        if sources.count + files.count > 1, !destination.isDirectory, !copy.keepsParents {
+        if named.count + files.count > 1, !destination.isDirectory, !copy.keepsParents {
             throw Failure(
                 "`\(keyword)` has several sources and one file as its destination",
                 advice: "end the destination with a slash: \(copy.destination.text)/",
@@ -56,6 +63,8 @@ extension StageRun {
             }
             return try changeFiles(KeyBuilder(), instruction) { (_: StepArea) throws(Failure) in }
         }
+        let remotes = try remoteSources(
+            remoteNames, copy, checksum, intoDirectory: destination.isDirectory)
         var selection: Selection?
         var digest: Digest?
         if !sources.isEmpty {
@@ -63,12 +72,12 @@ extension StageRun {
             if copy.keepsParents { texts.append("parents") }
             texts += copy.excludes.map { "exclude \($0.text)" }
             let selected = try selectionKey(origin, texts, at: place)
-            if let selected, !noCache { digest = session.steps.selection(selected) }
+            if let selected, !noCache { digest = session.caches.selection(selected) }
             if digest == nil {
                 let made = try select(try root(of: origin, at: place))
-                if let selected { try? session.steps.store(selection: made.digest, selected) }
                 (selection, digest) = (made, made.digest)
             }
+            if let selected, let digest { session.caches.keep(selection: digest, selected) }
         }
 
         var key = KeyBuilder()
@@ -84,6 +93,8 @@ extension StageRun {
             key.add(file.name)
             key.add(file.content)
         }
+        for remote in remotes { key.add(remote.identity(copy)) }
+        if !remotes.isEmpty { key.add(excludes.isEmpty ? [] : copy.excludes.map(\.text)) }
         // Files that are put on nothing have the owner that the image so far knows by that name.
         var known: Owner?
         if copy.isLinked, let ownerText {
@@ -115,6 +126,11 @@ extension StageRun {
                 try writer.copy(
                     chosen, from: root, to: destination.path,
                     isDirectory: destination.isDirectory || copy.keepsParents)
+            }
+            for remote in remotes {
+                try add(
+                    remote, copy, excludes, area, target, to: (destination.path, destination.isDirectory),
+                    owner, mode)
             }
             if !files.isEmpty {
                 let writer = TreeWriter(root: target.raw, owner: owner, mode: mode, resetsOwners: true)
@@ -195,18 +211,6 @@ extension StageRun {
             return SelectedSource(path: file.name, node: node)
         }
         return Selection(sources: nodes, digest: Digest(of: []))
-    }
-
-    private func refuseRemote(_ sources: [(word: Word, text: String)]) throws(Failure) {
-        for (word, text) in sources {
-            let isGit = text.hasPrefix("git@") || text.hasPrefix("git://") || text.hasPrefix("ssh://")
-            let isRemote = text.hasPrefix("http://") || text.hasPrefix("https://") || text.hasPrefix("ftp://")
-            guard isGit || isRemote else { continue }
-            throw Failure(
-                "`ADD` of \(isGit ? "a git repository" : "a URL") is not supported",
-                cause: "a build reads nothing but its contexts, so that it can be repeated",
-                advice: "fetch it into the context first, or in a RUN step", at: word.location)
-        }
     }
 
     /// Several files that a wildcard found cannot all become the one file that is named.

@@ -10,7 +10,7 @@ public import Basics
 public import DockerfileSyntax
 
 /// What to build and from what.
-public struct BuildRequest: Sendable {
+public struct BuildRequest {
     /// Absolute path of the context directory; nil for a Dockerfile that copies nothing from one.
     public var context: String?
     /// The Dockerfile's bytes.
@@ -41,6 +41,13 @@ public struct BuildRequest: Sendable {
     public var limits = StepLimits()
     /// Steps that ask for it have all the rights there are; else they are refused.
     public var allowsInsecure = false
+    /// Ask registries for what images are now, also for those that are here.
+    public var pulls = false
+    /// Images of the store that were built for this build and are asked for nowhere.
+    public var builtImages: Set<String> = []
+    /// Further places steps may be known at; earlier ones go before.
+    public var cacheSources: [CacheSource] = []
+    public var cacheTargets: [CacheTarget] = []
     /// Look at the Dockerfile and do nothing.
     public var checksOnly = false
 
@@ -87,7 +94,7 @@ public enum NamedContext: Hashable, Sendable {
                 advice: "build that service first and name its image: docker-image://IMAGE")
         } else if text.contains("://") || text.hasPrefix("git@") {
             throw Failure(
-                doing, cause: "remote contexts are not supported",
+                doing, cause: "it is no git repository, and other remote contexts are not supported",
                 advice: "fetch it first and name the directory")
         } else if text.contains(":") {
             self = .image(text)
@@ -119,6 +126,8 @@ public enum BuildEvent: Sendable {
     case output(number: Int, line: String)
     case ended(number: Int, Outcome)
     case warning(Warning)
+    /// About the build as a whole.
+    case notice(String)
     /// A step goes on without a word: time to move what shows that.
     case alive
 }

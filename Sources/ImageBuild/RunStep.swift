@@ -117,6 +117,9 @@ extension StageRun {
             cause += "; its last lines:" + last.map { "\n    | \($0)" }.joined()
         }
         var advice: String?
+        if code == 137, session.request.limits.memory != nil {
+            advice = "137 is SIGKILL: it may have run out of the memory that --memory leaves it"
+        }
         if code == 127 { advice = "127 means the shell or the program was not found in the image" }
         if code == 126 { advice = "126 means the program could not be executed" }
         return Failure("\(place(instruction)) failed", cause: cause, advice: advice, at: instruction.location)

@@ -66,7 +66,9 @@ extension StageRun {
         let fd = try system("cannot open \(title), \(path)", at: place) { () throws(SyscallError) in
             SharedFD(try openFile(path, flags: O_RDONLY | O_DIRECTORY))
         }
-        let cache = ContentCache(for: path, under: "\(session.store.root)/buildcache")
+        let own = "\(session.store.root)/buildcache"
+        // A repository that was checked out for this build is never seen again.
+        let cache = path.hasPrefix("\(own)/") ? nil : ContentCache(for: path, under: own)
         var root = SourceRoot(directory: fd, title: title, resetsOwners: true, contents: cache)
         // The Dockerfile's own ignore file goes before the context's.
         for file in files where file.hasPrefix("/") && exists(file) {
@@ -84,6 +86,7 @@ extension StageRun {
     func layersRoot(_ layers: LayerStack, _ title: String, at place: SourceLocation) throws(Failure)
         -> SourceRoot
     {
+        let layers = try session.caches.present(layers)
         let fd = try system("cannot open the files of \(title)", at: place) { () throws(SyscallError) in
             switch layers.lowers.count {
             case 0:

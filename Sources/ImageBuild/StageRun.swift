@@ -165,16 +165,13 @@ final class StageRun {
         if let epoch = session.epoch { key.add("epoch \(epoch)") }
         key.add(isLinked ? ["linked"] : state.layers.diffIDs.map(\.hex))
         let digest = key.key
-        if !noCache, let record = session.steps.find(digest),
-            let layers = try recall(record, digest, isLinked)
-        {
-            state.layers = layers
-            state.created = record.created
-            state.remember(instruction.text, emptyLayer: !record.hasLayer)
+        if !noCache, let known = try known(digest, isLinked) {
+            keep(known, instruction)
             return session.tell(.ended(number: number, .cached))
         }
         let start = ContinuousClock.now
         let area: StepArea
+        state.layers = try session.caches.present(state.layers)
         do throws(SyscallError) {
             area = try StepArea(try session.work(), over: isLinked ? [] : state.layers.lowers)
         } catch {
@@ -194,24 +191,42 @@ final class StageRun {
         } catch {
             throw Failure("cannot read what `\(instruction.text.firstLine)` changed", error)
         }
+        var step = KeptStep(key: digest, created: record.created)
         if record.hasLayer {
             let below = isLinked ? LayerStack() : state.layers
             let kept = try session.store.keep(below, area.upper, digest)
+            step.layer = kept.diffIDs.last
             state.layers = isLinked ? try session.store.join(state.layers, kept) : kept
         }
-        state.created = record.created
-        state.remember(instruction.text, emptyLayer: !record.hasLayer)
+        keep(step, instruction)
         do throws(SyscallError) { try session.steps.store(record, digest) } catch {
             throw Failure("cannot remember the step `\(instruction.text.firstLine)`", error)
         }
         session.tell(.ended(number: number, .done(start.duration(to: .now))))
     }
 
-    private func recall(_ record: StepCache.Record, _ digest: Digest, _ isLinked: Bool) throws(Failure)
-        -> LayerStack?
-    {
-        guard record.hasLayer else { return state.layers }
-        guard let known = session.store.recall(digest) else { return nil }
-        return isLinked ? try session.store.join(state.layers, known) : known
+    private func keep(_ step: KeptStep, _ instruction: Instruction) {
+        state.created = step.created
+        state.steps.append(step)
+        state.remember(instruction.text, emptyLayer: step.layer == nil)
+    }
+
+    /// What the step gave when it was carried out before, here or where a cache comes from; its layers are the state's
+    /// then.
+    private func known(_ digest: Digest, _ isLinked: Bool) throws(Failure) -> KeptStep? {
+        if let record = session.steps.find(digest) {
+            let step = KeptStep(key: digest, created: record.created)
+            if !record.hasLayer { return step }
+            if let known = session.store.recall(digest), let layer = known.diffIDs.last {
+                state.layers =
+                    isLinked
+                    ? try session.store.join(try session.caches.present(state.layers), known) : known
+                return KeptStep(key: digest, created: record.created, layer: layer)
+            }
+        }
+        guard let step = session.caches.find(digest) else { return nil }
+        try session.caches.expect(step, over: state.layers.diffIDs, isLinked: isLinked)
+        if let layer = step.layer { state.layers = LayerStack(diffIDs: state.layers.diffIDs + [layer]) }
+        return step
     }
 }

@@ -18,6 +18,8 @@ struct StageState {
     var variant: String?
     /// Of the last step that changed a file.
     var created: String?
+    /// The steps it is made of, those of the stages it stands on included.
+    var steps: [KeptStep] = []
     /// True when this stage said `CMD` itself: `ENTRYPOINT` only clears an inherited one.
     private var commandIsOwn = false
 

@@ -88,9 +88,12 @@ extension StageRun {
             return key.key
         }
         let known = try selectionKey(origin, ["mount", source], at: place)
-        if let known, !noCache, let digest = session.steps.selection(known) { return digest }
+        if let known, !noCache, let digest = session.caches.selection(known) {
+            session.caches.keep(selection: digest, known)
+            return digest
+        }
         let selection = try select(source, origin, at: place)
-        if let known { try? session.steps.store(selection: selection.digest, known) }
+        if let known { session.caches.keep(selection: selection.digest, known) }
         return selection.digest
     }
 
@@ -131,7 +134,8 @@ extension StageRun {
         let isWhole = cleanPath("/" + source) == "/"
         let title = "`\(source)` of \(try root(of: origin, at: mount.place).title)"
         var lowers: [String]
-        if isWhole, let layers = try layers(of: origin, at: mount.place), !layers.lowers.isEmpty {
+        if isWhole, let layers = try layers(of: origin, at: mount.place).map(present), !layers.lowers.isEmpty
+        {
             lowers = layers.lowers
         } else {
             let path = try snapshot(source, origin, mount)
@@ -160,6 +164,10 @@ extension StageRun {
         return StepMount(
             source: .layers(lowers, upper: upper, work: work), target: mount.target, isReadOnly: false,
             title: title)
+    }
+
+    private func present(_ layers: LayerStack) throws(Failure) -> LayerStack {
+        try session.caches.present(layers)
     }
 
     private func layers(of origin: Origin, at place: SourceLocation) throws(Failure) -> LayerStack? {

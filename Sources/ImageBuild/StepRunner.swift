@@ -60,6 +60,10 @@ public enum StepNetwork: String, Hashable, Sendable {
 public struct StepLimits: Hashable, Sendable {
     /// Of /dev/shm, in bytes; nil is the default.
     public var sharedMemory: Int64?
+    /// Bytes of memory, swap aside, for one step; nil is no limit.
+    public var memory: Int64?
+    /// Processes and threads of one step at once; nil is no limit.
+    public var processes: Int?
     /// By name, soft and hard, -1 for none.
     public var ulimits: [String: StepUlimit] = [:]
     public init() {}

@@ -3,14 +3,27 @@
 // The image store as a build sees it. A step's layers are kept as an image of their own under a name that
 // `image ls` does not list, so that the store knows them as used until its cache is cleared.
 
+internal import Archives
 public import Basics
 public import Images
+internal import Kernel
 internal import OCIFormats
 
 extension BuildStore {
     /// - directory: what the relative paths of transports in `FROM` and `--from` are relative to.
     public init(_ store: ImageStore, relativeTo directory: String = "/") {
         func cacheName(_ key: Digest) -> String { ImageStore.cachePrefix + key.hex }
+        func assemble(_ diffIDs: [Digest]) throws(Failure) -> LayerStack {
+            var key = KeyBuilder()
+            key.add("join")
+            key.add(diffIDs.map(\.hex))
+            let name = cacheName(key.key)
+            if let known = try store.lookUp(name) { return LayerStack(known) }
+            return LayerStack(
+                try store.commit(
+                    layers: diffIDs, adding: nil, config: ImageConfig(architecture: hostArchitecture),
+                    as: name))
+        }
         self.init(
             root: store.root,
             resolve: { (reference: String) throws(Failure) -> BaseImage in
@@ -28,18 +41,35 @@ extension BuildStore {
                         layers: stack.diffIDs, adding: .upper(path: upper),
                         config: ImageConfig(architecture: hostArchitecture), as: cacheName(key)))
             },
+            take: {
+                (
+                    below: [Digest], blob: Descriptor, diffID: Digest, key: Digest,
+                    open: () throws(Failure) -> any ByteSource
+                ) throws(Failure) in
+                let intake = try ImageIntake(store, title: "a layer of the build cache")
+                if try !intake.has(blob, diffID) { try intake.take(try open(), blob, diffID, number: 0) }
+                _ = try store.commit(
+                    layers: below + [diffID], adding: nil,
+                    config: ImageConfig(architecture: hostArchitecture), as: cacheName(key))
+                withExtendedLifetime(intake) {}
+            },
+            assemble: { (diffIDs: [Digest]) throws(Failure) -> LayerStack in try assemble(diffIDs) },
+            layer: { (key: Digest) throws(Failure) -> Descriptor? in
+                guard let image = try store.lookUp(cacheName(key)) else { return nil }
+                return try store.manifest(of: image).manifest.layers.last
+            },
+            open: { (layer: Descriptor) throws(Failure) -> SharedFD in
+                try store.blob(layer, of: "the build cache")
+            },
+            refresh: { (reference: String) throws(Failure) in
+                guard let fetch = store.fetch, Digest(reference) == nil,
+                    Transport(reference, relativeTo: directory) == nil
+                else { return }
+                try fetch(reference)
+            },
             join: { (below: LayerStack, above: LayerStack) throws(Failure) -> LayerStack in
                 if below.diffIDs.isEmpty { return above }
-                let all = below.diffIDs + above.diffIDs
-                var key = KeyBuilder()
-                key.add("join")
-                key.add(all.map(\.hex))
-                let name = cacheName(key.key)
-                if let known = try store.lookUp(name) { return LayerStack(known) }
-                return LayerStack(
-                    try store.commit(
-                        layers: all, adding: nil, config: ImageConfig(architecture: hostArchitecture),
-                        as: name))
+                return try assemble(below.diffIDs + above.diffIDs)
             },
             commit: { (stack: LayerStack, config: ImageConfig, tags: [String]) throws(Failure) -> Digest in
                 var config = config
@@ -65,7 +95,8 @@ extension LayerStack {
 
 /// Builds an image into the image store. Nothing of an unfinished step is left behind, whatever fails.
 public func build(
-    _ request: BuildRequest, store: ImageStore, runner: StepRunner, progress: @escaping (BuildEvent) -> Void
+    _ request: BuildRequest, store: ImageStore, runner: StepRunner, remote: RemoteSources = .none,
+    progress: @escaping (BuildEvent) -> Void
 ) throws(Failure) -> BuiltImage {
-    try build(request, store: BuildStore(store), runner: runner, progress: progress)
+    try build(request, store: BuildStore(store), runner: runner, remote: remote, progress: progress)
 }

@@ -5,16 +5,16 @@
 
 internal import Basics
 internal import CLinux
-internal import Kernel
+public import Kernel
 
 /// A build's own directory under `buildcache/work`; gone with the value.
-final class WorkArea {
+public final class WorkArea {
     let path: String
     private let lock: FileLock
     private var count = 0
     private let counting = ThreadLock()
 
-    init(under cache: String) throws(SyscallError) {
+    public init(under cache: String) throws(SyscallError) {
         let parent = "\(cache)/work"
         try ensureDirectory(parent, mode: 0o700)
         WorkArea.sweep(parent)
@@ -28,7 +28,7 @@ final class WorkArea {
     deinit { try? removeTree(path) }
 
     /// A fresh empty directory.
-    func directory(_ purpose: String) throws(SyscallError) -> String {
+    public func directory(_ purpose: String) throws(SyscallError) -> String {
         let number = counting.held {
             count += 1
             return count

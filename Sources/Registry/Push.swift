@@ -40,7 +40,9 @@ extension RegistryAccess {
                 if !failures.isEmpty { return }
                 do throws(Failure) {
                     let other = RegistryAccess.neighbour(remote, holders[all[job].digest] ?? [])
-                    try self.send(all[job], other, store, reference, place, doing, counters[job])
+                    try self.send(all[job], other, place, doing, counters[job]) { () throws(Failure) in
+                        try store.blob(all[job], of: reference)
+                    }
                 } catch {
                     counters[job].set(.failed)
                     failures.add(error)
@@ -54,13 +56,7 @@ extension RegistryAccess {
         report(counters.map(\.state))
         if let failure = Failure.collect(failures.all) { throw failure }
         let client = RegistryClient(place, self, scopes: RegistryAccess.pushScopes(place, nil), doing: doing)
-        var request = HTTPRequest(method: "PUT", url: try client.url("manifests/\(tag)"))
-        request.headers.append(("Content-Type", stored.mediaType))
-        request.body = .bytes(stored.bytes)
-        let response = try client.exchange(request, wanted: [200, 201, 202])
-        if let text = response["docker-content-digest"], text != stored.digest.description {
-            throw Failure(doing, cause: "\(place.host) keeps it as \(text), but it is \(stored.digest)")
-        }
+        try client.put(stored.bytes, stored.mediaType, tag)
         return stored.digest
     }
 
@@ -70,21 +66,20 @@ extension RegistryAccess {
             .first { $0.host == name.host && $0.repository != name.repository }?.repository
     }
 
-    private static func pushScopes(_ place: RegistryPlace, _ other: String?) -> [String] {
+    static func pushScopes(_ place: RegistryPlace, _ other: String?) -> [String] {
         ["repository:\(place.repository):pull,push"] + (other.map { ["repository:\($0):pull"] } ?? [])
     }
 
     /// One blob, on a thread of its own (distribution-spec, "Pushing a blob monolithically": POST then PUT).
-    private func send(
-        _ blob: Descriptor, _ other: String?, _ store: ImageStore, _ reference: String,
-        _ place: RegistryPlace,
-        _ doing: String, _ counter: TransferCounter
+    func send(
+        _ blob: Descriptor, _ other: String?, _ place: RegistryPlace, _ doing: String,
+        _ counter: TransferCounter, _ open: () throws(Failure) -> SharedFD
     ) throws(Failure) {
         let client = RegistryClient(
             place, self, scopes: RegistryAccess.pushScopes(place, other), doing: doing)
         let here = HTTPRequest(method: "HEAD", url: try client.url("blobs/\(blob.digest)"))
         if try client.exchange(here, wanted: [200, 404]).status == 200 { return counter.set(.alreadyThere) }
-        let file = try store.blob(blob, of: reference)
+        let file = try open()
         var tries = 1
         while true {
             let mount = tries == 1 ? other.map { "?mount=\(blob.digest)&from=\(queryEscaped($0))" } : nil
@@ -124,5 +119,19 @@ extension RegistryAccess {
             ?? RegistryPlace(host: host, repository: "", isInsecure: false)
         let client = RegistryClient(place, self, scopes: [], doing: doing)
         _ = try client.exchange(HTTPRequest(method: "GET", url: try client.base()), wanted: [200])
+    }
+}
+
+extension RegistryClient {
+    /// Sends a manifest, the last of what is pushed.
+    func put(_ manifest: [UInt8], _ mediaType: String, _ tag: String) throws(Failure) {
+        var request = HTTPRequest(method: "PUT", url: try url("manifests/\(tag)"))
+        request.headers.append(("Content-Type", mediaType))
+        request.body = .bytes(manifest)
+        let response = try exchange(request, wanted: [200, 201, 202])
+        let digest = Digest(hashing: manifest)
+        if let text = response["docker-content-digest"], text != digest.description {
+            throw Failure(doing, cause: "\(place.host) keeps it as \(text), but it is \(digest)")
+        }
     }
 }

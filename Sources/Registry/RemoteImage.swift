@@ -29,7 +29,7 @@ struct NamedDocument {
 }
 
 extension RegistryClient {
-    private static let accepted = [
+    static let accepted = [
         MediaType.index, MediaType.manifest, MediaType.dockerIndex, MediaType.dockerManifest,
     ].joined(separator: ", ")
 
@@ -118,18 +118,7 @@ extension RegistryClient {
         let manifest = try decodeDocument(
             ImageManifest.self, chosen.bytes, title: "the manifest \(chosen.digest)")
         for layer in manifest.layers { try check(layer) }
-        guard manifest.config.size >= 0, manifest.config.size <= Int64(documentLimit) else {
-            throw Failure(
-                doing,
-                cause:
-                    "its config shall have \(manifest.config.size) bytes; up to \(documentLimit) are allowed")
-        }
-        let request = HTTPRequest(method: "GET", url: try url("blobs/\(manifest.config.digest)"))
-        let config = try document(request, limit: Int(manifest.config.size)).body
-        let actual = Digest(hashing: config)
-        guard actual == manifest.config.digest else {
-            throw wrongDigest("the config", manifest.config.digest, actual)
-        }
+        let config = try config(of: manifest)
         let image = try decodeDocument(ImageConfig.self, config, title: "the config of the image")
         guard image.os.isEmpty || image.os == "linux",
             image.architecture.isEmpty || image.architecture == platform.architecture
@@ -148,6 +137,23 @@ extension RegistryClient {
         return RemoteImage(
             named: named.digest, manifest: chosen.bytes, mediaType: chosen.mediaType, digest: chosen.digest,
             config: config, layers: manifest.layers, diffIDs: image.rootfs.diffIDs)
+    }
+
+    /// The document a manifest names as its config.
+    func config(of manifest: ImageManifest) throws(Failure) -> [UInt8] {
+        guard manifest.config.size >= 0, manifest.config.size <= Int64(documentLimit) else {
+            throw Failure(
+                doing,
+                cause:
+                    "its config shall have \(manifest.config.size) bytes; up to \(documentLimit) are allowed")
+        }
+        let request = HTTPRequest(method: "GET", url: try url("blobs/\(manifest.config.digest)"))
+        let config = try document(request, limit: Int(manifest.config.size)).body
+        let actual = Digest(hashing: config)
+        guard actual == manifest.config.digest else {
+            throw wrongDigest("the config", manifest.config.digest, actual)
+        }
+        return config
     }
 
     private func check(_ document: NamedDocument, _ entry: Descriptor) throws(Failure) {

@@ -384,12 +384,12 @@ private let attributesComplaints: [Complaint] = [
         #"""
         services:
           web:
-            build: https://example.org/a.git
+            build: https://example.org/a.tar
         """#,
         says: #"""
-            compose.yaml:3:12: error: `services.web.build` is "https://example.org/a.git"; a remote context is not supported
-              3 |     build: https://example.org/a.git
+            compose.yaml:3:12: error: `services.web.build` is "https://example.org/a.tar"; a remote context is a git repository
+              3 |     build: https://example.org/a.tar
                 |            ^
-              try:   clone it and name the directory
+              try:   write https://HOST/PATH.git#BRANCH:DIRECTORY, or fetch it and name the directory
             """#),
 ]

@@ -65,14 +65,19 @@ struct BadBuild: Sendable, CustomTestStringConvertible {
             "FROM scratch\nCOPY --chown=nobody main.go /", "cannot give files to `nobody`",
             cause: "/etc/passwd of the image has no user `nobody`", at: "2:14"),
         BadBuild(
-            "FROM scratch\nADD https://example.com/x /", "`ADD` of a URL is not supported", at: "2:5"),
-        BadBuild(
-            "FROM scratch\nADD git@example.com:x.git /", "`ADD` of a git repository is not supported",
-            at: "2:5"),
-        BadBuild(
-            "FROM scratch\nADD --checksum=sha256:1 main.go /",
-            "`--checksum` is given, and no source is a URL",
+            "FROM scratch\nADD --checksum=sha256:1 main.go /", "`--checksum` is given with no URL",
             at: "2:16"),
+        BadBuild(
+            "FROM scratch\nADD --checksum=sha256:1 https://h/a main.go /d/",
+            "`--checksum` is given with several sources", at: "2:16"),
+        BadBuild(
+            "FROM scratch\nADD --keep-git-dir main.go /",
+            "`--keep-git-dir` is given, and no source is a repository", at: "2:1"),
+        BadBuild("FROM scratch\nADD https://h/x /", "cannot fetch https://h/x", at: "2:5"),
+        BadBuild("FROM scratch\nADD ftp://h/x /", "`ADD` cannot fetch ftp://h/x", at: "2:5"),
+        BadBuild(
+            "FROM scratch\nADD git@h:x.git#a..b /", "cannot add the repository git@h:x.git",
+            cause: "`a..b` is no name of a branch, tag or commit", at: "2:5"),
         BadBuild(
             "FROM scratch AS t\nONBUILD COPY absent /\nFROM t",
             "`COPY` finds no `absent` in the build context", cause: "`absent` does not exist", at: "1:6"),

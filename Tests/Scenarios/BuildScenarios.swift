@@ -175,6 +175,96 @@ extension Scenarios {
             }
         }
 
+        @Test("contexts of their own are directories, layouts, images and what other services build")
+        func contexts() throws {
+            try Stage.play("one") { stage in
+                try stage.inHost([
+                    "sh", "-ec",
+                    "mkdir -p dir flat && echo dir >dir/file && echo flat >flat/file && tar -C flat -cf flat.tar file",
+                ]).orThrow()
+                try ImageLayout(layer: try readFile("\(stage.files)/flat.tar")).write(
+                    to: "\(stage.files)/layout")
+                try stage.write("Base", "FROM bb:1\nRUN echo base >/file\n")
+                try stage.write(
+                    "Dockerfile",
+                    """
+                    FROM other
+                    COPY --from=lay /file /flat
+                    COPY --from=name /bin/busybox /named
+                    RUN --mount=type=bind,from=dir,target=/m cat /m/file /flat /file >/all && test -x /named
+
+                    """)
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      app:
+                        build:
+                          context: .
+                          pull: true
+                          additional_contexts:
+                            - other=service:base
+                            - lay=oci-layout://./layout
+                            - dir=./dir
+                            - name=oci:layout
+                        init: true
+                        command: [sleep, "1000"]
+                      base: {build: {context: ., dockerfile: Base}, scale: 0}
+
+                    """)
+                // Layouts have no busybox; what is built here is not asked for anywhere, whatever `pull` says.
+                let wrong = try stage.attempt("build", "app")
+                try stage.require(
+                    wrong.code == 1 && wrong.errors.contains("finds no `/bin/busybox`"), "\(wrong)")
+                try stage.edit("name=oci:layout", "name=docker-image://\(stage.project)-base")
+                try stage.edit("pull: true", "pull: false")
+                try stage.covey("up", "-d", "--build")
+                try stage.require(try stage.exec("app", "cat /all") == "dir\nflat\nbase", "other contexts")
+                // The layout's image has changed: it is another context.
+                try stage.inHost([
+                    "sh", "-ec", "echo new >flat/file && tar -C flat -cf flat.tar file && rm -r layout",
+                ])
+                .orThrow()
+                try ImageLayout(layer: try readFile("\(stage.files)/flat.tar")).write(
+                    to: "\(stage.files)/layout")
+                try stage.covey("up", "-d", "--build")
+                try stage.require(try stage.exec("app", "cat /all") == "dir\nnew\nbase", "the old layout")
+                try stage.edit("other=service:base", "other=service:app")
+                let circle = try stage.attempt("build")
+                try stage.require(circle.code == 1 && circle.errors.contains("app → app"), "\(circle)")
+                // A key is not an agent.
+                try stage.write("key", "-----BEGIN OPENSSH PRIVATE KEY-----\n")
+                try stage.write(
+                    "compose.yaml", "services:\n  app: {build: {context: ., ssh: ['default=./key']}}\n")
+                let key = try stage.attempt("build")
+                try stage.require(key.hasThreeParts && key.errors.contains("ssh-add"), "\(key)")
+            }
+        }
+
+        @Test("on a terminal a build is a tree of its steps with their times, drawn over itself")
+        func terminal() throws {
+            try Stage.play("one") { stage in
+                try stage.write("Dockerfile", "FROM bb:1\nRUN echo loud; sleep 0.3\nRUN exit 3\n")
+                try stage.write("compose.yaml", Self.compose)
+                let typed = try stage.inHost([
+                    "env", "TERM=xterm", "script", "-qec",
+                    "stty cols 70 rows 20; \(Host.covey ?? "covey") build", "/dev/null",
+                ])
+                let screens = typed.output.filter { $0 != "\r" }.split(separator: "\u{1b}[J")
+                try stage.require(
+                    typed.code == 1 && screens.count > 2, "it is not drawn over itself: \(typed)")
+                let last = screens.last.map { $0.split(whereSeparator: \.isNewline) } ?? []
+                try stage.require(
+                    last.count > 4 && last[0] == "[+] build 2/4"
+                        && last[1].hasPrefix(" ✘ Image \(stage.project)-app")
+                        && last[2].hasPrefix(" ✔   [app stage 0 1/3] FROM bb:1")
+                        && last[3].hasPrefix(" ✔   [app stage 0 2/3] RUN echo loud; sleep 0.3")
+                        && last[4].hasPrefix(" ✘   [app stage 0 3/3] RUN exit 3")
+                        && last[1...4].allSatisfy { $0.hasSuffix("s") && $0.count <= 70 }, "\(last)")
+                try stage.require(typed.output.contains("[app stage 0 2/3] loud"), "no output of the step")
+            }
+        }
+
         @Test("checks tell what is rarely meant and build nothing; --print says what would be built")
         func checks() throws {
             try Stage.play("one") { stage in

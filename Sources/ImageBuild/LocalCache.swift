@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A build cache in a directory: an OCI layout (image-layout.md), the cache being the manifest with the wanted
+// `org.opencontainers.image.ref.name`. Blobs first, index.json last, each by rename: a reader sees the old cache or the
+// new one. Blobs that no cache needs any more stay until the directory is removed.
+
+internal import Archives
+public import Basics
+internal import CLinux
+internal import Kernel
+internal import OCIFormats
+
+/// Reads the cache of a directory; nil where there is none.
+public func readLocalCache(_ directory: String, tag: String, title: String) throws(Failure) -> CacheContents?
+{
+    let doing = "cannot use the build cache \(title)"
+    guard exists("\(directory)/index.json") else { return nil }
+    func document(_ path: String) throws(Failure) -> [UInt8] {
+        try system(doing) { () throws(SyscallError) in
+            try readFile("\(directory)/\(path)", limit: documentLimit)
+        }
+    }
+    let index = try decodeDocument(
+        ImageIndex.self, try document("index.json"), title: "\(directory)/index.json")
+    guard let entry = index.manifests.first(where: { $0.annotations?[referenceNameAnnotation] == tag }) else {
+        return nil
+    }
+    let bytes = try document("blobs/sha256/\(entry.digest.hex)")
+    guard Digest(of: bytes) == entry.digest else {
+        throw Failure(doing, cause: "its manifest's bytes are not \(entry.digest)")
+    }
+    let manifest = try decodeDocument(ImageManifest.self, bytes, title: "the manifest of the build cache")
+    let config = try document("blobs/sha256/\(manifest.config.digest.hex)")
+    return try CacheContents(config: config, manifest: manifest, title: title) {
+        (layer: Descriptor) throws(Failure) -> any ByteSource in
+        let path = "\(directory)/blobs/sha256/\(layer.digest.hex)"
+        let file = try system(doing) { () throws(SyscallError) in SharedFD(try openFile(path)) }
+        return FileSource(file, offset: 0, length: layer.size, name: path)
+    }
+}
+
+/// Writes a cache into a directory, which is made.
+public func writeLocalCache(_ export: CacheExport, _ directory: String, tag: String, title: String)
+    throws(Failure)
+{
+    let doing = "cannot write the build cache \(title)"
+    let blobs = "\(directory)/blobs/sha256"
+    try system(doing) { () throws(SyscallError) in try ensureDirectory(blobs, mode: 0o755) }
+    for blob in export.blobs {
+        let path = "\(blobs)/\(blob.descriptor.digest.hex)"
+        if let status = try? fileStatus(path), Int64(status.st_size) == blob.descriptor.size { continue }
+        try copy(try blob.open(), blob.descriptor.size, to: path, doing)
+    }
+    let manifest = Descriptor(
+        mediaType: MediaType.manifest, digest: Digest(of: export.manifest), size: Int64(export.manifest.count)
+    )
+    var index = ImageIndex()
+    if exists("\(directory)/index.json") {
+        index = try decodeDocument(
+            ImageIndex.self,
+            try system(doing) { () throws(SyscallError) in
+                try readFile("\(directory)/index.json", limit: documentLimit)
+            }, title: "\(directory)/index.json")
+    }
+    index.manifests.removeAll { $0.annotations?[referenceNameAnnotation] == tag }
+    var entry = manifest
+    entry.annotations = [referenceNameAnnotation: tag]
+    index.manifests.append(entry)
+    let (layout, bytes) = (try encodeDocument(ImageLayout()), try encodeDocument(index))
+    try system(doing) { () throws(SyscallError) in
+        try replaceFile("\(blobs)/\(export.configDescriptor.digest.hex)", export.config)
+        try replaceFile("\(blobs)/\(manifest.digest.hex)", export.manifest)
+        try replaceFile("\(directory)/oci-layout", layout)
+        try replaceFile("\(directory)/index.json", bytes)
+    }
+}
+
+private func copy(_ file: SharedFD, _ size: Int64, to path: String, _ doing: String) throws(Failure) {
+    let temporary = "\(path).\(getpid()).tmp"
+    do throws(ArchiveError) {
+        let out: SharedFD
+        do throws(SyscallError) {
+            out = SharedFD(try openFile(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644))
+        } catch { throw .system(error) }
+        let (source, sink) = (
+            FileSource(file, offset: 0, length: size, name: path), FileSink(out, name: path)
+        )
+        while true {
+            let chunk = try source.next()
+            if chunk.isEmpty { break }
+            try sink.write(chunk)
+        }
+        try sink.finish()
+        do throws(SyscallError) {
+            try retrying("rename", path) { rename(temporary, path) }
+        } catch { throw .system(error) }
+    } catch {
+        unlink(temporary)
+        throw Failure(doing, error)
+    }
+}

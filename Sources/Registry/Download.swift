@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A file from an ordinary web server, for whoever names its URL: no credential is sent to anybody, TLS is not left on the
+// way, the size has a limit and silence an end. What is known already is asked for by its validators (RFC 9110, 13.1).
+
+public import Basics
+internal import Archives
+internal import CLinux
+public import Kernel
+
+/// What a server says of a file beside its bytes.
+public struct RemoteFileFacts: Hashable, Sendable {
+    /// The validators, as they came.
+    public var entityTag: String?
+    public var lastModified: String?
+    public var digest: Digest
+
+    /// Last-Modified in seconds since 1970.
+    public var modified: Int64? { lastModified.flatMap(parseHTTPDate) }
+
+    public init(entityTag: String?, lastModified: String?, digest: Digest) {
+        self.entityTag = entityTag
+        self.lastModified = lastModified
+        self.digest = digest
+    }
+}
+
+extension RegistryAccess {
+    /// Fetches a file; nil when it is what `known` says.
+    /// - file: empty; what was written of a try that broke is taken back.
+    /// - limit: bytes it may have.
+    /// - allowsPlainHTTP: also elsewhere than on this machine: for what is held against a digest afterwards.
+    public func download(
+        _ text: String, known: RemoteFileFacts?, limit: Int64, allowsPlainHTTP: Bool, into file: SharedFD,
+        alive: @escaping () -> Void
+    ) throws(Failure) -> RemoteFileFacts? {
+        let doing = "cannot fetch \(text.prefix { $0 != "?" && $0 != "#" })"
+        guard let first = HTTPURL(text) else {
+            throw Failure(
+                doing, cause: "it is no URL of http or https that is read one way only",
+                advice: text.contains("@")
+                    ? "a user and a password in a URL are not sent: fetch it in a RUN step with a secret"
+                    : "escape what is no letter of a URL as %XX")
+        }
+        let connection = HTTPConnection(stall: settings.stall)
+        connection.onProgress = { _ in alive() }
+        var url = first
+        var (hops, tries) = (0, 1)
+        while true {
+            guard url.isSecure || allowsPlainHTTP || HTTPURL.isLoopback(url.authority) else {
+                throw Failure(
+                    doing,
+                    cause: (hops > 0 ? "it redirects to \(url.shown), which" : "it")
+                        + " is plain HTTP, and anybody on the way can change it",
+                    advice: "use https, or say what it has to be: ADD --checksum=sha256:…")
+            }
+            var request = HTTPRequest(method: "GET", url: url)
+            if let tag = known?.entityTag { request.headers.append(("If-None-Match", tag)) }
+            if let time = known?.lastModified, known?.entityTag == nil {
+                request.headers.append(("If-Modified-Since", time))
+            }
+            var delay = Duration.milliseconds(250 << min(tries - 1, 5))
+            var broken: String
+            do throws(TransferError) {
+                let response = try connection.send(request, tls: authorities(of: url))
+                switch response.status {
+                case 200:
+                    return RemoteFileFacts(
+                        entityTag: response["etag"], lastModified: response["last-modified"],
+                        digest: try body(of: connection, response, limit: limit, into: file))
+                case 304 where known != nil: return nil
+                case 301, 302, 303, 307, 308:
+                    hops += 1
+                    guard hops <= 10 else {
+                        throw TransferError.broken(
+                            code: 47, text: "it redirects in circles, more than ten times")
+                    }
+                    guard let target = response["location"].flatMap({ url.resolving($0) }) else {
+                        throw TransferError.broken(
+                            code: 3, text: "it redirects to no place that can be understood")
+                    }
+                    guard target.isSecure || !url.isSecure else {
+                        throw TransferError.broken(
+                            code: 1, text: "it redirects to \(target.shown), which is plain HTTP")
+                    }
+                    url = target
+                    continue
+                case 408, 429, 500, 502, 503, 504:
+                    broken = "the server answered \(response.status)"
+                    // Longer than a minute nobody waits for.
+                    if let seconds = response["retry-after"].flatMap({ Int64($0) }),
+                        (0...60).contains(seconds)
+                    {
+                        delay = .seconds(seconds)
+                    }
+                case let status:
+                    throw TransferError.broken(code: 22, text: "the server answered \(status)")
+                }
+            } catch {
+                guard error.isWorthAnotherTry else {
+                    throw Failure(doing, cause: error.cause, advice: error.advice(forFile: url))
+                }
+                broken = error.cause
+            }
+            guard tries < settings.attempts else {
+                throw Failure(doing, cause: "\(broken), \(tries) times", advice: "try again later")
+            }
+            tries += 1
+            pauseBetweenLooks(delay)
+        }
+    }
+
+    /// Certificates the user trusts for a host; what would say who the user is, is left out.
+    private func authorities(of url: HTTPURL) -> TLSSettings {
+        var tls = settings.tls(for: RegistryPlace(host: url.authority, repository: "", isInsecure: false))
+        tls.clientCertificate = nil
+        tls.clientKey = nil
+        return tls
+    }
+
+    private func body(
+        of connection: HTTPConnection, _ response: HTTPResponse, limit: Int64, into file: SharedFD
+    ) throws(TransferError) -> Digest {
+        let claimed = response["content-length"].flatMap { Int64($0) }
+        guard claimed ?? 0 <= limit else { throw .tooLarge(limit: Int(limit)) }
+        let hash = ContentHash()
+        var count: Int64 = 0
+        do throws(SyscallError) {
+            try retrying("ftruncate") { ftruncate(file.raw, 0) }
+            try retrying("lseek") { lseek(file.raw, 0, SEEK_SET) }
+        } catch { throw .broken(code: 23, text: error.description) }
+        while true {
+            let chunk = try connection.next()
+            if chunk.isEmpty { return hash.finish() }
+            count += Int64(chunk.count)
+            guard count <= limit else { throw .tooLarge(limit: Int(limit)) }
+            hash.update(chunk)
+            var rest = chunk
+            while !rest.isEmpty {
+                do throws(SyscallError) {
+                    let done = try retrying("write") { write(file.raw, rest.baseAddress, rest.count) }
+                    rest = UnsafeRawBufferPointer(rebasing: rest[done...])
+                } catch { throw .broken(code: 23, text: error.description) }
+            }
+        }
+    }
+}
+
+extension TransferError {
+    fileprivate func advice(forFile url: HTTPURL) -> String? {
+        switch self {
+        case .broken(60, _):
+            "put the server's CA certificate into /etc/containers/certs.d/\(url.authority)/ca.crt"
+        case .broken(6, _), .broken(7, _): "check the name and the network"
+        case .tooLarge: "COVEY_LAYER_BYTES is the limit"
+        default: advice
+        }
+    }
+}
+
+/// An HTTP date in the one form that is sent today (RFC 9110, 5.6.7, IMF-fixdate), in seconds since 1970; nil for others.
+func parseHTTPDate(_ text: String) -> Int64? {
+    // Sun, 06 Nov 1994 08:49:37 GMT
+    let words = text.split(separator: " ")
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    guard words.count == 6, words[5] == "GMT", let day = Int64(words[1]), (1...31).contains(day),
+        let month = months.firstIndex(of: String(words[2])), let year = Int64(words[3]),
+        (1970...9999).contains(year)
+    else { return nil }
+    let clock = words[4].split(separator: ":").compactMap { Int64($0) }
+    guard clock.count == 3, (0...23).contains(clock[0]), (0...59).contains(clock[1]),
+        (0...60).contains(clock[2])
+    else { return nil }
+    // Days by the civil calendar, years beginning in March so that the leap day is the last.
+    let shifted = month < 2 ? year - 1 : year
+    let (era, place) = (shifted / 400, Int64((month + 10) % 12))
+    let ofEra = shifted - era * 400
+    let ofYear = (153 * place + 2) / 5 + day - 1
+    let days = era * 146_097 + ofEra * 365 + ofEra / 4 - ofEra / 100 + ofYear - 719_468
+    return days * 86_400 + clock[0] * 3600 + clock[1] * 60 + clock[2]
+}
