@@ -209,7 +209,7 @@ extension Scenarios {
                             - name=oci:layout
                         init: true
                         command: [sleep, "1000"]
-                      base: {build: {context: ., dockerfile: Base}, scale: 0}
+                      base: {build: {context: ., dockerfile: Base}, command: ["true"], scale: 0}
 
                     """)
                 // Layouts have no busybox; what is built here is not asked for anywhere, whatever `pull` says.
