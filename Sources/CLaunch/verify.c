@@ -30,8 +30,10 @@ static bool netlink_ok(const char *blob, uint32_t size) {
         struct nlmsghdr h;
         if (size < sizeof h) return false;
         memcpy(&h, blob, sizeof h);
+        // Before it is rounded up: the largest lengths become 0 by that.
+        if (h.nlmsg_len < sizeof h || h.nlmsg_len > size) return false;
         uint32_t step = NLMSG_ALIGN(h.nlmsg_len);
-        if (h.nlmsg_len < sizeof h || step > size) return false;
+        if (step > size) return false;
         blob += step;
         size -= step;
     }
@@ -72,10 +74,17 @@ static bool operation_ok(const char *program, uint32_t size, const struct launch
     case L_SECCOMP: return o->blob_size % 8 == 0 && o->blob_size / 8 <= 4096;
     case L_DUPLICATE: return o->n[0] <= 2 && (o->slot >= 0 || (o->flags & 1 && o->slot2 >= 0));
     case L_EXEC:
-        return o->n[0] > 0 && o->n[1] > 0 && o->n[0] < 512 && o->n[1] + o->n[2] < 16000
+        return o->flags <= (LAUNCH_SECOND | LAUNCH_TERMINAL) && o->n[0] > 0 && o->n[1] > 0 && o->n[0] < 512 && o->n[1] < 16000 && o->n[2] < 16000 - o->n[1]
             && strings_ok(blob, o->blob_size, o->n[0] + o->n[1] + o->n[2]);
+    case L_STUB: return o->n[0] <= (LAUNCH_SECOND | LAUNCH_TERMINAL);
     case L_DEVICE: return !(o->flags & 1) || o->text[1] != 0;
-    case L_SCHEDULER: return o->blob_size >= 56;
+    case L_SCHEDULER: {
+        // sched_attr says itself how long it is (sched_setattr(2)).
+        uint32_t stated;
+        if (o->blob_size < 56) return false;
+        memcpy(&stated, blob, sizeof stated);
+        return stated <= o->blob_size;
+    }
     case L_AFFINITY: return o->blob_size <= 8192;
     case L_HOOK: return o->n[0] < 2000 && o->n[1] < 2000 && strings_ok(blob, o->blob_size, 1 + o->n[0] + o->n[1]);
     case L_FIND: return o->n[0] > 0 && o->n[0] < 512 && strings_ok(blob, o->blob_size, o->n[0]);

@@ -9,7 +9,8 @@ public import OCIFormats
 extension LaunchProgram {
     /// All but the wait and the execution; gives the stub's slot.
     mutating func addBundleProcess(
-        _ settings: BundleProcess, id: String, label: Slot?, labelText: String?
+        _ settings: BundleProcess, id: String, label: Slot?, labelText: String?,
+        second: SecondProcess = .early
     ) -> Slot? {
         let process = settings.process
         let user = process.user
@@ -42,7 +43,7 @@ extension LaunchProgram {
         var stub: Slot?
         if labelText == nil, settings.filter.allowsExecveat {
             let slot = newSlot()
-            add(L_STUB, "preparing the execution", slots: [slot])
+            add(L_STUB, "preparing the execution", slots: [slot], numbers: [UInt64(second.flags)])
             stub = slot
         }
         // What a filter of old refuses (openat2, close_range) is done before it.
@@ -80,7 +81,7 @@ extension LaunchProgram {
         add(L_CLOSE_ON_EXEC, "closing descriptors", numbers: [UInt64(3 + settings.preserved)])
     }
 
-    mutating func addExecution(_ settings: BundleProcess, stub: Slot?) {
+    mutating func addExecution(_ settings: BundleProcess, stub: Slot?, second: SecondProcess = .early) {
         let process = settings.process
         if !settings.isFilteredEarly { addClosing(settings) }
         if process.noNewPrivileges { addFilter(settings.filter) }
@@ -89,7 +90,7 @@ extension LaunchProgram {
         let environment = process.environment
         add(
             L_EXEC, "running \"\(name)\"", slots: [stub],
-            blob: nulTerminated(candidates + process.arguments + environment),
+            blob: nulTerminated(candidates + process.arguments + environment), flags: second.flags,
             numbers: [UInt64(candidates.count), UInt64(process.arguments.count), UInt64(environment.count)])
     }
 
@@ -151,8 +152,15 @@ public func bundleExecProgram(for exec: BundleExec) -> LaunchProgram {
         proc = slot
     }
     program.add(L_JOIN, "joining the container", slots: [target], numbers: [exec.namespaces])
-    program.add(L_CLONE, "joining the container")
-    program.add(L_SETSID, "starting a session")
+    let process = exec.process.process
+    let second = SecondProcess(
+        filter: exec.process.filter.program, takesLabel: exec.label != nil || exec.process.filter.listens,
+        countsProcesses: process.user.uid != 0 && process.rlimits.contains { $0.type == "RLIMIT_NPROC" },
+        terminal: process.terminal)
+    if second.isEarly {
+        program.add(L_CLONE, "joining the container")
+        program.add(L_SETSID, "starting a session")
+    }
     if exec.sessionKeyring {
         program.add(L_KEYRING, "making a session keyring", texts: ["_ses.\(exec.id)"])
     }
@@ -163,15 +171,15 @@ public func bundleExecProgram(for exec: BundleExec) -> LaunchProgram {
             L_OPEN, "opening the label's file", slots: [slot, proc], texts: [file], numbers: [1, 0, 0])
         label = slot
     }
-    if exec.process.process.terminal {
+    if process.terminal {
         let root = program.newSlot()
         let directory: UInt64 = 0o200000 | 0o1000_0000  // O_DIRECTORY | O_PATH
         program.add(L_OPEN, "opening a terminal", slots: [root], texts: ["/"], numbers: [directory, 0, 0])
-        program.addBundleTerminal(in: root, console: false, exec.process)
+        program.addBundleTerminal(in: root, console: false, controls: second.isEarly, exec.process)
     }
     let stub = program.addBundleProcess(
-        exec.process, id: exec.id, label: label, labelText: exec.label)
-    program.addExecution(exec.process, stub: stub)
+        exec.process, id: exec.id, label: label, labelText: exec.label, second: second)
+    program.addExecution(exec.process, stub: stub, second: second)
     return program
 }
 

@@ -194,10 +194,7 @@ extension LaunchProgram {
         if let process = launch.process, process.process.terminal {
             addBundleTerminal(in: root, console: true, process)
         }
-        for path in config.linux.readonlyPaths {
-            add(L_READONLY_PATH, "protecting \(path)", slots: [nil, root], texts: [path])
-        }
-        addBundleMasks(config.linux.maskedPaths, in: root)
+        addHiding(readOnly: config.linux.readonlyPaths, masked: config.linux.maskedPaths, in: root)
         for mount in launch.lateMounts { addBundleMount(mount, newSlot(), in: root) }
         if config.root?.readonly == true {
             add(L_MOUNT_ATTR, "making the root file system read-only", slots: [root], numbers: [1, 0, 0])
@@ -208,48 +205,13 @@ extension LaunchProgram {
         }
     }
 
-    private mutating func addBundleMasks(_ paths: [String], in root: Slot) {
-        if paths.isEmpty { return }
-        let empty = newSlot()
-        let null = newSlot()
-        add(
-            L_FSMOUNT, "preparing masks", slots: [empty], texts: ["tmpfs"],
-            blob: options([("source", "tmpfs"), ("size", "0"), ("mode", "755")]),
-            numbers: [
-                MountAttribute.readOnly | MountAttribute.noExec | MountAttribute.noDevices
-                    | MountAttribute.noSetUID
-            ])
-        add(
-            L_OPEN, "preparing masks", slots: [null, root], texts: ["dev/null"],
-            numbers: [0o1000_0000, 0, 0x04 | 0x10])  // O_PATH; NO_SYMLINKS, IN_ROOT
-        for path in paths {
-            add(L_MASK_PATH, "hiding \(path)", slots: [empty, root, null], texts: [path])
-        }
-    }
-
-    /// A terminal of the container's own /dev/pts, its user's; the master goes up.
-    mutating func addBundleTerminal(in root: Slot, console: Bool, _ process: BundleProcess) {
-        let master = newSlot()
-        let slave = newSlot()
+    /// Its user's own terminal.
+    mutating func addBundleTerminal(
+        in root: Slot, console: Bool, controls: Bool = true, _ process: BundleProcess
+    ) {
         let size = process.process.consoleSize
-        add(
-            L_PTY, "opening a terminal", slots: [master, root, slave],
-            numbers: [UInt64(clamping: size?.height ?? 0), UInt64(clamping: size?.width ?? 0)])
-        add(
-            L_OWNER, "giving the terminal to its user", slots: [slave], flags: 1,
-            numbers: [UInt64(process.process.user.uid), UInt64(UInt32.max)])
-        if console {
-            let tree = newSlot()
-            add(L_OPEN_TREE, "mounting /dev/console", slots: [tree, slave])
-            add(
-                L_ATTACH, "mounting /dev/console", slots: [tree, root], texts: ["/dev/console"], flags: 2 | 4)
-        }
-        add(
-            L_SEND, "handing over the terminal", blob: nativeBytes(master.number),
-            numbers: [UInt64(LaunchTag.terminal)])
-        add(L_CONTROLLING_TTY, "taking the terminal", slots: [slave])
-        for number in 0..<3 {
-            add(L_DUPLICATE, "connecting the terminal", slots: [slave], numbers: [UInt64(number)])
-        }
+        addTerminal(
+            in: root, console: console, controls: controls, rows: size?.height ?? 0,
+            columns: size?.width ?? 0, owner: process.process.user.uid)
     }
 }

@@ -33,7 +33,8 @@ extension LaunchProgram {
         let doing = "mounting \(mount.title) at \(mount.target)"
         let options = mount.options
         var placed = slot
-        let refuseProc: UInt32 = mayLieInProc(mount) ? 0 : 8
+        let isProc = if case .fileSystem("proc", _, _) = mount.source { true } else { false }
+        let refuseProc: UInt32 = isProc ? 0 : refusesProc(mount.target)
         switch mount.source {
         case .path(let path, let isDirectory):
             add(L_OPEN_TREE, doing, slots: [slot], texts: [path], flags: options.recursive ? 1 : 0)
@@ -102,11 +103,7 @@ extension LaunchProgram {
         let isForeign = launch.mounts.contains { $0.target == "/dev" && $0.options.bind }
         if !isForeign {
             let own = Set(launch.config.linux.devices.map(\.path))
-            let devices: [(String, UInt64, UInt64)] = [
-                ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9),
-                ("tty", 5, 0),
-            ]
-            for (name, major, minor) in devices where !own.contains("/dev/\(name)") {
+            for (name, major, minor) in defaultDevices where !own.contains("/dev/\(name)") {
                 device("/dev/\(name)", 0o020000, major << 8 | minor, mode: 0o666, uid: 0, gid: 0)
             }
         }
@@ -125,11 +122,7 @@ extension LaunchProgram {
         add(
             L_OPEN, "opening /dev", slots: [dev, root], texts: ["dev"],
             numbers: [0o1000_0000 | 0o200000, 0, 0x10])
-        let links = [
-            ("/proc/self/fd", "fd"), ("/proc/self/fd/0", "stdin"), ("/proc/self/fd/1", "stdout"),
-            ("/proc/self/fd/2", "stderr"), ("pts/ptmx", "ptmx"), ("/proc/kcore", "core"),
-        ]
-        for (target, name) in links {
+        for (target, name) in deviceLinks {
             add(L_SYMLINK, "making /dev/\(name)", slots: [dev], texts: [target, name])
         }
     }
@@ -143,14 +136,4 @@ private func deviceNumber(_ major: UInt64, _ minor: UInt64) -> UInt64 {
 func parentAndName(_ path: String) -> (String, String) {
     guard let slash = path.lastIndex(of: "/") else { return ("", path) }
     return (String(path[..<slash]), String(path[path.index(after: slash)...]))
-}
-
-/// Places in /proc that lxcfs and its like may cover, runc's list; and /proc itself, when what comes there is one.
-private func mayLieInProc(_ mount: BundleMount) -> Bool {
-    if case .fileSystem("proc", _, _) = mount.source { return true }
-    let allowed = [
-        "cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo",
-        "sys/kernel/ns_last_pid", "sys/crypto/fips_enabled",
-    ]
-    return allowed.contains { mount.target == "/proc/\($0)" }
 }

@@ -50,6 +50,7 @@ extension LaunchProgram {
         }) {
             let doing = "mounting \(mount.title) at \(mount.target)"
             let slot = newSlot()
+            let (directory, file) = (1 | refusesProc(mount.target), 2 | refusesProc(mount.target))
             switch mount.source {
             case .path(let path, let isDirectory, let recursive, let propagation):
                 let opened = shared[index]
@@ -70,10 +71,12 @@ extension LaunchProgram {
                         L_MOUNT_ATTR, doing, slots: [slot],
                         flags: propagation & Propagation.recursive != 0 ? 1 : 0, numbers: [0, 0, kind])
                 }
-                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: isDirectory ? 1 : 2)
+                add(
+                    L_ATTACH, doing, slots: [slot, root], texts: [mount.target],
+                    flags: isDirectory ? directory : file)
             case .layers(let directories):
                 addOverlay(directories, doing, slot, host: host)
-                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: 1)
+                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: directory)
             case .below(let holder, let path):
                 // The descriptor that was checked is the one that is mounted: nothing can be put in its place between.
                 let (top, inner) = (newSlot(), newSlot())
@@ -87,7 +90,7 @@ extension LaunchProgram {
                 if mount.readOnly {
                     add(L_MOUNT_ATTR, doing, slots: [slot], numbers: [MountAttribute.readOnly, 0, 0])
                 }
-                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: 1)
+                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: directory)
             case .overlay(let lowers, let upper, let work):
                 var settings = [("source", "overlay")]
                 if host.overlayLowerdirPlus, lowers.allSatisfy({ $0.utf8.count < 256 }) {
@@ -101,14 +104,14 @@ extension LaunchProgram {
                 add(
                     L_FSMOUNT, doing, slots: [slot], texts: ["overlay"], blob: options(settings),
                     numbers: [mount.readOnly ? MountAttribute.readOnly : 0])
-                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: 1)
+                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: directory)
             case .tmpfs(let settings):
                 let attributes = MountAttribute.noSetUID | MountAttribute.noDevices | MountAttribute.noExec
                 add(
                     L_FSMOUNT, doing, slots: [slot], texts: ["tmpfs"],
                     blob: options([("source", "tmpfs")] + settings),
                     numbers: [attributes | (mount.readOnly ? MountAttribute.readOnly : 0)])
-                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: 1)
+                add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: directory)
             }
         }
     }

@@ -83,13 +83,17 @@ public func containerProgram(
     program.add(
         L_ENSURE_DIRECTORY, "making the working directory \(request.workingDirectory)", slots: [nil, root],
         texts: [request.workingDirectory], numbers: [0o755])
-    program.addNetwork(prepared, proc: proc)
-    if !rare.privileged && !rare.systemPathsVisible { program.addHiding(in: root, host: host) }
+    program.addNetwork(prepared, proc: proc, own: ownNetwork ? request.sysctls : nil)
+    if !rare.privileged && !rare.systemPathsVisible {
+        let throttles = host.thermalThrottleCPUs.map { "/sys/devices/system/cpu/cpu\($0)/thermal_throttle" }
+        program.addHiding(readOnly: readOnlyPaths, masked: maskedPaths + throttles, in: root)
+    }
     if request.readOnlyRoot {
         program.add(L_MOUNT_ATTR, "making the root file system read-only", slots: [root], numbers: [1, 0, 0])
     }
     if request.tty {
-        program.addTerminal(in: root, rows: prepared.rows, columns: prepared.columns)
+        program.addTerminal(
+            in: root, rows: UInt64(clamping: prepared.rows), columns: UInt64(clamping: prepared.columns))
     } else {
         program.addStandardStreams(nullRoot: root)
     }
@@ -230,25 +234,17 @@ extension LaunchProgram {
         let dev = addFileSystem(
             "tmpfs", [("mode", "755"), ("size", "65536k")], A.noSetUID | A.strictAccessTime, at: "/dev",
             in: root)
-        let devices: [(String, UInt32, UInt32)] = [
-            ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9),
-            ("tty", 5, 0),
-        ]
-        for (name, major, minor) in devices {
+        for (name, major, minor) in defaultDevices {
             add(
                 L_MKNOD, "making /dev/\(name)", slots: [dev], texts: [name],
-                numbers: [0o020666, UInt64(major << 8 | minor)])
+                numbers: [0o020666, major << 8 | minor])
         }
         var directories = ["pts", "shm", "mqueue"]
         if case .none = sharedMemory { directories = ["pts", "mqueue"] }
         for name in directories {
             add(L_MKDIR, "making /dev/\(name)", slots: [dev], texts: [name], numbers: [0o755])
         }
-        let links = [
-            ("/proc/self/fd", "fd"), ("/proc/self/fd/0", "stdin"), ("/proc/self/fd/1", "stdout"),
-            ("/proc/self/fd/2", "stderr"), ("pts/ptmx", "ptmx"), ("/proc/kcore", "core"),
-        ]
-        for (target, name) in links {
+        for (target, name) in deviceLinks {
             add(L_SYMLINK, "making /dev/\(name)", slots: [dev], texts: [target, name])
         }
         _ = addFileSystem(
@@ -300,30 +296,6 @@ extension LaunchProgram {
         return slot
     }
 
-    fileprivate mutating func addHiding(in root: Slot, host: HostFacts) {
-        let empty = newSlot()
-        let null = newSlot()
-        add(
-            L_FSMOUNT, "preparing masks", slots: [empty], texts: ["tmpfs"],
-            blob: options([("source", "tmpfs"), ("size", "0"), ("mode", "755")]),
-            numbers: [
-                MountAttribute.readOnly | MountAttribute.noExec | MountAttribute.noDevices
-                    | MountAttribute.noSetUID
-            ])
-        let opath: UInt64 = 0o1000_0000
-        let noSymlinks: UInt64 = 0x04 | 0x10
-        add(
-            L_OPEN, "preparing masks", slots: [null, root], texts: ["dev/null"],
-            numbers: [opath, 0, noSymlinks])
-        for path in readOnlyPaths {
-            add(L_READONLY_PATH, "protecting \(path)", slots: [nil, root], texts: [path])
-        }
-        let throttles = host.thermalThrottleCPUs.map { "/sys/devices/system/cpu/cpu\($0)/thermal_throttle" }
-        for path in maskedPaths + throttles {
-            add(L_MASK_PATH, "hiding \(path)", slots: [empty, root, null], texts: [path])
-        }
-    }
-
     fileprivate mutating func addStandardStreams(nullRoot root: Slot) {
         for (number, slot) in [
             ContainerSlots.standardInput, ContainerSlots.standardOutput, ContainerSlots.standardError,
@@ -335,33 +307,11 @@ extension LaunchProgram {
         }
     }
 
-    /// A terminal of the container's own /dev/pts as streams, controlling terminal and console; its master goes up.
-    mutating func addTerminal(in root: Slot, console: Bool = true, rows: Int = 24, columns: Int = 80) {
-        let master = newSlot()
-        let slave = newSlot()
-        add(
-            L_PTY, "opening a terminal", slots: [master, root, slave],
-            numbers: [UInt64(clamping: rows), UInt64(clamping: columns)])
-        if console {
-            let tree = newSlot()
-            add(L_OPEN_TREE, "mounting /dev/console", slots: [tree, slave])
-            add(
-                L_ATTACH, "mounting /dev/console", slots: [tree, root], texts: ["/dev/console"], flags: 2 | 4)
-        }
-        add(
-            L_SEND, "handing over the terminal", blob: nativeBytes(master.number),
-            numbers: [UInt64(LaunchTag.terminal)])
-        add(L_CONTROLLING_TTY, "taking the terminal", slots: [slave])
-        for number in 0..<3 {
-            add(L_DUPLICATE, "connecting the terminal", slots: [slave], numbers: [UInt64(number)])
-        }
-    }
-
     /// From inside the root to execve(2).
     mutating func addProcess(
         arguments: [String], environment: [String], workingDirectory: String, identity: ProcessIdentity,
         capabilities: UInt64, seccomp: [UInt8], noNewPrivileges: Bool, ulimits: [String: LimitPair],
-        initProcess: Bool, takesLabel: Bool = false
+        initProcess: Bool, takesLabel: Bool = false, second: SecondProcess = .early
     ) {
         add(L_CHDIR, "entering the working directory \(workingDirectory)", texts: [workingDirectory])
         for (name, limit) in ulimits.sorted(by: { $0.key < $1.key }) {
@@ -375,7 +325,7 @@ extension LaunchProgram {
         var stub: Slot?
         if !takesLabel {
             let slot = newSlot()
-            add(L_STUB, "preparing the execution", slots: [slot])
+            add(L_STUB, "preparing the execution", slots: [slot], numbers: [UInt64(second.flags)])
             stub = slot
         }
         if !noNewPrivileges { addSeccomp(seccomp) }
@@ -400,7 +350,7 @@ extension LaunchProgram {
         let candidates = executables(arguments[0], environment: environment)
         let strings = nulTerminated(candidates + arguments + environment)
         add(
-            L_EXEC, "running \"\(arguments[0])\"", slots: [stub], blob: strings,
+            L_EXEC, "running \"\(arguments[0])\"", slots: [stub], blob: strings, flags: second.flags,
             numbers: [UInt64(candidates.count), UInt64(arguments.count), UInt64(environment.count)])
     }
 

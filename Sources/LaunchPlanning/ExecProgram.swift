@@ -3,8 +3,9 @@
 // The program that starts another process in a running container.
 //
 // It closes every descriptor but its own before it joins the container's namespaces, so that nothing of ours can be
-// reached from inside while it is on its way (CVE-2016-9962, CVE-2024-21626); then it clones once more, because a
-// process enters a pid namespace only by birth (setns(2)). CLONE_PARENT makes the keeper the parent of the second.
+// reached from inside while it is on its way (CVE-2016-9962, CVE-2024-21626). A process enters a pid namespace only by
+// birth (setns(2)), so there is a second one, with CLONE_PARENT a child of the keeper as well; SecondProcess says who makes
+// it.
 
 internal import CLaunch
 public import ContainerModel
@@ -66,13 +67,21 @@ public func execProgram(for request: ExecRequest, intoCgroup: Bool) -> LaunchPro
     program.add(L_CLOSE_OTHERS, "closing descriptors")
     let namespaces: UInt64 = 0x2_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x2000_0000 | 0x4000_0000
     program.add(L_JOIN, "joining the container", slots: [ExecSlots.target], numbers: [namespaces])
-    program.add(L_CLONE, "joining the container")
-    program.add(L_SETSID, "starting a session")
+    let second = SecondProcess(
+        filter: request.seccomp, takesLabel: false,
+        countsProcesses: request.identity.uid != 0 && request.ulimits["nproc"] != nil,
+        terminal: request.terminal)
+    if second.isEarly {
+        program.add(L_CLONE, "joining the container")
+        program.add(L_SETSID, "starting a session")
+    }
     if request.terminal {
         let root = program.newSlot()
         let directory: UInt64 = 0o200000 | 0o1000_0000  // O_DIRECTORY | O_PATH
         program.add(L_OPEN, "opening a terminal", slots: [root], texts: ["/"], numbers: [directory, 0, 0])
-        program.addTerminal(in: root, console: false, rows: request.rows, columns: request.columns)
+        program.addTerminal(
+            in: root, console: false, controls: second.isEarly,
+            rows: UInt64(clamping: request.rows), columns: UInt64(clamping: request.columns))
     } else {
         for (number, slot) in [ExecSlots.standardInput, ExecSlots.standardOutput, ExecSlots.standardError]
             .enumerated()
@@ -85,6 +94,7 @@ public func execProgram(for request: ExecRequest, intoCgroup: Bool) -> LaunchPro
         arguments: request.arguments, environment: request.environment,
         workingDirectory: request.workingDirectory,
         identity: request.identity, capabilities: request.capabilities, seccomp: request.seccomp,
-        noNewPrivileges: request.noNewPrivileges, ulimits: request.ulimits, initProcess: false)
+        noNewPrivileges: request.noNewPrivileges, ulimits: request.ulimits, initProcess: false,
+        second: second)
     return program
 }

@@ -37,7 +37,7 @@ public enum SeccompAction: Hashable, Sendable {
     case notify
 
     /// The filter's return value, linux/seccomp.h.
-    var returnValue: UInt32 {
+    public var returnValue: UInt32 {
         switch self {
         case .killProcess: 0x8000_0000
         case .killThread: 0

@@ -80,7 +80,7 @@ enum launch_code {
     L_CLOSE_OTHERS,     // closes every descriptor that is in no slot, above 2 and from n0 on
     L_CLOSE_ON_EXEC,    // close_range(n0, ~0, CLOEXEC)
     L_INIT,             // becomes a tiny init: the rest runs in its only child
-    L_EXEC,             // blob: n0 candidate paths, n1 arguments, n2 environment strings, each NUL-terminated; by way of the stub in slot
+    L_EXEC,             // blob: n0 candidate paths, n1 arguments, n2 environment strings, each NUL-terminated; by way of the stub in slot; flags LAUNCH_SECOND…: what the stub was asked for
     L_EXIT,             // n0
     L_DEVICE,           // node text0 in root slot2: mode and type n0, device n1, owner n2 (uid << 32 | gid); the same node being there is fine; flags 1: text1 of the host is mounted there when it can't be made
     L_AMBIENT,          // raises the capabilities in n0 into the ambient set
@@ -95,9 +95,13 @@ enum launch_code {
     L_OWNER,            // fchown(slot, n0, n1); flags 1: no error counts
     L_WRITE_SLOT,       // blob into slot
     L_UNSHARE,          // CLONE_* n0
-    L_STUB,             // slot = the stub (stub.c), for L_EXEC; where the kernel has no such memory the slot stays empty
+    L_STUB,             // slot = the stub (stub.c), for L_EXEC; where the kernel has no such memory the slot stays empty; n0 LAUNCH_SECOND…
     L_CODES
 };
+
+// In L_STUB and L_EXEC: the program runs in a new child of the same parent, a session of its own, whose terminal is
+// descriptor 0. As L_CLONE and L_SETSID, but after the binary is left.
+enum { LAUNCH_SECOND = 1, LAUNCH_TERMINAL = 2 };
 
 // What the child says, one packet each.
 struct launch_report {
