@@ -149,7 +149,7 @@ let package = Package(
             ["Networking", "Netlink", "DNSFormat", "ContainerModel", "Kernel", "Basics", "Records"]),
         tests("SeccompCompilerTests", ["SeccompCompiler", "Basics"]),
         tests("DockerfileSyntaxTests", ["DockerfileSyntax", "Basics"]),
-        tests("CgroupsTests", ["Cgroups", "ContainerModel", "Kernel", "Basics"]),
+        tests("CgroupsTests", ["Cgroups", "ContainerModel", "OCIFormats", "Kernel", "Basics"]),
         tests("PlanningTests", ["Planning", "ComposeModel", "ContainerModel", "Basics"]),
         tests(
             "RuntimeTests",

@@ -4,9 +4,11 @@ import Basics
 import ContainerModel
 import Glibc
 import Kernel
+
 import Testing
 
 @testable import Cgroups
+@testable import OCIFormats
 
 private let unifiedMount = (try? CgroupHost.detect())?.writable.first(where: \.unified)?.mountPoint
 
@@ -82,6 +84,20 @@ struct DevicePolicyTests {
             policy.legacyLines.map { "\($0.file) \($0.line)" } == [
                 "devices.allow a", "devices.deny c 7:* rw", "devices.deny b 7:* rw",
             ])
+    }
+
+    @Test("a bundle's rules come in their order, after them the devices every container has")
+    func bundle() {
+        let policy = DevicePolicy(bundle: [
+            .init(allow: true, type: "c", major: 9, minor: 9, access: "rw"),
+            .init(allow: false, type: "a", major: nil, minor: nil, access: "rwm"),
+            .init(allow: true, type: "b", major: 8, minor: -1, access: "r"),
+        ])
+        #expect(
+            policy.legacyLines.prefix(3).map { "\($0.file) \($0.line)" } == [
+                "devices.deny a", "devices.allow b 8:* r", "devices.allow c *:* m",
+            ])
+        #expect(policy.rules.dropFirst() == DevicePolicy.dockerDefault.rules[...])
     }
 
     @Test(
