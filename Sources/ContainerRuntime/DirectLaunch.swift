@@ -4,7 +4,6 @@
 // child asks to end with its parent, so nothing stays when the builder dies.
 
 public import Basics
-internal import CLaunch
 internal import CLinux
 public import Kernel
 public import LaunchPlanning
@@ -18,26 +17,10 @@ public final class DirectChild {
 
     /// Clones and lets the program run. Slot 0 is made here; `descriptors` fill the slots after it.
     public init(_ program: LaunchProgram, descriptors: [Int32]) throws(Failure) {
-        let bytes = program.encoded()
-        var bad: Int32 = 0
-        let verdict = bytes.withUnsafeBytes { covey_launch_verify($0.baseAddress, $0.count, &bad) }
-        guard verdict == 0 else {
-            throw Failure(
-                "cannot start a process",
-                cause: "the launch program is wrong at operation \(bad): \(program.doing(at: Int(bad)))")
-        }
-        do throws(SyscallError) {
-            let pair = try packetSocketPair()
-            var raw: Int32 = -1
-            let given = [pair.second.raw] + descriptors
-            let pid = bytes.withUnsafeBytes { covey_launch($0.baseAddress, given, &raw) }
-            if pid < 0 { throw SyscallError("clone3", Errno(-pid)) }
-            self.pid = pid
-            pidfd = SharedFD(OwnedFD(taking: raw))
-            sync = SharedFD(try pair.first.duplicate())
-        } catch {
-            throw Failure("cannot start a process", error)
-        }
+        let clone = try LaunchClone(program, descriptors: descriptors)
+        pid = clone.pid
+        pidfd = clone.pidfd
+        sync = clone.sync
         self.program = program
     }
 

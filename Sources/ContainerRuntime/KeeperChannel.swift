@@ -159,7 +159,7 @@ public enum LaunchReport {
 
     /// Reads one report; nil when the child has exec'ed or is gone.
     public static func receive(_ sync: Int32) throws(SyscallError) -> LaunchReport? {
-        let packet = try receiveMessage(sync, capacity: 64)
+        let packet = try lastWords(sync)
         guard packet.bytes.count >= MemoryLayout<launch_report>.size else { return nil }
         let report = packet.bytes.withUnsafeBytes { $0.loadUnaligned(as: launch_report.self) }
         switch report.kind {
@@ -167,6 +167,19 @@ public enum LaunchReport {
         case REPORT_BORN: return .born(pid: report.value)
         default: return .tag(report.value, packet.descriptors)
         }
+    }
+}
+
+/// The next packet from a child. One that ended before it had read what was sent to it resets the connection, and that is told
+/// before what it said itself (unix_release_sock and __skb_try_recv_datagram, Linux): told once, so asking again gives the
+/// words.
+public func lastWords(_ sync: Int32) throws(SyscallError) -> ReceivedMessage {
+    do throws(SyscallError) { return try receiveMessage(sync, capacity: 64) } catch {
+        guard error.errno == .connectionReset else { throw error }
+        let words = try receiveMessage(sync, capacity: 64)
+        // Nothing: it was ended, and did not run its program.
+        if words.bytes.isEmpty { throw error }
+        return words
     }
 }
 

@@ -54,7 +54,14 @@ public func restoreMount(_ mount: ResolvedMount, of container: String, pidfd: Sh
             tree = OwnedFD(taking: try retrying("fsmount", "tmpfs") { linux_fsmount(fd) })
             // MOUNT_ATTR_NOSUID, NODEV, NOEXEC.
             attributes |= 2 | 4 | 8
-        case .below, .overlay:
+        case .below(let holder, let path):
+            let root = try openFile(holder, flags: O_PATH | O_DIRECTORY)
+            let found = try openat2(root.raw, path, flags: O_PATH, resolve: [.beneath, .noSymlinks])
+            // The descriptor's own link: what was found, wherever its name leads by now.
+            let own = "/proc/self/fd/\(found.raw)"
+            tree = OwnedFD(taking: try retrying("open_tree", path) { linux_open_tree_clone(own, 0) })
+            _ = consume found
+        case .overlay:
             // Build steps' alone, and nobody watches over those.
             throw SyscallError("open_tree", .notSupported, mount.target)
         }

@@ -280,8 +280,9 @@ private func directoryMount(_ path: String, _ mount: MountRequest, title: String
     throws(Failure)
     -> ResolvedMount
 {
-    var path = path
     if let subpath = mount.subpath {
+        // Looked at for the sake of the error; whoever has the volume may put a link there right afterwards, so it is opened
+        // again without one and mounted by that descriptor (CVE-2021-30465's kind).
         do throws(SyscallError) {
             let root = try openFile(path, flags: O_PATH | O_DIRECTORY)
             _ = try openat2(root.raw, subpath, flags: O_PATH | O_DIRECTORY, resolve: [.beneath, .noSymlinks])
@@ -290,7 +291,9 @@ private func directoryMount(_ path: String, _ mount: MountRequest, title: String
                 "\(doing): subpath \"\(subpath)\" of \(title)", error,
                 advice: "make the directory in the volume first")
         }
-        path += "/" + subpath
+        return ResolvedMount(
+            source: .below(root: path, path: subpath), target: mount.target, readOnly: mount.readOnly,
+            title: title)
     }
     return ResolvedMount(
         source: .path(path, isDirectory: true, recursive: false, propagation: 0), target: mount.target,

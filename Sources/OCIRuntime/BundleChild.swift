@@ -5,6 +5,7 @@
 internal import Basics
 internal import CLaunch
 internal import CLinux
+internal import ContainerRuntime
 internal import Kernel
 internal import LaunchPlanning
 
@@ -26,34 +27,17 @@ final class BundleChild {
 
     /// Clones and lets the program run. Slot 0 is made here; `descriptors` fill the slots after it.
     init(_ program: LaunchProgram, descriptors: [Int32]) throws(Failure) {
-        let bytes = program.encoded()
-        var bad: Int32 = 0
-        let verdict = bytes.withUnsafeBytes { covey_launch_verify($0.baseAddress, $0.count, &bad) }
-        guard verdict == 0 else {
-            throw Failure(
-                "cannot start a process",
-                cause: "the launch program is wrong at operation \(bad): \(program.doing(at: Int(bad)))")
-        }
-        do throws(SyscallError) {
-            let pair = try packetSocketPair()
-            // Before the clone: after it nothing may fail, or nobody would know of the child.
-            sync = SharedFD(try pair.first.duplicate())
-            var raw: Int32 = -1
-            let given = [pair.second.raw] + descriptors
-            let pid = bytes.withUnsafeBytes { covey_launch($0.baseAddress, given, &raw) }
-            if pid < 0 { throw SyscallError("clone3", Errno(-pid)) }
-            self.pid = pid
-            pidfd = SharedFD(OwnedFD(taking: raw))
-        } catch {
-            throw Failure("cannot start a process", error)
-        }
+        let clone = try LaunchClone(program, descriptors: descriptors)
+        pid = clone.pid
+        pidfd = clone.pidfd
+        sync = clone.sync
         self.program = program
     }
 
     /// The next report; nil when the child exec'ed, closed its end or is gone.
     func next() throws(Failure) -> ChildReport? {
         let packet = try naming("cannot hear the new process") { () throws(SyscallError) in
-            try receiveMessage(sync.raw, capacity: 64)
+            try lastWords(sync.raw)
         }
         guard packet.bytes.count >= MemoryLayout<launch_report>.size else { return nil }
         let report = packet.bytes.withUnsafeBytes { $0.loadUnaligned(as: launch_report.self) }

@@ -5,9 +5,11 @@
 import Basics
 private import CLaunch
 import ContainerModel
+import ContainerRuntime
 import Kernel
-import LaunchPlanning
 import Testing
+
+@testable import LaunchPlanning
 
 private let host = HostFacts(overlayLowerdirPlus: true, cgroupV2: true, boundingCapabilities: 0x3)
 
@@ -47,13 +49,29 @@ struct LaunchProgramTests {
         }
     }
 
-    @Test("an exec closes all else before it joins, joins, clones once more and runs")
+    @Test("an exec closes all else before it joins, joins, and leaves its second process to the stub")
     func exec() {
         let expected = """
-            dumpable reset-signals setsid write close-others join clone setsid duplicate duplicate duplicate chdir
+            dumpable reset-signals setsid write close-others join duplicate duplicate duplicate chdir
             umask stub bounding groups identity capabilities close-on-exec exec
             """
         #expect(words(execExample()) == list(expected))
+    }
+
+    @Test("where the stub could not make it, an exec's second process is made before its settings")
+    func earlySecondProcess() {
+        var request = ExecRequest(arguments: ["true"], environment: [], workingDirectory: "/")
+        func clonesItself() -> Bool { words(execProgram(for: request, intoCgroup: false)).contains("clone") }
+        // BPF_RET: everything is allowed, nothing is.
+        request.seccomp = [6, 0, 0, 0, 0, 0, 0xff, 0x7f]
+        #expect(!clonesItself())
+        request.seccomp = [6, 0, 0, 0, 1, 0, 5, 0]
+        #expect(clonesItself())
+        request.seccomp = []
+        request.ulimits = ["nproc": LimitPair(soft: 9, hard: 9)]
+        #expect(!clonesItself())
+        request.identity = ProcessIdentity(uid: 1000, gid: 1000, groups: [], home: "/")
+        #expect(clonesItself())
     }
 
     @Test("a container's program ends in the order security asks for, and tells no value of its environment")
@@ -82,6 +100,62 @@ struct LaunchProgramTests {
         var bad: Int32 = 0
         let bytes = program.encoded()
         #expect(bytes.withUnsafeBytes { covey_launch_verify($0.baseAddress, $0.count, &bad) } == 0)
+    }
+
+    /// Found by Tests/fuzz/launch: rounded up to the next message, such a length was 0, and the verifier went on for ever
+    /// (as CVE-2021-43784, a length that overflows).
+    @Test(
+        "a netlink message longer than can be is refused",
+        arguments: [15, 17, 0xffff_fffd, 0xffff_ffff] as [UInt32])
+    func netlinkLength(length: UInt32) {
+        var program = containerExample()
+        var message = [UInt8](repeating: 0, count: 16)
+        withUnsafeBytes(of: length) { message.replaceSubrange(0..<4, with: $0) }
+        program.steps[0] = .init(
+            code: L_NETLINK.rawValue, slots: [-1, -1, -1], texts: [], blob: message, flags: 0, numbers: [0],
+            doing: "")
+        var bad: Int32 = 0
+        let bytes = program.encoded()
+        #expect(bytes.withUnsafeBytes { covey_launch_verify($0.baseAddress, $0.count, &bad) } == 22)
+        #expect(bad == 0)
+    }
+
+    /// An error's words were lost when the child failed before it had read that its links are ready: "its first process
+    /// ended before it ran its program" was all that was told.
+    @Test("what a child says last is heard, also when it read nothing of what it was sent")
+    func lastWords() throws {
+        let pair = try packetSocketPair()
+        let ours = try pair.first.duplicate()
+        var report = launch_report()
+        report.kind = REPORT_FAILED
+        report.operation = 7
+        report.error = 1
+        try sendMessage(pair.second.raw, withUnsafeBytes(of: report) { [UInt8]($0) })
+        try sendTag(5, to: ours.raw)
+        _ = consume pair
+        guard case .failed(7, .notPermitted) = try LaunchReport.receive(ours.raw) else {
+            Issue.record("its words are lost")
+            return
+        }
+        if try LaunchReport.receive(ours.raw) != nil { Issue.record("it says more") }
+
+        let silent = try packetSocketPair()
+        let other = try silent.first.duplicate()
+        try sendTag(5, to: other.raw)
+        _ = consume silent
+        #expect(throws: SyscallError.self) { _ = try LaunchReport.receive(other.raw) }
+    }
+
+    /// Found by Tests/fuzz/launch: two numbers of strings whose sum is small again.
+    @Test("more strings than there are is refused, whatever their numbers add up to")
+    func stringCounts() throws {
+        var program = execExample()
+        let last = program.steps.count - 1
+        program.steps[last].numbers = [1, 2, .max]
+        var bad: Int32 = 0
+        let bytes = program.encoded()
+        #expect(bytes.withUnsafeBytes { covey_launch_verify($0.baseAddress, $0.count, &bad) } == 22)
+        #expect(bad == last)
     }
 
     @Test("the verifier answers whatever the bytes are", arguments: [containerExample(), execExample()])

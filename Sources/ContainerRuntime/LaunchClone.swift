@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A fresh clone that runs a launch program, with the caller as parent: what the keeper does for a project, for those who
+// launch without one.
+
+public import Basics
+internal import CLaunch
+public import Kernel
+public import LaunchPlanning
+
+public struct LaunchClone: Sendable {
+    public let pid: Int32
+    public let pidfd: SharedFD
+    /// Its reports come here, and what it waits for goes in.
+    public let sync: SharedFD
+
+    /// Verifies and clones. Slot 0 is made here; `descriptors` fill the slots after it.
+    public init(_ program: LaunchProgram, descriptors: [Int32]) throws(Failure) {
+        let bytes = program.encoded()
+        var bad: Int32 = 0
+        let verdict = bytes.withUnsafeBytes { covey_launch_verify($0.baseAddress, $0.count, &bad) }
+        guard verdict == 0 else {
+            throw Failure(
+                "cannot start a process",
+                cause: "the launch program is wrong at operation \(bad): \(program.doing(at: Int(bad)))")
+        }
+        do throws(SyscallError) {
+            let pair = try packetSocketPair()
+            // Before the clone: after it nothing may fail, or nobody would know of the child.
+            sync = SharedFD(try pair.first.duplicate())
+            var raw: Int32 = -1
+            let given = [pair.second.raw] + descriptors
+            let pid = bytes.withUnsafeBytes { covey_launch($0.baseAddress, given, &raw) }
+            if pid < 0 { throw SyscallError("clone3", Errno(-pid)) }
+            self.pid = pid
+            pidfd = SharedFD(OwnedFD(taking: raw))
+        } catch {
+            throw Failure("cannot start a process", error)
+        }
+    }
+}
