@@ -227,6 +227,7 @@ public final class HostNetworks {
             rest.addAddress(
                 state.gateway, prefix: state.subnet.prefix, index: link.index, linkName: state.bridge)
         }
+        refuseAdvertisements(on: state.bridge)
         if let ipv6 = state.ipv6 {
             try allowIPv6(on: state.bridge)
             rest.addGateway(ipv6, index: link.index, linkName: state.bridge)
@@ -247,6 +248,12 @@ public final class HostNetworks {
             throw NetlinkError(
                 "switch on IPv6 for \(link)", error.errno == .noEntry ? .noAddressFamily : error.errno)
         }
+    }
+
+    /// A container with CAP_NET_RAW could make itself this host's IPv6 router (CVE-2020-13401). A kernel without IPv6 takes no
+    /// advertisements at all.
+    private func refuseAdvertisements(on link: String) {
+        try? writeControl("/proc/sys/net/ipv6/conf/\(link)/accept_ra", "0")
     }
 
     private func ipv6Addresses(for request: NetworkRequest, _ doing: String) throws(Failure)

@@ -25,6 +25,16 @@ extension Scenarios {
                     try stage.exec("a", "cat /sys/class/net/eth0/mtu") == "1400", "the mtu that was given")
                 try stage.require(
                     try stage.covey("up", "-d").errors.contains("unchanged"), "a second up changes nothing")
+                // CVE-2020-13401: neither the host nor a neighbour takes a container for a router.
+                let accepted = try stage.inHost([
+                    "sh", "-ec",
+                    "for link in $(ip -o link show type bridge | cut -d: -f2); do cat /proc/sys/net/ipv6/conf/$link/accept_ra; done | sort -u",
+                ])
+                try stage.require(accepted.text == "0", "router advertisements: \(accepted)")
+                for service in ["a", "web"] {
+                    try stage.require(
+                        try stage.exec(service, "cat /proc/sys/net/ipv6/conf/eth0/accept_ra") == "0", service)
+                }
             }
         }
 
