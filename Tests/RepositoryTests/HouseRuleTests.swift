@@ -54,8 +54,6 @@ private let tables: Set<String> = [
     "Sources/SeccompCompiler/Syscall.swift",
     "Sources/SeccompCompiler/SyscallNumbers.swift",
     "Sources/Commands/CommandTable.swift",
-    // The interpreter: one case an operation.
-    "Sources/CLaunch/launch.c",
 ]
 
 @Suite("house rules")

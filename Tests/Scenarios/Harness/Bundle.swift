@@ -46,7 +46,7 @@ final class Bundle {
         _ arguments: [String], process: String = "", linux: String = "", mounts: String = "",
         more: String = "",
         namespaces: [String] = ["pid", "network", "ipc", "uts", "mount"], extraNamespaces: String = "",
-        environment: [String] = ["PATH=/bin"], cgroup: String? = nil
+        environment: [String] = ["PATH=/bin"], cgroup: String? = nil, ownDevices: Bool = true
     ) throws {
         func list(_ items: [String]) -> String { items.map { "\"\($0)\"" }.joined(separator: ",") }
         let types =
@@ -55,12 +55,14 @@ final class Bundle {
         let capabilities = ["bounding", "effective", "permitted"].map {
             "\"\($0)\":[\"CAP_CHOWN\",\"CAP_DAC_OVERRIDE\",\"CAP_KILL\",\"CAP_SETUID\",\"CAP_SETGID\",\"CAP_SYS_ADMIN\"]"
         }.joined(separator: ",")
+        let tmpfs =
+            #"{"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["nosuid","mode=755"]},"#
         let text = """
             {"ociVersion":"1.2.0",\(more)"root":{"path":"rootfs"},"hostname":"bundle",
             "process":{\(process.contains("\"capabilities\"") ? "" : "\"capabilities\":{\(capabilities)},")\(process)
               "cwd":"/","args":[\(list(arguments))],"env":[\(list(environment))]},
             "mounts":[{"destination":"/proc","type":"proc","source":"proc"},
-              {"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["nosuid","mode=755"]},
+              \(ownDevices ? tmpfs : "")
               {"destination":"/dev/pts","type":"devpts","source":"devpts","options":["newinstance","ptmxmode=0666"]}\(mounts)],
             "linux":{\(linux)"cgroupsPath":"\(cgroup ?? "/\(name)")","namespaces":[\(types)]}}
             """

@@ -72,8 +72,10 @@ enum Host {
         for applet in try run([busybox, "--list"]).lines where applet != "busybox" {
             symlink("busybox", "\(root)/bin/\(applet)")
         }
-        let source = "\(repository)/Tests/Scenarios/projects/echod.c"
-        try run(["cc", "-static", "-O1", "-o", "\(root)/bin/echod", source]).orThrow()
+        for program in ["echod", "attacker"] {
+            let source = "\(repository)/Tests/Scenarios/projects/\(program).c"
+            try run(["cc", "-static", "-O1", "-o", "\(root)/bin/\(program)", source]).orThrow()
+        }
         try writeFile(
             "\(root)/etc/passwd",
             Array("root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home:/bin/sh\n".utf8))

@@ -36,7 +36,7 @@ final class Stage {
     private(set) var transcript: [String] = []
     private var running: [RunningProgram] = []
     private var peers: [String] = []
-    private var environment: [String]
+    private(set) var environment: [String]
 
     /// Plays a scenario: `steps` on a fresh stage with the files of `projects/NAME`, then `down -v` and the leak check.
     static func play(_ scenario: String, _ steps: (Stage) throws -> Void) throws {
