@@ -114,7 +114,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.filter, nil, .many("status=STATE"), "the same, as Docker Compose writes it"),
             Flag(
                 .orphans, nil,
-                "also of services that are no longer declared; done unless --orphans=false is given"),
+                "also of services no longer declared; done unless --orphans=false is given"),
             noTruncation,
         ], run: runPs),
     CommandDefinition(
