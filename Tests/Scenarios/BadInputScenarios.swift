@@ -45,8 +45,8 @@ private let badFiles = [
     BadFile(
         "an unknown attribute", service + "    imagee: x\n", says: ["compose.yaml:4:5", "imagee", "image"]),
     BadFile(
-        "an attribute of Compose's that is not honoured", service + "    cgroup_parent: /x\n",
-        says: ["compose.yaml:4:5", "cgroup_parent"]),
+        "an attribute of Compose's that is not honoured", service + "    runtime: runc\n",
+        says: ["compose.yaml:4:5", "runtime"]),
     BadFile(
         "a missing image", "services:\n  app: {image: no-such-image:1, pull_policy: never}\n",
         says: ["no-such-image:1", "import"]),
