@@ -90,7 +90,7 @@ extension Scenarios {
                 try bundle.configure(
                     [
                         "sh", "-c",
-                        "echo masked=$(wc -c </proc/keys); echo x 2>/dev/null >/proc/sys/kernel/hostname || echo sealed; cat /mnt/swap/* /dev/console /dev/null </dev/null 2>/dev/null; true",
+                        "echo masked=$(wc -c </proc/keys); echo x 2>/dev/null >/proc/sys/kernel/hostname || echo sealed; timeout 1 cat /mnt/swap/* /dev/console /dev/null 2>/dev/null; true",
                     ], process: #""terminal":true,"#,
                     linux: #"""
                         "maskedPaths":["/proc/keys","/proc/kcore"],"readonlyPaths":["/proc/sys"],
