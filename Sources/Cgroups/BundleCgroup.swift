@@ -2,7 +2,7 @@
 //
 // The cgroup of an OCI container: one path, the same in every hierarchy of the host, as `linux.cgroupsPath` says it.
 // Unlike a project's it is known by its path alone, so that any later process finds it again. What its limits become in
-// files is BundleLimits', its devices are BundleDevices'.
+// files is BundleLimits', its devices are DevicePolicy's.
 
 public import Basics
 internal import CLinux
@@ -26,11 +26,7 @@ public struct BundleCgroup: Sendable {
 
     /// - Parameter path: a relative one starts at the hierarchy's root as well.
     public init(host: CgroupHost, path: String) {
-        var parts: [Substring] = []
-        for part in path.split(separator: "/") where part != "." {
-            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
-        }
-        self.path = "/" + parts.joined(separator: "/")
+        self.path = normalPath(path)
         let inner = self.path
         places = host.writable.map { Place(hierarchy: $0, path: $0.mountPoint + inner) }
     }

@@ -28,14 +28,7 @@ struct Invocation {
     }
 
     /// A path the user wrote, absolute, with `.` and `..` taken out by their letters alone.
-    func absolute(_ path: String) -> String {
-        var parts: [Substring] = []
-        for part in (path.hasPrefix("/") ? path : "\(directory)/\(path)").split(separator: "/")
-        where part != "." {
-            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
-        }
-        return "/" + parts.joined(separator: "/")
-    }
+    func absolute(_ path: String) -> String { joinedPath(directory, path) }
 
     /// A variable's value; an empty one counts as absent.
     func variable(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }

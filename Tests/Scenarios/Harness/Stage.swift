@@ -326,7 +326,16 @@ final class Stage {
     private func clearByForce() {
         for program in running where program.ended() == nil { program.signal(SIGKILL) }
         for program in running { _ = try? program.wait(limit: .seconds(5)) }
-        _ = try? attempt("down", "-v", "--timeout", "1", limit: .seconds(20))
+        // A scenario that fails half-way may have brought up others beside its own.
+        let projects = Set([project] + ((try? directoryEntries("\(directory)/root/projects")) ?? []))
+        for name in projects {
+            _ = try? attempt("-p", name, "down", "-v", "--timeout", "1", limit: .seconds(20))
+        }
+        for name in projects { killAll(of: name) }
+        remove()
+    }
+
+    private func killAll(of project: String) {
         for _ in 0..<50 {
             let left = ((try? directoryEntries("/proc")) ?? []).compactMap { pid_t($0) }.filter {
                 contents("/proc/\($0)/cgroup").contains("/covey/\(project)")
@@ -342,7 +351,6 @@ final class Stage {
             let group = "\(hierarchy)/covey/\(project)"
             for path in (tree(group).reversed() + [group]) { rmdir(path) }
         }
-        remove()
     }
 
     private func remove() {
