@@ -271,8 +271,11 @@ extension Requests {
         }
     }
 
-    public mutating func dumpRules(in name: TableName) {
-        table(name, TableMessage.getRule, flags: MessageFlags.dump, "list rules of table \(name.name)")
+    /// - Parameter chain: whose rules; nil for all of the table.
+    public mutating func dumpRules(of chain: String? = nil, in name: TableName) {
+        table(name, TableMessage.getRule, flags: MessageFlags.dump, "list rules of table \(name.name)") { m in
+            if let chain { m.attribute(2, text: chain) }
+        }
     }
 
     public mutating func dumpElements(set: String, in name: TableName) {

@@ -184,14 +184,8 @@ public final class Firewall {
             }
             var differences: [FirewallDrift] = []
             if comment != FirewallTable.layout { differences.append(.layout(comment)) }
-            var question = Requests()
-            question.dumpRules(in: table)
-            var found: [String: [String]] = [:]
-            for rule in try socket.ask(question).compactMap(TableReplies.rule) {
-                found[rule.chain, default: []].append(rule.signature)
-            }
             for (chain, rules) in FirewallTable.signatures.sorted(by: { $0.key < $1.key })
-            where found[chain] != rules {
+            where try signatures(of: chain) != rules {
                 differences.append(.rules(chain: chain))
             }
             for (set, wanted) in elements(ports, networks, owner) {
@@ -314,6 +308,13 @@ public final class Firewall {
             if error.errno == .noEntry { return nil }
             throw error
         }
+    }
+
+    /// A chain's rules as they are; none where there is no such chain. One chain's fit one piece of a dump (`ask`).
+    private func signatures(of chain: String) throws(NetlinkError) -> [String] {
+        var question = Requests()
+        question.dumpRules(of: chain, in: table)
+        return try socket.ask(question).compactMap(TableReplies.rule).map(\.signature)
     }
 
     private func elements(of set: SetSchema) throws(NetlinkError) -> [SetElement] {

@@ -37,6 +37,7 @@ public final class NetlinkSocket {
         case netfilter = 12
     }
 
+    private let family: Family
     private let fd: OwnedFD
     private var nextSequence: UInt32 = 1
     private var buffer = [UInt8](repeating: 0, count: 65536)
@@ -67,6 +68,7 @@ public final class NetlinkSocket {
         _ = linux_set_socket_int(raw, SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
         _ = linux_set_socket_int(raw, SOL_SOCKET, SO_SNDBUFFORCE, 4 << 20)
         fd = socket
+        self.family = family
     }
 
     deinit { _ = joined() }
@@ -158,12 +160,19 @@ public final class NetlinkSocket {
     }
 
     /// The answers to one question or dump. A dump that changed while it ran is asked for again.
+    ///
+    /// nf_tables does not always tell: between two pieces of a dump it remembers a number, which counts what a batch
+    /// under way has added; when that batch is refused, the next piece leaves out as many, without a new generation
+    /// (`nf_tables_dump_rules`, `nft_hash_walk`; seen on Linux 6.18). Of it a dump in pieces counts when the next one says
+    /// the same.
     public func ask(_ question: Requests) throws(NetlinkError) -> [Message] {
         precondition(question.entries.count == 1)
         let title = question.entries[0].title
-        for _ in 0..<16 {
+        var before: [Message]?
+        for _ in 0..<64 {
             let sequence = try send(question)
             var answers: [Message] = []
+            var pieces = 0
             var interrupted = false
             var ended = false
             while !ended {
@@ -176,6 +185,7 @@ public final class NetlinkSocket {
                     try drain(title)
                     break
                 }
+                if received.contains(where: { $0.outcome == nil }) { pieces += 1 }
                 for message in received where message.sequence == sequence {
                     if message.dumpWasInterrupted { interrupted = true }
                     if let outcome = message.outcome {
@@ -194,7 +204,10 @@ public final class NetlinkSocket {
                     }
                 }
             }
-            if !interrupted { return answers }
+            if interrupted { continue }
+            if family == .route || pieces < 2 { return answers }
+            if let before, before.map(\.payload) == answers.map(\.payload) { return answers }
+            before = answers
         }
         throw NetlinkError(title, .interrupted, text: "what is listed kept changing")
     }

@@ -6,6 +6,7 @@ import Basics
 import ContainerModel
 import Kernel
 import Netlink
+import Synchronization
 import Testing
 
 @testable import Networking
@@ -267,6 +268,39 @@ import Testing
                 })
             #expect(try host.shell("nft list ruleset") == "")
             #expect(try host.shell("ip -br link").split(separator: "\n").count == 1)
+        }
+    }
+
+    @Test("batches that are refused meanwhile do not make the rules look changed")
+    func refusedMeanwhile() throws {
+        try inPrivateHost { host in
+            let stack = try Stack(host)
+            let network = try stack.network("shop_default")
+            try stack.networks.publish([], networks: [network], project: "shop")
+            let looking = Mutex(true)
+            try together(
+                [{
+                    defer { looking.withLock { $0 = false } }
+                    let mine = try Stack(host)
+                    for _ in 0..<800 {
+                        let drift = try mine.networks.verifyTable([], networks: [network], project: "shop")
+                        if drift != [] { throw Broken("\(drift)") }
+                    }
+                }]
+                    + (0..<3).map { _ in
+                        {
+                            let socket = try NetlinkSocket(.netfilter)
+                            while looking.withLock({ $0 }) {
+                                // As a project does that saw no table where another one made it meanwhile.
+                                var batch = Requests()
+                                batch.beginBatch()
+                                FirewallTable.build(into: &batch, fresh: true)
+                                batch.endBatch()
+                                #expect(throws: NetlinkError.self) { try socket.perform(batch) }
+                            }
+                        }
+                    })
+            #expect(stack.networks.removeProject("shop", group: stack.group) == [])
         }
     }
 
