@@ -120,10 +120,14 @@ let package = Package(
         .executableTarget(
             name: "covey", dependencies: ["Commands", "CLaunch"], swiftSettings: swift,
             // Not position-independent: no start-up relocation, so the pages of the keeper, of the
-            // controller it forks and of every client are the file's own and shared (docs/decisions).
+            // controller it forks and of every client are the file's own and shared (docs/decisions/002).
+            // libstdc++ and libgcc within: binding to the shared ones is a third of a start (docs/decisions/011).
             linkerSettings: [
                 .unsafeFlags(
-                    ["-Xclang-linker", "-no-pie", "-Xlinker", "--no-export-dynamic"],
+                    [
+                        "-Xclang-linker", "-no-pie", "-Xlinker", "--no-export-dynamic", "-use-ld=lld",
+                        "-L\(Context.packageDirectory)/Sources/static", "-Xclang-linker", "-static-libgcc",
+                    ],
                     .when(configuration: .release))
             ]),
 
