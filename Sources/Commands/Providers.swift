@@ -19,8 +19,9 @@ func provide(
     _ session: Session, _ project: inout Project, wanted: Set<String>, runs: Bool, _ progress: Progress
 ) throws(Failure) -> [String: ProvidedService] {
     var provided: [String: ProvidedService] = [:]
-    let before = keptProviders(session.place(project.name))
     let names = project.services.keys.filter { project.services[$0]?.provider != nil }
+    if names.isEmpty, project.disabledServices.isEmpty { return [:] }
+    let before = keptProviders(session.place(project.name))
     if names.isEmpty { return before.filter { project.disabledServices[$0.key] != nil } }
     for name in try inOrder(names.sorted(), project) {
         guard let service = project.services[name], let provider = service.provider else { continue }
@@ -123,10 +124,12 @@ private func providerRun(
 
 /// What the project's last `up` had provided.
 func keptProviders(_ place: ProjectPlace) -> [String: ProvidedService] {
+    /// The one member of `DesiredState` that is asked for; the rest may be long.
+    struct Kept: Decodable { var providers: [String: ProvidedService]? }
     guard let bytes = try? readFile("\(place.directory)/project.json"),
-        let desired = try? decodeJSON(DesiredState.self, from: bytes)
+        let kept = try? decodeJSON(Kept.self, from: bytes)
     else { return [:] }
-    return desired.providers ?? [:]
+    return kept.providers ?? [:]
 }
 
 /// What is asked of a provider at the end.

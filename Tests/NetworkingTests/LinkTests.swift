@@ -279,14 +279,17 @@ import Testing
             try stack.networks.publish([], networks: [network], project: "shop")
             let looking = Mutex(true)
             try together(
-                [{
-                    defer { looking.withLock { $0 = false } }
-                    let mine = try Stack(host)
-                    for _ in 0..<800 {
-                        let drift = try mine.networks.verifyTable([], networks: [network], project: "shop")
-                        if drift != [] { throw Broken("\(drift)") }
+                [
+                    {
+                        defer { looking.withLock { $0 = false } }
+                        let mine = try Stack(host)
+                        for _ in 0..<800 {
+                            let drift = try mine.networks.verifyTable(
+                                [], networks: [network], project: "shop")
+                            if drift != [] { throw Broken("\(drift)") }
+                        }
                     }
-                }]
+                ]
                     + (0..<3).map { _ in
                         {
                             let socket = try NetlinkSocket(.netfilter)
