@@ -11,6 +11,8 @@ public import Kernel
 public enum ArchiveError: Error, Hashable, Sendable {
     /// The bytes are not what they claim to be; the text says where and how.
     case damaged(String)
+    /// A compressed stream that asks for more memory than it may have.
+    case greedy(String)
     /// A well-formed entry that is not let in: its path, and why.
     case refused(path: String, why: String)
     /// The disk is full: the entry being written, and its size in bytes.
@@ -29,12 +31,12 @@ extension ArchiveError {
     /// The cause in one line, for the second part of a `Failure`.
     public var cause: String {
         switch self {
-        case .damaged(let text): text
+        case .damaged(let text), .greedy(let text): text
         case .refused(let path, let why): "the archive's entry \"\(path)\" \(why)"
         case .noSpace(let path, let bytes):
             "ENOSPC while writing \"\(path)\" (\(bytes) bytes): no space left on the disk"
         case .missingLibrary(let name, _): "\(name) could not be opened"
-        case .tooLarge(let what, _): "the layer is larger than allowed: \(what)"
+        case .tooLarge(let what, _): "it is larger than allowed: \(what)"
         case .source(let cause, _): cause
         case .system(let error): error.description
         }
@@ -44,6 +46,7 @@ extension ArchiveError {
     public var advice: String? {
         switch self {
         case .damaged: "fetch or write the archive again; it is incomplete or was changed"
+        case .greedy: "compress it anew with a smaller window or dictionary"
         case .refused: "the archive is not a file system layer to trust; look into it with `tar -tvf`"
         case .noSpace:
             "free space, or put the state directory elsewhere with --root; nothing was kept of this layer"
@@ -52,6 +55,15 @@ extension ArchiveError {
         case .source(_, let advice): advice
         case .system: nil
         }
+    }
+}
+
+extension ArchiveError {
+    /// What a decompressing library says of a stream.
+    static func stream(_ kind: String, _ text: UnsafePointer<CChar>, isGreedy: Bool) -> ArchiveError {
+        isGreedy
+            ? .greedy("the \(kind) stream: \(String(cString: text))")
+            : .damaged("the \(kind) stream is damaged: \(String(cString: text))")
     }
 }
 

@@ -16,21 +16,22 @@ public final class Decompressed: ByteSource {
     public let compression: Compression
     private let inner: any ByteSource
 
-    public init(_ source: any ByteSource) throws(ArchiveError) {
+    /// - chunk: bytes decompressed at a time; what is damaged behind them is not met before they are given.
+    public init(_ source: any ByteSource, chunk: Int = 256 << 10) throws(ArchiveError) {
         let first = try source.next()
         let replay = Replay(first, source)
         if first.starts(with: [0x1f, 0x8b]) {
             compression = .gzip
-            inner = try GzipSource(replay)
+            inner = try GzipSource(replay, chunk)
         } else if first.starts(with: [0x28, 0xb5, 0x2f, 0xfd]) {
             compression = .zstd
-            inner = try ZstdSource(replay)
+            inner = try ZstdSource(replay, chunk)
         } else if first.starts(with: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) {
             compression = .xz
-            inner = try RareSource(.xz, replay)
+            inner = try RareSource(.xz, replay, chunk)
         } else if first.starts(with: Array("BZh".utf8)) {
             compression = .bzip2
-            inner = try RareSource(.bzip2, replay)
+            inner = try RareSource(.bzip2, replay, chunk)
         } else {
             compression = .plain
             inner = replay
@@ -62,12 +63,13 @@ private final class Replay: ByteSource {
 private final class GzipSource: ByteSource {
     private let source: any ByteSource
     private let stream: UnsafeMutablePointer<library_z_stream>
-    private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
+    private let output: UnsafeMutableRawBufferPointer
     private var inMember = true
     private var ended = false
 
-    init(_ source: any ByteSource) throws(ArchiveError) {
+    init(_ source: any ByteSource, _ chunk: Int) throws(ArchiveError) {
         self.source = source
+        output = .allocate(byteCount: chunk, alignment: 64)
         stream = .allocate(capacity: 1)
         stream.initialize(to: library_z_stream())
         if let missing = library_zlib_open() {
@@ -136,14 +138,15 @@ private final class GzipSource: ByteSource {
 private final class ZstdSource: ByteSource {
     private let source: any ByteSource
     private let context: UnsafeMutableRawPointer
-    private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
+    private let output: UnsafeMutableRawBufferPointer
     private var input = UnsafeRawBufferPointer(start: nil, count: 0)
     private var position = 0
     private var hint = 1
     private var outputWasFull = false
 
-    init(_ source: any ByteSource) throws(ArchiveError) {
+    init(_ source: any ByteSource, _ chunk: Int) throws(ArchiveError) {
         self.source = source
+        output = .allocate(byteCount: chunk, alignment: 64)
         if let missing = library_zstd_open() {
             throw .missingLibrary(name: String(cString: missing), package: "libzstd1")
         }
@@ -170,11 +173,12 @@ private final class ZstdSource: ByteSource {
                     break
                 }
             }
+            var greedy: Int32 = 0
             if let error = library_zstd_step(
                 context, output.baseAddress, output.count, &filled, input.baseAddress, input.count, &position,
-                &hint)
+                &hint, &greedy)
             {
-                throw .damaged("the zstd stream is damaged: \(String(cString: error))")
+                throw .stream("zstd", error, isGreedy: greedy != 0)
             }
             outputWasFull = filled == output.count && hint != 0
         }

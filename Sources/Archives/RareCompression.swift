@@ -15,25 +15,25 @@ struct RareDecompressor: Sendable {
     let step:
         @Sendable (
             UnsafeMutableRawPointer, UnsafeMutableRawBufferPointer, inout Int, UnsafeRawBufferPointer,
-            inout Int, Bool, inout Int32
+            inout Int, Bool, inout Int32, inout Int32
         ) -> UnsafePointer<CChar>?
 
     static let xz = RareDecompressor(
         name: "xz", package: "liblzma5", open: { library_xz_open() }, begin: { library_xz_begin() },
         end: { library_xz_end($0) },
-        step: { context, output, filled, input, position, last, ended in
+        step: { context, output, filled, input, position, last, ended, greedy in
             library_xz_step(
                 context, output.baseAddress, output.count, &filled, input.baseAddress, input.count, &position,
-                last ? 1 : 0, &ended)
+                last ? 1 : 0, &ended, &greedy)
         })
 
     static let bzip2 = RareDecompressor(
         name: "bzip2", package: "libbz2-1.0", open: { library_bzip2_open() },
         begin: { library_bzip2_begin() }, end: { library_bzip2_end($0) },
-        step: { context, output, filled, input, position, last, ended in
+        step: { context, output, filled, input, position, last, ended, greedy in
             library_bzip2_step(
                 context, output.baseAddress, output.count, &filled, input.baseAddress, input.count, &position,
-                last ? 1 : 0, &ended)
+                last ? 1 : 0, &ended, &greedy)
         })
 }
 
@@ -41,15 +41,16 @@ final class RareSource: ByteSource {
     private let source: any ByteSource
     private let library: RareDecompressor
     private let context: UnsafeMutableRawPointer
-    private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
+    private let output: UnsafeMutableRawBufferPointer
     private var input = UnsafeRawBufferPointer(start: nil, count: 0)
     private var position = 0
     /// The source has no more.
     private var isLast = false
     private var ended: Int32 = 0
 
-    init(_ library: RareDecompressor, _ source: any ByteSource) throws(ArchiveError) {
+    init(_ library: RareDecompressor, _ source: any ByteSource, _ chunk: Int) throws(ArchiveError) {
         self.source = source
+        output = .allocate(byteCount: chunk, alignment: 64)
         self.library = library
         if let missing = library.open() {
             throw .missingLibrary(name: String(cString: missing), package: library.package)
@@ -73,8 +74,9 @@ final class RareSource: ByteSource {
                 position = 0
                 isLast = input.isEmpty
             }
-            if let error = library.step(context, output, &filled, input, &position, isLast, &ended) {
-                throw .damaged("the \(library.name) stream is damaged: \(String(cString: error))")
+            var greedy: Int32 = 0
+            if let error = library.step(context, output, &filled, input, &position, isLast, &ended, &greedy) {
+                throw .stream(library.name, error, isGreedy: greedy != 0)
             }
         }
         return UnsafeRawBufferPointer(rebasing: output[..<filled])

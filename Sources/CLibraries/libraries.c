@@ -95,10 +95,12 @@ void *library_zstd_begin(void) { return zstd.create(); }
 void library_zstd_end(void *context) { zstd.free(context); }
 const char *library_zstd_step(
     void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
-    size_t *in_position, size_t *hint) {
+    size_t *in_position, size_t *hint, int *greedy) {
     struct zstd_out o = {out, out_size, *out_position};
     struct zstd_in i = {in, in_size, *in_position};
     size_t result = zstd.decompress(context, &o, &i);
+    // Error 16, frameParameter_windowTooLarge; pinned since 1.3.1 (zstd_errors.h).
+    *greedy = result == (size_t)-16;
     if (zstd.is_error(result)) return zstd.error_name(result);
     *out_position = o.position;
     *in_position = i.position;
@@ -161,7 +163,7 @@ void library_xz_end(void *context) {
 }
 const char *library_xz_step(
     void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
-    size_t *in_position, int last, int *ended) {
+    size_t *in_position, int last, int *ended, int *greedy) {
     struct xz_stream *stream = context;
     stream->next_in = (const uint8_t *)in + *in_position;
     stream->avail_in = in_size - *in_position;
@@ -171,6 +173,7 @@ const char *library_xz_step(
     *in_position = in_size - stream->avail_in;
     *out_position = out_size - stream->avail_out;
     *ended = result == XZ_STREAM_END;
+    *greedy = result == XZ_MEMORY_LIMIT;
     switch (result) {
     case XZ_OK:
     case XZ_STREAM_END: return NULL;
@@ -236,7 +239,8 @@ void library_bzip2_end(void *opaque) {
 }
 const char *library_bzip2_step(
     void *opaque, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
-    size_t *in_position, int last, int *ended) {
+    size_t *in_position, int last, int *ended, int *greedy) {
+    *greedy = 0; // 3.7 MB at most (bzip2(1), MEMORY MANAGEMENT)
     struct bzip2_context *context = opaque;
     struct bzip2_stream *stream = &context->stream;
     size_t given = in_size - *in_position, room = out_size - *out_position;

@@ -147,6 +147,15 @@ public struct ContainerCgroup: Sendable {
         }
         return nil
     }
+
+    /// Processes and threads the kernel refused because of this cgroup's limit, or since Linux 6.11 of one below, of
+    /// which there are none; nil where they aren't counted.
+    public var refusedForks: Int? {
+        for directory in directories {
+            if let refused = directory.value("max", in: "\(child)/pids.events") { return Int(refused) }
+        }
+        return nil
+    }
 }
 
 /// Bytes read and written.

@@ -12,14 +12,18 @@ internal import Kernel
 public struct StepCgroup {
     private var project: ProjectCgroup
     private let own: ContainerCgroup?
+    /// Processes and threads it may have at once; nil is any number.
+    public let mostProcesses: Int?
 
     private static let prefix = "build."
 
     /// Where an enclosing container keeps cgroups to itself nothing is made.
     /// - number: steps that run side by side have different ones.
+    /// - usualProcesses: a limit of processes where `limits` has none, which is kept as far as the host can.
     /// - Throws: what the kernel refused, and limits that can't be kept.
     public init(
-        number: Int = 0, devices: DevicePolicy = .dockerDefault, limits: ResourceLimits = ResourceLimits()
+        number: Int = 0, devices: DevicePolicy = .dockerDefault, limits: ResourceLimits = ResourceLimits(),
+        usualProcesses: Int? = nil
     ) throws(Failure) {
         let host = try CgroupHost.detect()
         Self.removeAbandoned(host)
@@ -31,14 +35,27 @@ public struct StepCgroup {
             guard isThere || limits == ResourceLimits() else {
                 throw Failure(
                     "cannot limit a build step", cause: "no cgroup can be made here",
-                    advice: "build without --memory, or outside of the container that keeps cgroups to itself"
+                    advice:
+                        "build without limits, or outside of the container that keeps cgroups to itself"
                 )
             }
-            own = isThere ? try project.ensureContainer("step", limits: limits) : nil
+            (own, mostProcesses) = isThere ? try Self.place(in: &project, limits, usualProcesses) : (nil, nil)
         } catch {
             try? project.remove()
             throw error
         }
+    }
+
+    /// The usual limit is kept where it can be: a host may not count processes, or let nobody limit them in here.
+    private static func place(in project: inout ProjectCgroup, _ limits: ResourceLimits, _ usual: Int?)
+        throws(Failure) -> (ContainerCgroup?, Int?)
+    {
+        if limits.pids == nil, let usual {
+            var wished = limits
+            wished.pids = usual
+            if let own = try? project.ensureContainer("step", limits: wished) { return (own, usual) }
+        }
+        return (try project.ensureContainer("step", limits: limits), limits.pids)
     }
 
     /// True when its processes open no other devices than a service's do.
@@ -48,6 +65,12 @@ public struct StepCgroup {
     public var taskFiles: [String] { own.map { project.engineTaskFiles + $0.taskFiles } ?? [] }
 
     public var cloneInto: String? { own?.cloneInto }
+
+    /// Processes the kernel killed for want of memory.
+    public var memoryKills: Int { own?.memoryKills ?? 0 }
+
+    /// Processes and threads the kernel refused it.
+    public var refusedForks: Int { own?.refusedForks ?? 0 }
 
     /// Kills what the step left and removes the cgroup.
     public mutating func remove() {

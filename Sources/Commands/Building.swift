@@ -128,6 +128,7 @@ final class StepRunning {
         request.checksOnly = wish.checksOnly
         request.pulls = wish.pulls || build.pull
         request.limits.memory = wish.memory?.bytes
+        request.limits.processes = try session.positive("COVEY_STEP_PROCESSES").map { Int($0) }
         if !wish.checksOnly { try caches(of: build, project, wish, &request) }
         request.network = try network(build.network)
         request.allowsInsecure = build.privileged || build.entitlements.contains("security.insecure")
@@ -198,14 +199,15 @@ func agentSocket(_ id: String, _ path: String, _ session: Session) throws(Failur
         path = own
     }
     path = session.invocation.absolute(path)
+    let advice = "add keys to an agent with ssh-add, and name the agent's socket"
     let status: stat
     do throws(SyscallError) { status = try fileStatus(path, follow: true) } catch {
-        throw Failure(doing, error)
+        // BuildKit takes several key files, with commas between them.
+        throw Failure(doing, error, advice: path.contains(",") ? advice : nil)
     }
     guard status.st_mode & 0o170000 == 0o140000 else {
         throw Failure(
-            doing, cause: "\(path) is no socket; key files are not supported",
-            advice: "add the key to an agent with ssh-add, and name the agent's socket")
+            doing, cause: "\(path) is no socket, and key files are not supported", advice: advice)
     }
     return path
 }
@@ -289,10 +291,8 @@ private func buildWish(_ session: Session) throws(Failure) -> BuildWish {
         wish.secrets[id] = bytes
     }
     for text in arguments.all(.ssh) {
-        for part in text.split(separator: ",") {
-            let id = String(part.prefix { $0 != "=" })
-            wish.agents[id] = try agentSocket(id, String(part.dropFirst(id.count + 1)), session)
-        }
+        let id = String(text.prefix { $0 != "=" })
+        wish.agents[id] = try agentSocket(id, String(text.dropFirst(id.count + 1)), session)
     }
     return wish
 }

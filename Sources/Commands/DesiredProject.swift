@@ -14,12 +14,11 @@ internal import Kernel
 internal import Planning
 
 /// The desired state with the contents of its configs and secrets.
-func lowered(_ session: Session, _ project: Project, images: [String: LoweredImage]) throws(Failure)
-    -> Lowered
-{
-    try lower(
-        project, images: images, stepImages: try stepImages(session, project),
-        contents: try fileContents(session, project))
+func lowered(_ session: Session, _ project: Project, images: ProjectImages) throws(Failure) -> Lowered {
+    var contents = try fileContents(session, project)
+    contents.images = images.further.mapValues(\.facts)
+    return try lower(
+        project, images: images.services, stepImages: images.further, contents: contents)
 }
 
 /// What `up` and `plan` send: the desired state's JSON, then contents of configs and secrets in digest order.
@@ -36,7 +35,6 @@ func desiredBlobs(_ lowered: Lowered) throws(Failure) -> [[UInt8]] {
 /// The bytes of the configs and secrets that some service uses.
 private func fileContents(_ session: Session, _ project: Project) throws(Failure) -> FileContents {
     var contents = FileContents()
-    contents.images = try mountedImages(session, project)
     if project.services.values.contains(where: \.asksForInterfaces) {
         contents.devices = try CDICatalogue(files: interfaceFiles(session))
     }
@@ -54,14 +52,6 @@ private func fileContents(_ session: Session, _ project: Project) throws(Failure
         }
     }
     return contents
-}
-
-private func mountedImages(_ session: Session, _ project: Project) throws(Failure) -> [String: ImageFacts] {
-    let isAsked = project.services.values.contains { service in
-        service.volumes.contains { if case .image = $0.source { true } else { false } }
-    }
-    guard isAsked else { return [:] }
-    return try ImageResolution(session, project, ImageWish(), session.progress("")).mounted()
 }
 
 /// The CDI files of this host: /etc/cdi and /var/run/cdi, or the directories of COVEY_CDI.

@@ -40,8 +40,6 @@ final class ImageResolution {
     /// References whose registry said no: asked once, however many services name them.
     private var unavailable: [String: Failure] = [:]
     private var building: [String] = []
-    /// Images beside the services' own that were looked for.
-    private var further: Set<String> = []
     private(set) var built = 0
 
     init(_ session: Session, _ project: Project, _ wish: ImageWish, _ progress: Progress) throws(Failure) {
@@ -65,16 +63,30 @@ final class ImageResolution {
         steps = StepRunning(session)
     }
 
-    /// The images by service name. A service that is not wanted and has none is missing from the result.
-    func all() throws(Failure) -> [String: LoweredImage] {
+    /// All of them. A service that is not wanted, and lacks its own or one that it names beside it, is missing from the
+    /// result.
+    func all() throws(Failure) -> ProjectImages {
         defer { steps.finish() }
-        var images: [String: LoweredImage] = [:]
+        var images = ProjectImages()
         var failures: [Failure] = []
-        for name in project.services.keys.sorted() {
-            guard let service = project.services[name] else { continue }
+        for service in project.services.values.sorted(by: { $0.name < $1.name }) {
+            let isWanted = wish.services.contains(service.name)
             do throws(Failure) {
-                images[name] = try wish.services.contains(name) ? ensure(service) : lookUp(service)
-                if wish.services.contains(name) { try fetchFurther(service) }
+                var own = try isWanted ? ensure(service) : lookUp(service)
+                for (reference, place) in service.furtherImages where own != nil {
+                    do throws(Failure) {
+                        let further =
+                            try isWanted
+                            ? ensure(reference, besideImageOf: service) : lookUp(reference)
+                        if further == nil { own = nil }
+                        images.further[reference] = further
+                    } catch {
+                        var failure = error
+                        if failure.location == nil { failure.location = place }
+                        throw failure
+                    }
+                }
+                images.services[service.name] = own
             } catch {
                 // Missing images are all named at once; after a failed build nothing else is tried.
                 if service.build != nil { throw error }
@@ -85,49 +97,20 @@ final class ImageResolution {
         return images
     }
 
-    /// Images that a service names beside its own, for steps before its start and to be mounted: fetched as its own is.
-    private func fetchFurther(_ service: Service) throws(Failure) {
-        var wanted: [(reference: String, place: SourceLocation?)] = []
-        for hook in service.preStart {
-            if let reference = hook.image { wanted.append((reference, service.marks["pre_start"])) }
-        }
-        for mount in service.volumes {
-            if case .image(let reference) = mount.source { wanted.append((reference, mount.location)) }
-        }
-        if wanted.isEmpty || !wish.fetches { return }
+    /// An image that a service names beside its own: made sure of as its own is.
+    private func ensure(_ reference: String, besideImageOf service: Service) throws(Failure) -> LoweredImage {
+        if let known = found[reference] { return known }
+        if let maker = builder(of: reference) { return try ensure(maker) }
         let policy = try PullPolicy(service, flag: wish.pull)
-        for (reference, place) in wanted
-        where further.insert(reference).inserted && builder(of: reference) == nil {
-            let isLocal =
-                Transport(reference, relativeTo: project.directory) != nil || Digest(reference) != nil
-            if isLocal || policy == .never { continue }
-            if try store.lookUp(reference) != nil, try !asksAgain(reference, policy) { continue }
-            do throws(Failure) {
-                _ = try transferring().pull(try lock?.pinned(reference) ?? reference, as: reference)
-            } catch {
-                var failure = error
-                if failure.location == nil { failure.location = place }
-                throw failure
-            }
+        let here = try lookUp(reference)
+        let mayDiffer = try asksAgain(reference, policy)
+        if isOfRegistry(reference), policy != .never, here == nil || mayDiffer {
+            if !wish.fetches { return try planPull(reference, locked: lock?.digest(reference)) }
+            let source = try lock?.pinned(reference) ?? reference
+            return remember(try transferring().pull(source, as: reference).image, as: reference)
         }
-    }
-
-    /// The images that services mount as files, as they are named.
-    func mounted() throws(Failure) -> [String: ImageFacts] {
-        var facts: [String: ImageFacts] = [:]
-        for service in project.services.values.sorted(by: { $0.name < $1.name }) {
-            for mount in service.volumes {
-                guard case .image(let reference) = mount.source, facts[reference] == nil else { continue }
-                do throws(Failure) {
-                    facts[reference] = try store.resolve(reference, relativeTo: project.directory).facts
-                } catch {
-                    var failure = error
-                    if failure.location == nil { failure.location = mount.location }
-                    throw failure
-                }
-            }
-        }
-        return facts
+        if let here { return here }
+        return LoweredImage(try store.resolve(reference, relativeTo: project.directory))
     }
 
     /// Builds the wanted services that can be built.
@@ -169,12 +152,24 @@ final class ImageResolution {
     }
 
     private func lookUp(_ service: Service) throws(Failure) -> LoweredImage? {
-        let reference = reference(of: service)
+        try lookUp(reference(of: service))
+    }
+
+    /// What is here is not remembered: another service may want it built or fetched anew.
+    private func lookUp(_ reference: String) throws(Failure) -> LoweredImage? {
         if let known = found[reference] { return known }
-        guard let image = try store.lookUp(reference, relativeTo: project.directory) else { return nil }
-        let lowered = LoweredImage(facts: image.facts, defaults: image.defaults)
+        return try store.lookUp(reference, relativeTo: project.directory).map(LoweredImage.init)
+    }
+
+    private func remember(_ image: StoredImage, as reference: String) -> LoweredImage {
+        let lowered = LoweredImage(image)
         found[reference] = lowered
         return lowered
+    }
+
+    /// Whether a reference is one that a registry may have: no file's, and no image's id.
+    private func isOfRegistry(_ reference: String) -> Bool {
+        Transport(reference, relativeTo: project.directory) == nil && Digest(reference) == nil
     }
 
     private func ensure(_ service: Service) throws(Failure) -> LoweredImage {
@@ -191,9 +186,11 @@ final class ImageResolution {
                     if let locked { try isLocked(reference, locked) } else {
                         try !asksAgain(reference, policy)
                     }
-                if isRight { return here }
+                if isRight {
+                    found[reference] = here
+                    return here
+                }
             }
-            found[reference] = nil
             if here != nil || service.build == nil, service.image != nil, policy != .build {
                 if let fetched = try fetch(service, reference, policy) { return fetched }
             }
@@ -227,16 +224,12 @@ final class ImageResolution {
     private func fetch(_ service: Service, _ reference: String, _ policy: PullPolicy) throws(Failure)
         -> LoweredImage?
     {
-        guard wish.fetches, policy != .never, Transport(reference, relativeTo: project.directory) == nil,
-            Digest(reference) == nil
-        else { return nil }
+        guard wish.fetches, policy != .never, isOfRegistry(reference) else { return nil }
         if let known = unavailable[reference], service.build == nil { throw known }
         do throws(Failure) {
             let source = service.build == nil ? try lock?.pinned(reference) : nil
-            let image = try transferring().pull(source ?? reference, as: reference).image
-            let lowered = LoweredImage(facts: image.facts, defaults: image.defaults)
-            found[reference] = lowered
-            return lowered
+            return remember(
+                try transferring().pull(source ?? reference, as: reference).image, as: reference)
         } catch {
             if service.build != nil {
                 progress.notice("\(reference) is built: \(error.cause ?? error.doing)")
@@ -249,40 +242,42 @@ final class ImageResolution {
         }
     }
 
-    /// What a pull or build would bring, for those that only plan: a registry is asked, and nothing of its answer kept.
-    /// nil where `up` would not get the image from there.
+    /// What a pull or build would bring, for those that only plan. nil where `up` would not get the image from there.
     private func plan(_ service: Service, _ reference: String, _ policy: PullPolicy, locked: Digest?)
         throws(Failure) -> LoweredImage?
     {
-        guard Transport(reference, relativeTo: project.directory) == nil, Digest(reference) == nil else {
-            return nil
-        }
-        // Planned with as an image nobody has yet.
-        var planned = StoredImage(
-            facts: ImageFacts(reference: reference, id: Digest(of: "planned \(reference)".utf8), layers: []),
-            defaults: ImageDefaults())
-        var line = "image \(reference): would be "
+        guard isOfRegistry(reference) else { return nil }
         if service.build != nil {
-            line += "built"
-        } else if policy == .never || policy == .build {
-            return nil
-        } else {
-            line += locked.map { "pulled as locked, \($0)" } ?? "pulled"
-            do throws(Failure) {
-                let offer = try transferring().access.offer(lock?.pinned(reference) ?? reference)
-                planned = try StoredImage(planned: reference, config: offer.config)
-                if locked == nil { line += ", \(offer.digest)" }
-                let count = offer.layers.count
-                let size = humanSize(bytes: offer.layers.reduce(0) { $0 + $1.size })
-                line += "; \(count) layer\(count == 1 ? "" : "s"), \(size)"
-            } catch {
-                line += "; the registry can't be asked now: \(error.cause ?? error.doing)"
-            }
+            session.errors.line("image \(reference): would be built")
+            return remember(unknownImage(reference), as: reference)
+        }
+        return policy == .never || policy == .build ? nil : try planPull(reference, locked: locked)
+    }
+
+    /// The registry is asked what it has, and nothing of its answer kept.
+    private func planPull(_ reference: String, locked: Digest?) throws(Failure) -> LoweredImage {
+        var planned = unknownImage(reference)
+        var line = "image \(reference): would be "
+        line += locked.map { "pulled as locked, \($0)" } ?? "pulled"
+        do throws(Failure) {
+            let offer = try transferring().access.offer(lock?.pinned(reference) ?? reference)
+            planned = try StoredImage(planned: reference, config: offer.config)
+            if locked == nil { line += ", \(offer.digest)" }
+            let count = offer.layers.count
+            let size = humanSize(bytes: offer.layers.reduce(0) { $0 + $1.size })
+            line += "; \(count) layer\(count == 1 ? "" : "s"), \(size)"
+        } catch {
+            line += "; the registry can't be asked now: \(error.cause ?? error.doing)"
         }
         session.errors.line(line)
-        let lowered = LoweredImage(facts: planned.facts, defaults: planned.defaults)
-        found[reference] = lowered
-        return lowered
+        return remember(planned, as: reference)
+    }
+
+    /// What is planned with while nothing is known of an image: one that nobody has yet.
+    private func unknownImage(_ reference: String) -> StoredImage {
+        StoredImage(
+            facts: ImageFacts(reference: reference, id: Digest(of: "planned \(reference)".utf8), layers: []),
+            defaults: ImageDefaults())
     }
 
     private func transferring() throws(Failure) -> ImageTransfer {
@@ -300,9 +295,7 @@ final class ImageResolution {
         do throws(Failure) {
             let image = try store.resolve(reference, relativeTo: project.directory)
             if let task { progress.update(task, .done) }
-            let lowered = LoweredImage(facts: image.facts, defaults: image.defaults)
-            found[reference] = lowered
-            return lowered
+            return remember(image, as: reference)
         } catch {
             if let task { progress.update(task, .failed) }
             var failure = error
@@ -350,48 +343,53 @@ final class ImageResolution {
             throw Failure(
                 "cannot find the image \"\(reference)\" that was just built", advice: "run the command again")
         }
-        let lowered = LoweredImage(facts: image.facts, defaults: image.defaults)
-        found[reference] = lowered
-        return lowered
+        return remember(image, as: reference)
     }
 }
 
-/// The images of a project's services. Services that are neither wanted nor have an image, and those that depend on
-/// them, are switched off in the project: nothing is asked of them.
+extension LoweredImage {
+    fileprivate init(_ image: StoredImage) { self.init(facts: image.facts, defaults: image.defaults) }
+}
+
+/// The images of a project.
+struct ProjectImages {
+    /// Of services, by their names.
+    var services: [String: LoweredImage] = [:]
+    /// That services name beside their own, by reference.
+    var further: [String: LoweredImage] = [:]
+}
+
+extension Service {
+    /// Images for steps before its start and to be mounted as files, with the places that name them.
+    fileprivate var furtherImages: [(reference: String, place: SourceLocation?)] {
+        var images: [(String, SourceLocation?)] = []
+        for hook in preStart {
+            if let reference = hook.image { images.append((reference, marks["pre_start"])) }
+        }
+        for mount in volumes {
+            if case .image(let reference) = mount.source { images.append((reference, mount.location)) }
+        }
+        return images
+    }
+}
+
+/// The images of a project. Services that are neither wanted nor have their images, and those that depend on them, are
+/// switched off in the project: nothing is asked of them.
 func resolveImages(
     _ session: Session, _ project: inout Project, wanted: Set<String>, build: Bool, fetches: Bool = true,
     _ progress: Progress
-) throws(Failure) -> [String: LoweredImage] {
+) throws(Failure) -> ProjectImages {
     let wish = ImageWish(
         build: build, pull: session.arguments.last(.pull), fetches: fetches, services: wanted)
-    let images = try ImageResolution(session, project, wish, progress).all()
+    var images = try ImageResolution(session, project, wish, progress).all()
     while let name = project.services.keys.sorted().first(where: { name in
-        images[name] == nil
+        images.services[name] == nil
             || project.services[name]?.dependsOn.contains {
                 $0.value.required && project.services[$0.key] == nil
             } == true
     }) {
         project.disabledServices[name] = project.services.removeValue(forKey: name)
     }
-    return images.filter { project.services[$0.key] != nil }
-}
-
-/// The images that `pre_start` names beside its service's own, by reference.
-func stepImages(_ session: Session, _ project: Project) throws(Failure) -> [String: LoweredImage] {
-    var images: [String: LoweredImage] = [:]
-    for name in project.services.keys.sorted() {
-        for hook in project.services[name]?.preStart ?? [] {
-            guard let reference = hook.image, images[reference] == nil else { continue }
-            do throws(Failure) {
-                let image = try session.imageStore().resolve(
-                    reference, relativeTo: project.directory)
-                images[reference] = LoweredImage(facts: image.facts, defaults: image.defaults)
-            } catch {
-                var failure = error
-                if failure.location == nil { failure.location = project.services[name]?.marks["pre_start"] }
-                throw failure
-            }
-        }
-    }
+    images.services = images.services.filter { project.services[$0.key] != nil }
     return images
 }

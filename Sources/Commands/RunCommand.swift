@@ -10,7 +10,6 @@ internal import ComposeModel
 internal import ContainerModel
 internal import Controller
 internal import Kernel
-internal import struct Planning.LoweredImage
 
 func runOneOff(_ session: Session) throws(Failure) -> Int32 {
     let arguments = session.arguments
@@ -33,7 +32,7 @@ func runOneOff(_ session: Session) throws(Failure) -> Int32 {
     progress.showsDetails = !arguments.has(.quietBuild)
     let noDependencies = arguments.has(.noDependencies)
     let wanted = noDependencies ? [name] : withDependencies([name], project)
-    let images: [String: LoweredImage]
+    let images: ProjectImages
     let provided: [String: ProvidedService]
     do throws(Failure) {
         provided = try provide(session, &project, wanted: wanted, runs: true, progress)

@@ -20,10 +20,14 @@ final class StepHost {
     private var network: BuildNetwork?
     private var steps = 0
 
+    /// Processes and threads of a step that is given no limit: more than a compiler for each processor starts, and few
+    /// enough that a fork bomb leaves the machine to others. Neither Docker nor BuildKit has one; Podman has 2048.
+    private static let usualProcesses = max(4096, 64 * availableProcessors())
+
     init(root: String) { self.root = root }
 
     var runner: StepRunner {
-        StepRunner { (step: StepRequest) throws(Failure) -> Int32 in try self.run(step) }
+        StepRunner { (step: StepRequest) throws(Failure) -> StepEnd in try self.run(step) }
     }
 
     /// Takes the builds' network away, when there was one.
@@ -50,7 +54,7 @@ final class StepHost {
         return host
     }
 
-    private func run(_ step: StepRequest) throws(Failure) -> Int32 {
+    private func run(_ step: StepRequest) throws(Failure) -> StepEnd {
         let (host, number) = try lock.held { () throws(Failure) in
             steps += 1
             return (try probe(), steps)
@@ -76,7 +80,8 @@ final class StepHost {
         // One after the other: two that begin at once would each sweep what the other is making.
         var cgroup = try lock.held { () throws(Failure) in
             try StepCgroup(
-                number: number, devices: step.isPrivileged ? .everything : .dockerDefault, limits: limits)
+                number: number, devices: step.isPrivileged ? .everything : .dockerDefault, limits: limits,
+                usualProcesses: StepHost.usualProcesses)
         }
         defer { cgroup.remove() }
         // Where no cgroup can be made there is no device policy: without this capability it opens none of the host's devices.
@@ -102,7 +107,10 @@ final class StepHost {
         var own = lock.held { filters }
         let end = try runStep(request, in: container, host: host, filters: &own, output: step.output)
         lock.held { filters = own }
-        return Int32(end.code)
+        var told = StepEnd(code: Int32(end.code))
+        told.metMemoryLimit = step.limits.memory != nil && cgroup.memoryKills > 0
+        told.metProcessLimit = cgroup.refusedForks > 0 ? cgroup.mostProcesses : nil
+        return told
     }
 
     // MARK: Network

@@ -9,17 +9,10 @@ internal import Registry
 extension Session {
     /// The image store with the user's limits: COVEY_LAYER_BYTES, COVEY_LAYER_ENTRIES, COVEY_LAYER_RATIO.
     func imageStore() throws(Failure) -> ImageStore {
-        func number(_ name: String) throws(Failure) -> Int64? {
-            guard let text = invocation.variable(name) else { return nil }
-            guard let number = Int64(text), number > 0 else {
-                throw Failure("cannot understand \(name)=\(text)", cause: "it is no whole number above 0")
-            }
-            return number
-        }
         var store = ImageStore(root: root)
-        if let bytes = try number("COVEY_LAYER_BYTES") { store.limits.bytes = bytes }
-        if let entries = try number("COVEY_LAYER_ENTRIES") { store.limits.entries = Int(entries) }
-        if let ratio = try number("COVEY_LAYER_RATIO") { store.limits.ratio = ratio }
+        if let bytes = try positive("COVEY_LAYER_BYTES") { store.limits.bytes = bytes }
+        if let entries = try positive("COVEY_LAYER_ENTRIES") { store.limits.entries = Int(entries) }
+        if let ratio = try positive("COVEY_LAYER_RATIO") { store.limits.ratio = ratio }
         let (environment, plain, errors) = (invocation.environment, store, self.errors)
         store.notice = { errors.line("warning: \($0)") }
         store.mend = { (reference, digest) throws(Failure) in
@@ -29,5 +22,16 @@ extension Session {
             ) { _ in }
         }
         return store
+    }
+
+    /// A limit that the user moves by a variable; nil leaves it where it is.
+    func positive(_ name: String) throws(Failure) -> Int64? {
+        guard let text = invocation.variable(name) else { return nil }
+        guard let number = Int64(text), number > 0 else {
+            throw Failure(
+                "cannot understand \(name)=\(text)", cause: "it is no whole number above 0",
+                advice: "leave it out for the usual limit")
+        }
+        return number
     }
 }

@@ -9,7 +9,6 @@ internal import ContainerModel
 internal import Controller
 internal import Kernel
 internal import struct Planning.Lowered
-internal import struct Planning.LoweredImage
 
 func runUp(_ session: Session) throws(Failure) -> Int32 {
     let arguments = session.arguments
@@ -134,7 +133,7 @@ struct BringUp {
         let progress = try session.progress(title)
         progress.showsDetails = !session.arguments.has(.quietBuild) && !hidesBuilds
         progress.showsLayers = !session.arguments.has(.quietPull)
-        let images: [String: LoweredImage]
+        let images: ProjectImages
         let provided: [String: ProvidedService]
         do throws(Failure) {
             provided = try provide(session, &project, wanted: wanted, runs: true, progress)

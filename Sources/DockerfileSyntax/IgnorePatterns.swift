@@ -98,21 +98,16 @@ public struct IgnorePatterns: Sendable {
     }
 }
 
-/// `path` without `.`, empty and `..` elements, as Go's filepath.Clean has it.
-public func cleanPath(_ path: String) -> String {
-    let rooted = path.utf8.first == UInt8(ascii: "/")
+/// `path` without `.`, empty and `..` elements, as Go's filepath.Clean has it: a relative one may begin with `..`.
+private func cleanPath(_ path: String) -> String {
+    if path.utf8.first == UInt8(ascii: "/") { return normalPath(path) }
     var parts: [Substring] = []
     for part in path.split(separator: "/") where part != "." {
-        if part == ".." {
-            if let last = parts.last, last != ".." {
-                parts.removeLast()
-            } else if !rooted {
-                parts.append(part)
-            }
+        if part == "..", let last = parts.last, last != ".." {
+            parts.removeLast()
         } else {
             parts.append(part)
         }
     }
-    let joined = parts.joined(separator: "/")
-    return rooted ? "/" + joined : joined.isEmpty ? "." : joined
+    return parts.isEmpty ? "." : parts.joined(separator: "/")
 }

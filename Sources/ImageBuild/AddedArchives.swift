@@ -32,8 +32,11 @@ extension StageRun {
             }
             let notes: UnpackNotes
             do throws(ArchiveError) {
+                let compressed = Tee(FileSource(file, name: source.path))
+                let limits = session.store.limits
                 notes = try unpackLayer(
-                    TarReader(try Decompressed(FileSource(file, name: source.path))), into: top.raw)
+                    TarReader(limited(try Decompressed(compressed), compressed: compressed, limits)),
+                    into: top.raw, mostEntries: limits.entries)
             } catch {
                 throw Failure(doing, error)
             }
@@ -51,36 +54,23 @@ extension StageRun {
         return others
     }
 
-    /// True for a tar, plain or compressed; a compressed file that holds something else is a file.
+    /// True for a tar, plain or compressed in a way that is known by its first bytes. What holds something else, or can't
+    /// be decompressed at all, is a file like any other (as BuildKit sees it: `isArchivePath`).
     private func isArchive(_ file: SharedFD, _ source: SelectedSource) throws(Failure) -> Bool {
-        let name = source.path
-        var head = try system("cannot read `\(name)`") { () throws(SyscallError) in
-            var head = [UInt8](repeating: 0, count: 512)
-            let count = try retrying("pread", name) { pread(file.raw, &head, 512, 0) }
-            return Array(head[..<count])
-        }
-        let foreign: [([UInt8], String)] = [
-            ([0x42, 0x5A, 0x68], "bzip2"), ([0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00], "xz"),
-        ]
-        for (magic, kind) in foreign where head.starts(with: magic) {
-            throw Failure(
-                "`ADD` cannot unpack `\(name)`",
-                cause: "it is compressed with \(kind); gzip and zstd are supported",
-                advice: "use COPY to have the file itself, or compress it anew")
-        }
-        if head.starts(with: [0x1F, 0x8B]) || head.starts(with: [0x28, 0xB5, 0x2F, 0xFD]) {
-            do throws(ArchiveError) {
-                let stream = try Decompressed(
-                    FileSource(file, offset: 0, length: Int64(source.node.status.st_size), name: name))
-                head.removeAll()
-                while head.count < 512 {
-                    let chunk = try stream.next()
-                    if chunk.isEmpty { break }
-                    head += chunk.prefix(512 - head.count)
-                }
-            } catch {
-                throw Failure("cannot read `\(name)`", error)
+        var head: [UInt8] = []
+        do throws(ArchiveError) {
+            let stream = try Decompressed(
+                FileSource(file, offset: 0, length: Int64(source.node.status.st_size), name: source.path),
+                chunk: 512)
+            while head.count < 512 {
+                let chunk = try stream.next()
+                if chunk.isEmpty { break }
+                head += chunk.prefix(512 - head.count)
             }
+        } catch .damaged {
+            return false
+        } catch {
+            throw Failure("cannot read `\(source.path)`", error)
         }
         return isTarHeader(head)
     }

@@ -32,22 +32,32 @@ public struct BaseImage: Sendable {
     }
 }
 
+/// A layer of a build cache that is wanted here.
+public struct CachedLayer {
+    /// Diff ids of what is beneath it.
+    public var below: [Digest]
+    public var blob: Descriptor
+    public var diffID: Digest
+    /// The step's.
+    public var key: Digest
+    /// Its bytes; called on any thread.
+    public var open: () throws(Failure) -> any ByteSource
+}
+
 /// What a build needs of the image store.
 public struct BuildStore {
     /// The state directory; the build's own cache is `buildcache/` in it.
     public var root: String
+    /// What a tar that `ADD` unpacks may grow to.
+    public var limits: LayerLimits
     public var resolve: (_ reference: String) throws(Failure) -> BaseImage
     /// The stack that was kept under a key; nil when there is none or a layer of it is gone.
     public var recall: (_ key: Digest) -> LayerStack?
     /// Makes a directory, an overlay's upper, the topmost layer and keeps the stack under the key. The directory
     /// may be taken away.
     public var keep: (_ stack: LayerStack, _ upper: String, _ key: Digest) throws(Failure) -> LayerStack
-    /// Fetches a layer and keeps it on top of those beneath under the key, as `keep` does.
-    public var take:
-        (
-            _ below: [Digest], _ blob: Descriptor, _ diffID: Digest, _ key: Digest,
-            _ open: () throws(Failure) -> any ByteSource
-        ) throws(Failure) -> Void
+    /// Fetches layers, several at once, and keeps each on top of those beneath it under its key, as `keep` does.
+    public var take: (_ layers: [CachedLayer]) throws(Failure) -> Void
     /// Layers that are all here as a stack.
     public var assemble: (_ diffIDs: [Digest]) throws(Failure) -> LayerStack
     /// The topmost layer of what was kept under a key; nil when it is gone.
@@ -62,12 +72,10 @@ public struct BuildStore {
         (_ stack: LayerStack, _ config: ImageConfig, _ tags: [String]) throws(Failure) -> Digest
 
     public init(
-        root: String, resolve: @escaping (String) throws(Failure) -> BaseImage,
+        root: String, limits: LayerLimits, resolve: @escaping (String) throws(Failure) -> BaseImage,
         recall: @escaping (Digest) -> LayerStack?,
         keep: @escaping (LayerStack, String, Digest) throws(Failure) -> LayerStack,
-        take:
-            @escaping ([Digest], Descriptor, Digest, Digest, () throws(Failure) -> any ByteSource)
-            throws(Failure) -> Void,
+        take: @escaping ([CachedLayer]) throws(Failure) -> Void,
         assemble: @escaping ([Digest]) throws(Failure) -> LayerStack,
         layer: @escaping (Digest) throws(Failure) -> Descriptor?,
         open: @escaping (Descriptor) throws(Failure) -> SharedFD,
@@ -76,6 +84,7 @@ public struct BuildStore {
         commit: @escaping (LayerStack, ImageConfig, [String]) throws(Failure) -> Digest
     ) {
         self.root = root
+        self.limits = limits
         self.resolve = resolve
         self.recall = recall
         self.keep = keep

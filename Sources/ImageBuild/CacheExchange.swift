@@ -23,6 +23,7 @@ struct KeptStep {
 final class CacheExchange {
     private struct Expected {
         var step: KeptStep
+        var layer: Digest
         /// Diff ids of what is beneath; none for a linked step.
         var below: [Digest]
         var isLinked: Bool
@@ -79,10 +80,11 @@ final class CacheExchange {
 
     /// A step that was found is part of a stage now.
     func expect(_ step: KeptStep, over below: [Digest], isLinked: Bool) throws(Failure) {
-        guard step.layer != nil else { return try remember(step) }
+        guard let layer = step.layer else { return try remember(step) }
         lock.held {
             if expected.contains(where: { $0.step.key == step.key }) { return }
-            expected.append(Expected(step: step, below: isLinked ? [] : below, isLinked: isLinked))
+            expected.append(
+                Expected(step: step, layer: layer, below: isLinked ? [] : below, isLinked: isLinked))
         }
     }
 
@@ -90,28 +92,35 @@ final class CacheExchange {
     func present(_ stack: LayerStack) throws(Failure) -> LayerStack {
         if !stack.lowers.isEmpty || stack.diffIDs.isEmpty { return stack }
         return try lock.held { () throws(Failure) -> LayerStack in
-            var rest: [Expected] = []
+            var (wanted, rest): ([Expected], [Expected]) = ([], [])
             for each in expected {
-                guard let layer = each.step.layer,
-                    each.isLinked
-                        ? stack.diffIDs.contains(layer) : stack.diffIDs.starts(with: each.below + [layer])
-                else {
+                if each.isLinked
+                    ? stack.diffIDs.contains(each.layer)
+                    : stack.diffIDs.starts(with: each.below + [each.layer])
+                {
+                    wanted.append(each)
+                } else {
                     rest.append(each)
-                    continue
                 }
-                try fetch(each, layer)
             }
+            try fetch(wanted)
             expected = rest
             return try store.assemble(stack.diffIDs)
         }
     }
 
-    private func fetch(_ each: Expected, _ layer: Digest) throws(Failure) {
-        guard let blob = blobs[layer] else { throw Failure("the build cache lost the layer \(layer)") }
-        try store.take(each.below, blob.descriptor, layer, each.step.key) {
-            () throws(Failure) in try blob.from.open(blob.descriptor)
+    private func fetch(_ wanted: [Expected]) throws(Failure) {
+        if wanted.isEmpty { return }
+        let layers = try wanted.map { (each: Expected) throws(Failure) -> CachedLayer in
+            guard let blob = blobs[each.layer] else {
+                throw Failure("the build cache lost the layer \(each.layer)")
+            }
+            return CachedLayer(
+                below: each.below, blob: blob.descriptor, diffID: each.layer, key: each.step.key
+            ) { () throws(Failure) in try blob.from.open(blob.descriptor) }
         }
-        try remember(each.step)
+        try store.take(layers)
+        for each in wanted { try remember(each.step) }
     }
 
     private func remember(_ step: KeptStep) throws(Failure) {

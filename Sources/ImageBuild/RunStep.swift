@@ -58,11 +58,11 @@ extension StageRun {
             request.mounts = prepared.mounts
             request.extraHosts = session.request.extraHosts
             request.limits = session.request.limits
-            let code = try session.runner.run(request)
+            let end = try session.runner.run(request)
             // The caches' locks are part of it.
             withExtendedLifetime(prepared) {}
             lines.finish()
-            guard code == 0 else { throw failure(instruction, arguments, code, lines.last) }
+            guard end.code == 0 else { throw failure(instruction, arguments, end, lines.last) }
             if script != nil {
                 do throws(SyscallError) { try removeFile(scriptPath) } catch {
                     if error.errno != .noEntry {
@@ -105,9 +105,10 @@ extension StageRun {
         text.hasPrefix("<<") && !text.contains(where: \.isWhitespace)
     }
 
-    private func failure(_ instruction: Instruction, _ arguments: [String], _ code: Int32, _ last: [String])
-        -> Failure
-    {
+    private func failure(
+        _ instruction: Instruction, _ arguments: [String], _ end: StepEnd, _ last: [String]
+    ) -> Failure {
+        let code = end.code
         var cause = "`\(arguments.joined(separator: " ").firstLine)` "
         cause +=
             code > 128 && code < 128 + 65 ? "was killed by signal \(code - 128)" : "exited with code \(code)"
@@ -117,8 +118,10 @@ extension StageRun {
             cause += "; its last lines:" + last.map { "\n    | \($0)" }.joined()
         }
         var advice: String?
-        if code == 137, session.request.limits.memory != nil {
-            advice = "137 is SIGKILL: it may have run out of the memory that --memory leaves it"
+        if end.metMemoryLimit { advice = "it ran out of memory: --memory says how much a step may have" }
+        if let limit = end.metProcessLimit {
+            advice =
+                "it was refused more than \(limit) processes and threads; COVEY_STEP_PROCESSES moves the limit"
         }
         if code == 127 { advice = "127 means the shell or the program was not found in the image" }
         if code == 126 { advice = "126 means the program could not be executed" }

@@ -57,7 +57,7 @@ struct StageState {
 
     /// An absolute path for one that counts from the working directory.
     func absolute(_ path: String) -> String {
-        cleanPath(path.hasPrefix("/") ? path : "\(workingDirectory)/\(path)")
+        joinedPath(workingDirectory, path)
     }
 
     /// `ENV` and the arguments in effect, as a program gets them.

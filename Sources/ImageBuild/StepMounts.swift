@@ -79,7 +79,7 @@ extension StageRun {
     {
         if session.request.checksOnly { return nil }
         // Layers are known by their digests: nothing of a whole image is read.
-        if cleanPath("/" + source) == "/", let layers = try layers(of: origin, at: place),
+        if normalPath("/" + source) == "/", let layers = try layers(of: origin, at: place),
             !layers.diffIDs.isEmpty
         {
             var key = KeyBuilder()
@@ -131,7 +131,7 @@ extension StageRun {
     private func bind(_ mount: PlannedMount) throws(Failure) -> StepMount {
         guard let origin = mount.origin else { throw Failure("a bind mount has no source", at: mount.place) }
         let source = mount.settings.source ?? "/"
-        let isWhole = cleanPath("/" + source) == "/"
+        let isWhole = normalPath("/" + source) == "/"
         let title = "`\(source)` of \(try root(of: origin, at: mount.place).title)"
         var lowers: [String]
         if isWhole, let layers = try layers(of: origin, at: mount.place).map(present), !layers.lowers.isEmpty
@@ -249,7 +249,7 @@ extension StageRun {
             }
         }
         try fill(path, mount, title)
-        let inner = cleanPath("/" + (settings.source ?? "/"))
+        let inner = normalPath("/" + (settings.source ?? "/"))
         return StepMount(
             source: inner == "/"
                 ? .path(path, isDirectory: true) : .below(root: path, path: String(inner.dropFirst())),

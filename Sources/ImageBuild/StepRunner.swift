@@ -4,20 +4,31 @@ public import Basics
 
 /// How a `RUN` step's program is run; the container runtime provides it, the builder only asks.
 public struct StepRunner {
-    /// Runs the program to its end and gives its exit code, 128 + n for signal n.
+    /// Runs the program to its end.
     ///
     /// Mounts the lowers and the upper as the root, with `redirect_dir=off,index=off,metacopy=off`, and has
     /// unmounted it when it returns. Throws when the program could not be started.
-    public let run: (StepRequest) throws(Failure) -> Int32
+    public let run: (StepRequest) throws(Failure) -> StepEnd
 
-    public init(run: @escaping (StepRequest) throws(Failure) -> Int32) { self.run = run }
+    public init(run: @escaping (StepRequest) throws(Failure) -> StepEnd) { self.run = run }
 
     /// Refuses every `RUN`: for hosts and commands that cannot run containers.
     public static func refusing(because cause: String) -> StepRunner {
-        StepRunner { (_: StepRequest) throws(Failure) -> Int32 in
+        StepRunner { (_: StepRequest) throws(Failure) -> StepEnd in
             throw Failure("cannot run programs in this build", cause: cause)
         }
     }
+}
+
+/// How a step's program ended.
+public struct StepEnd: Hashable, Sendable {
+    /// Its exit code, 128 + n for signal n.
+    public var code: Int32
+    /// The kernel killed a process of it for want of memory.
+    public var metMemoryLimit = false
+    /// The kernel refused it a process or a thread; this is how many it may have.
+    public var metProcessLimit: Int?
+    public init(code: Int32) { self.code = code }
 }
 
 /// One program of a build.
@@ -62,7 +73,7 @@ public struct StepLimits: Hashable, Sendable {
     public var sharedMemory: Int64?
     /// Bytes of memory, swap aside, for one step; nil is no limit.
     public var memory: Int64?
-    /// Processes and threads of one step at once; nil is no limit.
+    /// Processes and threads of one step at once; nil is the runner's usual limit, where the host can keep one.
     public var processes: Int?
     /// By name, soft and hard, -1 for none.
     public var ulimits: [String: StepUlimit] = [:]

@@ -9,6 +9,9 @@ public import Images
 internal import Kernel
 internal import OCIFormats
 
+/// As many as a pull fetches (Docker's own default).
+private let layersAtOnce = 3
+
 extension BuildStore {
     /// - directory: what the relative paths of transports in `FROM` and `--from` are relative to.
     public init(_ store: ImageStore, relativeTo directory: String = "/") {
@@ -25,7 +28,7 @@ extension BuildStore {
                     as: name))
         }
         self.init(
-            root: store.root,
+            root: store.root, limits: store.limits,
             resolve: { (reference: String) throws(Failure) -> BaseImage in
                 let image = try store.resolve(reference, relativeTo: directory)
                 let config = image.manifest == nil ? nil : try store.config(of: image)
@@ -41,16 +44,18 @@ extension BuildStore {
                         layers: stack.diffIDs, adding: .upper(path: upper),
                         config: ImageConfig(architecture: hostArchitecture), as: cacheName(key)))
             },
-            take: {
-                (
-                    below: [Digest], blob: Descriptor, diffID: Digest, key: Digest,
-                    open: () throws(Failure) -> any ByteSource
-                ) throws(Failure) in
+            take: { (layers: [CachedLayer]) throws(Failure) in
                 let intake = try ImageIntake(store, title: "a layer of the build cache")
-                if try !intake.has(blob, diffID) { try intake.take(try open(), blob, diffID, number: 0) }
-                _ = try store.commit(
-                    layers: below + [diffID], adding: nil,
-                    config: ImageConfig(architecture: hostArchitecture), as: cacheName(key))
+                try runJobs(layers.count, width: layersAtOnce) { (number: Int) throws(Failure) in
+                    let layer = layers[number]
+                    if try intake.has(layer.blob, layer.diffID) { return }
+                    try intake.take(try layer.open(), layer.blob, layer.diffID, number: number)
+                }
+                for layer in layers {
+                    _ = try store.commit(
+                        layers: layer.below + [layer.diffID], adding: nil,
+                        config: ImageConfig(architecture: hostArchitecture), as: cacheName(layer.key))
+                }
                 withExtendedLifetime(intake) {}
             },
             assemble: { (diffIDs: [Digest]) throws(Failure) -> LayerStack in try assemble(diffIDs) },

@@ -216,8 +216,7 @@ final class TreeWriter {
         if let opened {
             input = opened
         } else {
-            input = SharedFD(
-                try openFile(node.name, flags: O_RDONLY | O_NOFOLLOW, at: holder?.raw ?? currentDirectory))
+            input = try openRegular(node.name, at: holder?.raw ?? currentDirectory)
         }
         try copyBytes(input.raw, output.raw, text)
         try finish(node, input.raw, output.raw, text)

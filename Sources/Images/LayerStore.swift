@@ -14,27 +14,13 @@ extension StoreWriter {
         try readRecord(LayerRecord.self, "\(store.layers)/\(diffID.hex)/layer.json")
     }
 
-    /// Makes sure blob and unpacked layer are there; gives the blob's descriptor.
-    func storeLayer(_ layer: PendingImage.Layer, _ diffID: Digest, of files: LayoutFiles, title: String)
-        throws(Failure) -> Descriptor
-    {
-        let known = try layerExists(diffID) ? layerRecord(diffID) : nil
-        if let known, hasBlob(layer.blob ?? known.blob) {
-            return Descriptor(
-                mediaType: layer.mediaType ?? known.mediaType, digest: layer.blob ?? known.blob,
-                size: layer.blob == nil ? known.size : layer.size)
-        }
-        let (source, size) = try files.open(layer.file)
-        guard size == layer.size else {
-            throw Failure(
-                "cannot import \(title)",
-                cause: "its layer \(layer.file) shall have \(layer.size) bytes, but has \(size)",
-                advice: "fetch or write the image again; it is incomplete or was changed")
-        }
-        return try storeLayer(
-            source, blob: layer.blob, mediaType: layer.mediaType, diffID: diffID, unpack: known == nil,
-            title: title
-        ).descriptor
+    /// The blob of a layer of which everything is here.
+    func storedBlob(_ layer: PendingImage.Layer, _ diffID: Digest) throws(Failure) -> Descriptor? {
+        guard layerExists(diffID), let known = try layerRecord(diffID), hasBlob(layer.blob ?? known.blob)
+        else { return nil }
+        return Descriptor(
+            mediaType: layer.mediaType ?? known.mediaType, digest: layer.blob ?? known.blob,
+            size: layer.blob == nil ? known.size : layer.size)
     }
 
     /// - blob, diffID: what the digests must be, nil to take them as they come.

@@ -71,12 +71,9 @@ struct LayoutFiles {
         return members
     }
 
+    /// A name in the archive, whatever way it is written.
     private static func flattened(_ path: String, in directory: String) -> String {
-        var parts = path.hasPrefix("/") ? [] : directory.split(separator: "/")
-        for part in path.split(separator: "/") where part != "." {
-            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
-        }
-        return parts.joined(separator: "/")
+        String(joinedPath("/" + directory, path).dropFirst())
     }
 
     /// The archive itself, or its plain form in a file without a name when it is compressed.

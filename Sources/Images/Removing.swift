@@ -40,23 +40,6 @@ extension ImageStore {
         try writer.write(index)
         try writer.sweep(index, keeping: inUse)
     }
-
-    /// Removes a builder's cached images and all that nothing needs.
-    public func removeCache(keeping inUse: Set<String> = []) throws(Failure) {
-        let writer = try StoreWriter(self)
-        var index = try readIndex()
-        let cached = index.manifests.filter {
-            $0.annotations?[referenceNameAnnotation]?.hasPrefix(ImageStore.cachePrefix) ?? false
-        }
-        for name in cached.compactMap({ $0.annotations?[referenceNameAnnotation] }) {
-            try kernel("cannot remove image \"\(name)\"") { () throws(SyscallError) in
-                try removeFile("\(images)/resolved/\(ReferenceName(stored: name).fileName)")
-            }
-        }
-        index.manifests.removeAll { cached.contains($0) }
-        try writer.write(index)
-        try writer.sweep(index, keeping: inUse)
-    }
 }
 
 extension StoreWriter {

@@ -106,10 +106,7 @@ struct StoreWriter: ~Copyable {
                 "cannot import \(title)",
                 cause: "its config names \(diffIDs.count) layers, its manifest \(image.layers.count)")
         }
-        var descriptors: [Descriptor] = []
-        for (layer, diffID) in zip(image.layers, diffIDs) {
-            descriptors.append(try storeLayer(layer, diffID, of: image.files, title: title))
-        }
+        let descriptors = try storeLayers(image, diffIDs, title: title)
         let manifest: Digest
         if let bytes = image.manifest {
             _ = try put(image.config)

@@ -56,6 +56,34 @@ public func runOnThreads(_ count: Int, _ body: @escaping (_ number: Int) -> Void
     for thread in threads { pthread_join(thread, nil) }
 }
 
+/// Carries out the jobs 0 to `count` - 1 in that order on at most `width` threads, this one among them. Once a job has
+/// thrown no other is begun; those under way end first.
+///
+/// What the jobs share is theirs to guard by a `ThreadLock`.
+/// - Throws: what the first of the jobs that threw did.
+public func runJobs<Problem: Error>(
+    _ count: Int, width: Int, _ job: @escaping (_ number: Int) throws(Problem) -> Void
+) throws(Problem) {
+    let lock = ThreadLock()
+    var next = 0
+    var problems: [(number: Int, problem: Problem)] = []
+    func nextJob() -> Int? {
+        lock.held {
+            guard next < count, problems.isEmpty else { return nil }
+            next += 1
+            return next - 1
+        }
+    }
+    runOnThreads(min(count, width)) { _ in
+        while let number = nextJob() {
+            do throws(Problem) { try job(number) } catch {
+                lock.held { problems.append((number, error)) }
+            }
+        }
+    }
+    if let first = problems.min(by: { $0.number < $1.number }) { throw first.problem }
+}
+
 /// A thread that runs to its end and is waited for.
 final class JoinableThread {
     private var id = pthread_t()

@@ -38,8 +38,8 @@ extension RegistryAccess {
         }
     }
 
-    /// Sends an artifact: the blobs the registry lacks, then the config, then the manifest.
-    /// - blobs: `open` is called for those only that have to be sent.
+    /// Sends an artifact: the blobs the registry lacks, several at once, then the config, then the manifest.
+    /// - blobs: `open` is called for those only that have to be sent, on any thread.
     public func push(
         _ reference: String, manifest: [UInt8], config: (descriptor: Descriptor, bytes: [UInt8]),
         blobs: [(descriptor: Descriptor, open: () throws(Failure) -> SharedFD)], doing: String
@@ -51,8 +51,9 @@ extension RegistryAccess {
         guard let place = try settings.places(for: remote, pulling: false).last else {
             throw Failure(doing, cause: "no place to send it to is left")
         }
-        for blob in blobs {
-            try send(
+        try runJobs(blobs.count, width: settings.parallel) { (number: Int) throws(Failure) in
+            let blob = blobs[number]
+            try self.send(
                 blob.descriptor, nil, place, doing, TransferCounter(blob.descriptor.digest, 0), blob.open)
         }
         try send(config.descriptor, nil, place, doing, TransferCounter(config.descriptor.digest, 0)) {

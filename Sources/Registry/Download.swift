@@ -71,19 +71,7 @@ extension RegistryAccess {
                 case 304 where known != nil: return nil
                 case 301, 302, 303, 307, 308:
                     hops += 1
-                    guard hops <= 10 else {
-                        throw TransferError.broken(
-                            code: 47, text: "it redirects in circles, more than ten times")
-                    }
-                    guard let target = response["location"].flatMap({ url.resolving($0) }) else {
-                        throw TransferError.broken(
-                            code: 3, text: "it redirects to no place that can be understood")
-                    }
-                    guard target.isSecure || !url.isSecure else {
-                        throw TransferError.broken(
-                            code: 1, text: "it redirects to \(target.shown), which is plain HTTP")
-                    }
-                    url = target
+                    url = try target(of: response, from: url, hops: hops)
                     continue
                 case 408, 429, 500, 502, 503, 504:
                     broken = "the server answered \(response.status)"
@@ -108,6 +96,21 @@ extension RegistryAccess {
             tries += 1
             pauseBetweenLooks(delay)
         }
+    }
+
+    private func target(of redirect: HTTPResponse, from url: HTTPURL, hops: Int) throws(TransferError)
+        -> HTTPURL
+    {
+        guard hops <= 10 else {
+            throw .broken(code: 47, text: "it redirects in circles, more than ten times")
+        }
+        guard let target = redirect["location"].flatMap({ url.resolving($0) }) else {
+            throw .broken(code: 3, text: "it redirects to no place that can be understood")
+        }
+        guard target.isSecure || !url.isSecure else {
+            throw .broken(code: 1, text: "it redirects to \(target.shown), which is plain HTTP")
+        }
+        return target
     }
 
     /// Certificates the user trusts for a host; what would say who the user is, is left out.

@@ -54,14 +54,17 @@ final class BuildSandbox {
     }
 
     func build(
-        _ dockerfile: String, tag: String = "test", _ change: (inout BuildRequest) -> Void = { _ in }
+        _ dockerfile: String, tag: String = "test", into store: ImageStore? = nil,
+        _ change: (inout BuildRequest) -> Void = { _ in }
     ) throws -> BuiltImage {
         var request = BuildRequest(context: context, dockerfile: Array(dockerfile.utf8))
         request.tags = [tag]
         request.namedContexts["host"] = .directory("/")
         change(&request)
         events = []
-        return try ImageBuild.build(request, store: store, runner: .chroot) { self.events.append($0) }
+        return try ImageBuild.build(request, store: store ?? self.store, runner: .chroot) {
+            self.events.append($0)
+        }
     }
 
     /// `base`: a busybox with its links, and users.
@@ -161,7 +164,7 @@ extension StepRunner {
 
     /// The same, with a directory of the host at /meet.
     static func meeting(at directory: String?) -> StepRunner {
-        StepRunner { (request: StepRequest) throws(Failure) -> Int32 in
+        StepRunner { (request: StepRequest) throws(Failure) -> StepEnd in
             let merged = request.upper + "-merged"
             try? ensureDirectory(merged)
             defer { try? removeDirectory(merged) }
@@ -180,7 +183,7 @@ extension StepRunner {
             var arguments = ["/usr/bin/unshare", "--mount", "--pid", "--fork", "--ipc"]
             if request.network == .none { arguments.append("--net") }
             arguments += ["/bin/sh", "-c", script, "sh", request.workingDirectory] + request.arguments
-            return spawn(arguments, request.environment, request.output)
+            return StepEnd(code: spawn(arguments, request.environment, request.output))
         }
     }
 }

@@ -94,8 +94,14 @@ struct BadBuild: Sendable, CustomTestStringConvertible {
         BadBuild(
             "FROM base\nRUN --mount=type=tmpfs,target=/ true", "a mount cannot take the place of `/`",
             at: "2:13"),
-        BadBuild("FROM scratch\nADD x.xz /", "`ADD` cannot unpack `x.xz`", at: "2:1"),
-        BadBuild("FROM scratch\nADD cut.gz /", "cannot read `cut.gz`", at: "2:1"),
+        BadBuild(
+            "FROM scratch\nADD greedy.xz /", "cannot read `greedy.xz`",
+            cause: "the xz stream: it asks for more than 80 MiB of memory",
+            advice: "compress it anew with a smaller window or dictionary", at: "2:1"),
+        BadBuild("FROM scratch\nADD cut.tar.xz /", "cannot unpack `cut.tar.xz`", at: "2:1"),
+        BadBuild(
+            "FROM scratch\nADD bomb.tar.bz2 /", "cannot unpack `bomb.tar.bz2`",
+            cause: "it is larger than allowed: it has more than 1048576 bytes unpacked", at: "2:1"),
         BadBuild("FROM nowhere", "image \"nowhere\" is not in the store", at: "1:6"),
         BadBuild("FROM host", "`FROM host` names the directory /", at: "1:6"),
         BadBuild(
@@ -139,15 +145,27 @@ func fails(_ bad: BadBuild) throws {
         """)
     if bad.dockerfile.contains("FROM base") { try sandbox.makeBase() }
     try sandbox.write("placeholder = 1")
-    try writeBytes("\(sandbox.context)/x.xz", [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00, 1, 2])
-    try writeBytes("\(sandbox.context)/cut.gz", [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 1])
-    let failure = try #require(failing { _ = try sandbox.build(bad.dockerfile) }, "the build fails")
+    if [".xz", ".bz2"].contains(where: bad.dockerfile.contains) { makeArchives(sandbox.context) }
+    var store = sandbox.store
+    store.limits.bytes = 1 << 20
+    let failure = try #require(
+        failing { _ = try sandbox.build(bad.dockerfile, into: store) }, "the build fails")
     #expect(failure.doing == bad.doing)
     if let cause = bad.cause { #expect(failure.cause == cause) }
     if let advice = bad.advice { #expect(failure.advice == advice) }
     #expect(failure.location.map { "\($0.line):\($0.column)" } == bad.place)
     #expect((try? sandbox.store.lookUp("test")) == .some(nil))
     try sandbox.expectNothingLeft()
+}
+
+/// An xz header that asks for a gigabyte, a tar that ends too early, and one of two megabytes of zeros.
+private func makeArchives(_ context: String) {
+    let script = """
+        cd "$0" && echo x | xz --lzma2=preset=0,dict=1GiB >greedy.xz
+        head -c 100000 /dev/urandom >noise && tar -cJf whole noise && head -c 50000 whole >cut.tar.xz
+        truncate -s 2M zeros && tar -cjf bomb.tar.bz2 zeros
+        """
+    #expect(spawn(["/bin/sh", "-ec", script, context], ["PATH=/usr/bin:/bin"]) == 0)
 }
 
 @Test("an unknown target is an error with the nearest stage")

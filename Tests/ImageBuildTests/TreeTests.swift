@@ -200,7 +200,7 @@ func metadata() throws {
 
 @Test(
     "ADD unpacks a tar, plain and compressed", .enabled(if: isRoot, "needs root"),
-    arguments: ["", "--gzip", "--zstd"])
+    arguments: ["", "--gzip", "--zstd", "--xz", "--bzip2"])
 func addsArchive(_ compression: String) throws {
     let sandbox = try BuildSandbox("s/d/ 711\ns/d/a 600 = 1\ns/l -> d/a\nold/d/ 755\nold/d/z = 9")
     var arguments = [
@@ -215,6 +215,23 @@ func addsArchive(_ compression: String) throws {
         tree == "d 755 0:0 e\nd 711 7:8 e/d\nf 600 7:8 e/d/a = 1\nf 644 0:0 e/d/z = 9\nl 7:8 e/l -> d/a")
     #expect(try sandbox.tree().contains("kept/x.tar"))
     try sandbox.expectNothingLeft()
+}
+
+@Test(
+    "what only begins like an archive, or holds something else than a tar, is added as the file it is",
+    .enabled(if: isRoot, "needs root"))
+func addsWhatIsNoArchive() throws {
+    let sandbox = try BuildSandbox("a = 1")
+    let heads: [(String, [UInt8])] = [
+        ("gzip", [0x1F, 0x8B, 8, 0]), ("zstd", [0x28, 0xB5, 0x2F, 0xFD]),
+        ("xz", [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00, 1, 2]), ("bzip2", Array("BZh9".utf8)),
+    ]
+    for (name, bytes) in heads { try writeFile("\(sandbox.context)/\(name)", bytes) }
+    #expect(spawn(["/usr/bin/xz", "\(sandbox.context)/a"]) == 0)
+    _ = try sandbox.build("FROM scratch\nADD a.xz gzip zstd xz bzip2 /d/")
+    let directory = try sandbox.image().facts.layers[0] + "/d"
+    for (name, bytes) in heads { #expect(try readFile("\(directory)/\(name)") == bytes) }
+    #expect(try readFile("\(directory)/a.xz") == readFile("\(sandbox.context)/a.xz"))
 }
 
 @Test("only what is named is read of a named context", .enabled(if: isRoot, "needs root"))

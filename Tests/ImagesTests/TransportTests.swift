@@ -252,4 +252,53 @@ struct TransportTests {
             try fileStatus("\(ground.path)/other/images/blobs/sha256/\(plain.hex)").st_size == descriptor.size
         )
     }
+
+    @Test("layers come in several at once, each once; one that is damaged leaves nothing of the others")
+    func severalLayers() throws {
+        let ground = try Playground()
+        var config = ImageConfig(architecture: hostArchitecture)
+        var entry = DockerArchiveImage(config: "config.json", repoTags: ["many:1"], layers: [])
+        var bodies: [String: [UInt8]] = [:]
+        for number in [0, 1, 2, 3, 4, 5, 2] {
+            let bytes = try readFile(try ground.tar("layer.tar", [(file("f\(number)"), "\(number)")]))
+            config.rootfs.diffIDs.append(Digest(hashing: bytes))
+            entry.layers.append("l\(number)/layer.tar")
+            bodies["l\(number)/layer.tar"] = bytes
+        }
+        func archive(_ name: String) throws -> String {
+            let path = "\(ground.path)/\(name)"
+            let sink = FileSink(SharedFD(try openFile(path, flags: O_RDWR | O_CREAT)), name: name)
+            let writer = TarWriter(sink)
+            try writer.add(TarEntry(.file, "config.json"), body: try encodeDocument(config))
+            try writer.add(TarEntry(.file, "manifest.json"), body: try encodeDocument([entry]))
+            for (name, body) in bodies { try writer.add(TarEntry(.file, name), body: body) }
+            try writer.finish()
+            return path
+        }
+        let image = try #require(try ground.store.load(try archive("many.tar")).first)
+        #expect(image.diffIDs == config.rootfs.diffIDs && image.facts.layers.count == 6)
+        for number in 0..<6 {
+            let directory = "\(ground.path)/root/layers/\(config.rootfs.diffIDs[number].hex)/fs"
+            #expect(try readText("\(directory)/f\(number)") == "\(number)")
+        }
+        config.rootfs.diffIDs[4] = Digest(of: [])
+        let other = ImageStore(root: "\(ground.path)/other")
+        let bad = try archive("bad.tar")
+        let failure = #expect(throws: Failure.self) { try other.load(bad) }
+        #expect(failure?.cause?.contains(Digest(of: []).description) == true)
+        for place in ["layers/.tmp", "images/.tmp", "images/blobs/sha256"] {
+            #expect(try directoryEntries("\(ground.path)/other/\(place)") == [])
+        }
+    }
+
+    @Test("a document of a gigabyte is refused before it is read")
+    func giant() throws {
+        let ground = try Playground()
+        try ensureDirectory("\(ground.path)/layout")
+        try writeFile("\(ground.path)/layout/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}".utf8)
+        let index = try openFile("\(ground.path)/layout/index.json", flags: O_WRONLY | O_CREAT)
+        #expect(ftruncate(index.raw, 1 << 30) == 0)
+        let failure = #expect(throws: Failure.self) { try ground.store.resolve("oci:\(ground.path)/layout") }
+        #expect(failure?.cause?.hasPrefix("it has 1073741824 bytes") == true, "\(failure as Any)")
+    }
 }

@@ -73,9 +73,7 @@ extension Scenarios {
                     try stage.require(run.code != 0 && run.output.isEmpty, "\(run)")
                     let up = try stage.attempt("up", "-d", "misplaced", variables: ["NUMBER=\(number)"])
                     try stage.require(up.code == 1 && up.errors.contains(place), "\(up)")
-                    try stage.write("Dockerfile", "FROM bb:1\nWORKDIR \(place)\nRUN pwd; ls ..\n")
-                    try stage.write("other.yaml", "services: {other: {build: .}}\n")
-                    let build = try stage.attempt("-f", "other.yaml", "build")
+                    let build = try stage.attemptBuild("FROM bb:1\nWORKDIR \(place)\nRUN pwd; ls ..\n")
                     try stage.require(build.code == 1, "\(build)")
                 }
                 try stage.covey("stop", "born")
@@ -175,10 +173,8 @@ extension Scenarios {
                     try stage.require(outcome.output.isEmpty, "\(outcome)")
                     try stage.require(outcome.code != 0 || words.contains("-d"), "\(outcome)")
                 }
-                try stage.write("other.yaml", "services: {other: {build: .}}\n")
-                try stage.write("Dockerfile", "FROM bb:1\nRUN [\"/proc/self/exe\", \"--help\"]\n")
-                let build = try stage.covey("-f", "other.yaml", "build", code: 1)
-                try stage.require(!build.errors.contains("Usage: covey"), "\(build)")
+                let build = try stage.attemptBuild("FROM bb:1\nRUN [\"/proc/self/exe\", \"--help\"]\n")
+                try stage.require(build.code == 1 && !build.errors.contains("Usage: covey"), "\(build)")
                 try stage.require(try Host.run(["sha256sum", binary]).text == before, "the binary changed")
 
                 // No socket in the abstract name space, which a container with the host's network shares
@@ -206,9 +202,7 @@ extension Scenarios {
                 for user in ["4294967296", "2147483648:4294967295"] {
                     let up = try stage.attempt("up", "-d", "somebody", variables: ["SOMEBODY=\(user)"])
                     try stage.require(up.code == 1, "\(up)")
-                    try stage.write("Dockerfile", "FROM bb:1\nUSER \(user)\nRUN id\n")
-                    try stage.write("other.yaml", "services: {other: {build: .}}\n")
-                    let build = try stage.attempt("-f", "other.yaml", "build")
+                    let build = try stage.attemptBuild("FROM bb:1\nUSER \(user)\nRUN id\n")
                     try stage.require(build.code == 1, "\(build)")
                 }
                 try stage.covey("up", "-d", "somebody")

@@ -3,6 +3,7 @@
 // Build caches beside the store: directories and Debian's docker-registry; and the flags of `build` that concern
 // registries and limits.
 
+import Glibc
 import Kernel
 import Testing
 
@@ -151,7 +152,7 @@ extension Scenarios {
         }
 
         @Test(
-            "--pull asks again, --push sends, --memory bounds a step, and flags of other builders are refused by name"
+            "--pull asks again, --push sends, a step's memory and processes are bounded, and flags of other builders are refused by name"
         )
         func flags() throws {
             try Stage.play("registry") { stage in
@@ -166,10 +167,7 @@ extension Scenarios {
                 try stage.require(
                     try registry.digest("app:1") == registry.digest("app:other"), "a tag was not pushed")
                 // Another image under the base's name.
-                try stage.write("Other", "FROM bb:1\nRUN echo new >/new\n")
-                try stage.write(
-                    "other.yaml", "services: {x: {build: {context: ., dockerfile: Other}, image: 'new:1'}}\n")
-                try stage.covey("-f", "other.yaml", "build")
+                try stage.build("FROM bb:1\nRUN echo new >/new\n", as: "new:1")
                 try registry.put("new:1", as: "base:1")
                 try stage.write("Dockerfile", "FROM \(registry.host)/base:1\nRUN cat /new\n")
                 let old = try stage.attempt("build")
@@ -187,6 +185,22 @@ extension Scenarios {
                 let small = try stage.attempt("build", "--memory", "16m")
                 try stage.require(small.code == 1 && small.errors.contains("--memory"), "\(small)")
                 try stage.covey("build", "--memory", "256m")
+                // So are its processes, by a limit that is there unasked. The shell ends when it gets no more.
+                try stage.write("Dockerfile", "FROM bb:1\nRUN sleep 1000\n")
+                let sleeping = try stage.start(["build"])
+                let group = "covey/build.\(sleeping.pid).1/ctr-step/pids.max"
+                try stage.eventually("a step that may have 4096 processes, or more with many processors") {
+                    let limit = contents("/sys/fs/cgroup/pids/\(group)") + contents("/sys/fs/cgroup/\(group)")
+                    return Int(limit.filter(\.isNumber)).map { $0 >= 4096 } ?? false
+                }
+                sleeping.signal(SIGINT)
+                _ = try sleeping.wait()
+                try stage.write("Dockerfile", "FROM bb:1\nRUN while :; do sleep 1000 & done\n")
+                let bomb = try stage.attempt("build", variables: ["COVEY_STEP_PROCESSES=40"])
+                try stage.require(
+                    bomb.code == 1 && bomb.errors.contains("refused more than 40 processes"), "\(bomb)")
+                let none = try stage.attempt("build", variables: ["COVEY_STEP_PROCESSES=none"])
+                try stage.require(none.code == 1 && none.errors.contains("try: "), "\(none)")
                 for (arguments, says) in [
                     (["--builder", "x"], "there is one builder"),
                     (["--provenance", "true"], "no attestations"),
@@ -197,6 +211,7 @@ extension Scenarios {
                     try stage.require(
                         outcome.code == 1 && outcome.errors.contains(says), "\(arguments): \(outcome)")
                 }
+                try stage.write("Dockerfile", "FROM bb:1\n")
                 try stage.covey("build", "--sbom", "false", "--provenance", "false")
             }
         }

@@ -238,6 +238,8 @@ extension Scenarios {
                     "compose.yaml", "services:\n  app: {build: {context: ., ssh: ['default=./key']}}\n")
                 let key = try stage.attempt("build")
                 try stage.require(key.hasThreeParts && key.errors.contains("ssh-add"), "\(key)")
+                let keys = try stage.attempt("build", "--ssh", "default=./key,./other")
+                try stage.require(keys.hasThreeParts && keys.errors.contains("ssh-add"), "\(keys)")
             }
         }
 
@@ -277,6 +279,17 @@ extension Scenarios {
                         && check.errors.contains("JSONArgsRecommended"), "\(check)")
                 let printed = try stage.covey("build", "--print").output
                 try stage.require(printed.contains("\"dockerfile\""), printed)
+                // An image that a service names which nobody asked for is built anew all the same.
+                try stage.write(
+                    "compose.yaml",
+                    "services:\n  a: {image: 'both:1', command: ['true']}\n  b: {build: ., image: 'both:1', command: ['true']}\n"
+                )
+                for word in ["one", "two"] {
+                    try stage.write("Dockerfile", "FROM bb:1\nRUN echo \(word) >/word\n")
+                    try stage.covey("up", "-d", "--build", "b")
+                    let history = try stage.covey("image", "history", "both:1").output
+                    try stage.require(history.contains("echo \(word)"), history)
+                }
                 let secret = try stage.attempt("build", "--secret", "src=x")
                 try stage.require(secret.hasThreeParts, "\(secret)")
                 try stage.write("compose.yaml", "services:\n  app: {build: {context: ., ssh: [default]}}\n")

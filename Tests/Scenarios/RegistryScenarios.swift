@@ -42,9 +42,7 @@ extension Scenarios {
                 let before = try stage.processes()
 
                 // Another image under the same name.
-                try stage.write("Dockerfile", "FROM bb:1\nRUN echo new >/new\n")
-                try stage.write("other.yaml", "services: {x: {build: ., image: 'new:1'}}\n")
-                try stage.covey("-f", "other.yaml", "build")
+                try stage.build("FROM bb:1\nRUN echo new >/new\n", as: "new:1")
                 try registry.put("new:1", as: "app:1")
                 for policy in [
                     "", ", pull_policy: every_1h", ", pull_policy: weekly",
@@ -61,6 +59,10 @@ extension Scenarios {
                 try file(
                     ", pre_start: [{image: '\(registry.host)/step:1', command: ['true']}], "
                         + "volumes: [{type: image, source: '\(registry.host)/files:1', target: /m}]")
+                let steps = try stage.covey("plan", code: 2).errors
+                try stage.require(
+                    steps.contains("/step:1: would be pulled, sha256:")
+                        && steps.contains("/files:1: would be pulled; "), steps)
                 let lacking = try stage.covey("up", "-d", code: 1)
                 try stage.require(lacking.errors.contains("/files:1"), "\(lacking)")
                 try registry.put("bb:1", as: "files:1")
@@ -155,9 +157,7 @@ extension Scenarios {
                 try stage.require(contents("\(stage.files)/compose.lock").contains(first), "not in the lock")
                 try stage.covey("up", "-d", "--locked")
                 let before = try stage.processes()
-                try stage.write("Dockerfile", "FROM bb:1\nRUN echo new >/new\n")
-                try stage.write("other.yaml", "services: {x: {build: ., image: 'new:1'}}\n")
-                try stage.covey("-f", "other.yaml", "build")
+                try stage.build("FROM bb:1\nRUN echo new >/new\n", as: "new:1")
                 try registry.put("new:1", as: "app:1")
                 try stage.covey("pull")
                 try stage.covey("up", "-d", "--pull", "always")
@@ -183,12 +183,11 @@ extension Scenarios {
         func archives() throws {
             try Stage.play("registry") { stage in
                 func tool(_ words: String...) throws -> Outcome { try stage.inHost(words).orThrow() }
-                try stage.write(
-                    "Dockerfile", "FROM bb:1\nRUN echo built >/built\nCMD [\"cat\", \"/built\"]\n")
+                try stage.build(
+                    "FROM bb:1\nRUN echo built >/built\nCMD [\"cat\", \"/built\"]\n", as: "mine:1")
                 try stage.write(
                     "compose.yaml",
-                    "services: {web: {build: ., image: 'mine:1', command: [sleep, '1000'], init: true}}\n")
-                try stage.covey("build")
+                    "services: {web: {image: 'mine:1', command: [sleep, '1000'], init: true}}\n")
                 try stage.covey("image", "save", "-o", "a.tar.gz", "mine:1", "bb:1")
                 try stage.covey("image", "save", "-o", "one.tar", "mine:1")
                 _ = try tool(
@@ -200,6 +199,16 @@ extension Scenarios {
                 try stage.require(
                     contents("\(stage.files)/bundle/rootfs/built") == "built\n",
                     "umoci unpacks something else")
+                // It writes in place what we run.
+                _ = try tool(
+                    "umoci", "config", "--image", "\(stage.directory)/root/images:mine:1", "--tag",
+                    "theirs:2",
+                    "--config.env", "BY=umoci")
+                try stage.write(
+                    "umoci.yaml",
+                    "services: {x: {image: 'theirs:2', command: [sh, -c, 'cat /built; echo $$BY']}}\n")
+                let changed = try stage.covey("-f", "umoci.yaml", "run", "--rm", "-T", "x")
+                try stage.require(changed.lines == ["built", "umoci"], "\(changed)")
                 // Its bundle runs as it is, with the terminal it asks for.
                 let ran = try stage.covey(
                     "oci", "--root", "\(stage.files)/oci", "run", "--bundle", "\(stage.files)/bundle",

@@ -46,26 +46,27 @@ void library_deflate_end(struct library_z_stream *stream);
 const char *library_zstd_open(void);
 void *library_zstd_begin(void);
 void library_zstd_end(void *context);
-// Advances `*in_position` and `*out_position`. Gives NULL or zstd's name of the error; `*hint` is 0 at a frame's end.
+// Advances `*in_position` and `*out_position`. Gives NULL or zstd's name of the error; `*hint` is 0 at a frame's end;
+// `*greedy` is 1 when what is wrong is that it asks for more than 128 MiB of memory.
 const char *library_zstd_step(
     void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
-    size_t *in_position, size_t *hint);
+    size_t *in_position, size_t *hint, int *greedy);
 
 // xz (liblzma) and bzip2, which only archives of others are compressed with. A context reads all members of a stream; the
 // step advances the positions, and gives NULL or what is wrong. `last`: no input follows what is given. `*ended` is set
-// at the end of a member when no input is left of it.
+// at the end of a member when no input is left of it, `*greedy` when what is wrong is that it asks for too much memory.
 const char *library_xz_open(void);
 void *library_xz_begin(void);
 void library_xz_end(void *context);
 const char *library_xz_step(
     void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
-    size_t *in_position, int last, int *ended);
+    size_t *in_position, int last, int *ended, int *greedy);
 const char *library_bzip2_open(void);
 void *library_bzip2_begin(void);
 void library_bzip2_end(void *context);
 const char *library_bzip2_step(
     void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
-    size_t *in_position, int last, int *ended);
+    size_t *in_position, int last, int *ended, int *greedy);
 
 const char *library_crypto_open(void);
 void *library_sha256_begin(void);

@@ -110,6 +110,20 @@ final class Stage {
         return outcome
     }
 
+    /// Builds a Dockerfile beside the project's own, as an image of that name, whatever comes of it.
+    func attemptBuild(_ dockerfile: String, as image: String = "beside:1") throws -> Outcome {
+        try write("beside.Dockerfile", dockerfile)
+        try write(
+            "beside.yaml",
+            "services: {x: {build: {context: ., dockerfile: beside.Dockerfile}, image: '\(image)'}}\n")
+        return try attempt("-f", "beside.yaml", "build")
+    }
+
+    /// As `attemptBuild`; throws unless there is an image.
+    func build(_ dockerfile: String, as image: String) throws {
+        try attemptBuild(dockerfile, as: image).orThrow()
+    }
+
     /// Starts the binary and leaves it running; ended by force at the end of the scenario.
     func start(_ arguments: [String], variables: [String] = [], input: String = "/dev/null") throws
         -> RunningProgram
