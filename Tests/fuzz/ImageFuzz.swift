@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The entry libFuzzer calls: the first byte chooses what the others are: an image's documents, or a layer, which is
-// unpacked into a directory of its own, held against it again, and must have touched nothing beside it. `Tests/fuzz/images`
-// builds and runs this.
+// The entry libFuzzer calls: the first byte chooses what the others are: an image's documents, a compressed stream, or a
+// layer, which is unpacked into a directory of its own, held against it again, and must have touched nothing beside it.
+// COVEY_FUZZ holds it to one of these families. `Tests/fuzz/images` builds and runs this.
 
 import Archives
 import Basics
@@ -20,11 +20,20 @@ private let ground: String = {
     return path
 }()
 
+/// The first byte's values: documents are below 5, a stream is 5, a layer 6.
+private let family: ClosedRange<UInt8> =
+    switch getenv("COVEY_FUZZ").map({ String(cString: $0) }) {
+    case "documents": 0...4
+    case "streams": 5...5
+    case "layers": 6...6
+    default: 0...6
+    }
+
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let input = Array(UnsafeBufferPointer(start: start, count: count))
     let rest = Array(input.dropFirst())
-    switch input.first ?? 0 {
+    switch family.lowerBound + (input.first ?? 0) % UInt8(family.count) {
     case 0: document(ImageManifest.self, rest)
     case 1: document(ImageIndex.self, rest)
     case 2: document(ImageConfig.self, rest)
@@ -63,9 +72,10 @@ private func layer(_ bytes: [UInt8]) {
         }
         let parent = try openFile(ground, flags: O_RDONLY | O_DIRECTORY)
         try removeEntry("in".cName, at: parent.raw)
-        let kept = try fileStatus("\(ground)/out/kept")
-        precondition(try directoryEntries(ground) == ["out"] && directoryEntries("\(ground)/out") == ["kept"])
-        precondition(try readText("\(ground)/out/kept") == "kept" && kept.st_nlink == 1)
+        let (names, inner) = (try directoryEntries(ground), try directoryEntries("\(ground)/out"))
+        let (kept, text) = (try fileStatus("\(ground)/out/kept"), try readText("\(ground)/out/kept"))
+        precondition(names == ["out"] && inner == ["kept"])
+        precondition(text == "kept" && kept.st_nlink == 1)
         precondition(kept.st_mode & 0o7777 == 0o644 && kept.st_uid == 0)
     } catch {
         fatalError("\(error)")
