@@ -5,6 +5,7 @@
 //   floor up N ROOTFS WORK     bridge, then N containers set up in parallel; returns when all have exec'ed
 //   floor down WORK            SIGTERM to all, wait, links, cgroups, directories; returns when nothing is left
 //   floor run ROOTFS           one container of /bin/true with ROOTFS as its root, to its end: what an OCI runtime's `run` does
+//   floor sweep                removes the cgroups that runs killed an hour ago or earlier left
 //   floor time COMMAND…        whole-process wall time of a command, in milliseconds (spawn to reaped)
 //
 // A bare C program with the work a container needs and nothing else: no YAML, no state files, no log capture, no
@@ -415,6 +416,33 @@ static int run(const char *rootfs) {
     return WIFEXITED(state) ? WEXITSTATUS(state) : 1;
 }
 
+// ---- sweep
+
+static int is_stale(const char *path) {
+    char file[400], line[16];
+    struct stat status;
+    snprintf(file, sizeof file, "%s/cgroup.procs", path);
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 1 : read(fd, line, sizeof line);
+    if (fd >= 0) close(fd);
+    // Another run's groups are empty for a moment too.
+    return n == 0 && !stat(path, &status) && status.st_ctime + 3600 < time(0);
+}
+static int sweep(void) {
+    static const char *const patterns[] = {
+        "/sys/fs/cgroup/coveyfloor-*/*/", "/sys/fs/cgroup/*/coveyfloor-*/*/", "/sys/fs/cgroup/coveyfloor-*/",
+        "/sys/fs/cgroup/*/coveyfloor-*/",
+    };
+    for (int i = 0; i < 4; i++) {
+        glob_t found;
+        if (glob(patterns[i], GLOB_ONLYDIR, 0, &found)) continue;
+        for (size_t k = 0; k < found.gl_pathc; k++)
+            if (is_stale(found.gl_pathv[k])) rmdir(found.gl_pathv[k]);
+        globfree(&found);
+    }
+    return 0;
+}
+
 // ---- time
 
 static int timed(char **command) {
@@ -434,6 +462,7 @@ int main(int count, char **words) {
     if (count == 5 && !strcmp(words[1], "up")) return up(atoi(words[2]), words[3], words[4]);
     if (count == 3 && !strcmp(words[1], "down")) return down(words[2]);
     if (count == 3 && !strcmp(words[1], "run")) return run(words[2]);
+    if (count == 2 && !strcmp(words[1], "sweep")) return sweep();
     if (count > 2 && !strcmp(words[1], "time")) return timed(words + 2);
-    return fprintf(stderr, "usage: floor up N ROOTFS WORK | down WORK | run ROOTFS | time COMMAND…\n"), 2;
+    return fprintf(stderr, "usage: floor up N ROOTFS WORK | down WORK | run ROOTFS | sweep | time COMMAND…\n"), 2;
 }
