@@ -10,15 +10,28 @@ extension BundleCgroup {
     /// On v2 programs that a parent has say no as well.
     public func setDevices(_ rules: [RuntimeResources.DeviceRule]) throws(Failure) {
         let policy = DevicePolicy(bundle: rules)
+        let legacy = place(of: "devices").flatMap { $0.hierarchy.unified ? nil : $0 }
+        let lines = legacy == nil ? [] : try legacyLines(policy)
         do throws(SyscallError) {
-            if let place = place(of: "devices"), !place.hierarchy.unified {
-                for (file, line) in policy.legacyLines { try writeControl("\(place.path)/\(file)", line) }
+            if let legacy {
+                for (file, line) in lines { try writeControl("\(legacy.path)/\(file)", line) }
             } else if let unified {
                 let directory = try openFile(unified.path, flags: 0o200000)  // O_DIRECTORY
                 try attachDeviceProgram(policy.program, toCgroup: directory.raw)
             }
         } catch {
             throw Failure("cannot set the rules of linux.resources.devices", error)
+        }
+    }
+
+    private func legacyLines(_ policy: DevicePolicy) throws(Failure) -> [(file: String, line: String)] {
+        do throws(DevicePolicy.UnspeakableRule) { return try policy.legacyLines() } catch {
+            let rule = error.rule
+            throw Failure(
+                "cannot set the rules of linux.resources.devices",
+                cause: "\(rule.allows ? "allowing" : "denying") \(rule) would cut a hole into a rule before it, "
+                    + "which cgroup v1 cannot",
+                advice: "name the devices one by one, or put the rule for all of them last")
         }
     }
 }

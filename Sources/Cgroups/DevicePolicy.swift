@@ -4,6 +4,28 @@
 // devices one of its own. On v1 it is lines in devices.allow and devices.deny; on v2 a BPF program
 // (BPF_PROG_TYPE_CGROUP_DEVICE), which the kernel runs at every open and mknod of a device.
 
+extension DevicePolicy.Rule: CustomStringConvertible {
+    /// As v1's files have it: `c 1:3 rwm`; of both kinds, `a`.
+    public var description: String {
+        let letters: [(DevicePolicy.Access, String)] = [(.read, "r"), (.write, "w"), (.makeNode, "m")]
+        let kind = kind.map { $0 == .block ? "b" : "c" } ?? "a"
+        return "\(kind) \(major.map(String.init) ?? "*"):\(minor.map(String.init) ?? "*") "
+            + letters.filter { access.contains($0.0) }.map(\.1).joined()
+    }
+
+    /// True when some access to some device is spoken of by both; both are of one kind.
+    fileprivate func overlaps(_ other: Self) -> Bool {
+        kind == other.kind && (major == nil || other.major == nil || major == other.major)
+            && (minor == nil || other.minor == nil || minor == other.minor)
+            && !access.isDisjoint(with: other.access)
+    }
+
+    /// True when no device of `other` is left out.
+    fileprivate func coversDevices(of other: Self) -> Bool {
+        (major == nil || major == other.major) && (minor == nil || minor == other.minor)
+    }
+}
+
 /// Devices that are allowed and refused.
 public struct DevicePolicy: Hashable, Sendable {
     public struct Access: OptionSet, Hashable, Sendable {
@@ -86,25 +108,34 @@ public struct DevicePolicy: Hashable, Sendable {
     ])
 
     /// What is written to v1's files in turn.
-    var legacyLines: [(file: String, line: String)] {
-        var lines = [(allowsOthers ? "devices.allow" : "devices.deny", "a")]
+    ///
+    /// v1 knows no order: it has what holds for all devices, and exceptions from that. A rule for what holds anyway takes
+    /// back what it covers of the exceptions before it; one that covers only a part of an exception (all characters but
+    /// null) can't be said there, and the kernel would accept and ignore it (dev_exception_rm, security/device_cgroup.c).
+    /// - Throws: the rule that can't be said.
+    func legacyLines() throws(UnspeakableRule) -> [(file: String, line: String)] {
+        var exceptions: [Rule] = []
         for rule in rules {
-            let major = rule.major.map(String.init) ?? "*"
-            let minor = rule.minor.map(String.init) ?? "*"
-            var access = ""
-            if rule.access.contains(.read) { access += "r" }
-            if rule.access.contains(.write) { access += "w" }
-            if rule.access.contains(.makeNode) { access += "m" }
             for kind in rule.kind.map({ [$0] }) ?? [.character, .block] {
-                lines.append(
-                    (
-                        rule.allows ? "devices.allow" : "devices.deny",
-                        "\(kind == .block ? "b" : "c") \(major):\(minor) \(access)"
-                    ))
+                var rule = rule
+                rule.kind = kind
+                if rule.allows != allowsOthers {
+                    exceptions.append(rule)
+                    continue
+                }
+                for index in exceptions.indices.reversed() where rule.overlaps(exceptions[index]) {
+                    guard rule.coversDevices(of: exceptions[index]) else { throw UnspeakableRule(rule: rule) }
+                    exceptions[index].access.subtract(rule.access)
+                    if exceptions[index].access.isEmpty { exceptions.remove(at: index) }
+                }
             }
         }
-        return lines
+        return [(allowsOthers ? "devices.allow" : "devices.deny", "a")]
+            + exceptions.map { ($0.allows ? "devices.allow" : "devices.deny", $0.description) }
     }
+
+    /// A rule that v1 has no way to keep beside those before it.
+    struct UnspeakableRule: Error { let rule: Rule }
 
     /// The program for v2: 1 allows, 0 refuses with EPERM. The last rule that speaks of an access decides, so it is asked
     /// first: one that allows must allow all that is wanted, one that refuses any of it.

@@ -84,6 +84,10 @@ extension ProjectCgroup {
 extension CgroupDirectory {
     /// Writes a policy to a child of v1's devices hierarchy that has no children itself.
     fileprivate func setDevices(_ policy: DevicePolicy, on child: String) throws(SyscallError) {
-        for (file, line) in policy.legacyLines { try write("\(child)/\(file)", line) }
+        let lines: [(file: String, line: String)]
+        do throws(DevicePolicy.UnspeakableRule) { lines = try policy.legacyLines() } catch {
+            throw SyscallError("write", .notSupported, "\(child)/devices.allow: \(error.rule)")
+        }
+        for (file, line) in lines { try write("\(child)/\(file)", line) }
     }
 }

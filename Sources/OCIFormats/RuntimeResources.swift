@@ -177,10 +177,10 @@ extension ConfigObject {
         guard let text = try string("access"), !text.isEmpty else { return nil }
         // Of all devices there is all access, whatever is written.
         if ["", "a"].contains(try string("type") ?? "") { return nil }
-        guard text.allSatisfy({ "rwm".contains($0) }) else {
-            throw wrong("access", "\"\(text)\" has other letters than r, w and m")
+        guard text.allSatisfy({ "rwma".contains($0) }) else {
+            throw wrong("access", "\"\(text)\" has other letters than r, w, m and a")
         }
-        return text
+        return text.contains("a") ? nil : text
     }
 }
 

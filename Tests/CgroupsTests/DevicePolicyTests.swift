@@ -15,9 +15,9 @@ private let unifiedMount = (try? CgroupHost.detect())?.writable.first(where: \.u
 @Suite("the device policy")
 struct DevicePolicyTests {
     @Test("reads as v1's lines")
-    func lines() {
+    func lines() throws {
         #expect(
-            DevicePolicy.dockerDefault.legacyLines.map(\.line).joined(separator: ", ")
+            try DevicePolicy.dockerDefault.legacyLines().map(\.line).joined(separator: ", ")
                 == """
                 a, c *:* m, b *:* m, c 1:3 rwm, c 1:5 rwm, c 1:7 rwm, c 1:8 rwm, c 1:9 rwm, c 5:0 rwm, c 5:1 rwm, \
                 c 5:2 rwm, c 136:* rwm
@@ -75,29 +75,50 @@ struct DevicePolicyTests {
     }
 
     @Test("a rule on everything makes those before it moot; rules on both kinds are two of v1's lines")
-    func order() {
+    func order() throws {
         var policy = DevicePolicy(allowed: [.init(.character, 1, 3, .all)])
         policy.add(.init(nil, nil, nil, .all))
         #expect(policy == .everything)
         policy.add(.init(nil, 7, nil, [.read, .write], allows: false))
         #expect(
-            policy.legacyLines.map { "\($0.file) \($0.line)" } == [
+            try policy.legacyLines().map { "\($0.file) \($0.line)" } == [
                 "devices.allow a", "devices.deny c 7:* rw", "devices.deny b 7:* rw",
             ])
     }
 
     @Test("a bundle's rules come in their order, after them the devices every container has")
-    func bundle() {
+    func bundle() throws {
         let policy = DevicePolicy(bundle: [
             .init(allow: true, type: "c", major: 9, minor: 9, access: "rw"),
             .init(allow: false, type: "a", major: nil, minor: nil, access: "rwm"),
             .init(allow: true, type: "b", major: 8, minor: -1, access: "r"),
         ])
         #expect(
-            policy.legacyLines.prefix(3).map { "\($0.file) \($0.line)" } == [
+            try policy.legacyLines().prefix(3).map { "\($0.file) \($0.line)" } == [
                 "devices.deny a", "devices.allow b 8:* r", "devices.allow c *:* m",
             ])
         #expect(policy.rules.dropFirst() == DevicePolicy.dockerDefault.rules[...])
+    }
+
+    @Test("on v1 a rule takes back what it covers of those before it; one that covers a part of one is refused")
+    func holes() throws {
+        func lines(_ allowsOthers: Bool, _ rules: [DevicePolicy.Rule]) throws -> [String] {
+            try DevicePolicy(allowsOthers: allowsOthers, rules: rules).legacyLines().dropFirst().map(\.line)
+        }
+        let kmsg = DevicePolicy.Rule(.character, 1, 11, .all)
+        let noKmsg = DevicePolicy.Rule(.character, 1, 11, .all, allows: false)
+        let characters = DevicePolicy.Rule(.character, nil, nil, .all)
+        #expect(try lines(true, [noKmsg]) == ["c 1:11 rwm"])
+        #expect(try lines(false, [kmsg, noKmsg]) == [])
+        #expect(
+            try lines(false, [kmsg, .init(nil, 1, nil, [.write, .makeNode], allows: false)]) == ["c 1:11 r"])
+        #expect(try lines(true, [noKmsg, .init(.character, nil, nil, .makeNode)]) == ["c 1:11 rw"])
+        #expect(try lines(false, [kmsg, .init(.block, 1, 11, .all, allows: false)]) == ["c 1:11 rwm"])
+        #expect(throws: DevicePolicy.UnspeakableRule.self) { try lines(false, [characters, noKmsg]) }
+        #expect(throws: DevicePolicy.UnspeakableRule.self) {
+            try lines(true, [.init(.character, nil, nil, .read, allows: false), kmsg])
+        }
+        #expect(try lines(false, [characters, .init(.block, 1, 11, .all, allows: false)]) == ["c *:* rwm"])
     }
 
     @Test(
