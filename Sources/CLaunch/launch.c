@@ -107,6 +107,7 @@ static long step(struct run *r, const struct launch_operation *o) {
         return o->flags & 1 ? 0 : fd;
     case L_STUB: return op_stub(r, o);
     case L_UNSHARE: return RAW1(__NR_unshare, o->n[0]);
+    case L_UNMOUNT: return op_unmount(text(r, o->text[0]));
     case L_WRITE_SLOT: return RAW3(__NR_write, slot(r, o->slot), r->program + o->blob, o->blob_size);
     }
     return -EINVAL;

@@ -103,9 +103,18 @@ long op_mask(struct run *r, const struct launch_operation *o) {
     return e;
 }
 
+long op_unmount(const char *path) {
+    long e = RAW2(__NR_umount2, path, 2 /* MNT_DETACH */ | 8 /* UMOUNT_NOFOLLOW */);
+    // One that came with a user namespace is locked to what it lies on (mount_namespaces(7)); one that is covered is as good
+    // as gone: it is no longer visible in full, which is what a new mount of its kind needs (mount_too_revealing, fs/namespace.c).
+    if (e == -EINVAL || e == -EPERM) e = RAW5(__NR_mount, "tmpfs", path, "tmpfs", 1 /* MS_RDONLY */, 0);
+    return e == -ENOENT || e == -ENOTDIR ? 0 : e;
+}
+
 // MS_MOVE over / and chroot(2): where the root is a ramfs, which can't be pivoted away (pivot_root(2), NOTES).
 long op_move_root(struct run *r, const struct launch_operation *o) {
     long e = RAW5(NR_move_mount, slot(r, o->slot), "", AT_FDCWD, "/", 0x4);
-    if (e >= 0) e = RAW1(__NR_chroot, ".");
+    // A root that was given lies on / already (BundleRoot): what is to be moved is where it should go.
+    if (e >= 0 || e == -ELOOP) e = RAW1(__NR_chroot, ".");
     return e < 0 ? e : RAW1(__NR_chdir, "/");
 }

@@ -62,6 +62,7 @@ long launch_clone_tree(int from, const char *path, int recursive, int no_follow)
 long op_attach(struct run *r, const struct launch_operation *o);
 long op_readonly(struct run *r, const struct launch_operation *o);
 long op_mask(struct run *r, const struct launch_operation *o);
+long op_unmount(const char *path);
 long op_move_root(struct run *r, const struct launch_operation *o);
 
 // files.c

@@ -22,7 +22,7 @@ static const uint8_t needs[L_CODES] = {
     [L_WRITE] = 8 | 64, [L_PIVOT] = 1, [L_HOSTNAME] = 8, [L_NETLINK] = 64, [L_SOCKET] = 1, [L_SEND] = 64, [L_JOIN] = 1,
     [L_GROUPS] = 0, [L_PTY] = 1 | 2 | 4, [L_CONTROLLING_TTY] = 1, [L_SECCOMP] = 64, [L_CHDIR] = 8, [L_EXEC] = 64,
     [L_DEVICE] = 2 | 8, [L_KEYRING] = 8, [L_SCHEDULER] = 64, [L_AFFINITY] = 64, [L_HOOK] = 1 | 64, [L_WAIT_START] = 1,
-    [L_FIND] = 64, [L_OWNER] = 1, [L_WRITE_SLOT] = 1 | 64, [L_STUB] = 1,
+    [L_FIND] = 64, [L_OWNER] = 1, [L_WRITE_SLOT] = 1 | 64, [L_STUB] = 1, [L_UNMOUNT] = 8,
 };
 
 static bool netlink_ok(const char *blob, uint32_t size) {

@@ -180,8 +180,8 @@ private struct CgroupMount {
         else { return nil }
         unified = fields[dash + 1].elementsEqual("cgroup2".utf8)
         guard unified || fields[dash + 1].elementsEqual("cgroup".utf8) else { return nil }
-        root = unescaped(fields[3])
-        point = unescaped(fields[4])
+        root = unescapedMountField(fields[3])
+        point = unescapedMountField(fields[4])
         let options = words(fields[5], by: ",")
         let superOptions = words(fields[dash + 3], by: ",")
         readOnly = options.contains("ro") || superOptions.contains("ro")
@@ -193,23 +193,6 @@ private struct CgroupMount {
             controllers.insert(option)
         }
     }
-}
-
-/// Undoes mountinfo's octal escapes of blanks and backslashes.
-private func unescaped(_ field: ArraySlice<UInt8>) -> String {
-    var bytes: [UInt8] = []
-    var rest = field
-    while let byte = rest.popFirst() {
-        if byte == UInt8(ascii: "\\"), rest.count >= 3,
-            let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
-        {
-            bytes.append(code)
-            rest = rest.dropFirst(3)
-        } else {
-            bytes.append(byte)
-        }
-    }
-    return String(decoding: bytes, as: UTF8.self)
 }
 
 extension CgroupHost {

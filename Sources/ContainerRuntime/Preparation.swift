@@ -342,7 +342,7 @@ private func propagationFlags(_ name: String?, path: String, doing: String) thro
     }
     let tags: [String]
     do throws(SyscallError) {
-        tags = try HostMount(holding: path).tags
+        tags = try MountEntry.holding(path)?.tags ?? []
     } catch {
         throw Failure("\(doing): bind mount of \(path)", error)
     }

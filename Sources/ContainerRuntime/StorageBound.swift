@@ -11,15 +11,16 @@ internal import Kernel
 /// Sets or changes the bound; before the overlay is mounted.
 func boundStorage(_ directories: ContainerDirectories, to size: ByteSize, doing: String) throws(Failure) {
     let doing = "\(doing): `storage_opt` size \(size)"
-    let mount: HostMount
+    let mount: MountEntry?
     do throws(SyscallError) {
-        mount = try HostMount(holding: directories.upper)
+        mount = try MountEntry.holding(directories.upper)
     } catch {
         throw Failure(doing, error)
     }
-    guard mount.options.contains("prjquota") else {
+    guard let mount, mount.options.contains("prjquota") else {
+        let place = mount.map { "the \($0.type) file system at \($0.point)" } ?? "\(directories.upper)"
         throw Failure(
-            doing, cause: "the \(mount.type) file system at \(mount.point) keeps no project quotas",
+            doing, cause: "\(place) keeps no project quotas",
             advice: "use XFS or ext4 mounted with prjquota for the state directory, or remove `storage_opt`")
     }
     do throws(SyscallError) {

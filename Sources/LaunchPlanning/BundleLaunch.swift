@@ -80,6 +80,15 @@ public struct BundleProcess: Sendable {
     var isFilteredEarly: Bool { !process.noNewPrivileges && !filter.program.isEmpty }
 }
 
+/// How a root is entered that is moved over `/`: all mounts there were stay beneath it.
+public struct MovedRoot: Sendable {
+    /// Mount points of the host's procfs and sysfs. By one that stays in full sight of the kernel, a user namespace made
+    /// in the container could mount another without masks.
+    public var unmounted: [String]
+
+    public init(unmounted: [String]) { self.unmounted = unmounted }
+}
+
 /// All of a bundle's launch.
 public struct BundleLaunch: Sendable {
     public var id: String
@@ -103,7 +112,8 @@ public struct BundleLaunch: Sendable {
     public var waitsForStart = false
     /// createRuntime and prestart hooks run before the root is entered.
     public var awaitsHooks = false
-    public var noPivot = false
+    /// The root is moved over `/` instead of pivoted to; nil where it is pivoted.
+    public var movedRoot: MovedRoot?
     public var sessionKeyring = true
     /// The runtime's own, for hooks that say nothing of theirs.
     public var environment: [String] = []
@@ -131,6 +141,11 @@ public struct BundleLaunch: Sendable {
             if case .given(let name, _) = mount.source { names.append(name) }
         }
         return names
+    }
+
+    /// Some mount is to share what is mounted in it with the host's.
+    var asksForPropagation: Bool {
+        config.linux.rootfsPropagation != nil || mounts.contains { !$0.options.propagation.isEmpty }
     }
 
     func isNew(_ kind: RuntimeConfig.NamespaceKind) -> Bool {

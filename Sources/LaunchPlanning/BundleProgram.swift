@@ -199,7 +199,10 @@ extension LaunchProgram {
         if config.root?.readonly == true {
             add(L_MOUNT_ATTR, "making the root file system read-only", slots: [root], numbers: [1, 0, 0])
         }
-        add(L_PIVOT, "entering the root file system", slots: [root], flags: launch.noPivot ? 1 : 0)
+        for point in launch.movedRoot?.unmounted ?? [] {
+            add(L_UNMOUNT, "unmounting the host's \(point)", texts: [point])
+        }
+        add(L_PIVOT, "entering the root file system", slots: [root], flags: launch.movedRoot == nil ? 0 : 1)
         if let name = config.linux.rootfsPropagation, let flag = propagationFlag(named: name) {
             add(L_PROPAGATION, "setting the root's propagation to \(name)", texts: ["/"], numbers: [flag])
         }

@@ -12,9 +12,11 @@ extension LaunchProgram {
         let givenRoot = given.firstIndex(of: "root").map { Slot(Int32($0)) }
         let root = givenRoot ?? newSlot()
         // Slave, not private: a mount of the host's still reaches a volume that asks for it with `rslave`.
-        let recursiveSlave: UInt64 = 1 << 19 | 1 << 14
+        // Beneath a root that is moved a procfs the host mounts later must not arrive, unless a mount asks to hear of news.
+        let listens = launch.movedRoot == nil || launch.asksForPropagation
+        let (name, flag): (String, UInt64) = listens ? ("slaves", 1 << 19) : ("private", 1 << 18)
         let doing = "mounting the root file system \(launch.root)"
-        add(L_PROPAGATION, "making mounts slaves", texts: ["/"], numbers: [recursiveSlave])
+        add(L_PROPAGATION, "making mounts \(name)", texts: ["/"], numbers: [flag | 1 << 14])
         if givenRoot == nil {
             add(L_OPEN_TREE, doing, slots: [root], texts: [launch.root], flags: 1)
         }

@@ -84,5 +84,5 @@ private let operationNames: [UInt32: String] = [
     L_AFFINITY.rawValue: "affinity", L_PERSONALITY.rawValue: "personality", L_HOOK.rawValue: "hook",
     L_WAIT_START.rawValue: "wait-start", L_FIND.rawValue: "find", L_OWNER.rawValue: "owner",
     L_WRITE_SLOT.rawValue: "write-slot", L_UNSHARE.rawValue: "unshare",
-    L_STUB.rawValue: "stub",
+    L_STUB.rawValue: "stub", L_UNMOUNT.rawValue: "unmount",
 ]

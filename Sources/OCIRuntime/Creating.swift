@@ -202,7 +202,7 @@ private struct ContainerMaker {
         launch.awaitsHooks =
             !hooks.prestart.isEmpty || !hooks.createRuntime.isEmpty || !hooks.createContainer.isEmpty
             || !hooks.startContainer.isEmpty
-        launch.noPivot = settings.noPivot
+        launch.movedRoot = settings.noPivot ? try movedRoot(outside: bundle) : nil
         launch.sessionKeyring = settings.sessionKeyring
         launch.environment = settings.environment.map { "\($0.key)=\($0.value)" }
         if let given = bundle.config.process, let label = try securityLabel(given) {

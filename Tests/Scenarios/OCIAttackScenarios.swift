@@ -159,6 +159,34 @@ extension Scenarios {
             }
         }
 
+        @Test("a root that is moved, not pivoted to, leaves no procfs or sysfs whose masks can be left behind")
+        func moved() throws {
+            try Bundle.play { bundle in
+                chmod(bundle.directory, 0o755)
+                try ensureDirectory("\(bundle.rootfs)/mnt/proc")
+                try ensureDirectory("\(bundle.rootfs)/mnt/sys")
+                let tries = "mount -t proc none /mnt/proc; mount -t sysfs none /mnt/sys; ls /mnt/proc /mnt/sys"
+                let maps = "\"size\":65536,\"containerID\":0,\"hostID\":100000"
+                for users in [false, true] {
+                    try bundle.configure(
+                        ["sh", "-c", "echo in; unshare -mnrpf sh -c '\(tries)'; ls /proc/self/"],
+                        process: #""user":{"uid":1000,"gid":1000},"#,
+                        linux: #""maskedPaths":["/proc/kcore"],"#
+                            + (users ? #""uidMappings":[{\#(maps)}],"gidMappings":[{\#(maps)}],"# : ""),
+                        extraNamespaces: users ? #"{"type":"user"}"# : "")
+                    for flags in [[], ["--no-pivot"]] {
+                        let run = try bundle.oci(["run"] + flags + [bundle.name])
+                        try bundle.require(
+                            run.code == 0 && run.output.hasPrefix("in\n") && run.output.contains("mountinfo")
+                                && !run.output.contains("sysrq") && !run.output.contains("kernel")
+                                && run.errors.contains("ermission denied"), "\(users) \(flags): \(run)")
+                    }
+                }
+                // What the launcher's own mounts were is as it was.
+                try bundle.require(exists("/proc/self/mountinfo") && exists("/sys/fs"), "the host's /proc")
+            }
+        }
+
         @Test(
             "users that are no numbers are refused (CVE-2026-30892); state is root's alone (CVE-2021-41103)"
         )

@@ -78,7 +78,7 @@ long fuzz_call(long n, long a, long b, long c, long d, long e, long f) {
     case 431 /* fsconfig */: if (c) read_text(c); if (d) read_text(d); break;
     case 442 /* mount_setattr */: read_bytes((void *)d, (size_t)e); break;
     case __NR_pivot_root: read_text(a), read_text(b); break;
-    case __NR_chdir: case __NR_chroot: read_text(a); break;
+    case __NR_chdir: case __NR_chroot: case __NR_umount2: read_text(a); break;
     case __NR_sethostname: case __NR_setdomainname: read_bytes((void *)a, (size_t)b); break;
     case __NR_setgroups: read_bytes((void *)b, (size_t)a * 4); break;
     case __NR_seccomp: {

@@ -96,6 +96,7 @@ enum launch_code {
     L_WRITE_SLOT,       // blob into slot
     L_UNSHARE,          // CLONE_* n0
     L_STUB,             // slot = the stub (stub.c), for L_EXEC; where the kernel has no such memory the slot stays empty; n0 LAUNCH_SECOND…
+    L_UNMOUNT,          // what is mounted at text0 of the host, with all beneath, goes or is hidden by an empty tmpfs; a missing one is fine
     L_CODES
 };
 

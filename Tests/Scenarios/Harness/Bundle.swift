@@ -73,6 +73,13 @@ final class Bundle {
     func oci(_ arguments: String..., code: Int32? = nil, directory: String? = nil, variables: [String] = [])
         throws -> Outcome
     {
+        try oci(arguments, code: code, directory: directory, variables: variables)
+    }
+
+    @discardableResult
+    func oci(_ arguments: [String], code: Int32? = nil, directory: String? = nil, variables: [String] = [])
+        throws -> Outcome
+    {
         let outcome = try RunningProgram(
             [runtime, "--root", state] + arguments, environment: ["PATH=\(Host.path)"] + variables,
             directory: directory ?? self.directory, scratch: "\(self.directory)/scratch"
