@@ -18,7 +18,7 @@ public struct BundleCgroup: Sendable {
 
     /// `/machine/web`, without `.` and `..`.
     public let path: String
-    let places: [Place]
+    private(set) var places: [Place]
 
     /// Where containers are whose configuration says nothing.
     public static func defaultPath(id: String) -> String { "/\(defaultParent)/\(id)" }
@@ -212,6 +212,49 @@ public struct BundleCgroup: Sendable {
             if there.hasPrefix(path + "/") { return BundleCgroup(places: places, path: there) }
         }
         return self
+    }
+
+    /// Where an exec goes that asks for a cgroup below this one: `PATH`, in every hierarchy that has it, or for v1
+    /// `CONTROLLER[,CONTROLLER]:PATH`, in theirs alone.
+    /// - Throws: for a path that leads out, one that isn't there, and a controller no hierarchy of v1 has.
+    public func narrowed(to text: String) throws(Failure) -> BundleCgroup {
+        func refuse(_ cause: String, _ advice: String? = nil) -> Failure {
+            Failure("cannot use the cgroup \(text)", cause: cause, advice: advice)
+        }
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        let inner = String(parts[parts.count - 1])
+        let controllers = parts.count > 1 ? Set(parts[0].split(separator: ",").map(String.init)) : []
+        let legacy = places.filter { !$0.hierarchy.unified }
+        for name in controllers.sorted()
+        where !legacy.contains(where: { $0.hierarchy.controllers.contains(name) }) {
+            throw refuse("unknown controller \(name)", "name one of cgroup v1's, or give the path alone")
+        }
+        let below = normalPath("\(path)/\(inner)")
+        guard below == path || below.hasPrefix(path + "/") else {
+            throw refuse("\(inner) is not a sub cgroup path", "name one below the container's own")
+        }
+        var narrowed = self
+        var missing: String?
+        var found = false
+        for (index, place) in places.enumerated() {
+            let isAsked =
+                controllers.isEmpty
+                || !place.hierarchy.unified && !place.hierarchy.controllers.isDisjoint(with: controllers)
+            guard isAsked else { continue }
+            let there = place.hierarchy.mountPoint + below
+            if Kernel.exists(there) {
+                narrowed.places[index] = Place(hierarchy: place.hierarchy, path: there)
+                found = true
+            } else {
+                missing = there
+            }
+        }
+        if let missing, !found || !controllers.isEmpty {
+            throw refuse(
+                "error adding pid to its cgroup: open \(missing)/cgroup.procs: no such file or directory",
+                "make it first")
+        }
+        return narrowed
     }
 
     private init(places: [Place], path: String) {

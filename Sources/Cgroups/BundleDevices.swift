@@ -29,7 +29,8 @@ extension BundleCgroup {
             let rule = error.rule
             throw Failure(
                 "cannot set the rules of linux.resources.devices",
-                cause: "\(rule.allows ? "allowing" : "denying") \(rule) would cut a hole into a rule before it, "
+                cause:
+                    "\(rule.allows ? "allowing" : "denying") \(rule) would cut a hole into a rule before it, "
                     + "which cgroup v1 cannot",
                 advice: "name the devices one by one, or put the rule for all of them last")
         }

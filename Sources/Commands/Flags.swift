@@ -108,7 +108,9 @@ enum FlagName: String {
     case preserveDescriptors = "preserve-fds"
     case processLabel = "process-label"
     case systemdCgroup = "systemd-cgroup"
-    case apparmor, bundle, cap, cgroup, config, cwd, debug, keep, log, memory, process, resources
+    case apparmor, bundle, cap, cgroup, config, cwd, debug, interval, keep, log, memory, process, regex,
+        resources
+    case stats
 }
 
 /// One flag as it is written and described.

@@ -89,7 +89,7 @@ struct RuntimeLog {
 }
 
 extension Session {
-    fileprivate func settings() throws(Failure) -> RuntimeSettings {
+    func ociSettings() throws(Failure) -> RuntimeSettings {
         var settings = RuntimeSettings(root: invocation.absolute(arguments.last(.root) ?? "/run/covey-oci"))
         settings.noPivot = arguments.has(.noPivot)
         settings.sessionKeyring = !arguments.has(.noNewKeyring)
@@ -122,23 +122,23 @@ extension Session {
 }
 
 func runOCICreate(_ session: Session) throws(Failure) -> Int32 {
-    try createContainer(session.creation(), session.settings(), warn: session.warn)
+    try createContainer(session.creation(), session.ociSettings(), warn: session.warn)
     return 0
 }
 
 func runOCIRun(_ session: Session) throws(Failure) -> Int32 {
     try runContainer(
-        session.creation(), session.settings(), detached: session.arguments.has(.detach),
+        session.creation(), session.ociSettings(), detached: session.arguments.has(.detach),
         keep: session.arguments.has(.keep), warn: session.warn)
 }
 
 func runOCIStart(_ session: Session) throws(Failure) -> Int32 {
-    try startContainer(session.id, session.settings(), warn: session.warn)
+    try startContainer(session.id, session.ociSettings(), warn: session.warn)
     return 0
 }
 
 func runOCIState(_ session: Session) throws(Failure) -> Int32 {
-    session.out.write(try containerState(session.id, session.settings()).json + [UInt8(ascii: "\n")])
+    session.out.write(try containerState(session.id, session.ociSettings()).json + [UInt8(ascii: "\n")])
     return 0
 }
 
@@ -146,23 +146,46 @@ func runOCIKill(_ session: Session) throws(Failure) -> Int32 {
     let operands = session.arguments.operands
     try killContainer(
         session.id, signal: operands.count > 1 ? operands[1] : "SIGTERM", all: session.arguments.has(.all),
-        session.settings())
+        session.ociSettings())
     return 0
 }
 
 func runOCIDelete(_ session: Session) throws(Failure) -> Int32 {
+    if session.arguments.has(.regex) {
+        try deleteContainers(
+            matching: session.id, session.ociSettings(), force: session.arguments.has(.force),
+            warn: session.warn)
+        return 0
+    }
     try deleteContainer(
-        session.id, session.settings(), force: session.arguments.has(.force), warn: session.warn)
+        session.id, session.ociSettings(), force: session.arguments.has(.force), warn: session.warn)
+    return 0
+}
+
+func runOCIEvents(_ session: Session) throws(Failure) -> Int32 {
+    if session.arguments.has(.stats) {
+        session.out.write(try containerUsage(session.id, session.ociSettings()))
+        return 0
+    }
+    let interval = try session.arguments.duration(.interval) ?? .seconds(5)
+    guard interval > .zero else {
+        throw Failure(
+            "cannot watch container \"\(session.id)\"", cause: "duration interval must be greater than 0",
+            advice: "give --interval a time such as 5s")
+    }
+    try followContainer(session.id, each: interval, session.ociSettings()) { (line) throws(Failure) in
+        session.out.write(line)
+    }
     return 0
 }
 
 func runOCIPause(_ session: Session) throws(Failure) -> Int32 {
-    try pauseContainer(session.id, session.settings())
+    try pauseContainer(session.id, session.ociSettings())
     return 0
 }
 
 func runOCIResume(_ session: Session) throws(Failure) -> Int32 {
-    try resumeContainer(session.id, session.settings())
+    try resumeContainer(session.id, session.ociSettings())
     return 0
 }
 
@@ -208,9 +231,9 @@ func runOCIExec(_ session: Session) throws(Failure) -> Int32 {
     execution.consoleSocket = arguments.last(.consoleSocket).map(session.invocation.absolute)
     execution.pidFile = arguments.last(.pidFile).map(session.invocation.absolute)
     execution.detached = arguments.has(.detach)
-    execution.cgroup = arguments.last(.cgroup)
+    execution.cgroups = arguments.all(.cgroup)
     execution.ignorePaused = arguments.has(.ignorePaused)
-    return try executeInContainer(execution, session.settings(), warn: session.warn)
+    return try executeInContainer(execution, session.ociSettings(), warn: session.warn)
 }
 
 func document(_ file: String, _ session: Session) throws(Failure) -> [UInt8] {
@@ -226,12 +249,12 @@ func runOCIUpdate(_ session: Session) throws(Failure) -> Int32 {
     } else {
         bytes = try resourcesDocument(session.arguments)
     }
-    try updateContainer(session.id, document: bytes, session.settings())
+    try updateContainer(session.id, document: bytes, session.ociSettings())
     return 0
 }
 
 func runOCIList(_ session: Session) throws(Failure) -> Int32 {
-    let list = listContainers(try session.settings(), warn: session.warn)
+    let list = listContainers(try session.ociSettings(), warn: session.warn)
     if session.arguments.has(.quiet) {
         for container in list { session.out.line(container.id) }
     } else if session.arguments.last(.format) == "json" {
@@ -241,20 +264,6 @@ func runOCIList(_ session: Session) throws(Failure) -> Int32 {
             [$0.id, "\($0.pid)", $0.status.rawValue, $0.bundle, $0.created, "root"]
         }
         session.out.write(table(["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"], rows))
-    }
-    return 0
-}
-
-func runOCIProcesses(_ session: Session) throws(Failure) -> Int32 {
-    let processes = try containerProcesses(session.id, session.settings())
-    if session.arguments.last(.format) == "json" {
-        session.out.line("[" + processes.map(String.init).joined(separator: ",") + "]")
-    } else {
-        let (now, booted) = (realtimeNanoseconds(), bootTime())
-        let rows = processes.compactMap { ProcessEntry($0) }.map {
-            processColumns($0, now: now, booted: booted)
-        }
-        session.out.write(table(["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"], rows))
     }
     return 0
 }

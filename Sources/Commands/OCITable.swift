@@ -40,7 +40,17 @@ let ociCommandTable: [CommandDefinition] = [
         flags: [Flag(.all, "a", "to all processes of the container")], run: runOCIKill),
     CommandDefinition(
         "delete", "Remove a container that has stopped", operands: .exactly("ID", 1),
-        flags: [Flag(.force, "f", "kill it first; a missing one is fine")], run: runOCIDelete),
+        flags: [
+            Flag(.force, "f", "kill it first; a missing one is fine"),
+            Flag(.regex, nil, "all whose ID the regular expression ID fits"),
+        ], run: runOCIDelete),
+    CommandDefinition(
+        "events", "Tell what a container uses, and when its memory is short, as lines of JSON",
+        operands: .exactly("ID", 1),
+        flags: [
+            Flag(.interval, nil, .one("DURATION"), "how often, 5s unless said otherwise"),
+            Flag(.stats, nil, "what it uses now, and no more"),
+        ], run: runOCIEvents),
     CommandDefinition(
         "run", "Create and start a container, and wait for its end", operands: .exactly("ID", 1),
         flags: bundleFlags + [
@@ -66,7 +76,9 @@ let ociCommandTable: [CommandDefinition] = [
             Flag(.noNewPrivileges, nil, "no new privileges"),
             Flag(.cap, "c", .many("CAPABILITY"), "give a capability"),
             Flag(.preserveDescriptors, nil, .one("N"), "hand the descriptors 3 to 2+N to the program"),
-            Flag(.cgroup, nil, .one("PATH"), "a cgroup below the container's own"),
+            Flag(
+                .cgroup, nil, .many("[CONTROLLER:]PATH"),
+                "a cgroup below the container's own; of one v1 controller, or of all"),
             Flag(.ignorePaused, nil, "also in a paused container, where it waits until that goes on"),
             Flag(.noSubreaper, nil, "adopt no orphans; none are anyway", hidden: true),
         ], passesRest: true, run: runOCIExec),
@@ -77,9 +89,9 @@ let ociCommandTable: [CommandDefinition] = [
             Flag(.quiet, "q", "names only"),
         ], run: runOCIList),
     CommandDefinition(
-        "ps", "List a container's processes", operands: .exactly("ID", 1),
+        "ps", "List a container's processes", operands: .atLeast("ID [PS OPTIONS]", 1),
         flags: [Flag(.format, "f", .choice(["table", "json"]), "how the list is written")],
-        run: runOCIProcesses),
+        passesRest: true, run: runOCIProcesses),
     CommandDefinition(
         "pause", "Stop all processes of a container where they are", operands: .exactly("ID", 1),
         run: runOCIPause),

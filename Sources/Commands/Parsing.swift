@@ -19,6 +19,8 @@ enum Request {
 private struct Words {
     let words: [String]
     var next = 0
+    /// What is left asks for help.
+    var asksForHelp: Bool { words[next...].contains { $0 == "-h" || $0 == "--help" } }
     mutating func take() -> String? {
         guard next < words.count else { return nil }
         defer { next += 1 }
@@ -60,7 +62,7 @@ func parse(_ words: [String], commands: [CommandDefinition], globals: [Flag]) th
                 return .help(try find(asked, commands))
             }
             guard isGroup else {
-                command = try find(word, commands)
+                command = try find(word, commands, helpAsked: words.asksForHelp)
                 continue
             }
             guard let second = words.take(), second != "--help", second != "-h" else {
@@ -75,11 +77,13 @@ func parse(_ words: [String], commands: [CommandDefinition], globals: [Flag]) th
     return .run(command, arguments)
 }
 
-private func find(_ name: String, _ commands: [CommandDefinition]) throws(Failure) -> CommandDefinition {
+private func find(
+    _ name: String, _ commands: [CommandDefinition], helpAsked: Bool = false
+) throws(Failure) -> CommandDefinition {
     if let found = commands.first(where: { $0.name == name }) { return found }
-    let near = nearest(to: name, among: commands.map(\.name))
+    let near = nearest(to: name, among: commands.map(\.name)).map { "there is a command \"\($0)\"" }
     throw Failure(
-        "no command \"\(name)\"", cause: near == nil ? nil : "there is a command \"\(near ?? "")\"",
+        "no command \"\(name)\"", cause: near ?? (helpAsked ? "No help topic for '\(name)'" : nil),
         advice: "run `covey --help` for all commands")
 }
 

@@ -19,6 +19,11 @@ struct ProcessEntry {
     var threads: Int
     /// Resident pages.
     var pages: Int64
+    var virtualBytes: Int64
+    /// As ps(1) has it: what it does, and what it is (`Ss+`).
+    var states: String
+    /// comm, at most 15 bytes.
+    var name: String
     /// Device number of its terminal, 0 for none.
     var terminal: Int
     var command: String
@@ -39,10 +44,18 @@ struct ProcessEntry {
         ticks = number(14) + number(15) + number(16) + number(17)
         threads = Int(number(20))
         startTicks = number(22)
+        virtualBytes = number(23)
         pages = number(24)
+        var states = String(fields[0])
+        if number(19) != 0 { states += number(19) < 0 ? "<" : "N" }
+        if number(6) == Int64(pid) { states += "s" }
+        if threads > 1 { states += "l" }
+        if number(8) == number(5) { states += "+" }
+        self.states = states
+        name = String(text[text.index(after: open)..<close])
         let line = ((try? readFile("/proc/\(pid)/cmdline")) ?? []).split(separator: 0)
             .map { String(decoding: $0, as: UTF8.self) }.joined(separator: " ")
-        command = line.isEmpty ? "[\(text[text.index(after: open)..<close])]" : line
+        command = line.isEmpty ? "[\(name)]" : line
     }
 
     /// Bytes read from and written to storage; nil where they may not be known.

@@ -99,6 +99,8 @@ public struct BundleLaunch: Sendable {
     public var mounts: [BundleMount] = []
     /// What becomes read-only once all else lies in it.
     public var lateMounts: [BundleMount] = []
+    /// Paths of devices that are among the mounts: in a user namespace none can be made.
+    public var mountedDevices: Set<String> = []
     /// v1 `tasks` files the child writes itself into.
     public var cgroupTaskFiles: [String] = []
     /// Cloned into the v2 directory of the slot "cgroup".

@@ -109,7 +109,7 @@ extension LaunchProgram {
                 device("/dev/\(name)", 0o020000, major << 8 | minor, mode: 0o666, uid: 0, gid: 0)
             }
         }
-        for node in launch.config.linux.devices {
+        for node in launch.config.linux.devices where !launch.mountedDevices.contains(node.path) {
             let types: [String: UInt64] = ["c": 0o020000, "u": 0o020000, "b": 0o060000, "p": 0o010000]
             let (major, minor) = (UInt64(clamping: node.major), UInt64(clamping: node.minor))
             device(

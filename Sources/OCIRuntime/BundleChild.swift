@@ -92,7 +92,7 @@ final class BundleChild {
 
     private func failure(_ operation: Int, _ errno: Errno, _ hookStatus: Int32) -> Failure {
         let doing = program.doing(at: operation)
-        if hookStatus != 0 { return Failure(doing + " failed", cause: hookEnd(hookStatus)) }
+        if hookStatus != 0 { return Failure(doing + " failed", cause: hookFailure(hookStatus)) }
         let step = program.steps.indices.contains(operation) ? program.steps[operation] : nil
         let isProgram = doing.hasPrefix("running \"")
         let name = doing.dropFirst("running \"".count).dropLast()
@@ -139,8 +139,12 @@ final class BundleChild {
     }
 }
 
-/// How a hook ended.
-func hookEnd(_ status: Int32) -> String {
+/// How a hook ended, in the words engines know from runc.
+func hookFailure(_ status: Int32) -> String {
     linux_wifexited(status) != 0
-        ? "exit status \(linux_wexitstatus(status))" : "it was ended by signal \(linux_wtermsig(status))"
+        ? hookFailure(code: linux_wexitstatus(status)) : hookFailure(code: 128 + linux_wtermsig(status))
+}
+
+func hookFailure(code: Int32) -> String {
+    "error running hook: " + (code > 128 ? "it was ended by signal \(code - 128)" : "exit status \(code)")
 }

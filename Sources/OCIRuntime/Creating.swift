@@ -194,6 +194,7 @@ private struct ContainerMaker {
         let prepared = try prepareMounts(bundle, cgroup: cgroup, host: host)
         launch.mounts = prepared.mounts
         launch.lateMounts = prepared.late
+        launch.mountedDevices = prepared.devices
         launch.cgroupTaskFiles = cgroup.taskFiles
         launch.intoCgroup = cgroup.cloneInto != nil
         let userNamespace = try openNamespace(.user, bundle.config)

@@ -29,8 +29,8 @@ public struct Execution: Sendable {
     public var consoleSocket: String?
     public var pidFile: String?
     public var detached = false
-    /// Below the container's own cgroup.
-    public var cgroup: String?
+    /// Below the container's own cgroup: `PATH`, or `CONTROLLER:PATH` for hierarchies of v1.
+    public var cgroups: [String] = []
     public var ignorePaused = false
 
     public init(id: String) { self.id = id }
@@ -199,28 +199,14 @@ private func parseUser(_ text: String, _ before: RuntimeConfig.User) throws(Fail
     return user
 }
 
-/// A sub-cgroup that is there already, or the container's own.
+/// The container's own cgroup, or ones below it that are there already.
 private func cgroup(
     of execution: Execution, _ store: ContainerStore, _ record: ContainerRecord
 ) throws(Failure) -> BundleCgroup {
-    guard let name = execution.cgroup else { return store.cgroup(record).forExec(beside: record.pid) }
-    if name == "/" { return store.cgroup(record) }
-    if let colon = name.firstIndex(of: ":") {
-        throw containerFailure(
-            execution.id, "exec in",
-            "unknown controller \(name[..<colon]): a path for one controller is not supported",
-            advice: "give one path for all")
-    }
-    let sub = BundleCgroup(
-        host: try CgroupHost.detect(), path: record.cgroupPath + "/" + name)
-    guard sub.path.hasPrefix(record.cgroupPath + "/") else {
-        throw containerFailure(execution.id, "exec in", "\(name) is not a sub cgroup path")
-    }
-    guard sub.exists else {
-        throw containerFailure(
-            execution.id, "exec in", "error adding pid to cgroup \(name): no such file or directory")
-    }
-    return sub
+    var cgroup = store.cgroup(record)
+    if execution.cgroups.isEmpty { return cgroup.forExec(beside: record.pid) }
+    for text in execution.cgroups { cgroup = try cgroup.narrowed(to: text) }
+    return cgroup
 }
 
 /// All the configuration names; the user namespace only where it is not ours already, as setns(2) refuses that.

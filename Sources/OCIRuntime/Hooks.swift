@@ -43,8 +43,7 @@ func runHooks(_ hooks: [RuntimeConfig.Hook], _ kind: String, state: [UInt8]) thr
         }
         let code = try child.wait()
         if code != 0 {
-            throw Failure(
-                doing, cause: code > 128 ? "it was ended by signal \(code - 128)" : "exit status \(code)")
+            throw Failure(doing, cause: hookFailure(code: code))
         }
     }
 }

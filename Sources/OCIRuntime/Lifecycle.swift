@@ -179,3 +179,22 @@ public func deleteContainer(
     try store.removeAll()
     runPoststopHooks(record.config.hooks.poststop, state: record.hookState(.stopped), warn: warn)
 }
+
+/// Removes all containers whose names have a part that `text`, a regular expression of regex(7), fits. One that can't be
+/// removed keeps none of the others.
+public func deleteContainers(
+    matching text: String, _ settings: RuntimeSettings, force: Bool, warn: (String) -> Void
+) throws(Failure) {
+    guard let pattern = TextPattern(text) else {
+        throw Failure(
+            "cannot delete containers by \"\(text)\"", cause: "it is no regular expression",
+            advice: "see regex(7), or leave --regex out for a name")
+    }
+    var failures: [Failure] = []
+    for id in containerNames(settings) where pattern.matches(id) {
+        do throws(Failure) { try deleteContainer(id, settings, force: force, warn: warn) } catch {
+            failures.append(error)
+        }
+    }
+    if let failure = Failure.collect(failures) { throw failure }
+}

@@ -48,10 +48,15 @@ public func containerState(_ id: String, _ settings: RuntimeSettings) throws(Fai
     return summary(store, try store.load())
 }
 
+/// What has state below the root, damaged or not.
+func containerNames(_ settings: RuntimeSettings) -> [String] {
+    ((try? directoryEntries(settings.root)) ?? []).filter { (try? checkIdentifier($0)) != nil }.sorted()
+}
+
 /// All containers, by name; one whose record can't be read is told, not hidden.
 public func listContainers(_ settings: RuntimeSettings, warn: (String) -> Void) -> [ContainerSummary] {
     var found: [ContainerSummary] = []
-    for id in (try? directoryEntries(settings.root)) ?? [] {
+    for id in containerNames(settings) {
         guard let store = try? ContainerStore(settings, id) else { continue }
         do throws(Failure) {
             found.append(summary(store, try store.load()))

@@ -18,6 +18,8 @@ struct PreparedMounts {
     var late: [BundleMount] = []
     /// Descriptors of the mounts that are given, by slot name.
     var given: [String: SharedFD] = [:]
+    /// Paths of the devices that are among the mounts.
+    var devices: Set<String> = []
 }
 
 func prepareMounts(_ bundle: Bundle, cgroup: BundleCgroup, host: CgroupHost) throws(Failure) -> PreparedMounts
@@ -105,6 +107,7 @@ func prepareMounts(_ bundle: Bundle, cgroup: BundleCgroup, host: CgroupHost) thr
                     options: options, title: type))
         }
     }
+    try prepared.addDevices(linux)
     return prepared
 }
 

@@ -100,7 +100,8 @@ struct DevicePolicyTests {
         #expect(policy.rules.dropFirst() == DevicePolicy.dockerDefault.rules[...])
     }
 
-    @Test("on v1 a rule takes back what it covers of those before it; one that covers a part of one is refused")
+    @Test(
+        "on v1 a rule takes back what it covers of those before it; one that covers a part of one is refused")
     func holes() throws {
         func lines(_ allowsOthers: Bool, _ rules: [DevicePolicy.Rule]) throws -> [String] {
             try DevicePolicy(allowsOthers: allowsOthers, rules: rules).legacyLines().dropFirst().map(\.line)

@@ -159,13 +159,15 @@ extension Scenarios {
             }
         }
 
-        @Test("a root that is moved, not pivoted to, leaves no procfs or sysfs whose masks can be left behind")
+        @Test(
+            "a root that is moved, not pivoted to, leaves no procfs or sysfs whose masks can be left behind")
         func moved() throws {
             try Bundle.play { bundle in
                 chmod(bundle.directory, 0o755)
                 try ensureDirectory("\(bundle.rootfs)/mnt/proc")
                 try ensureDirectory("\(bundle.rootfs)/mnt/sys")
-                let tries = "mount -t proc none /mnt/proc; mount -t sysfs none /mnt/sys; ls /mnt/proc /mnt/sys"
+                let tries =
+                    "mount -t proc none /mnt/proc; mount -t sysfs none /mnt/sys; ls /mnt/proc /mnt/sys"
                 let maps = "\"size\":65536,\"containerID\":0,\"hostID\":100000"
                 for users in [false, true] {
                     try bundle.configure(

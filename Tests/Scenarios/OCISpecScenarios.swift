@@ -123,6 +123,15 @@ extension Scenarios {
                     cases.append(("", #""mountLabel":"a:b:c","#, "mountLabel"))
                 }
                 if exists("/sys/fs/cgroup/net_prio") { cases.removeAll { $0.says == "net_prio" } }
+                if exists("/sys/fs/cgroup/devices") {
+                    let rule = #""type":"c","major":1,"access":"rwm""#
+                    cases.append(
+                        (
+                            "",
+                            #""resources":{"devices":[{"allow":false},{"allow":true,\#(rule)},{"allow":false,\#(rule),"minor":11}]},"#,
+                            "denying c 1:11 rwm would cut a hole"
+                        ))
+                }
                 for one in cases {
                     try bundle.configure(["true"], process: one.process, linux: one.linux)
                     let outcome = try bundle.oci("run", bundle.name, code: 1)
@@ -158,11 +167,11 @@ extension Scenarios {
                 let size = pages?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 2048
                 let label = size >= 1024 ? "\(size / 1024)MB" : "\(size)KB"
                 var more = ""
-                if numbers.count == 2, has("blkio") || has("io") {
+                if numbers.count == 2, hasController("blkio") || hasController("io") {
                     more +=
                         #","blockIO":{"throttleWriteBpsDevice":[{"major":\#(numbers[0]),"minor":\#(numbers[1]),"rate":1048576}]}"#
                 }
-                if has("hugetlb") {
+                if hasController("hugetlb") {
                     more += #","hugepageLimits":[{"pageSize":"\#(label)","limit":\#(size * 1024)}]"#
                 }
                 // The last rule that speaks of it decides.
@@ -269,12 +278,61 @@ extension Scenarios {
                     told.text
                         == "['seccompFd'] 1 anon_inode:seccomp notify meta creating \(bundle.name) True b''",
                     told.description)
+                try answers(bundle)
                 try bundle.configure(["true"], linux: seccomp("SCMP_ACT_NOTIFY", "/no/such.sock"))
                 let refused = try bundle.oci("run", bundle.name, code: 1)
                 try bundle.require(refused.errors.contains("/no/such.sock"), refused.errors)
                 try bundle.configure(["true"], linux: seccomp("SCMP_ACT_LOG", "/no/such.sock"))
                 try bundle.oci("run", bundle.name, code: 0)
             }
+        }
+
+        /// An agent that is asked about read(2), which the child makes itself before its program.
+        private func answers(_ bundle: Bundle) throws {
+            try writeFile(
+                "\(bundle.directory)/agent",
+                Array(
+                    #"""
+                    import array, fcntl, os, select, socket, struct
+                    agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                    agent.bind("reads.sock"); agent.listen(1); agent.settimeout(20)
+                    open("reads", "w").close()
+                    connection, _ = agent.accept()
+                    _, ancillary, _, _ = connection.recvmsg(65536, socket.CMSG_LEN(16))
+                    fds = array.array("i"); fds.frombytes(ancillary[0][2])
+                    poll = select.poll(); poll.register(fds[0])
+                    asked = 0
+                    while not poll.poll()[0][1] & select.POLLHUP:
+                        request = bytearray(80)
+                        try: fcntl.ioctl(fds[0], 0xc0502100, request)  # SECCOMP_IOCTL_NOTIF_RECV
+                        except OSError: continue
+                        asked += 1
+                        answer = struct.pack("QqiI", struct.unpack_from("Q", request)[0], 0, 0, 1)  # CONTINUE
+                        try: fcntl.ioctl(fds[0], 0xc0182101, answer)  # SECCOMP_IOCTL_NOTIF_SEND
+                        except OSError: continue
+                    print(asked > 1)
+                    """#.utf8))
+            let agent = try RunningProgram(
+                ["python3", "agent"], environment: ["PATH=\(Host.path)"], directory: bundle.directory,
+                scratch: "\(bundle.directory)/scratch")
+            try bundle.await("the agent listens") { exists("\(bundle.directory)/reads") }
+            try bundle.configure(
+                ["cat", "/proc/version"],
+                linux: #"""
+                    "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"\#(bundle.directory)/reads.sock",
+                      "syscalls":[{"names":["read","execve","openat"],"action":"SCMP_ACT_NOTIFY"}]},
+                    """#)
+            let run = try bundle.oci("run", bundle.name)
+            let told = try agent.wait(limit: .seconds(30))
+            try bundle.require(told.text == "True" && run.output.hasPrefix("Linux"), "\(told) \(run)")
+            try bundle.configure(
+                ["true"],
+                linux: #"""
+                    "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/a.sock",
+                      "syscalls":[{"names":["write"],"action":"SCMP_ACT_NOTIFY"}]},
+                    """#)
+            let refused = try bundle.oci("run", bundle.name, code: 1)
+            try bundle.require(refused.errors.contains("for the write syscall"), refused.errors)
         }
 
         @Test(
@@ -453,7 +511,7 @@ extension Scenarios {
 }
 
 /// True when this machine has a cgroup controller somewhere.
-private func has(_ controller: String) -> Bool {
+func hasController(_ controller: String) -> Bool {
     exists("/sys/fs/cgroup/\(controller)")
         || contents("/sys/fs/cgroup/unified/cgroup.controllers").split(whereSeparator: \.isWhitespace)
             .contains(Substring(controller))

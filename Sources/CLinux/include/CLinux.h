@@ -44,6 +44,7 @@
 #include <netinet/in.h>
 #include <arpa/inet.h>
 #include <poll.h>
+#include <regex.h>
 #include <sched.h>
 #include <termios.h>
 #include <unistd.h>
