@@ -46,15 +46,7 @@ extension Field {
                 }
             case "provenance": build.provenance = field.string()
             case "sbom": build.sbom = field.string()
-            case "ssh":
-                if let text = field.node.text {
-                    // As one element of the list.
-                    let name = String(text.prefix { $0 != "=" })
-                    if name.isEmpty { field.error("has an empty name") }
-                    build.ssh[name] = String(text.dropFirst(name.count + 1))
-                } else {
-                    for (key, value, _) in field.keyValues() { build.ssh[key] = value ?? "" }
-                }
+            case "ssh": build.ssh = field.agents()
             case "cache_from": build.cacheFrom = unique(field.strings()) { $0 }
             case "cache_to": build.cacheTo = unique(field.strings()) { $0 }
             case "pull": build.pull = field.bool() ?? false
@@ -82,6 +74,19 @@ extension Field {
             around.resolvesPaths && !isRemote(build.context) ? joinedPath(build.context, $0) : $0
         }
         return build
+    }
+
+    /// `default`, or ID=SOCKET. One text alone is refused, as the schema and compose-go refuse it (transform/ssh.go),
+    /// whatever the schema's description says; so is another id without a socket.
+    private func agents() -> [String: String] {
+        var agents: [String: String] = [:]
+        for (id, socket, field) in keyValues() {
+            if socket == nil, id != "default", node.items != nil {
+                field.error("is \"\(id)\"; expected default, or ID=SOCKET")
+            }
+            agents[id] = socket ?? ""
+        }
+        return agents
     }
 
     /// A directory of this host.

@@ -7,10 +7,15 @@
 internal import YAMLTree
 
 struct DependencyGraph {
-    /// Sorted, so that a ring is always told the same way.
-    let names: [String]
+    /// In an order that is always the same, so that a ring is always told the same way.
+    private let names: [String]
     /// By position in `names`.
     private let dependencies: [[Int]]
+
+    init(names: [String], dependencies: [[Int]]) {
+        self.names = names
+        self.dependencies = dependencies
+    }
 
     init(names: [String], dependencies: (String) -> [String]) {
         self.names = names
@@ -20,10 +25,29 @@ struct DependencyGraph {
         self.dependencies = names.map { dependencies($0).compactMap { positions[$0] }.sorted() }
     }
 
-    /// Each ring once, its first service at the end again. Depth first without recursion.
-    func rings() -> [[String]] {
+    /// A ring as it is told: only its ends where nobody would read it whole.
+    struct Ring {
+        /// Who closes it, by depending on the first.
+        let last: String
+        let text: String
+
+        /// - path: its members by name, each depending on the next and the last on the first.
+        fileprivate init(_ path: ArraySlice<Int>, _ names: [String]) {
+            let first = path.first.map { names[$0] } ?? ""
+            last = path.last.map { names[$0] } ?? first
+            let shown =
+                path.count < 20
+                ? path.map { names[$0] }
+                : path.prefix(10).map { names[$0] } + ["… \(path.count - 14) more …"]
+                    + path.suffix(4).map { names[$0] }
+            text = "services depend on each other in a cycle: \((shown + [first]).joined(separator: " → "))"
+        }
+    }
+
+    /// Each ring once, at most so many. Depth first without recursion.
+    func rings(atMost limit: Int = Diagnostics.limit) -> [Ring] {
         enum Mark { case new, onPath, done }
-        var rings: [[String]] = []
+        var rings: [Ring] = []
         var marks = [Mark](repeating: .new, count: names.count)
         var next = [Int](repeating: 0, count: names.count)
         for start in names.indices where marks[start] == .new {
@@ -44,18 +68,12 @@ struct DependencyGraph {
                     path.append(other)
                 case .onPath:
                     let first = path.firstIndex(of: other) ?? 0
-                    rings.append((path[first...] + [other]).map { names[$0] })
+                    rings.append(Ring(path[first...], names))
+                    if rings.count == limit { return rings }
                 }
             }
         }
         return rings
-    }
-
-    /// The ends of a ring nobody would read whole.
-    static func text(_ ring: [String]) -> String {
-        let shown =
-            ring.count <= 20 ? ring : ring.prefix(10) + ["… \(ring.count - 15) more …"] + ring.suffix(5)
-        return "services depend on each other in a cycle: \(shown.joined(separator: " → "))"
     }
 }
 
@@ -67,19 +85,16 @@ func checkRings(_ root: Node, _ log: Diagnostics) {
     guard let services = root.mapping?["services"]?.mapping, services.pairs.count >= manyServices else {
         return
     }
-    var lists: [String: Node] = [:]
-    lists.reserveCapacity(services.pairs.count)
-    for pair in services.pairs {
-        if let node = pair.value.mapping?["depends_on"] { lists[pair.key] = node }
-    }
-    let graph = DependencyGraph(names: lists.keys.sorted()) { name in
-        switch lists[name]?.content {
-        case .sequence(let items): items.compactMap(\.text)
-        case .mapping(let mapping): mapping.pairs.map(\.key)
+    let lists = services.pairs.map { $0.value.mapping?["depends_on"] }
+    let dependencies = lists.map { list -> [Int] in
+        switch list?.content {
+        case .sequence(let items): items.compactMap { $0.text.flatMap(services.position(of:)) }
+        case .mapping(let mapping): mapping.pairs.compactMap { services.position(of: $0.key) }
         default: []
         }
     }
+    let graph = DependencyGraph(names: services.pairs.map(\.key), dependencies: dependencies)
     for ring in graph.rings() {
-        log.error(DependencyGraph.text(ring), at: lists[ring[ring.count - 2]]?.place)
+        log.error(ring.text, at: services.position(of: ring.last).flatMap { lists[$0]?.place })
     }
 }

@@ -6,12 +6,19 @@ internal import Basics
 internal import YAMLTree
 
 /// What went wrong and what is only worth saying; used by one load, on one thread.
+///
+/// Of each kind so many are told and the rest is counted: a file of nothing but mistakes is answered as soon as another.
 final class Diagnostics {
-    private(set) var errors: [Failure] = []
-    /// Those beyond the limit, which are only counted: a file of nothing but mistakes is answered soon too.
-    private var uncounted = 0
     static let limit = 100
-    private(set) var warnings: [Failure] = []
+    /// Beyond so many it is no slip any more, and each look for a nearer name costs.
+    private static let suggestions = 20
+
+    private(set) var errors: [Failure] = []
+    private var uncounted = 0
+    /// Reading ended before all was looked at.
+    private var endedEarly = false
+    private var warned: [Failure] = []
+    private var furtherWarnings = 0
     /// What loads and is not honoured here, and what is accepted without effect, each with the service it is
     /// said of: one that is switched off asks for nothing.
     private var held: [(failure: Failure, service: String?, stops: Bool)] = []
@@ -22,20 +29,30 @@ final class Diagnostics {
     /// Aliases show one node at several paths: a text is said once per place.
     private var said: Set<String> = []
 
+    /// As many errors as are told.
+    var isFull: Bool { errors.count >= Diagnostics.limit }
+
     func error(
         _ doing: @autoclosure () -> String, cause: String? = nil, advice: @autoclosure () -> String? = nil,
         at place: Place?
     ) {
-        if errors.count >= Diagnostics.limit {
+        error(doing(), cause: cause, advice: advice(), at: place?.location)
+    }
+
+    func error(
+        _ doing: @autoclosure () -> String, cause: String? = nil, advice: @autoclosure () -> String? = nil,
+        at location: SourceLocation?
+    ) {
+        if isFull {
             uncounted += 1
         } else {
-            add(Failure(doing(), cause: cause, advice: advice(), at: place?.location))
+            add(Failure(doing(), cause: cause, advice: advice(), at: location))
         }
     }
 
     func add(_ failure: Failure) {
         for one in failure.flattened {
-            if errors.count >= Diagnostics.limit {
+            if isFull {
                 uncounted += 1
                 continue
             }
@@ -44,8 +61,27 @@ final class Diagnostics {
         }
     }
 
-    func warn(_ text: String, advice: String? = nil, at place: Place?) {
-        warnings.append(Failure(text, advice: advice, at: place?.location))
+    /// A known name that may have been meant.
+    func suggestion(for name: String, among known: @autoclosure () -> [String]) -> String? {
+        errors.count < Diagnostics.suggestions ? nearest(to: name, among: known()) : nil
+    }
+
+    /// Says that nothing more is looked at: all that could be told is.
+    func endEarly() { endedEarly = true }
+
+    func warn(
+        _ text: @autoclosure () -> String, advice: @autoclosure () -> String? = nil,
+        at place: @autoclosure () -> Place?
+    ) {
+        if warned.count >= Diagnostics.limit {
+            furtherWarnings += 1
+        } else {
+            warned.append(Failure(text(), advice: advice(), at: place()?.location))
+        }
+    }
+
+    var warnings: [Failure] {
+        furtherWarnings == 0 ? warned : warned + [Failure("there are \(furtherWarnings) more warnings")]
     }
 
     /// Says that something is understood and not honoured: it stops whoever wants to run the project.
@@ -62,15 +98,21 @@ final class Diagnostics {
     func held(stopping: Bool, services: some Collection<String>) -> [Failure] {
         var said: Set<String> = []
         let on = Set(services)
-        return held.filter { $0.stops == stopping && $0.service.map(on.contains) ?? true }
+        let all = held.filter { $0.stops == stopping && $0.service.map(on.contains) ?? true }
             .map(\.failure)
             .filter { said.insert("\($0.location.map(String.init(describing:)) ?? "") \($0.doing)").inserted }
+        let further = all.count - Diagnostics.limit
+        return further <= 0
+            ? all
+            : all.prefix(Diagnostics.limit) + [Failure("the same is to be said of \(further) more places")]
     }
 
     /// Throws all that was collected, if anything was.
     func check() throws(Failure) {
         var all = errors
-        if uncounted > 0 {
+        if endedEarly {
+            all.append(Failure("there may be more problems than these", advice: "mend these first"))
+        } else if uncounted > 0 {
             all.append(Failure("there are \(uncounted) more problems", advice: "mend these first"))
         }
         if let all = Failure.collect(all) { throw all }

@@ -22,7 +22,7 @@ extension Field {
     /// `driver_opts` of a service's network: those Docker documents, and nothing else that would be silently forgotten.
     func endpointOptions() -> [String: String] {
         typealias Option = Service.Attachment.Option
-        for (key, _, field) in fields() where field.node.text != nil {
+        for (key, _, field) in fields() where field.isScalar {
             switch key {
             case Option.interfaceName: _ = field.interfaceName()
             case Option.sysctls: field.checkLinkSysctls()

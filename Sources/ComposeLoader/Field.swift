@@ -69,6 +69,11 @@ struct Field {
 
     // MARK: Scalars
 
+    var isScalar: Bool {
+        if case .scalar = node.content { return true }
+        return false
+    }
+
     func string() -> String? {
         guard let text = node.text else {
             wrongForm(expected: "text")

@@ -34,7 +34,7 @@ extension Field {
 
     /// The one option there is for overlays.
     func storageOptions() -> [String: String] {
-        for (key, _, field) in fields() where field.node.text != nil {
+        for (key, _, field) in fields() where field.isScalar {
             guard key == "size" else {
                 field.refuse("is not supported", advice: "`size` is")
                 continue

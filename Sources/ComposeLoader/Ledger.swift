@@ -192,13 +192,8 @@ extension Field {
     private func check(_ pair: Mapping.Pair, _ fields: Fields) {
         if pair.key.hasPrefix("x-") { return }
         guard let attribute = fields[pair.key] else {
-            let names = fields.attributes.map(\.name)
             log.error(
-                "unknown attribute `\(Path(pair.key, in: path).text)`",
-                // Beyond so many it is no slip any more, and each look costs.
-                advice: (log.errors.count < 20 ? nearest(to: pair.key, among: names) : nil).map {
-                    "did you mean `\($0)`?"
-                } ?? (names.count <= 12 ? "known here: \(names.joined(separator: ", "))" : nil),
+                "unknown attribute `\(Path(pair.key, in: path).text)`", advice: advice(for: pair.key, fields),
                 at: pair.keyPlace)
             return
         }
@@ -224,6 +219,12 @@ extension Field {
                 advice: attribute.note, at: pair.keyPlace)
         }
         field.check(attribute.shape)
+    }
+
+    private func advice(for name: String, _ fields: Fields) -> String? {
+        let known = fields.attributes.map(\.name)
+        if let near = log.suggestion(for: name, among: known) { return "did you mean `\(near)`?" }
+        return known.count <= 12 ? "known here: \(known.joined(separator: ", "))" : nil
     }
 
     private func asksNothing(_ attribute: Attribute) -> Bool {

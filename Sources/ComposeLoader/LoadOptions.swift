@@ -25,6 +25,10 @@ public struct LoadOptions: Sendable {
     public var resolvesPaths = true
     /// Whether what a file leaves unsaid is put in: the default network, real names, implied dependencies.
     public var normalizes = true
+    /// Whether networks, volumes, configs and secrets stay in that no service uses.
+    public var keepsUnused = false
+    /// Between the parts of names that are made of the project's; `_` is Compose 1's.
+    public var nameSeparator = "-"
     /// Whether what is named must exist, and nothing may contradict itself.
     public var checksConsistency = true
     /// Whether `env_file` and `label_file` are read and variables without a value looked up.

@@ -23,7 +23,7 @@ public func loadProject(_ options: LoadOptions, reading files: FileAccess) throw
     let root = Field(node: merged.root, path: Path(""), log: log)
     root.check(Ledger.root)
     // As many as are told: reading on would only count.
-    if log.errors.count >= Diagnostics.limit { try log.check() }
+    if log.isFull { try log.check() }
     var reading = ProjectReading(around: around, files: files, options: options)
     reading.read(root)
     try log.check()

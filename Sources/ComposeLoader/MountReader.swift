@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// MountReader: `volumes`, short and long, and `tmpfs` of a service (05-services.md).
+// MountReader: `volumes` in their short form, and `tmpfs` of a service (05-services.md). The long form is LongMountReader.swift's.
 
 internal import Basics
 internal import ComposeModel
+
+let mountPropagations = ["private", "rprivate", "shared", "rshared", "slave", "rslave"]
 
 extension Field {
     /// `volumes` of a service, one per target.
@@ -45,9 +47,9 @@ extension Field {
                 if isPath { mount.selinux = option }
             // Hints for other systems.
             case "cached", "delegated", "consistent": mount.consistency = option
-            case _ where isPath && propagations.contains(option): propagation = option
+            case _ where isPath && mountPropagations.contains(option): propagation = option
             default:
-                let known = ["ro", "rw", "z", "Z"] + (isPath ? propagations : ["nocopy"])
+                let known = ["ro", "rw", "z", "Z"] + (isPath ? mountPropagations : ["nocopy"])
                 error(
                     "has the unknown option \"\(option)\"",
                     advice: nearest(to: option, among: known).map { "did you mean \"\($0)\"?" }
@@ -59,10 +61,6 @@ extension Field {
                 path: around.absolute(parts[0], at: place), createHostPath: true, propagation: propagation)
         }
         return mount
-    }
-
-    private var propagations: [String] {
-        ["private", "rprivate", "shared", "rshared", "slave", "rslave"]
     }
 
     /// An absolute path in the container.
@@ -77,103 +75,6 @@ extension Field {
             return nil
         }
         return path
-    }
-
-    private func longMount(_ around: Surroundings) -> Service.Mount? {
-        guard let mapping = node.mapping else { return nil }
-        guard let type = mapping["type"]?.text else {
-            error("has no `type`", advice: "volume, bind, tmpfs or image")
-            return nil
-        }
-        let known = ["volume", "bind", "tmpfs", "image"]
-        if ["npipe", "cluster"].contains(type) {
-            refuse(
-                "has the type \(type), which is not supported",
-                advice: "volume, bind, tmpfs and image are supported", at: mapping["type"]?.place)
-        } else if !known.contains(type) {
-            error(
-                "has the unknown type \"\(type)\"",
-                advice: nearest(to: type, among: known).map { "did you mean \"\($0)\"?" }
-                    ?? "volume, bind, tmpfs and image are supported", at: mapping["type"]?.place)
-            return nil
-        }
-        var mount = Service.Mount(source: .anonymous, target: "")
-        var source: String?
-        var (create, propagation): (Bool, String?) = (true, nil)
-        var (size, mode): (ByteSize?, UInt32?) = (nil, nil)
-        for (key, keyPlace, field) in fields() {
-            switch key {
-            case "source": source = field.nonEmptyString()
-            case "target": mount.target = field.string().flatMap(field.target) ?? "?"
-            case "read_only": mount.readOnly = field.bool() ?? false
-            case "consistency": mount.consistency = field.nonEmptyString()
-            case "bind", "volume", "tmpfs", "image":
-                guard key == type else {
-                    if field.node.mapping?.pairs.isEmpty == false {
-                        error("has options for \(key), but its type is \(type)", at: keyPlace)
-                    }
-                    continue
-                }
-                for (option, _, field) in field.fields() {
-                    switch option {
-                    case "propagation":
-                        propagation = field.string()
-                        if let propagation, !propagations.contains(propagation) {
-                            field.wrongForm(expected: "one of \(propagations.joined(separator: ", "))")
-                        }
-                    case "create_host_path": create = field.bool() ?? true
-                    case "selinux": mount.selinux = field.oneOf(["z", "Z"])
-                    case "recursive":
-                        mount.recursive = field.oneOf(["enabled", "disabled", "writable", "readonly"])
-                    case "labels": mount.labels = field.labels()
-                    case "nocopy": mount.noCopy = field.bool() ?? false
-                    case "subpath": mount.subpath = field.nonEmptyString()
-                    case "size": size = field.bytes()
-                    case "mode": mode = field.mode()
-                    default: continue
-                    }
-                }
-            default: continue
-            }
-        }
-        if mapping["target"] == nil {
-            error("has no `target`", advice: "`target` is a path in the container")
-            return nil
-        }
-        if mount.target == "?" { return nil }
-        switch type {
-        case "bind":
-            guard let source else {
-                error("has no `source`", advice: "`source` is a path on the host")
-                return nil
-            }
-            mount.source = .bind(
-                path: around.absolute(source, at: mapping["source"]?.place ?? place), createHostPath: create,
-                propagation: propagation)
-        case "tmpfs":
-            if source != nil { error("is a tmpfs and has no `source`", at: mapping["source"]?.place) }
-            mount.source = .tmpfs(size: size, mode: mode, uid: nil, gid: nil)
-        case "image":
-            guard let source else {
-                error("has no `source`", advice: "`source` is an image")
-                return nil
-            }
-            mount.source = .image(source)
-        case "npipe", "cluster": mount.source = .foreign(type: type, source: source)
-        default:
-            if let source {
-                guard isResourceName(source) else {
-                    error(
-                        "names the volume \"\(source)\"", advice: "use `type: bind` for a path",
-                        at: mapping["source"]?.place)
-                    return nil
-                }
-                mount.source = .volume(source)
-            } else if mount.subpath != nil {
-                error("has a `subpath`, which needs a named volume")
-            }
-        }
-        return mount
     }
 
     /// `tmpfs`: `PATH[:size=64m,mode=1770,uid=1,gid=1]`, one or several.

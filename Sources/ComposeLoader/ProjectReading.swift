@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ProjectReading: the merged tree → `Project`; then profiles, environment files, and whether what is named exists.
+// ProjectReading: the merged tree → `Project`; then profiles, and what is left unsaid. Environment files are
+// ServiceEnvironment.swift's, whether what is named exists Consistency.swift's.
 
 internal import Basics
 internal import ComposeModel
@@ -22,6 +23,8 @@ struct ProjectReading {
         self.files = files
         self.options = options
         project = Project(name: around.projectName, directory: around.directory)
+        project.nameSeparator = options.nameSeparator
+        project.keepsUnused = options.keepsUnused
     }
 
     private var log: Diagnostics { around.log }
@@ -36,6 +39,7 @@ struct ProjectReading {
                 log.warn("`version` is obsolete and has no effect", advice: "remove it", at: keyPlace)
             case "services":
                 for (name, place, field) in named(field, "a service") {
+                    if log.isFull { return log.endEarly() }
                     drafts[name] = ServiceReader.read(name, place, field, around)
                 }
             case "networks":
@@ -100,12 +104,19 @@ struct ProjectReading {
             }
             if draft.service.build != nil { built.insert(name) }
         }
-        let names = on.sorted()
-        for name in names {
+        let environment = ServiceEnvironment(
+            around: around, files: files, resolves: options.resolvesEnvironment)
+        let consistency = Consistency(
+            project: project, declared: Set(drafts.keys), on: on, built: built, log: log)
+        for name in on.sorted() {
             guard let draft = drafts[name] else { continue }
-            resolve(&draft.service, draft)
+            if log.isFull {
+                log.endEarly()
+                break
+            }
+            environment.resolve(&draft.service, draft)
             if options.normalizes { normalize(&draft.service) }
-            if options.checksConsistency { check(&draft.service) }
+            if options.checksConsistency { consistency.settle(&draft.service) }
         }
         project.services.reserveCapacity(on.count)
         for (name, draft) in drafts {
@@ -116,91 +127,12 @@ struct ProjectReading {
             }
         }
         if options.checksConsistency {
-            checkNames()
-            checkCycles()
+            checkNames(of: project, log)
+            checkCycles(of: project, log)
         }
         if options.normalizes { prune() }
         try log.check()
         return project
-    }
-
-    // MARK: Environment files
-
-    /// `env_file`s in order, then `environment`; a name without a value is the client's, or unset. Labels alike.
-    private func resolve(_ service: inout Service, _ draft: ServiceDraft) {
-        guard options.resolvesEnvironment else {
-            service.envFiles = draft.envFiles.map(\.file)
-            service.labelFiles = draft.labelFiles.map(\.path)
-            for (key, value, _) in draft.environment {
-                if let value {
-                    service.environment[key] = value
-                } else {
-                    service.unsetEnvironment.insert(key)
-                }
-            }
-            return
-        }
-        for (file, place) in draft.envFiles {
-            let above = service.environment
-            let read = variables(file.path, required: file.required, raw: file.isRaw, place) {
-                around.variable($0, at: place) ?? above[$0]
-            }
-            service.environment.merge(read) { $1 }
-        }
-        for (key, value, place) in draft.environment {
-            if let value = value ?? around.variable(key, at: place) {
-                service.environment[key] = value
-                service.unsetEnvironment.remove(key)
-            } else {
-                service.environment[key] = nil
-                service.unsetEnvironment.insert(key)
-            }
-        }
-        var labels: [String: String] = [:]
-        for (path, place) in draft.labelFiles {
-            let read = variables(path, required: true, raw: false, place) { _ in nil }
-            labels.merge(read) { $1 }
-        }
-        if !labels.isEmpty { service.labels = labels.merging(service.labels) { $1 } }
-        for hooks in [\Service.preStart, \Service.postStart, \Service.preStop] {
-            for index in service[keyPath: hooks].indices { resolve(&service[keyPath: hooks][index]) }
-        }
-        for index in (service.watch ?? []).indices where service.watch?[index].exec != nil {
-            if var hook = service.watch?[index].exec {
-                resolve(&hook)
-                service.watch?[index].exec = hook
-            }
-        }
-    }
-
-    /// A hook's variable without a value is the client's, or unset.
-    private func resolve(_ hook: inout Service.Hook) {
-        for (name, value) in hook.environment where value == nil {
-            if let given = around.origins.all[0].variables[name] {
-                hook.environment.updateValue(given, forKey: name)
-            } else {
-                hook.environment.removeValue(forKey: name)
-            }
-        }
-    }
-
-    private func variables(
-        _ path: String, required: Bool, raw: Bool, _ place: Place, _ lookup: @escaping (String) -> String?
-    ) -> [String: String] {
-        do throws(Failure) {
-            let path = joinedPath(around.origins[place].directory, path)
-            if let bytes = try files.read(path) {
-                return try EnvironmentFile.read(bytes, name: path, raw: raw, lookup: lookup)
-            }
-            if required {
-                log.error(
-                    "the environment file \(path) does not exist",
-                    advice: "create it, or give `required: false`", at: place)
-            }
-        } catch {
-            log.add(error)
-        }
-        return [:]
     }
 
     // MARK: What is left unsaid
@@ -231,140 +163,6 @@ struct ProjectReading {
         }
     }
 
-    private func check(_ service: inout Service) {
-        let marks = service.marks
-        let who = "service \"\(service.name)\""
-        func missing(
-            _ what: String, _ name: String, _ known: some Sequence<String>, _ advice: String,
-            _ at: SourceLocation?
-        ) {
-            log.add(
-                Failure(
-                    "\(who) names the \(what) \"\(name)\", which is not declared",
-                    advice: nearest(to: name, among: known).map { "did you mean \"\($0)\"?" } ?? advice,
-                    at: at))
-        }
-        if let mode = service.networkMode {
-            if !service.networks.isEmpty {
-                log.add(
-                    Failure(
-                        "\(who) has both `networks` and `network_mode`", advice: "give one of them",
-                        at: marks["network_mode"]))
-            }
-            if mode == "none", !service.ports.isEmpty {
-                log.add(
-                    Failure(
-                        "\(who) publishes ports and has no network",
-                        advice: "remove `ports` or `network_mode: none`", at: marks["ports"]))
-            }
-        }
-        for name in service.networks.keys.sorted() where name != "default" && project.networks[name] == nil {
-            missing(
-                "network", name, project.networks.keys.sorted(),
-                "declare it under `networks:` at the top level",
-                marks["networks"])
-        }
-        for mount in service.volumes {
-            if case .volume(let name) = mount.source, project.volumes[name] == nil {
-                missing(
-                    "volume", name, project.volumes.keys.sorted(),
-                    "declare it under `volumes:` at the top level, or write \"./\(name)\" for a directory",
-                    mount.location)
-            }
-        }
-        for grant in service.configs where project.configs[grant.source] == nil {
-            missing(
-                "config", grant.source, project.configs.keys.sorted(),
-                "declare it under `configs:` at the top level", grant.location)
-        }
-        for grant in service.secrets where project.secrets[grant.source] == nil {
-            missing(
-                "secret", grant.source, project.secrets.keys.sorted(),
-                "declare it under `secrets:` at the top level", grant.location)
-        }
-        for secret in service.build?.secrets ?? [] where project.secrets[secret.source] == nil {
-            missing(
-                "secret", secret.source, project.secrets.keys.sorted(),
-                "declare it under `secrets:` at the top level", secret.location)
-        }
-        for name in service.models.keys.sorted() where project.models[name] == nil {
-            missing(
-                "model", name, project.models.keys.sorted(), "declare it under `models:` at the top level",
-                marks["models"])
-        }
-        for (name, dependency) in service.dependsOn.sorted(by: { $0.key < $1.key }) {
-            if on.contains(name) { continue }
-            if drafts[name] != nil {
-                if !dependency.required {
-                    service.dependsOn[name] = nil
-                    continue
-                }
-                log.add(
-                    Failure(
-                        "\(who) depends on \"\(name)\", which its profiles switch off",
-                        advice: "switch it on with --profile, or give `required: false`",
-                        at: marks["depends_on"]))
-            } else if dependency.required {
-                missing(
-                    "service", name, drafts.keys.sorted(), "declare it under `services:`", marks["depends_on"]
-                )
-            } else {
-                service.dependsOn[name] = nil
-            }
-        }
-        for (name, reference) in service.build?.additionalContexts.sorted(by: { $0.key < $1.key }) ?? []
-        where reference.hasPrefix("service:") {
-            let other = String(reference.dropFirst(8))
-            if !built.contains(other) {
-                log.add(
-                    Failure(
-                        "\(who) builds with \"\(name)\" from the service \"\(other)\", which is not built",
-                        at: marks["build"]))
-            }
-        }
-        if service.deploy?.mode == "global", service.replicas > 1 {
-            log.add(
-                Failure(
-                    "\(who) is `global` and has \(service.replicas) replicas",
-                    cause: "one container runs on each node, and this host is the only one",
-                    advice: "remove `replicas`, or `mode: global`", at: marks["deploy"]))
-        }
-        if service.containerName != nil, service.replicas > 1 {
-            log.add(
-                Failure(
-                    "\(who) has a `container_name` and \(service.replicas) replicas",
-                    cause: "a name belongs to one container", advice: "remove one of them",
-                    at: marks["container_name"]))
-        }
-    }
-
-    /// Two containers cannot have one name.
-    private func checkNames() {
-        var owners: [String: String] = [:]
-        for name in project.services.keys.sorted() {
-            guard let service = project.services[name], let container = service.containerName else {
-                continue
-            }
-            if let owner = owners[container] {
-                log.add(
-                    Failure(
-                        "services \"\(owner)\" and \"\(name)\" have one `container_name`, \"\(container)\"",
-                        at: service.marks["container_name"]))
-            }
-            owners[container] = name
-        }
-    }
-
-    private func checkCycles() {
-        let graph = DependencyGraph(names: project.services.keys.sorted()) { name in
-            project.services[name].map { Array($0.dependsOn.keys) } ?? []
-        }
-        for ring in graph.rings() {
-            let last = project.services[ring[ring.count - 2]]
-            log.add(Failure(DependencyGraph.text(ring), at: last?.marks["depends_on"]))
-        }
-    }
-
     /// Only what a service uses is made; the default network only when something is on it.
     private mutating func prune() {
         var (networks, volumes): (Set<String>, Set<String>) = ([], [])
@@ -383,6 +181,7 @@ struct ProjectReading {
         if networks.contains("default"), project.networks["default"] == nil {
             project.networks["default"] = Network(name: "\(project.name)_default")
         }
+        if options.keepsUnused { return }
         project.networks = project.networks.filter { networks.contains($0.key) }
         project.volumes = project.volumes.filter { volumes.contains($0.key) }
         project.configs = project.configs.filter { configs.contains($0.key) }

@@ -24,7 +24,7 @@ extension Rendering {
         pairs.add("args", build.args, unset: build.unsetArgs)
         pairs.add("provenance", build.provenance)
         pairs.add("sbom", build.sbom)
-        pairs.add("ssh", build.ssh.sorted { $0.key < $1.key }.map { $1.isEmpty ? $0 : "\($0)=\($1)" })
+        addAgents(build.ssh, to: &pairs)
         pairs.add("labels", build.labels)
         pairs.add("cache_from", build.cacheFrom)
         pairs.add("cache_to", build.cacheTo)
@@ -44,6 +44,15 @@ extension Rendering {
         pairs.add("privileged", if: build.privileged)
         pairs.add(extensions: build.extensions)
         return pairs.document
+    }
+
+    /// A list, as compose-go has it, unless an id without a socket is none for a list.
+    private func addAgents(_ agents: [String: String], to pairs: inout Pairs) {
+        if agents.contains(where: { $0.key != "default" && $0.value.isEmpty }) {
+            pairs.add("ssh", agents) { $0.isEmpty ? .null : escaped($0) }
+        } else {
+            pairs.add("ssh", agents.sorted { $0.key < $1.key }.map { $1.isEmpty ? $0 : "\($0)=\($1)" })
+        }
     }
 
     /// Inside of the context as it stands there.

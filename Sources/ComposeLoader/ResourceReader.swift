@@ -38,7 +38,8 @@ struct ResourceReader {
                     continue
                 }
                 network.ipamDriver = ipam.pair("driver").flatMap { field.child($0).string() }
-                if let driver = network.ipamDriver, !driver.isEmpty, driver != "default",
+                    .flatMap { $0.isEmpty ? nil : $0 }
+                if let driver = network.ipamDriver, driver != "default",
                     let pair = ipam.pair("driver")
                 {
                     field.child(pair).refuse(
@@ -47,7 +48,7 @@ struct ResourceReader {
                 }
                 network.ipamOptions = ipam.pair("options").map { field.child($0).options() } ?? [:]
                 guard let config = ipam.pair("config") else { continue }
-                network.ipam = field.child(config).elements().compactMap { self.subnet($0) }
+                network.ipam = field.child(config).elements().compactMap { $0.subnet() }
                 let subnets = network.ipam.map(\.isIPv6)
                 if subnets.count > Set(subnets).count {
                     field.child(config).refuse(
@@ -85,102 +86,6 @@ struct ResourceReader {
                 continue
             }
         }
-    }
-
-    private func subnet(_ field: Field) -> Network.Subnet? {
-        var subnet = Network.Subnet()
-        var range: Subnet4?
-        var range6: IPv6Subnet?
-        for (key, _, field) in field.fields() where key == "subnet" {
-            guard let text = field.string() else { return nil }
-            guard let parsed = Subnet4(text) else {
-                guard let parsed = IPv6Subnet(text) else {
-                    field.error("is \"\(text)\"; expected a subnet such as 10.5.0.0/24 or fd00:5::/64")
-                    return nil
-                }
-                if !IPv6Subnet.isExact(text) {
-                    field.error(
-                        "is \"\(text)\", which has bits beyond its prefix",
-                        advice: "did you mean \(parsed)?")
-                } else if parsed.prefix > 124 || parsed.prefix < 16 {
-                    field.error("is \"\(text)\"; a prefix from /16 to /124 is needed")
-                } else if !parsed.base.isUnicast {
-                    field.error(
-                        "is \"\(text)\", from which no container can have an address",
-                        advice: "take one of fd00::/8, or one that is routed to this host")
-                }
-                subnet.subnet = text
-                range6 = parsed
-                continue
-            }
-            if !parsed.isExact {
-                field.error(
-                    "is \"\(text)\", which has bits beyond its prefix",
-                    advice: "did you mean \(parsed.exact)?")
-            } else if parsed.length > 30 || parsed.length < 8 {
-                field.error("is \"\(text)\"; a prefix from /8 to /30 is needed")
-            }
-            range = parsed
-            subnet.subnet = text
-        }
-        for (key, _, field) in field.fields() {
-            switch key {
-            case "aux_addresses":
-                subnet.auxiliary = field.options()
-                for (_, _, field) in field.fields() {
-                    guard let text = field.node.text else { continue }
-                    if let range6 {
-                        if IPv6Address(text).map({ range6.contains($0) }) == true { continue }
-                    } else if let range {
-                        if ipv4(text).map({ range.contains($0) }) == true { continue }
-                    } else {
-                        field.error("is given without a `subnet`", advice: "name the subnet it is in")
-                        continue
-                    }
-                    field.error("is \"\(text)\", which is not an address of the subnet")
-                }
-            case "gateway" where range6 != nil:
-                guard let text = field.string() else { continue }
-                guard let address = IPv6Address(text) else {
-                    field.wrongForm(expected: "an IPv6 address")
-                    continue
-                }
-                if let range6, !range6.contains(address) || address == range6.base {
-                    field.error("is \(text), which is not an address of the subnet")
-                }
-                subnet.gateway = text
-            case "ip_range" where range6 != nil:
-                guard let text = field.string() else { continue }
-                guard let part = IPv6Subnet(text), IPv6Subnet.isExact(text) else {
-                    field.wrongForm(expected: "a part of the subnet, such as fd00:5::8000/113")
-                    continue
-                }
-                if range6.map({ $0.contains(part.base) && $0.prefix <= part.prefix }) != true {
-                    field.error("is \(text), which is not in the subnet")
-                }
-                subnet.ipRange = text
-            case "gateway":
-                guard let text = field.string() else { continue }
-                guard let address = ipv4(text) else {
-                    field.wrongForm(expected: "an IPv4 address")
-                    continue
-                }
-                if range?.contains(address) != true { field.error("is \(text), which is not in the subnet") }
-                subnet.gateway = text
-            case "ip_range":
-                guard let text = field.string() else { continue }
-                guard let part = Subnet4(text) else {
-                    field.wrongForm(expected: "a part of the subnet, such as 10.5.0.128/25")
-                    continue
-                }
-                if range.map({ $0.contains(part.address) && $0.length <= part.length }) != true {
-                    field.error("is \(text), which is not in the subnet")
-                }
-                subnet.ipRange = text
-            default: continue
-            }
-        }
-        return subnet
     }
 
     func volume(_ key: String, _ keyPlace: Place, _ field: Field) -> Volume {

@@ -20,7 +20,8 @@ public enum Ledger {
         .works("cap_drop", "Linux's capability names, or ALL", by: "Containers.confinement"),
         .works("cgroup", "the cgroup namespace; limits hold in both", by: "Particulars.hostNamespaces"),
         .works(
-            "cgroup_parent", "below the project's own cgroup; an absolute one must be there",
+            "cgroup_parent",
+            "below the project's own cgroup, where it is made; an absolute one must be there. On cgroup v1 it counts in the hierarchies of the container's limits and in the one its processes are followed by; in the others the container stays in the project's",
             by: "Limits.cgroupParent"),
         .works("command", "", .replaced, by: "Lifecycle.upAndDown"),
         .works("configs", "", Shape(each: Shape(fields: grant)), by: "Containers.files"),
@@ -270,7 +271,10 @@ public enum Ledger {
             "volume", "",
             Shape(
                 fields: Fields([
-                    .works("labels", "", .keyed, by: "PlanningTests.volumeLabels"), .works("nocopy"),
+                    .works(
+                        "labels",
+                        "of a volume with a name; an anonymous one is its container's own and listed nowhere, which is warned about",
+                        .keyed, by: "PlanningTests.volumeLabels"), .works("nocopy"),
                     .works("subpath"),
                 ]))),
         .works("tmpfs", "", Shape(fields: Fields([.works("size"), .works("mode")]))),

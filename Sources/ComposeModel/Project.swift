@@ -26,6 +26,10 @@ public struct Project: Sendable, Equatable {
     public var extensions: [String: Value] = [:]
     /// Services switched off by their profiles, by name, so that naming one can be answered well.
     public var disabledServices: [String: Service]
+    /// What stands between the parts of a name: `-`, or with --compatibility `_`.
+    public var nameSeparator = "-"
+    /// Networks and volumes that no service uses are made too (--all-resources).
+    public var keepsUnused = false
 
     public init(name: String, directory: String, files: [String] = []) {
         self.name = name
@@ -37,6 +41,18 @@ public struct Project: Sendable, Equatable {
         configs = [:]
         secrets = [:]
         disabledServices = [:]
+    }
+}
+
+extension Project {
+    /// What the image of a service is called: what it says, or where it is built without a name, its own one.
+    public func imageName(of service: Service) -> String {
+        service.image ?? name + nameSeparator + service.name
+    }
+
+    /// The service that builds an image which others only name: no registry is asked for it.
+    public func builder(of image: String) -> Service? {
+        services.values.filter { $0.build != nil && imageName(of: $0) == image }.min { $0.name < $1.name }
     }
 }
 

@@ -88,14 +88,17 @@ public struct Mapping: Sendable {
 
     /// - Precondition: no key occurs twice.
     public init(_ pairs: [Pair]) {
-        self.pairs = pairs
-        guard pairs.count > Mapping.linearLimit else {
-            index = [:]
-            return
-        }
         var index: [String: Int] = [:]
-        index.reserveCapacity(pairs.count)
-        for (position, pair) in pairs.enumerated() { index[pair.key] = position }
+        if pairs.count > Mapping.linearLimit {
+            index.reserveCapacity(pairs.count)
+            for (position, pair) in pairs.enumerated() { index[pair.key] = position }
+        }
+        self.init(pairs, index: index)
+    }
+
+    /// - Precondition: `index` has the position of every key, or is empty for a few pairs.
+    init(_ pairs: [Pair], index: [String: Int]) {
+        self.pairs = pairs
         self.index = index
     }
 

@@ -6,7 +6,7 @@
 public import Basics
 
 /// A file's name and bytes, and where its lines begin.
-public final class SourceFile: Sendable {
+public final class SourceFile: SourceLines {
     /// As messages call it.
     public let name: String
     public let bytes: [UInt8]
@@ -27,11 +27,15 @@ public final class SourceFile: Sendable {
         lineStarts = starts
     }
 
+    /// Longer lines are no text for people: nothing of them is shown.
+    static let longestLine = 16 << 10
+
     /// The text of a line counted from 1, without its line end and without a byte order mark.
     public func text(ofLine line: Int) -> String? {
         guard line >= 1, line <= lineStarts.count else { return nil }
         var start = lineStarts[line - 1]
         var end = line < lineStarts.count ? lineStarts[line] - 1 : bytes.count
+        if end - start > SourceFile.longestLine { return nil }
         if end > start, bytes[end - 1] == 13 { end -= 1 }
         if line == 1, bytes.starts(with: [0xef, 0xbb, 0xbf]) { start = 3 }
         return String(decoding: bytes[start..<max(start, end)], as: UTF8.self)
@@ -73,6 +77,6 @@ public struct Place: Sendable {
 
     /// The place with its line's text, for a message.
     public var location: SourceLocation {
-        SourceLocation(file: file.name, line: line, column: column, lineText: file.text(ofLine: line))
+        SourceLocation(file: file.name, line: line, column: column, in: file)
     }
 }

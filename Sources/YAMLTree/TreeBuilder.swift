@@ -14,8 +14,8 @@ private final class Frame {
     let anchor: Anchor?
     var items: [Node] = []
     var pairs: [Mapping.Pair] = []
-    /// Key → place, once there are too many pairs to look through.
-    var seen: [String: Place] = [:]
+    /// Key → position, once there are too many pairs to look through.
+    var index: [String: Int] = [:]
     var key: Key?
     /// What `<<` named, in order.
     var merged: [Mapping] = []
@@ -35,6 +35,25 @@ private final class Frame {
 
     /// Whether what comes next is a key.
     var awaitsKey: Bool { isMapping && key == nil }
+
+    func position(of key: String) -> Int? {
+        if pairs.count <= Mapping.linearLimit { return pairs.firstIndex { $0.key == key } }
+        indexAll()
+        return index[key]
+    }
+
+    private func indexAll() {
+        for position in index.count..<pairs.count { index[pairs[position].key] = position }
+    }
+
+    /// A mapping's own pairs, then those of `<<` it has not; earlier ones win (yaml.org/type/merge.html).
+    var mapping: Mapping {
+        for mapping in merged {
+            for pair in mapping.pairs where position(of: pair.key) == nil { pairs.append(pair) }
+        }
+        if pairs.count > Mapping.linearLimit { indexAll() }
+        return Mapping(pairs, index: index)
+    }
 }
 
 /// An anchor's name and which of its definitions this is: a name may be given again, the latest wins.
@@ -99,7 +118,13 @@ final class TreeBuilder {
             defer { yaml_event_delete(&event) }
             switch event.type {
             case YAML_STREAM_END_EVENT: return
-            case YAML_DOCUMENT_START_EVENT: anchors.removeAll(keepingCapacity: true)
+            case YAML_DOCUMENT_START_EVENT:
+                anchors.removeAll(keepingCapacity: true)
+                guard documents.count < limits.documents else {
+                    throw Failure(
+                        "\(file.name) has more than \(limits.documents) documents",
+                        advice: "put what belongs together into one", at: place(event.start_mark).location)
+                }
             case YAML_SCALAR_EVENT: try scalar(event)
             case YAML_SEQUENCE_START_EVENT:
                 try open(
@@ -145,6 +170,7 @@ final class TreeBuilder {
         if let top = stack.last, top.awaitsKey {
             top.key = Frame.Key(text: text, place: place, isMerge: style == .plain && text == "<<")
             if let anchor { finish(anchor, Node(.scalar(text, style), tag: tag.merge, at: place)) }
+            try count(place)
             checkDuplicate(in: top)
             return
         }
@@ -175,7 +201,7 @@ final class TreeBuilder {
         guard let frame = stack.popLast() else { return }
         let node: Node
         if frame.isMapping {
-            node = Node(.mapping(Mapping(withMerged(frame))), tag: frame.tag, at: frame.place)
+            node = Node(.mapping(frame.mapping), tag: frame.tag, at: frame.place)
         } else {
             node = Node(.sequence(frame.items), tag: frame.tag, at: frame.place)
         }
@@ -214,14 +240,18 @@ final class TreeBuilder {
         }
     }
 
-    private func add(_ node: Node) throws(Failure) {
+    /// Counts a key or a value.
+    private func count(_ place: Place) throws(Failure) {
         nodeCount += 1
         guard nodeCount <= limits.nodes else {
             throw Failure(
-                "\(file.name) has more than \(limits.nodes) values",
-                advice: "split it, and `include` the parts",
-                at: node.place.location)
+                "\(file.name) has more than \(limits.nodes) keys and values",
+                advice: "split it, and `include` the parts", at: place.location)
         }
+    }
+
+    private func add(_ node: Node) throws(Failure) {
+        try count(node.place)
         guard let top = stack.last else {
             documents.append(node)
             return
@@ -253,14 +283,7 @@ final class TreeBuilder {
             }
             return
         }
-        var first: Place?
-        if frame.pairs.count <= Mapping.linearLimit {
-            first = frame.pairs.first { $0.key == key.text }?.keyPlace
-        } else {
-            for pair in frame.pairs[frame.seen.count...] { frame.seen[pair.key] = pair.keyPlace }
-            first = frame.seen[key.text]
-        }
-        guard let first else { return }
+        guard let first = frame.position(of: key.text).map({ frame.pairs[$0].keyPlace }) else { return }
         // A file of nothing but duplicates is answered as soon as another.
         if problems.count < limits.problems {
             problems.append(
@@ -286,17 +309,6 @@ final class TreeBuilder {
             if node.isNull { return }
             throw Failure("`<<` takes a mapping or a list of mappings", at: node.place.location)
         }
-    }
-
-    /// A mapping's own pairs, then those of `<<` it has not; earlier ones win (yaml.org/type/merge.html).
-    private func withMerged(_ frame: Frame) -> [Mapping.Pair] {
-        guard !frame.merged.isEmpty else { return frame.pairs }
-        var pairs = frame.pairs
-        var keys = Set(pairs.map(\.key))
-        for mapping in frame.merged {
-            for pair in mapping.pairs where keys.insert(pair.key).inserted { pairs.append(pair) }
-        }
-        return pairs
     }
 
     // MARK: Anchors and tags

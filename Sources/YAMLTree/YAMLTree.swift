@@ -13,8 +13,10 @@ public struct YAMLLimits: Sendable {
     public var fileBytes = 4 << 20
     public var scalarBytes = 1 << 20
     public var depth = 100
-    /// Values of one file, keys not counted.
+    /// Keys and values of one file.
     public var nodes = 100_000
+    /// Documents of one file: each is laid on those before it.
+    public var documents = 100
     /// Nodes visited when every alias is followed.
     public var aliasVisits = 100_000
     /// Mistakes that are told of; further ones of the same kind are not.

@@ -43,6 +43,32 @@ struct BasicsTests {
         #expect(nearest(to: "enviroment", among: ["environment", "entrypoint"]) == "environment")
         #expect(nearest(to: "imgae", among: ["image", "init"]) == "image")
         #expect(nearest(to: "zebra", among: ["image", "init"]) == nil)
+        #expect(nearest(to: "abdc", among: ["abcd"]) == "abcd")
+        #expect(nearest(to: "badcfe", among: ["abcdef"]) == nil)
+        #expect(nearest(to: "badcfegh", among: ["abcdefgh", "badcfeg"]) == "badcfeg")
+        #expect(nearest(to: "IMAGES", among: ["imago", "image"]) == "image")
+        #expect(nearest(to: "größe", among: ["GRÖSSE", "Größe"]) == "Größe")
+        #expect(nearest(to: "", among: ["a", "ab"]) == "a")
+    }
+
+    @Test("how much is done at once is a number from 1 on, or ours to choose")
+    func parallel() throws {
+        #expect(try parallelLimit([:]) == nil)
+        #expect(try parallelLimit(["COMPOSE_PARALLEL_LIMIT": "-1"]) == nil)
+        #expect(try parallelLimit(["COMPOSE_PARALLEL_LIMIT": "7"]) == 7)
+        for text in ["0", "-2", "many", "1.5"] {
+            #expect(throws: Failure.self) { try parallelLimit(["COMPOSE_PARALLEL_LIMIT": text]) }
+        }
+    }
+
+    @Test("a caret stands below a letter beyond the cut of a long line, and after letters of several scalars")
+    func longLine() {
+        let line = String(repeating: "x", count: 500) + "!" + String(repeating: "y", count: 500)
+        let long = SourceLocation(file: "a", line: 1, column: 501, lineText: line).excerpt ?? ""
+        let rows = long.split(separator: "\n").map(Array.init)
+        #expect(rows.count == 2 && rows[1].firstIndex(of: "^").map { rows[0][$0] } == "!", "\(long)")
+        let flags = SourceLocation(file: "a", line: 1, column: 5, lineText: "\u{1F1E9}\u{1F1EA}: !").excerpt
+        #expect(flags == "  1 | \u{1F1E9}\u{1F1EA}: !\n    |     ^")
     }
 
     @Test("a failure shows its place with a caret")

@@ -24,15 +24,73 @@ func large() {
     #expect(refusal(["compose.yaml": file]).contains("compose.yaml is too large"))
 }
 
-@Test("a file of more than 100000 values is refused")
+@Test("a file of more than 100000 keys and values is refused")
 func values() {
     let file = "services: {web: {image: a}}\nx-a: [" + String(repeating: "a, ", count: 100_000) + "]\n"
-    #expect(refusal(["compose.yaml": file]).hasSuffix("error: compose.yaml has more than 100000 values"))
+    #expect(
+        refusal(["compose.yaml": file]).hasSuffix("error: compose.yaml has more than 100000 keys and values"))
 }
 
-@Test("a ring of 20000 services is told by its ends")
+@Test("a file of more than 100 documents is refused")
+func manyDocuments() {
+    let file = "services: {web: {image: a}}\n" + String(repeating: "---\nname: a\n", count: 100)
+    #expect(refusal(["compose.yaml": file]).hasSuffix("error: compose.yaml has more than 100 documents"))
+}
+
+@Test("thousands of services in one line load, and what is wrong there is told without the line")
+func oneLine() throws {
+    let services = (0..<5000).map { "s\($0): {image: a}" }.joined(separator: ", ")
+    #expect(try load(["compose.yaml": "services: {\(services)}"]).project.services.count == 5000)
+    #expect(
+        complaint(["compose.yaml": "services: {\(services), z: {image: a, init: perhaps}}"])
+            .hasSuffix("error: `services.z.init` is \"perhaps\"; expected true or false"))
+}
+
+@Test("a service that depends on all before it closes a hundred rings, and no more are looked for")
+func rings() {
+    var file = "services:\n"
+    for number in 1..<5000 { file += "  s\(number - 1): {image: a, depends_on: [s\(number), s0]}\n" }
+    file += "  s4999: {image: a}\n"
+    let text = complaint(["compose.yaml": file])
+    #expect(text.split(separator: "\n").filter { $0.hasPrefix("compose.yaml:") }.count == 100)
+}
+
+@Test("a text of a hundred thousand variables nobody has is warned about a hundred times")
+func unsetVariables() throws {
+    let text = (0..<100_000).map { "$v\($0)" }.joined(separator: " ")
+    let warnings = try load(["compose.yaml": "services: {web: {image: a, labels: {l: \"\(text)\"}}}"])
+        .warnings
+    #expect(warnings.count == 101)
+    #expect(warnings.last?.doing == "there are 99900 more warnings")
+}
+
+@Test("thousands of names that nobody declares are not each compared with thousands that are")
+func undeclared() {
+    var file = "services:\n"
+    for number in 0..<5000 { file += "  service\(number): {image: a, depends_on: [servise\(number)]}\n" }
+    let text = complaint(["compose.yaml": file])
+    #expect(text.contains("did you mean \"service0\"?"))
+    #expect(text.contains("error: there may be more problems than these"))
+}
+
+@Test("an environment file of thousands of variables is read once for thousands of services")
+func sharedEnvironment() throws {
+    let services = (0..<2000).map { "  s\($0): {image: a, env_file: v.env}\n" }.joined()
+    let variables = (0..<5000).map { "V\($0)=\($0)\n" }.joined()
+    let loaded = try load(["compose.yaml": "services:\n\(services)", "v.env": variables])
+    #expect(loaded.project.services["s1999"]?.environment["V4999"] == "4999")
+    let own = try load([
+        "compose.yaml":
+            "services: {a: {image: a, env_file: v.env, environment: {A: 1}}, b: {image: a, env_file: [w.env, v.env]}}",
+        "v.env": "X=${W:-none}", "w.env": "W=given",
+    ])
+    #expect(own.project.services["a"]?.environment["X"] == "none")
+    #expect(own.project.services["b"]?.environment["X"] == "given")
+}
+
+@Test("a ring of 10000 services is told by its ends")
 func ring() {
-    let count = 20_000
+    let count = 10_000
     var file = "services:\n"
     for number in 0..<count {
         file += "  s\(number): {image: a, depends_on: [s\((number + 1) % count)]}\n"
@@ -40,7 +98,7 @@ func ring() {
     #expect(
         refusal(["compose.yaml": file]).hasSuffix(
             "services depend on each other in a cycle: s0 → s1 → s2 → s3 → s4 → s5 → s6 → s7 → s8 → s9 → "
-                + "… 19986 more … → s19996 → s19997 → s19998 → s19999 → s0"))
+                + "… 9986 more … → s9996 → s9997 → s9998 → s9999 → s0"))
 }
 
 @Test("aliases that multiply are refused")
@@ -113,4 +171,13 @@ func mistakes() {
     let text = complaint(["compose.yaml": file])
     #expect(text.split(separator: "\n").filter { $0.hasPrefix("compose.yaml:") }.count == 100)
     #expect(text.contains("error: there are 2900 more problems"))
+}
+
+@Test("of thousands of wrong values a hundred are told, and no more are read")
+func wrongValues() {
+    var file = "services:\n"
+    for number in 0..<3000 { file += "  s\(number): {image: a, init: perhaps}\n" }
+    let text = complaint(["compose.yaml": file])
+    #expect(text.split(separator: "\n").filter { $0.hasPrefix("compose.yaml:") }.count == 100)
+    #expect(text.contains("error: there may be more problems than these"))
 }

@@ -292,6 +292,15 @@ func harmless() throws {
         ])
 }
 
+@Test("labels of an anonymous volume are said to have no effect")
+func anonymousLabels() throws {
+    let service = "volumes: [{type: volume, target: /a, volume: {labels: [a=b]}}, {type: volume, target: /b}]"
+    #expect(
+        try load(["compose.yaml": yaml(service)]).notes.map(\.doing) == [
+            "`services.web.volumes[0].volume.labels` has no effect"
+        ])
+}
+
 @Test("places of attributes are kept for later errors")
 func marks() throws {
     let service = try web("ports: [\"80:80\"]\nuser: a")

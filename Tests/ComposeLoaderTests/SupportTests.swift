@@ -152,7 +152,7 @@ private func supportPage() -> String {
         What differs from Docker Compose on purpose: a plain value of `environment`, `labels` and `args` is the text
         that was written (`1.10` stays `1.10`, `True` stays `True`); an `env_file` that has junk after a closing quote
         is an error; a text under `x-*` that is no template is left as it is; a file is read up to 4 MiB, 100 levels
-        deep, and a project up to 1000 files.
+        deep, 100,000 keys and values and 100 documents, and a project up to 1000 files.
 
         In paths a star stands for a name, or for an element of a list.
 

@@ -91,6 +91,26 @@ enum LoaderBench {
                 "4 MiB of wrong values",
                 "services: {web: {image: a, environment: [\n"
                     + String(repeating: "{}, ", count: ((4 << 20) - 100) / 4) + "]}}\n"),
+            one(
+                "20,000 services in one line",
+                "services: {" + many.map { "s\($0): {image: a}" }.joined(separator: ", ") + "}"),
+            one(
+                "8,000 rings through one service",
+                "services:\n"
+                    + (0..<8_000).map { "  s\($0): {image: a, depends_on: [s\(($0 + 1) % 8_000), s0]}\n" }
+                    .joined()),
+            one(
+                "10,000 undeclared dependencies",
+                "services:\n"
+                    + (0..<10_000).map { "  service\($0): {image: a, depends_on: [servise\($0)]}\n" }.joined()),
+            one(
+                "100,000 unset variables",
+                "services: {web: {image: a, labels: {l: \""
+                    + (0..<100_000).map { "$v\($0)" }.joined(separator: " ") + "\"}}}\n"),
+            one(
+                "100 documents on 15,000 services",
+                "services:\n" + (0..<15_000).map { "  s\($0): {image: a}\n" }.joined()
+                    + (1..<100).map { "---\nservices: {t\($0): {image: b}}\n" }.joined()),
             one("101 levels", "services: " + String(repeating: "[", count: 101)),
             one("100,000 levels", "a: " + String(repeating: "{a: ", count: 100_000)),
             one("4 MiB and a byte", String(repeating: "a", count: 4 << 20 + 1)),

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The entry libFuzzer calls: bytes become a project of several files, which is loaded and printed. Whatever is
+// The entry libFuzzer calls: bytes become a project of several files, which is loaded, lowered and printed. Whatever is
 // printed must load again. `Tests/fuzz/loader` builds and runs this.
 
 import Basics
 import ComposeLoader
 import ComposeModel
+import ContainerModel
+import Planning
 
 /// Cuts the input at lines `--- NAME` into files; what stands before the first is `compose.yaml`.
 private func files(_ input: UnsafeBufferPointer<UInt8>) -> [String: [UInt8]] {
@@ -46,6 +48,26 @@ private func attempt(_ files: [String: [UInt8]], _ change: (inout LoadOptions) -
     }
 }
 
+/// Makes requests of what was loaded, every service of one image, every file that is named there.
+private func lower(_ project: Project, _ files: [String: [UInt8]]) {
+    var image = LoweredImage(
+        facts: ImageFacts(reference: "app", id: Digest(of: [1]), layers: ["/layers/a"]),
+        defaults: ImageDefaults())
+    image.defaults.command = ["serve"]
+    var contents = FileContents(
+        configs: project.configs.mapValues { _ in [1] }, secrets: project.secrets.mapValues { _ in [2] })
+    do throws(Failure) {
+        if let bytes = files["cdi.json"] {
+            let file = CDICatalogue.File(path: "/etc/cdi/a.json", bytes: bytes, priority: 0)
+            contents.devices = try CDICatalogue(files: [file])
+        }
+        let images = project.services.mapValues { _ in image }
+        _ = try Planning.lower(project, images: images, contents: contents)
+    } catch {
+        precondition(!error.description.isEmpty)
+    }
+}
+
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let input = UnsafeBufferPointer(start: start, count: count)
@@ -53,6 +75,7 @@ public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     guard let loaded = attempt(files, { _ in }) else { return 0 }
     // A range of ports is one line in and thousands out: loading it is timed, printing it three times is not.
     if loaded.project.services.values.contains(where: { $0.ports.count > 500 }) { return 0 }
+    lower(loaded.project, files)
     let printed = renderYAML(loaded.project)
     var copy = files
     copy["compose.yaml"] = Array(printed.utf8)

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ServiceEnvironment: `env_file`, `environment`, `label_file` and the variables of hooks put into a service, once it is known to
+// be switched on. The grammar of such a file is EnvironmentFile.swift's.
+
+internal import Basics
+internal import ComposeModel
+internal import YAMLTree
+
+struct ServiceEnvironment {
+    let around: Surroundings
+    let files: FileAccess
+    /// False: files are kept by name, and variables without a value as they are.
+    let resolves: Bool
+    private let shared = SharedFiles()
+
+    /// What many services name is read once, where nothing in it asks for a variable: by format and path.
+    private final class SharedFiles {
+        var variables: [String: [String: String]] = [:]
+        /// The file being read asked for one.
+        var isAsked = false
+    }
+
+    init(around: Surroundings, files: FileAccess, resolves: Bool) {
+        self.around = around
+        self.files = files
+        self.resolves = resolves
+    }
+
+    /// `env_file`s in order, then `environment`; a name without a value is the client's, or unset. Labels alike.
+    func resolve(_ service: inout Service, _ draft: ServiceDraft) {
+        guard resolves else {
+            service.envFiles = draft.envFiles.map(\.file)
+            service.labelFiles = draft.labelFiles.map(\.path)
+            for (key, value, _) in draft.environment {
+                if let value {
+                    service.environment[key] = value
+                } else {
+                    service.unsetEnvironment.insert(key)
+                }
+            }
+            return
+        }
+        for (file, place) in draft.envFiles {
+            let above = service.environment
+            let read = variables(file.path, required: file.required, raw: file.isRaw, place) {
+                around.variable($0, at: place) ?? above[$0]
+            }
+            if service.environment.isEmpty {
+                service.environment = read
+            } else {
+                service.environment.merge(read) { $1 }
+            }
+        }
+        for (key, value, place) in draft.environment {
+            if let value = value ?? around.variable(key, at: place) {
+                service.environment[key] = value
+                service.unsetEnvironment.remove(key)
+            } else {
+                service.environment[key] = nil
+                service.unsetEnvironment.insert(key)
+            }
+        }
+        var labels: [String: String] = [:]
+        for (path, place) in draft.labelFiles {
+            let read = variables(path, required: true, raw: false, place) { _ in nil }
+            labels.merge(read) { $1 }
+        }
+        if !labels.isEmpty { service.labels = labels.merging(service.labels) { $1 } }
+        for hooks in [\Service.preStart, \Service.postStart, \Service.preStop] {
+            for index in service[keyPath: hooks].indices { resolve(&service[keyPath: hooks][index]) }
+        }
+        for index in (service.watch ?? []).indices where service.watch?[index].exec != nil {
+            if var hook = service.watch?[index].exec {
+                resolve(&hook)
+                service.watch?[index].exec = hook
+            }
+        }
+    }
+
+    /// A hook's variable without a value is the client's, or unset.
+    private func resolve(_ hook: inout Service.Hook) {
+        for (name, value) in hook.environment where value == nil {
+            if let given = around.origins.all[0].variables[name] {
+                hook.environment.updateValue(given, forKey: name)
+            } else {
+                hook.environment.removeValue(forKey: name)
+            }
+        }
+    }
+
+    private func variables(
+        _ path: String, required: Bool, raw: Bool, _ place: Place, _ lookup: @escaping (String) -> String?
+    ) -> [String: String] {
+        do throws(Failure) {
+            let path = joinedPath(around.origins[place].directory, path)
+            let key = "\(raw) \(path)"
+            if let known = shared.variables[key] { return known }
+            if let bytes = try files.read(path) {
+                shared.isAsked = false
+                let read = try EnvironmentFile.read(bytes, name: path, raw: raw) { [shared] name in
+                    shared.isAsked = true
+                    return lookup(name)
+                }
+                if !shared.isAsked { shared.variables[key] = read }
+                return read
+            }
+            if required {
+                around.log.error(
+                    "the environment file \(path) does not exist",
+                    advice: "create it, or give `required: false`", at: place)
+            }
+        } catch {
+            around.log.add(error)
+        }
+        return [:]
+    }
+}
