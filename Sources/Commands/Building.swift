@@ -129,6 +129,7 @@ final class StepRunning {
         request.pulls = wish.pulls || build.pull
         request.limits.memory = wish.memory?.bytes
         request.limits.processes = try session.positive("COVEY_STEP_PROCESSES").map { Int($0) }
+        request.parallel = try parallelLimit(session.invocation.environment)
         if !wish.checksOnly { try caches(of: build, project, wish, &request) }
         request.network = try network(build.network)
         request.allowsInsecure = build.privileged || build.entitlements.contains("security.insecure")
@@ -382,7 +383,7 @@ private func bakeText(_ project: Project, _ chosen: Set<String>) -> String {
         }
         if !build.args.isEmpty { members.append(("args", map(build.args))) }
         if !build.labels.isEmpty { members.append(("labels", map(build.labels))) }
-        let tags = [service.image ?? "\(project.name)-\(service.name)"] + build.tags
+        let tags = [project.imageName(of: service)] + build.tags
         members.append(("tags", .strings(tags)))
         if let target = build.target { members.append(("target", .string(target))) }
         if !build.additionalContexts.isEmpty { members.append(("contexts", map(build.additionalContexts))) }

@@ -8,6 +8,10 @@ let globalFlags: [Flag] = [
     Flag(.envFile, nil, .many("FILE"), "file of variables for ${…}, instead of .env"),
     Flag(.projectDirectory, nil, .one("DIR"), "directory that relative paths start from"),
     Flag(.profile, nil, .many("NAME"), "profile to switch on; * is all"),
+    Flag(.allResources, nil, "also networks and volumes that no service uses"),
+    Flag(.compatibility, nil, "names with _ instead of -, as Compose 1 gave them"),
+    Flag(.parallel, nil, .one("N"), "how many layers and build steps at once; -1: as many as is good"),
+    Flag(.dryRun, nil, "only say what would be done"),
     Flag(.root, nil, .one("DIR"), "state directory (COVEY_ROOT, /var/lib/covey)"),
     Flag(.run, nil, .one("DIR"), "directory of what runs (COVEY_RUN, /run/covey)"),
     Flag(
@@ -55,6 +59,8 @@ let commandTable: [CommandDefinition] = [
                 .exitCodeFrom, nil, .one("SERVICE"),
                 "end with this service's code; implies the first of these"),
             Flag(.attach, nil, .many("SERVICE"), "show the logs of these services only"),
+            Flag(.attachDependencies, nil, "also show the logs of what the named services depend on"),
+            Flag(.menu, nil, "refused", hidden: true),
             Flag(.noAttach, nil, .many("SERVICE"), "don't show this service's logs"),
             Flag(.noDependencies, nil, "leave alone what the named services depend on"),
             Flag(.noStart, nil, "create containers, start nothing"),
@@ -63,7 +69,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.quietBuild, nil, "don't show what build steps write"),
             noBuild, pull, quietPull, locked, yes,
             Flag(.watch, "w", "do what `develop.watch` says when files change, as `watch` does"),
-        ], run: runUp),
+        ], dryRun: .told, run: runUp),
     CommandDefinition(
         "watch", "Bring services up, and follow changes of their files", operands: .services,
         details: """
@@ -87,11 +93,12 @@ let commandTable: [CommandDefinition] = [
             Flag(.scale, nil, .many("SERVICE=N"), "how many containers of a service"),
             Flag(.quietBuild, nil, "don't show what build steps write"),
             noBuild, pull, quietPull, locked, yes,
-        ], run: runCreate),
+        ], dryRun: .told, run: runCreate),
     CommandDefinition(
         "scale", "Change how many containers services have", operands: .atLeast("SERVICE=N…", 1),
         details: "The next `up` goes back to what the Compose file says.",
-        flags: [Flag(.noDependencies, nil, "leave alone what the services depend on")], run: runScale),
+        flags: [Flag(.noDependencies, nil, "leave alone what the services depend on")], dryRun: .told,
+        run: runScale),
     CommandDefinition(
         "down", "Stop and remove everything of the project",
         details: "Named volumes stay without -v; external networks and volumes always stay.",
@@ -101,7 +108,7 @@ let commandTable: [CommandDefinition] = [
                 .removeImages, nil, .choice(["local", "all"]),
                 "remove images too; local: those that were built here and got no name of their own"),
             Flag(.removeOrphans, nil, "done anyway", hidden: true),
-        ], run: runDown),
+        ], dryRun: .told, run: runDown),
     CommandDefinition(
         "ps", "List the project's containers", operands: .services,
         flags: [
@@ -116,13 +123,13 @@ let commandTable: [CommandDefinition] = [
                 .orphans, nil,
                 "also of services no longer declared; done unless --orphans=false is given"),
             noTruncation,
-        ], run: runPs),
+        ], dryRun: .harmless, run: runPs),
     CommandDefinition(
         "ls", "List the projects of this host",
         flags: [
             Flag(.all, "a", "stopped ones too"), tableOrJSON, Flag(.quiet, "q", "names only"),
             Flag(.filter, nil, .many("name=TEXT"), "only projects whose name holds this text"),
-        ], run: runLs),
+        ], dryRun: .harmless, run: runLs),
     CommandDefinition(
         "logs", "Show what the containers wrote", operands: .services,
         flags: [
@@ -135,7 +142,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.until, nil, .one("TIME"), "only lines until then"),
             Flag(.noLogPrefix, nil, "no service name before each line"),
             Flag(.index, nil, .one("N"), "only this container of the service"),
-        ], run: runLogs),
+        ], dryRun: .harmless, run: runLogs),
     CommandDefinition(
         "events", "Show what happens to the project, and what was repaired", operands: .services,
         details: """
@@ -146,7 +153,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.json, nil, "one JSON object for each event"),
             Flag(.since, nil, .one("TIME"), "also what happened since then"),
             Flag(.until, nil, .one("TIME"), "nothing later than this"),
-        ], run: runEvents),
+        ], dryRun: .harmless, run: runEvents),
     CommandDefinition(
         "exec", "Run a program in a running container",
         operands: .atLeast("SERVICE COMMAND [ARGUMENT…]", 2),
@@ -206,7 +213,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.forceRecreate, nil, "as for `up`"),
             Flag(.removeOrphans, nil, "as for `up`"),
             Flag(.scale, nil, .many("SERVICE=N"), "how many containers of a service"),
-        ], run: runPlan),
+        ], dryRun: .harmless, run: runPlan),
     CommandDefinition(
         "config", "Check the Compose file and print it resolved", operands: .services,
         flags: [
@@ -229,7 +236,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.noEnvResolution, nil, "don't read env_file and label_file"),
             Flag(.resolveImageDigests, nil, "pin images to the digests the store has of them"),
             Flag(.lockImageDigests, nil, "only the pinned images, as an override file"),
-        ], needsRoot: false, run: runConfig),
+        ], needsRoot: false, dryRun: .harmless, run: runConfig),
     CommandDefinition(
         "build", "Build the services' images", operands: .services,
         flags: [
@@ -305,18 +312,21 @@ let commandTable: [CommandDefinition] = [
         flags: [
             Flag(.wait, nil, "return when everything is running or healthy"),
             Flag(.waitTimeout, nil, .one("SECONDS"), "how long --wait waits"),
-        ], run: runStart),
+        ], dryRun: .told, run: runStart),
     CommandDefinition(
-        "stop", "Stop services, keep their containers", operands: .services, flags: [timeout], run: runStop),
+        "stop", "Stop services, keep their containers", operands: .services, flags: [timeout], dryRun: .told,
+        run: runStop),
     CommandDefinition(
         "restart", "Restart services", operands: .services,
         flags: [
             timeout, Flag(.noDependencies, nil, "not also those that `depends_on` says restart with them"),
-        ], run: runRestart),
+        ], dryRun: .told, run: runRestart),
     CommandDefinition(
         "kill", "Send a signal to services", operands: .services,
-        flags: [Flag(.signal, "s", .one("SIGNAL"), "the signal, SIGKILL unless said otherwise")], run: runKill
-    ),
+        flags: [
+            Flag(.signal, "s", .one("SIGNAL"), "the signal, SIGKILL unless said otherwise"),
+            Flag(.removeOrphans, nil, "remove containers of services that are no longer declared"),
+        ], dryRun: .told, run: runKill),
     CommandDefinition(
         "rm", "Remove containers that don't run", operands: .services,
         details:
@@ -325,7 +335,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.force, "f", "don't ask"),
             Flag(.stop, "s", "stop those that run, and remove them too"),
             Flag(.volumes, "v", "done anyway", hidden: true),
-        ], run: runRemove),
+        ], dryRun: .told, run: runRemove),
     CommandDefinition(
         "pause", "Freeze all processes of services", operands: .services,
         details: "Health checks are not run meanwhile; `exec` is refused; `stop`, `kill` and `down` work.",
@@ -353,10 +363,13 @@ let commandTable: [CommandDefinition] = [
         "cp", "Copy files between a container and here", operands: .exactly("SOURCE TARGET", 2),
         details: """
             One of the two is SERVICE:PATH, the other a path here, or - for a tar on the standard input or output. Of a
-            running container its volumes are seen too. SOURCE/. is what is in a directory, without itself.
+            running container its volumes are seen too. SOURCE/. is what is in a directory, without itself. Into a service
+            of several containers it is copied into each; out of it, from the first.
             """,
         flags: [
-            Flag(.index, nil, .one("N"), "which container of the service"),
+            Flag(.index, nil, .one("N"), "only this container of the service"),
+            Flag(.all, nil, "also containers that `run` made of the service"),
+            Flag(.followLink, "L", "where SOURCE is a link, copy what it leads to"),
             Flag(.archive, "a", "keep owners; else copies are root's in a container, and yours here"),
         ], run: runCopy),
     CommandDefinition(
@@ -368,35 +381,40 @@ let commandTable: [CommandDefinition] = [
         ], run: runExport),
     CommandDefinition(
         "commit", "Make an image of what a container wrote", operands: .exactly("SERVICE IMAGE", 2),
-        details:
-            "A running container is not paused for it: `covey pause` first where files must fit together.",
         flags: [
             Flag(.author, "a", .one("NAME"), "who made it"), Flag(.message, "m", .one("TEXT"), "what for"),
+            Flag(
+                .change, "c", .many("INSTRUCTION"),
+                "a Dockerfile's instruction that changes no file, such as CMD, ENV or USER"),
+            Flag(
+                .pause, "p",
+                "pause the service while its files are read; done unless --pause=false is given"),
             Flag(.index, nil, .one("N"), "which container of the service"),
         ], run: runCommit),
-    CommandDefinition("top", "List the processes of services", operands: .services, run: runTop),
+    CommandDefinition(
+        "top", "List the processes of services", operands: .services, dryRun: .harmless, run: runTop),
     CommandDefinition(
         "stats", "Show what containers use", operands: .services,
         details: "Drawn again each second until Ctrl-C. 100 % is one processor.",
         flags: [
             Flag(.all, "a", "stopped ones too"), tableOrJSON, Flag(.noStream, nil, "only once"),
             Flag(.noTruncation, nil, "done anyway", hidden: true),
-        ], run: runStats),
+        ], dryRun: .harmless, run: runStats),
     CommandDefinition(
         "port", "Say where a container's port is published", operands: .exactly("SERVICE PRIVATE_PORT", 2),
         flags: [
             Flag(.proto, nil, .choice(["tcp", "udp"]), "the port's protocol, tcp unless said otherwise"),
             Flag(.index, nil, .one("N"), "which container of the service"),
-        ], run: runPort),
+        ], dryRun: .harmless, run: runPort),
     CommandDefinition(
         "images", "List the images containers were made of", operands: .services,
-        flags: [tableOrJSON, Flag(.quiet, "q", "ids only")], run: runImages),
+        flags: [tableOrJSON, Flag(.quiet, "q", "ids only")], dryRun: .harmless, run: runImages),
     CommandDefinition(
         "volumes", "List the project's volumes", operands: .services,
-        flags: [tableOrJSON, Flag(.quiet, "q", "names only")], run: runVolumes),
+        flags: [tableOrJSON, Flag(.quiet, "q", "names only")], dryRun: .harmless, run: runVolumes),
     CommandDefinition(
         "image ls", "List the images of the store", flags: [tableOrJSON, Flag(.quiet, "q", "ids only")],
-        run: runImageList),
+        dryRun: .harmless, run: runImageList),
     CommandDefinition(
         "image import", "Take an image into the store",
         operands: Operands(usage: "SOURCE [NAME]", least: 1, most: 2),
@@ -416,17 +434,17 @@ let commandTable: [CommandDefinition] = [
         "image tag", "Give an image a second name", operands: .exactly("IMAGE NAME", 2), run: runImageTag),
     CommandDefinition(
         "image inspect", "Show all there is to know of images, as JSON", operands: .atLeast("IMAGE…", 1),
-        run: runImageInspect),
+        dryRun: .harmless, run: runImageInspect),
     CommandDefinition(
         "image history", "Show the steps an image was made by", operands: .exactly("IMAGE", 1),
         flags: [tableOrJSON],
-        run: runImageHistory),
+        dryRun: .harmless, run: runImageHistory),
     CommandDefinition(
         "image diff", "Show the files two images do not have alike",
         operands: Operands(usage: "IMAGE [OTHER]", least: 1, most: 2),
         details:
             "A is added, C changed, D deleted on the way from IMAGE to OTHER; with one image, by its last layer.",
-        flags: [tableOrJSON], run: runImageDiff),
+        flags: [tableOrJSON], dryRun: .harmless, run: runImageDiff),
     CommandDefinition(
         "image save", "Write images into an archive", operands: .atLeast("IMAGE…", 1),
         details: "Docker, podman and skopeo read it (docker-archive: and oci-archive:).",
@@ -451,7 +469,7 @@ let commandTable: [CommandDefinition] = [
         ], run: runImagePrune),
     CommandDefinition(
         "system df", "Show what images, containers and volumes take on the disk", flags: [tableOrJSON],
-        run: runSystemUsage),
+        dryRun: .harmless, run: runSystemUsage),
     CommandDefinition(
         "image rm", "Remove images from the store", operands: .atLeast("IMAGE…", 1), run: runImageRemove),
     CommandDefinition(
@@ -466,12 +484,12 @@ let commandTable: [CommandDefinition] = [
         flags: [
             Flag(.format, "f", .choice(["text", "json"]), "how it is written"),
             Flag(.short, nil, "the number alone"),
-        ], needsRoot: false, run: runVersion),
+        ], needsRoot: false, dryRun: .harmless, run: runVersion),
     CommandDefinition(
         "debug launch", "Print the launch program of a service's first container",
-        operands: .exactly("SERVICE", 1), run: runDebugLaunch),
+        operands: .exactly("SERVICE", 1), dryRun: .harmless, run: runDebugLaunch),
     CommandDefinition(
         "debug doctor", "Say what this host lacks and what falls back",
         flags: [Flag(.format, nil, .choice(["text", "json"]), "how it is written")],
-        needsRoot: false, run: runDoctor),
+        needsRoot: false, dryRun: .harmless, run: runDoctor),
 ]

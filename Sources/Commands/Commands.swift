@@ -10,6 +10,15 @@ internal import Controller
 /// The exit code of a process ended by Ctrl-C, as shells count it: 128 + SIGINT.
 let interruptedCode: Int32 = 130
 
+/// Said of commands that can't tell what they would do.
+private func withoutDryRun(_ command: CommandDefinition) -> Failure {
+    let able = commandTable.filter { $0.dryRun == .told }.map(\.name)
+    return Failure(
+        "cannot say beforehand what `covey \(command.name)` would do",
+        cause: "--dry-run is for what changes by a plan: \(able.joined(separator: ", "))",
+        advice: "leave --dry-run out")
+}
+
 /// Runs what the command line asks for; returns the process's exit code.
 ///
 /// In a process born as a project's controller it is that controller, to its end.
@@ -36,6 +45,10 @@ func run(_ invocation: Invocation) throws(Failure) -> Int32 {
         case .version: plain.line("covey \(coveyVersion)")
         case .run(let command, let arguments):
             if command.name == "oci" { return runOCI(arguments.operands, invocation) }
+            if arguments.has(.dryRun), command.dryRun == .refused { throw withoutDryRun(command) }
+            if let limit = arguments.last(.parallel) {
+                _ = try parallelLimit(["COMPOSE_PARALLEL_LIMIT": limit])
+            }
             if command.needsRoot { try requireRoot(command.name) }
             return try command.run(Session(invocation, command, arguments))
         }

@@ -58,7 +58,7 @@ private func configText(_ session: Session) throws(Failure) -> String {
     if arguments.has(.models) { return lines(project.models.values.map(\.model).sorted()) }
     if arguments.has(.images) {
         let images = project.services.sorted { $0.key < $1.key }.filter { $0.value.provider == nil }
-        return lines(images.map { $0.value.image ?? "\(project.name)-\($0.key)" })
+        return lines(images.map { project.imageName(of: $0.value) })
     }
     if arguments.has(.resolveImageDigests) || arguments.has(.lockImageDigests) {
         project = try pinned(project, root: session.root)

@@ -11,22 +11,14 @@ internal import JSONFormat
 internal import Kernel
 
 struct ContainerTree {
-    let container: ContainerStatus
     let root: SharedFD
 
     /// - writable: files will be written.
     /// - isBare: without volumes and mounts, also of a running one (`export`).
-    init(_ session: Session, _ service: String, index: Int, writable: Bool, isBare: Bool = false)
+    init(_ session: Session, _ container: ContainerStatus, writable: Bool, isBare: Bool = false)
         throws(Failure)
     {
         let place = try session.place()
-        let containers = try session.containers(place)
-        try checkKnown([service], among: containers.map(\.service), session)
-        guard let container = containers.first(where: { $0.service == service && $0.index == index }) else {
-            throw Failure(
-                "service \"\(service)\" has no container \(index)", advice: "covey ps -a lists them")
-        }
-        self.container = container
         let doing = "cannot open the files of container \"\(container.name)\""
         if let pid = container.pid, !isBare {
             root = SharedFD(

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `cp` between a service's container and here, `export` of all its files, `commit` of what it wrote as an image. Whoever is
-// in the container may move things while we look: see Archives/TreeStream.swift for why that leads nowhere.
+// `cp` between a service's containers and here. Whoever is in the container may move things while we look: see
+// Archives/TreeStream.swift for why that leads nowhere.
 
 internal import Archives
 internal import Basics
 internal import CLinux
-internal import Images
+internal import Controller
 internal import Kernel
-internal import OCIFormats
 
 /// `SERVICE:PATH` or a path here.
 private enum CopyEnd {
@@ -32,12 +31,12 @@ private enum CopyEnd {
 
 func runCopy(_ session: Session) throws(Failure) -> Int32 {
     let words = session.arguments.operands
-    let index = try session.arguments.number(.index, atLeast: 1) ?? 1
     let doing = "cannot copy \(words[0]) to \(words[1])"
+    let follows = session.arguments.has(.followLink)
     switch (CopyEnd(words[0]), CopyEnd(words[1])) {
     case (.container(let service, let path), .here(let target)):
-        let tree = try ContainerTree(session, service, index: index, writable: false)
-        let source = try CopySource(tree.root, path, inRoot: true, doing)
+        let tree = try ContainerTree(session, try copied(service, session)[0], writable: false)
+        let source = try CopySource(tree.root, path, inRoot: true, follows: follows, doing)
         let here = SharedFD(
             try naming(doing) { () throws(SyscallError) in try openFile("/", flags: O_RDONLY | O_DIRECTORY) })
         try source.send(
@@ -45,25 +44,34 @@ func runCopy(_ session: Session) throws(Failure) -> Int32 {
                 here, session.invocation.absolute(target), target, isRoot: false, source, doing), session,
             doing)
     case (.here(let path), .container(let service, let target)):
-        let tree = try ContainerTree(session, service, index: index, writable: true)
+        let containers = try copied(service, session)
         let here = SharedFD(
             try naming(doing) { () throws(SyscallError) in try openFile("/", flags: O_RDONLY | O_DIRECTORY) })
         var absolute = session.invocation.absolute(path)
         if path.hasSuffix("/.") || path == "." { absolute += "/." }
-        let source = try CopySource(here, absolute, inRoot: false, doing)
-        try source.send(
-            to: try CopyTarget(tree.root, target, target, isRoot: true, source, doing), session, doing)
+        let source = try CopySource(here, absolute, inRoot: false, follows: follows, doing)
+        for container in containers {
+            let tree = try ContainerTree(session, container, writable: true)
+            try source.send(
+                to: try CopyTarget(tree.root, target, target, isRoot: true, source, doing), session, doing)
+        }
     case (.container(let service, let path), .stream):
         guard !isTerminal(session.invocation.output) else {
             throw Failure(
                 doing, cause: "the standard output is a terminal",
                 advice: "redirect it: covey cp … - >FILE.tar")
         }
-        let tree = try ContainerTree(session, service, index: index, writable: false)
-        let source = try CopySource(tree.root, path, inRoot: true, doing)
+        let tree = try ContainerTree(session, try copied(service, session)[0], writable: false)
+        let source = try CopySource(tree.root, path, inRoot: true, follows: follows, doing)
         try source.write(to: session.invocation.output, doing)
     case (.stream, .container(let service, let target)):
-        let tree = try ContainerTree(session, service, index: index, writable: true)
+        let containers = try copied(service, session)
+        guard containers.count == 1 else {
+            throw Failure(
+                doing, cause: "the service has \(containers.count) containers, and the input is read once",
+                advice: "choose one with --index")
+        }
+        let tree = try ContainerTree(session, containers[0], writable: true)
         let directory = try naming(doing) { () throws(SyscallError) in
             try openat2(
                 tree.root.raw, target, flags: O_RDONLY | O_DIRECTORY, resolve: [.inRoot, .noMagicLinks])
@@ -84,7 +92,23 @@ func runCopy(_ session: Session) throws(Failure) -> Int32 {
     return 0
 }
 
-private func copying(_ doing: String, _ body: () throws(ArchiveError) -> Void) throws(Failure) {
+/// The containers of a service that are copied into, or the first of which is copied out of: one with --index, else all; with
+/// --all those of `run` too.
+private func copied(_ service: String, _ session: Session) throws(Failure) -> [ContainerStatus] {
+    if let index = try session.arguments.number(.index, atLeast: 1) {
+        return [try session.container(of: service, number: index)]
+    }
+    let all = try session.containers(try session.place())
+    try checkKnown([service], among: all.map(\.service), session)
+    let takesOneOffs = session.arguments.has(.all)
+    let own = all.filter { $0.service == service && (takesOneOffs || !$0.oneOff) }
+    if own.isEmpty {
+        throw Failure("service \"\(service)\" has no container", advice: "covey ps -a lists them")
+    }
+    return own
+}
+
+func copying(_ doing: String, _ body: () throws(ArchiveError) -> Void) throws(Failure) {
     do throws(ArchiveError) { try body() } catch { throw Failure(doing, cause: error.cause) }
 }
 
@@ -93,13 +117,17 @@ private struct CopySource {
     let parent: SharedFD
     let name: CName
     let isDirectory: Bool
+    /// What a copy is called that gets no other name: a link that is followed keeps its own.
+    private let title: [UInt8]
 
-    init(_ root: SharedFD, _ path: String, inRoot: Bool, _ doing: String) throws(Failure) {
-        // `DIR/.`: what is in it, not itself.
-        let contentsOnly = path.hasSuffix("/.") || path == "/" || path == "."
-        var parts = path.split(separator: "/").filter { $0 != "." }.map(String.init)
+    /// - follows: of a link what it leads to.
+    init(_ root: SharedFD, _ path: String, inRoot: Bool, follows: Bool, _ doing: String) throws(Failure) {
         let resolve: Resolve = inRoot ? [.inRoot, .noMagicLinks] : [.inRoot]
         do throws(SyscallError) {
+            let found = follows ? try CopySource.end(of: path, root, resolve) : path
+            // `DIR/.`: what is in it, not itself.
+            let contentsOnly = found.hasSuffix("/.") || found == "/" || found == "."
+            var parts = CopySource.parts(of: found)
             if parts.isEmpty || parts.last == ".." || contentsOnly {
                 // The directory itself, known by its descriptor alone.
                 parent = SharedFD(
@@ -107,6 +135,7 @@ private struct CopySource {
                         root.raw, "/" + parts.joined(separator: "/"), flags: O_RDONLY | O_DIRECTORY,
                         resolve: resolve))
                 name = [46, 0]
+                title = []
                 isDirectory = true
                 return
             }
@@ -116,16 +145,38 @@ private struct CopySource {
                     root.raw, "/" + parts.joined(separator: "/"), flags: O_RDONLY | O_DIRECTORY,
                     resolve: resolve))
             name = last.cName
-            guard let found = try status(of: name, at: parent.raw) else {
+            title = Array((CopySource.parts(of: path).last ?? last).utf8)
+            guard let status = try status(of: name, at: parent.raw) else {
                 throw SyscallError("fstatat", .noEntry, path)
             }
-            isDirectory = found.isDirectory
+            isDirectory = status.isDirectory
         } catch {
             throw Failure(doing, error)
         }
     }
 
-    private var bytes: [UInt8] { name.dropLast().map { UInt8(bitPattern: $0) } }
+    private static func parts(of path: String) -> [String] {
+        path.split(separator: "/").filter { $0 != "." }.map(String.init)
+    }
+
+    /// The path at the end of the links that a path's last name begins; as many as path_resolution(7) follows.
+    private static func end(of path: String, _ root: SharedFD, _ resolve: Resolve) throws(SyscallError)
+        -> String
+    {
+        var path = path
+        for _ in 0..<40 {
+            var parts = parts(of: path)
+            guard let last = parts.popLast(), last != ".." else { return path }
+            let above = "/" + parts.joined(separator: "/")
+            let directory = try openat2(root.raw, above, flags: O_RDONLY | O_DIRECTORY, resolve: resolve)
+            guard let status = try status(of: last.cName, at: directory.raw),
+                status.isSymlink
+            else { return path }
+            let target = try readLink(last, at: directory.raw)
+            path = target.hasPrefix("/") ? target : "\(above)/\(target)"
+        }
+        throw SyscallError("readlinkat", .loop, path)
+    }
 
     func write(to fd: Int32, _ doing: String) throws(Failure) {
         let file = SharedFD(
@@ -136,7 +187,7 @@ private struct CopySource {
             if name == [46, 0] {
                 try source.sendContents(of: parent.raw, as: [])
             } else {
-                try source.send(name, at: parent.raw, as: bytes)
+                try source.send(name, at: parent.raw, as: title)
             }
             try writer.finish()
         }
@@ -148,7 +199,7 @@ private struct CopySource {
             let writer = TreeWriter(
                 target.directory.raw, owner: keeps ? nil : target.owner)
             let source = TreeSource(writer)
-            let called = target.name ?? (name == [46, 0] ? [] : bytes)
+            let called = target.name ?? title
             if name == [46, 0] {
                 try source.sendContents(of: parent.raw, as: called)
             } else {
@@ -202,79 +253,4 @@ private struct CopyTarget {
             try naming(doing) { () throws(SyscallError) in try makeDirectory(last, at: directory.raw) }
         }
     }
-}
-
-func runExport(_ session: Session) throws(Failure) -> Int32 {
-    let service = session.arguments.operands[0]
-    let doing = "cannot export \"\(service)\""
-    let index = try session.arguments.number(.index, atLeast: 1) ?? 1
-    let tree = try ContainerTree(session, service, index: index, writable: false, isBare: true)
-    guard let target = session.arguments.last(.output), target != "-" else {
-        guard !isTerminal(session.invocation.output) else {
-            throw Failure(doing, cause: "the standard output is a terminal", advice: "name a file with -o")
-        }
-        try exportTree(tree.root, to: session.invocation.output, doing)
-        return 0
-    }
-    let path = session.invocation.absolute(target)
-    let temporary = "\(path).tmp.\(getpid())"
-    let file = try naming(doing) { () throws(SyscallError) in
-        try openFile(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
-    }
-    do throws(Failure) {
-        try exportTree(tree.root, to: file.raw, doing)
-        try naming(doing) { () throws(SyscallError) in try moveFile(temporary, to: path) }
-    } catch {
-        try? removeFile(temporary)
-        throw error
-    }
-    return 0
-}
-
-private func exportTree(_ root: SharedFD, to fd: Int32, _ doing: String) throws(Failure) {
-    let file = SharedFD(
-        try naming(doing) { () throws(SyscallError) in OwnedFD(taking: try retrying("dup") { dup(fd) }) })
-    try copying(doing) { () throws(ArchiveError) in
-        let writer = TarWriter(FileSink(file, name: "the archive"))
-        try TreeSource(writer).sendContents(of: root.raw, as: [])
-        try writer.finish()
-    }
-}
-
-func runCommit(_ session: Session) throws(Failure) -> Int32 {
-    let (service, name) = (session.arguments.operands[0], session.arguments.operands[1])
-    let doing = "cannot make an image of \"\(service)\""
-    let index = try session.arguments.number(.index, atLeast: 1) ?? 1
-    let tree = try ContainerTree(session, service, index: index, writable: false, isBare: true)
-    let state = "\(try session.place().directory)/containers/\(tree.container.name)"
-    let record = try ContainerTree.image("\(state)/container.json", doing)
-    let store = ImageStore(root: session.root)
-    guard let image = try store.lookUp(record.id.description), image.manifest != nil else {
-        throw Failure(
-            doing, cause: "its image \(record.reference) is not in the store any more, or was used in place",
-            advice: "import or pull it again")
-    }
-    var config = try store.config(of: image)
-    config.author = session.arguments.last(.author) ?? config.author
-    var step = ImageConfig.History(createdBy: "covey commit \(service)")
-    step.comment = session.arguments.last(.message)
-    step.author = session.arguments.last(.author)
-    config.history = (config.history ?? []) + [step]
-    // Archived, not moved: the container may run on.
-    let temporary = "\(session.root)/images/.commit.\(getpid())"
-    defer { try? removeFile(temporary) }
-    let file = SharedFD(
-        try naming(doing) { () throws(SyscallError) in
-            try openFile(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
-        })
-    let upper = try naming(doing) { () throws(SyscallError) in
-        try openFile("\(state)/upper", flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-    }
-    try copying(doing) { () throws(ArchiveError) in
-        _ = try archiveLayer(upper.raw, into: TarWriter(FileSink(file, name: "the layer")))
-    }
-    let made = try store.commit(
-        layers: image.diffIDs, adding: .tar(path: temporary), config: config, as: name)
-    session.out.line(made.facts.id.description)
-    return 0
 }

@@ -81,6 +81,16 @@ enum FlagName: String {
     case withDependencies = "with-dependencies"
     case check, secret, ssh
     case unit
+    // Of all commands.
+    case allResources = "all-resources"
+    case compatibility
+    case dryRun = "dry-run"
+    case parallel
+    // Of `up`, `cp` and `commit`.
+    case attachDependencies = "attach-dependencies"
+    case menu
+    case followLink = "follow-link"
+    case change, pause
     // Of the OCI runtime.
     case additionalGids = "additional-gids"
     case blkioWeight = "blkio-weight"
@@ -176,6 +186,16 @@ struct Operands: Sendable {
     }
 }
 
+/// What `--dry-run` makes of a command.
+enum DryRun: Sendable {
+    /// It says what it would do.
+    case told
+    /// It changes nothing anyway.
+    case harmless
+    /// It can't say: refused by name.
+    case refused
+}
+
 /// One command: its name (two words for `image ls`), its flags and what runs it.
 struct CommandDefinition: Sendable {
     let name: String
@@ -188,6 +208,7 @@ struct CommandDefinition: Sendable {
     let needsRoot: Bool
     /// Flags end at the first operand: what follows is another program's.
     let passesRest: Bool
+    let dryRun: DryRun
     let run: @Sendable (Session) throws(Failure) -> Int32
 
     /// Its operands are services of the project.
@@ -196,7 +217,7 @@ struct CommandDefinition: Sendable {
     init(
         _ name: String, _ summary: String, operands: Operands = .none, details: String = "",
         flags: [Flag] = [],
-        needsRoot: Bool = true, passesRest: Bool = false,
+        needsRoot: Bool = true, passesRest: Bool = false, dryRun: DryRun = .refused,
         run: @escaping @Sendable (Session) throws(Failure) -> Int32
     ) {
         self.name = name
@@ -206,6 +227,7 @@ struct CommandDefinition: Sendable {
         self.flags = flags
         self.needsRoot = needsRoot
         self.passesRest = passesRest
+        self.dryRun = dryRun
         self.run = run
     }
 }

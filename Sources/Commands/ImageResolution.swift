@@ -100,7 +100,7 @@ final class ImageResolution {
     /// An image that a service names beside its own: made sure of as its own is.
     private func ensure(_ reference: String, besideImageOf service: Service) throws(Failure) -> LoweredImage {
         if let known = found[reference] { return known }
-        if let maker = builder(of: reference) { return try ensure(maker) }
+        if let maker = project.builder(of: reference) { return try ensure(maker) }
         let policy = try PullPolicy(service, flag: wish.pull)
         let here = try lookUp(reference)
         let mayDiffer = try asksAgain(reference, policy)
@@ -132,7 +132,7 @@ final class ImageResolution {
         var contexts: [String: String] = [:]
         for (name, text) in build.additionalContexts where text.hasPrefix("service:") {
             if let other = project.services[String(text.dropFirst("service:".count))] {
-                contexts[name] = reference(of: other)
+                contexts[name] = project.imageName(of: other)
             }
         }
         try steps.build(
@@ -141,18 +141,8 @@ final class ImageResolution {
         built += 1
     }
 
-    private func reference(of service: Service) -> String {
-        service.image ?? "\(project.name)-\(service.name)"
-    }
-
-    /// The service that builds an image which others only name: no registry has it.
-    private func builder(of reference: String) -> Service? {
-        project.services.values.filter { $0.build != nil && self.reference(of: $0) == reference }
-            .min { $0.name < $1.name }
-    }
-
     private func lookUp(_ service: Service) throws(Failure) -> LoweredImage? {
-        try lookUp(reference(of: service))
+        try lookUp(project.imageName(of: service))
     }
 
     /// What is here is not remembered: another service may want it built or fetched anew.
@@ -173,12 +163,17 @@ final class ImageResolution {
     }
 
     private func ensure(_ service: Service) throws(Failure) -> LoweredImage {
-        let reference = reference(of: service)
-        if service.build == nil, let maker = builder(of: reference) { return try ensure(maker) }
+        let reference = project.imageName(of: service)
+        if service.build == nil, let maker = project.builder(of: reference) { return try ensure(maker) }
         let policy = try PullPolicy(service, flag: wish.pull)
-        let mustBuild = wish.fetches && service.build != nil && (wish.build || policy == .build)
+        let mustBuild = service.build != nil && (wish.build || policy == .build)
         if let known = found[reference] { return known }
-        if !mustBuild {
+        if mustBuild, !wish.fetches, let here = try lookUp(service) {
+            session.errors.line("image \(reference): would be built")
+            found[reference] = here
+            return here
+        }
+        if !mustBuild || !wish.fetches {
             let here = try lookUp(service)
             let locked = service.build == nil ? lock?.digest(reference) : nil
             if let here {
@@ -326,7 +321,7 @@ final class ImageResolution {
                     at: service.marks["build"])
             }
             _ = try ensure(needed)
-            contexts[name] = self.reference(of: needed)
+            contexts[name] = project.imageName(of: needed)
         }
         let task = progress.begin("Image", reference, doing: "Building", done: "Built")
         do throws(Failure) {

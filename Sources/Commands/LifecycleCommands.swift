@@ -12,6 +12,7 @@ func runDown(_ session: Session) throws(Failure) -> Int32 {
     var options = DownOptions()
     options.volumes = session.arguments.has(.volumes)
     options.timeout = try session.arguments.duration(.timeout)
+    if session.arguments.has(.dryRun) { return try rehearseDown(options, session, place) }
     /// Volumes of an earlier `down` without --volumes.
     func hasVolumes() throws(Failure) -> Bool {
         guard options.volumes else { return false }
@@ -51,13 +52,38 @@ func runDown(_ session: Session) throws(Failure) -> Int32 {
     return 0
 }
 
+/// What `down` would do, its own part before the client's.
+private func rehearseDown(_ options: DownOptions, _ session: Session, _ place: ProjectPlace) throws(Failure)
+    -> Int32
+{
+    var lines: [String] = []
+    if try session.controller(place) != nil {
+        _ = try rehearse(.down(options), session)
+    } else if options.volumes {
+        // Left by an earlier `down` without --volumes.
+        lines = try VolumeStore(root: place.root).list().filter { $0.project == place.project }
+            .map { "remove volume \($0.name)" }
+    }
+    for (name, provider) in keptProviders(place).sorted(by: { $0.key < $1.key }) {
+        lines.append("take down \"\(name)\" by its provider \(provider.type)")
+    }
+    let store = try session.imageStore()
+    for name in try imagesToRemove(session)
+    where try store.lookUp(name, relativeTo: session.invocation.directory) != nil {
+        lines.append("remove image \(name)")
+    }
+    if lines.isEmpty, try session.controller(place) == nil { lines.append("nothing to do") }
+    for line in lines { session.out.line(line) }
+    return 0
+}
+
 /// What `--rmi` names: `all`: every service's image; `local`: of those that are built, unless `image` gives them a name.
 private func imagesToRemove(_ session: Session) throws(Failure) -> [String] {
     guard let which = session.arguments.last(.removeImages) else { return [] }
     let project = try session.project()
     let services = Array(project.services.values) + Array(project.disabledServices.values)
     let names = services.compactMap { service -> String? in
-        if service.image == nil { return service.build == nil ? nil : "\(project.name)-\(service.name)" }
+        if service.image == nil { return service.build == nil ? nil : project.imageName(of: service) }
         return which == "all" ? service.image : nil
     }
     return Set(names).sorted()
@@ -88,11 +114,10 @@ private func removeImages(_ names: [String], _ session: Session, _ progress: Pro
 
 func runStart(_ session: Session) throws(Failure) -> Int32 {
     let services = session.arguments.operands
-    let wait = session.arguments.has(.wait) || session.arguments.last(.waitTimeout) != nil
-    let timeout = try session.arguments.duration(.waitTimeout)
-    let code = try simple(session, "start", wait ? nil : "running", .start(services: services))
-    if wait { try awaitReady(session, services, timeout: timeout) }
-    return code
+    let waits = session.arguments.has(.wait) || session.arguments.last(.waitTimeout) != nil
+    let wait = waits ? ReadyWait(timeout: try session.arguments.duration(.waitTimeout)) : nil
+    return try simple(
+        session, "start", waits ? nil : "running", .start(services: services, wait: wait))
 }
 
 func runStop(_ session: Session) throws(Failure) -> Int32 {
@@ -105,6 +130,10 @@ func runStop(_ session: Session) throws(Failure) -> Int32 {
         _ = try simple(session, "stop", "stopped", .stop(services: services, timeout: timeout))
     }
     let stopped = provided.filter { names.isEmpty || names.contains($0.key) }
+    if session.arguments.has(.dryRun) {
+        for name in stopped.keys.sorted() { session.out.line("stop \"\(name)\" by its provider") }
+        return 0
+    }
     if !stopped.isEmpty { try endProviders(stopped, .stop, session, place) }
     return 0
 }
@@ -120,14 +149,26 @@ func runRestart(_ session: Session) throws(Failure) -> Int32 {
 
 func runKill(_ session: Session) throws(Failure) -> Int32 {
     let signal = session.arguments.last(.signal) ?? "SIGKILL"
-    return try simple(
+    let orphans = session.arguments.has(.removeOrphans) ? try orphans(session) : []
+    let code = try simple(
         session, "kill", nil, .kill(services: session.arguments.operands, signal: signal))
+    if orphans.isEmpty { return code }
+    return try simple(session, "kill", nil, .remove(services: orphans, stop: true))
 }
 
-/// Sends a request that needs a project that is up.
+/// Services that have containers and are declared no longer; one-off containers are their service's.
+private func orphans(_ session: Session) throws(Failure) -> [String] {
+    let project = try session.project()
+    let declared = Set(project.services.keys).union(project.disabledServices.keys)
+    let present = try session.containers(session.place(project.name)).filter { !$0.oneOff }
+    return Set(present.map(\.service)).subtracting(declared).sorted()
+}
+
+/// Sends a request that needs a project that is up; with --dry-run asks what it would do.
 func simple(_ session: Session, _ title: String, _ already: String?, _ request: ControlRequest)
     throws(Failure) -> Int32
 {
+    if session.arguments.has(.dryRun) { return try rehearse(request, session) }
     let client = try session.runningController()
     let place = try session.place()
     let progress = try session.progress(title)

@@ -49,10 +49,9 @@ final class LogFeed {
             // One that has no directory yet has written nothing; it is asked for again with the next status.
             guard exists(container.directory) else { continue }
             known.insert(container.name)
-            let prefix = "\(project)-"
+            let isPrefixed = ["-", "_"].contains { container.name.hasPrefix(project + $0) }
             let label =
-                container.name.hasPrefix(prefix)
-                ? String(container.name.dropFirst(prefix.count)) : container.name
+                isPrefixed ? String(container.name.dropFirst(project.count + 1)) : container.name
             printer.announce(label)
             try merge.add(
                 LogSource(label: label, directory: container.directory),

@@ -118,7 +118,7 @@ extension LogContainer {
 }
 
 /// The containers whose logs are on the disk, when no controller is there to ask. A container's name is
-/// `<project>-<service>-<index>`; of another name, it is its own service.
+/// `<project>-<service>-<index>`, or with `_`; of another name, it is its own service.
 func containersOnDisk(_ place: ProjectPlace) throws(Failure) -> [LogContainer] {
     let directory = "\(place.directory)/containers"
     let names: [String]
@@ -131,12 +131,12 @@ func containersOnDisk(_ place: ProjectPlace) throws(Failure) -> [LogContainer] {
     return names.map { name in
         var container = LogContainer(
             name: name, service: name, index: 1, directory: "\(directory)/\(name)/log")
-        let prefix = "\(place.project)-"
-        if name.hasPrefix(prefix), let dash = name.lastIndex(of: "-"),
-            let index = Int(name[name.index(after: dash)...]),
-            dash > name.index(name.startIndex, offsetBy: prefix.count)
-        {
-            container.service = String(name[name.index(name.startIndex, offsetBy: prefix.count)..<dash])
+        for separator in ["-", "_"] where name.hasPrefix(place.project + separator) {
+            let rest = name.dropFirst(place.project.count + 1)
+            guard let end = rest.lastIndex(of: Character(separator)), end > rest.startIndex,
+                let index = Int(rest[rest.index(after: end)...])
+            else { continue }
+            container.service = String(rest[..<end])
             container.index = index
         }
         return container

@@ -21,7 +21,7 @@ struct OneOffName {
         let digits = String(random, radix: 16)
         slug = String(repeating: "0", count: max(0, 12 - digits.count)) + digits
         guard let name = session.arguments.last(.name) else {
-            container = "\(project.name)-\(service)-run-\(slug)"
+            container = [project.name, service, "run", slug].joined(separator: project.nameSeparator)
             return
         }
         let isName =

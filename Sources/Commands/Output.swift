@@ -37,7 +37,6 @@ enum Colour: Int {
     case brightBlue = 94
     case brightMagenta = 95
     case brightCyan = 96
-    case grey = 90
 
     func paint(_ text: String, when wanted: Bool) -> String {
         wanted ? "\u{1b}[\(rawValue)m\(text)\u{1b}[0m" : text

@@ -51,4 +51,17 @@ extension Session {
         }
         return found
     }
+
+    /// A service's container by number, whether it runs or not.
+    func container(of service: String, number: Int) throws(Failure) -> ContainerStatus {
+        let all = try containers(try place())
+        try checkKnown([service], among: all.map(\.service), self)
+        guard
+            let found = all.first(where: { $0.service == service && $0.index == number && !$0.oneOff })
+        else {
+            throw Failure(
+                "service \"\(service)\" has no container \(number)", advice: "covey ps -a lists them")
+        }
+        return found
+    }
 }

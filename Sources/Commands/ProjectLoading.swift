@@ -31,6 +31,12 @@ private func loadOptions(_ session: Session) -> LoadOptions {
     options.resolvesPaths = !arguments.has(.noPathResolution)
     options.checksConsistency = !arguments.has(.noConsistency)
     options.resolvesEnvironment = !arguments.has(.noEnvResolution)
+    options.keepsUnused = arguments.has(.allResources)
+    // COMPOSE_COMPATIBILITY is Docker Compose's variable for the same.
+    let isSet = ["1", "true"].contains(invocation.variable("COMPOSE_COMPATIBILITY")?.lowercased())
+    if arguments.has(.compatibility) || isSet && !arguments.isOff(.compatibility) {
+        options.nameSeparator = "_"
+    }
     return options
 }
 

@@ -13,6 +13,8 @@ func runPull(_ session: Session) throws(Failure) -> Int32 {
     return try transferImages(session, "pull", forgiving: .ignorePullFailures) {
         (project, service, reference, transfer, progress) throws(Failure) in
         if service.build != nil, arguments.has(.ignoreBuildable) { return false }
+        // What another service builds is in no registry, or is pushed there by who built it.
+        if service.build == nil, project.builder(of: reference) != nil { return false }
         let policy = try PullPolicy(service, flag: arguments.last(.policy))
         if [.never, .build].contains(try PullPolicy(service, flag: nil)) || !seen.insert(reference).inserted {
             return false

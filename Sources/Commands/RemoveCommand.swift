@@ -16,6 +16,10 @@ func runRemove(_ session: Session) throws(Failure) -> Int32 {
     let chosen = all.filter {
         (services.isEmpty || services.contains($0.service)) && (stop || !$0.state.isUp)
     }
+    // A service that has no container has nothing to remove; the controller would not know its name.
+    let named = services.filter { name in chosen.contains { $0.service == name } }
+    let request = ControlRequest.remove(services: services.isEmpty ? [] : named, stop: stop)
+    if session.arguments.has(.dryRun), !chosen.isEmpty { return try rehearse(request, session) }
     let progress = try session.progress("rm")
     guard !chosen.isEmpty else {
         progress.notice("no stopped containers")
@@ -28,9 +32,7 @@ func runRemove(_ session: Session) throws(Failure) -> Int32 {
             return 1
         }
     }
-    // A service that has no container has nothing to remove; the controller would not know its name.
-    let named = services.filter { name in chosen.contains { $0.service == name } }
-    try client.send(.remove(services: services.isEmpty ? [] : named, stop: stop))
+    try client.send(request)
     _ = try follow(client, place, progress)
     return 0
 }

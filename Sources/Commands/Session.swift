@@ -19,6 +19,9 @@ final class Session {
     private var warned = false
 
     init(_ invocation: Invocation, _ command: CommandDefinition, _ arguments: Arguments) {
+        var invocation = invocation
+        // As with Docker Compose the flag stands for the variable, which registries and builds read.
+        if let limit = arguments.last(.parallel) { invocation.environment["COMPOSE_PARALLEL_LIMIT"] = limit }
         self.invocation = invocation
         self.command = command
         self.arguments = arguments

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `up`, `create`, `scale` and `plan`: the declared project handed to the controller, which makes it so or says what it
-// would do.
+// `up`, `create` and `scale`: the declared project handed to the controller, which makes it so, or with --dry-run says what
+// it would do.
 
 internal import Basics
 internal import ComposeModel
@@ -28,17 +28,18 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     if detached, arguments.has(.watch) {
         throw Failure("cannot watch in the background", advice: "leave --watch or --detach out")
     }
-    for name in arguments.all(.attach) + arguments.all(.noAttach) { try checkServices([name], project) }
+    let attached = try attachedServices(arguments, project, detached: detached)
     var options = UpOptions()
     options.services = arguments.operands
     options.removeOrphans = arguments.has(.removeOrphans)
     options.renewsVolumes = arguments.has(.renewVolumes)
-    options.wait = wait
-    options.waitTimeout = try arguments.duration(.waitTimeout)
+    options.wait = wait ? ReadyWait(timeout: try arguments.duration(.waitTimeout)) : nil
     options.noStart = arguments.has(.noStart)
     let grace = try arguments.duration(.timeout)
     options.timeout = grace
-    let prepared = try BringUp(session, project, options, title: "up").prepare()
+    let bringUp = try BringUp(session, project, options, title: "up")
+    if arguments.has(.dryRun) { return try bringUp.rehearse() }
+    let prepared = try bringUp.prepare()
     let signals = try interruptSignals()
     let answer = try prepared.carryOut(signals)
     if answer.interrupted {
@@ -49,9 +50,32 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     let watching =
         arguments.has(.watch) ? try Watching(session, project, place, services: arguments.operands) : nil
     return try attach(
-        session, place, signals, services: arguments.operands,
+        session, place, signals, services: attached,
         unattached: project.services.values.filter { $0.attach == false }.map(\.name).sorted(),
         grace: grace, policy, watching)
+}
+
+/// The services whose output is shown and whose end is awaited; none for all.
+private func attachedServices(_ arguments: Arguments, _ project: Project, detached: Bool) throws(Failure)
+    -> [String]
+{
+    if arguments.has(.menu) {
+        throw Failure(
+            "cannot show a menu", cause: "there is none beneath the logs",
+            advice: "leave --menu out; `--watch` follows changes of files")
+    }
+    for name in arguments.all(.attach) + arguments.all(.noAttach) { try checkServices([name], project) }
+    guard arguments.has(.attachDependencies) else { return arguments.operands }
+    guard arguments.all(.attach).isEmpty else {
+        throw Failure(
+            "cannot show dependencies beside services that are named one by one",
+            advice: "leave --attach or --attach-dependencies out")
+    }
+    if detached {
+        throw Failure(
+            "cannot show logs in the background", advice: "leave out -d, --wait and --no-start, or this flag")
+    }
+    return arguments.operands.isEmpty ? [] : withDependencies(arguments.operands, project).sorted()
 }
 
 /// `create`: `up` that starts nothing.
@@ -63,8 +87,9 @@ func runCreate(_ session: Session) throws(Failure) -> Int32 {
     options.services = session.arguments.operands
     options.removeOrphans = session.arguments.has(.removeOrphans)
     options.noStart = true
-    let answer = try BringUp(session, project, options, title: "create").prepare()
-        .carryOut(try interruptSignals())
+    let bringUp = try BringUp(session, project, options, title: "create")
+    if session.arguments.has(.dryRun) { return try bringUp.rehearse() }
+    let answer = try bringUp.prepare().carryOut(try interruptSignals())
     return answer.interrupted ? interruptedCode : 0
 }
 
@@ -75,17 +100,18 @@ func runScale(_ session: Session) throws(Failure) -> Int32 {
     for text in session.arguments.operands {
         options.services.append(try applyScale(text, to: &project))
     }
-    let answer = try BringUp(session, project, options, title: "scale").prepare()
-        .carryOut(try interruptSignals())
+    let bringUp = try BringUp(session, project, options, title: "scale")
+    if session.arguments.has(.dryRun) { return try bringUp.rehearse() }
+    let answer = try bringUp.prepare().carryOut(try interruptSignals())
     return answer.interrupted ? interruptedCode : 0
 }
 
 /// The declared project handed to the controller, with images made and progress shown.
 struct BringUp {
-    private let session: Session
-    private var project: Project
-    private var options: UpOptions
-    private let title: String
+    fileprivate let session: Session
+    fileprivate var project: Project
+    fileprivate var options: UpOptions
+    fileprivate let title: String
     /// Build images that can be built, also those that exist.
     var builds: Bool
     /// What build steps write is not shown.
@@ -123,13 +149,16 @@ struct BringUp {
         }
     }
 
+    /// The services whose images are needed.
+    fileprivate var wanted: Set<String> {
+        options.noDependencies && !options.services.isEmpty
+            ? Set(options.services) : withDependencies(options.services, project)
+    }
+
     /// Everything that is this process's own work, pulling and building above all. Nothing of the project has changed
     /// yet, so a signal may end the process here as it ends others: it is listened for afterwards.
     func prepare() throws(Failure) -> PreparedUp {
         var (project, options) = (project, options)
-        let wanted =
-            options.noDependencies && !options.services.isEmpty
-            ? Set(options.services) : withDependencies(options.services, project)
         let progress = try session.progress(title)
         progress.showsDetails = !session.arguments.has(.quietBuild) && !hidesBuilds
         progress.showsLayers = !session.arguments.has(.quietPull)
@@ -138,8 +167,7 @@ struct BringUp {
         do throws(Failure) {
             provided = try provide(session, &project, wanted: wanted, runs: true, progress)
             try leaveToProviders(provided, &options)
-            images = try resolveImages(
-                session, &project, wanted: wanted, build: builds, progress)
+            images = try resolveImages(session, &project, wanted: wanted, build: builds, progress)
         } catch {
             progress.end()
             throw error
@@ -149,6 +177,36 @@ struct BringUp {
         return PreparedUp(
             session: session, projectName: project.name, options: options, lowered: lowered,
             progress: progress)
+    }
+}
+
+extension BringUp {
+    /// What it would change; nothing is fetched, built or made.
+    func plan() throws(Failure) -> ShownPlan {
+        var (project, options) = (project, options)
+        let progress = Progress(title, mode: .quiet, output: session.errors)
+        let provided = try provide(session, &project, wanted: wanted, runs: false, progress)
+        try leaveToProviders(provided, &options)
+        let images = try resolveImages(
+            session, &project, wanted: wanted, build: builds, fetches: false, progress)
+        var lowered = try lowered(session, project, images: images)
+        lowered.desired.providers = provided.isEmpty ? nil : provided
+        let blobs = try desiredBlobs(lowered)
+        let place = session.place(project.name)
+        var running = try ControlClient.connect(to: place)
+        if running == nil, exists(place.directory) {
+            running = try startController(place, environment: session.invocation.environment)
+        }
+        guard let client = running else { return try firstPlan(place, desired: blobs[0], options: options) }
+        try client.send(.plan(options), blobs: blobs)
+        guard let shown = try follow(client, place, progress).plan else { throw session.hangup(place) }
+        return shown
+    }
+
+    /// `--dry-run`: prints the plan.
+    func rehearse() throws(Failure) -> Int32 {
+        show(try plan(), of: project.name, session)
+        return 0
     }
 }
 
@@ -206,45 +264,4 @@ func unchangedText(_ project: String, running: Int, completed: Int) -> String {
     if running > 0 || completed == 0 { parts.append("\(services(running)) running") }
     if completed > 0 { parts.append("\(parts.isEmpty ? services(completed) : "\(completed)") completed") }
     return "project \"\(project)\" unchanged, \(parts.joined(separator: ", "))"
-}
-
-func runPlan(_ session: Session) throws(Failure) -> Int32 {
-    var project = try session.project()
-    try checkServices(session.arguments.operands, project)
-    try applyScale(session, to: &project)
-    let place = session.place(project.name)
-    var options = UpOptions()
-    options.services = session.arguments.operands
-    options.forceRecreate = session.arguments.has(.forceRecreate)
-    options.removeOrphans = session.arguments.has(.removeOrphans)
-    let progress = Progress("plan", mode: .quiet, output: session.errors)
-    let wanted = withDependencies(session.arguments.operands, project)
-    let provided = try provide(session, &project, wanted: wanted, runs: false, progress)
-    if session.arguments.has(.pull) {
-        for line in try pullChanges(session, project, services: wanted) { session.errors.line(line) }
-    }
-    let images = try resolveImages(session, &project, wanted: wanted, build: false, fetches: false, progress)
-    var lowered = try lowered(session, project, images: images)
-    lowered.desired.providers = provided.isEmpty ? nil : provided
-    let blobs = try desiredBlobs(lowered)
-    let plan: ShownPlan
-    var running = try ControlClient.connect(to: place)
-    if running == nil, exists(place.directory) {
-        running = try startController(place, environment: session.invocation.environment)
-    }
-    if let client = running {
-        try client.send(.plan(options), blobs: blobs)
-        guard let shown = try follow(client, place, progress).plan else { throw session.hangup(place) }
-        plan = shown
-    } else {
-        plan = try firstPlan(place, desired: blobs[0], options: options)
-    }
-    if session.arguments.last(.format) == "json" {
-        session.out.write(plan.json.hasSuffix("\n") ? plan.json : "\(plan.json)\n")
-    } else if plan.operations == 0 {
-        session.out.line("nothing to do: project \"\(project.name)\" is as declared")
-    } else {
-        session.out.write(plan.text.hasSuffix("\n") ? plan.text : "\(plan.text)\n")
-    }
-    return plan.operations == 0 ? 0 : 2
 }

@@ -49,6 +49,8 @@ public struct ServiceRequest: Hashable, Codable, Sendable {
     public var container: ContainerRequest
     /// Set by `container_name`; nil gives `<project>-<service>-<index>`.
     public var containerName: String?
+    /// Between the parts of such a name; nil is `-`.
+    public var nameSeparator: String?
     public var replicas: Int
     public var dependencies: [String: DependencyRequest]
     public var healthcheck: HealthcheckRequest?

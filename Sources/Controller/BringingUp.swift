@@ -37,8 +37,8 @@ extension ProjectController {
                         runEnded()
                     }
                 }
-                if failure == nil, options.wait {
-                    awaitReady(plan, options, connection)
+                if failure == nil, let wait = options.wait {
+                    awaitReady(wait, of: options.services, connection) { [self] in endOfUp(plan, options) }
                 } else {
                     let end = failure.map { ControlEvent.failed($0) } ?? endOfUp(plan, options)
                     connection.finish(end)

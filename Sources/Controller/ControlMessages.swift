@@ -18,9 +18,11 @@ public enum ControlRequest: Codable, Sendable {
     case up(UpOptions)
     /// What `up` with the same blobs and options would do; changes nothing.
     case plan(UpOptions)
+    /// What a request without blobs would do to the project; changes nothing. Answered as `plan` is.
+    indirect case rehearse(ControlRequest)
     /// Stop and remove everything; the controller leaves afterwards.
     case down(DownOptions)
-    case start(services: [String])
+    case start(services: [String], wait: ReadyWait?)
     /// After a reboot: start what the restart policies want to run.
     case resume
     case stop(services: [String], timeout: Duration?)
@@ -45,6 +47,8 @@ public enum ControlRequest: Codable, Sendable {
     /// One signal to one container by name.
     case signal(container: String, signal: String)
     case pause(services: [String])
+    /// Freezes one container for as long as this connection stays; a `status` event says that it stands still.
+    case hold(container: String)
     case unpause(services: [String])
     /// Removes containers that do not run; with `stop` the others too.
     case remove(services: [String], stop: Bool)
@@ -59,9 +63,7 @@ public struct UpOptions: Codable, Sendable {
     public var removeOrphans = false
     /// Containers that are recreated begin with new anonymous volumes.
     public var renewsVolumes = false
-    /// Answer only when every service runs and is healthy, or has completed well.
-    public var wait = false
-    public var waitTimeout: Duration?
+    public var wait: ReadyWait?
     /// Leave the dependencies of the named services alone.
     public var noDependencies = false
     /// Create and recreate, start nothing.
@@ -73,6 +75,12 @@ public struct UpOptions: Codable, Sendable {
     /// How long containers that go may take to stop; nil is each one's own grace period.
     public var timeout: Duration?
     public init() {}
+}
+
+/// Answer only when what was started runs and is healthy, or has completed well.
+public struct ReadyWait: Codable, Sendable {
+    public var timeout: Duration?
+    public init(timeout: Duration? = nil) { self.timeout = timeout }
 }
 
 public struct DownOptions: Codable, Sendable {

@@ -66,7 +66,7 @@ func planning(_ options: UpOptions) -> Planning.UpOptions {
     result.services = options.services
     result.forceRecreate = options.forceRecreate
     result.removeOrphans = options.removeOrphans
-    result.wait = options.wait
+    result.wait = options.wait != nil
     result.noDependencies = options.noDependencies
     result.noStart = options.noStart
     result.noRecreate = options.noRecreate

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `pause` and `unpause`, `rm`'s choice of containers, and the way to a container's input for `attach`.
+// `pause` and `unpause`, standing still while a client looks, `rm`'s choice of containers, and the way to a container's input
+// for `attach`.
 
 internal import Basics
 internal import CLinux
@@ -65,6 +66,32 @@ extension ProjectController {
         }
         if !chosen.isEmpty { changed() }
         return !chosen.isEmpty
+    }
+
+    /// Freezes a container until the client hangs up. Nothing of it is written down: who comes after a dead controller finds
+    /// a frozen container that nobody paused, and thaws it.
+    func hold(_ name: String, _ connection: ClientConnection) {
+        do throws(Failure) {
+            if let container = containers[name], container.phase == .running, !container.status.paused {
+                container.status.paused = true
+                holds[connection.descriptor] = name
+                try cgroup.setFrozen(true, container: name)
+                tell("pause", of: container)
+                changed()
+            }
+            connection.send(.status(shownContainers()))
+        } catch {
+            connection.finish(.failed(error))
+        }
+    }
+
+    func endHold(of connection: ClientConnection) {
+        guard let name = holds.removeValue(forKey: connection.descriptor), let container = containers[name],
+            container.status.paused
+        else { return }
+        thaw(container)
+        tell("unpause", of: container)
+        changed()
     }
 
     /// Lets a paused container's processes go on, so that they can answer to a signal.

@@ -315,12 +315,15 @@ extension ProjectController {
         return told
     }
 
-    // MARK: up --wait
+    // MARK: up --wait, start --wait
 
-    /// Answers once every service runs and is healthy, or has completed well.
-    func awaitReady(_ plan: Plan, _ options: UpOptions, _ connection: ClientConnection) {
+    /// Answers with `end` once every one of the services, of all where none is named, runs and is healthy, or has
+    /// completed well.
+    func awaitReady(
+        _ wait: ReadyWait, of names: [String], _ connection: ClientConnection,
+        _ end: @escaping () -> ControlEvent
+    ) {
         var timer: EventLoop.Timer?
-        let names = options.services
         waitingForReady = { [self] in
             for container in containers.values.sorted(by: { $0.name < $1.name })
             where names.isEmpty
@@ -345,17 +348,17 @@ extension ProjectController {
             }
             return .some(nil)
         }
-        let end = { [self] (failure: Failure?) in
+        let answer = { [self] (failure: Failure?) in
             waitingForReady = nil
             readyEnd = nil
             if let timer { loop.cancel(timer) }
-            connection.finish(failure.map { .failed($0) } ?? endOfUp(plan, options))
+            connection.finish(failure.map { .failed($0) } ?? end())
             runEnded()
         }
-        readyEnd = end
-        if let limit = options.waitTimeout {
+        readyEnd = answer
+        if let limit = wait.timeout {
             timer = loop.after(limit) {
-                end(
+                answer(
                     Failure(
                         "the project is not ready after \(limit.composeText)",
                         advice: "see `covey ps` and `covey logs`"))

@@ -60,6 +60,8 @@ final class ProjectController {
     var watchers: Set<Int32> = []
     /// Who follows events, by descriptor.
     var eventFollowers: [Int32: EventOptions] = [:]
+    /// Containers that stand still for a client, by its descriptor.
+    var holds: [Int32: String] = [:]
     let eventLog: EventLog
     var keeperTimer: EventLoop.Timer?
     var keeperIsSilent = false

@@ -29,6 +29,7 @@ extension ProjectController {
         loop.unwatch(connection.descriptor)
         watchers.remove(connection.descriptor)
         eventFollowers[connection.descriptor] = nil
+        endHold(of: connection)
         scheduleRest()
         // Kept alive until the handlers of this round are through.
         loop.soon { [self] in
@@ -73,10 +74,12 @@ extension ProjectController {
             }
         case .resume:
             enqueueBringUp(connection) { [self] in beginResume(connection) }
-        case .start(let services):
-            enqueueBringUp(connection) { [self] in
-                begin(connection) { () throws(Failure) in try planStart(observe(), services: services) }
+        case .rehearse(let request):
+            answer(connection) { () throws(Failure) in
+                try show(try rehearsed(request), connection)
             }
+        case .start(let services, let wait):
+            enqueueBringUp(connection) { [self] in beginStart(services, wait, connection) }
         case .stop(let services, let timeout):
             enqueue(connection, supersedes: true) { [self] in
                 begin(connection, goesOn: true, .stop) { () throws(Failure) in
@@ -104,6 +107,7 @@ extension ProjectController {
             answer(connection) { () throws(Failure) in try sendSignal(signal, to: name) }
         case .pause(let services):
             pause(true, services, connection)
+        case .hold(let name): hold(name, connection)
         case .unpause(let services):
             pause(false, services, connection)
         case .remove(let services, let stop):
@@ -264,6 +268,21 @@ extension ProjectController {
         }
     }
 
+    private func beginStart(_ services: [String], _ wait: ReadyWait?, _ connection: ClientConnection) {
+        do throws(Failure) {
+            let plan = try planStart(observe(), services: services)
+            execute(plan, for: connection, goesOn: false) { [self] failure in
+                guard failure == nil, let wait else {
+                    return runEndedTelling(connection, failure, changed: plan.changesSomething)
+                }
+                awaitReady(wait, of: services, connection) { .done(changed: plan.changesSomething) }
+            }
+        } catch {
+            connection.finish(.failed(error))
+            runEnded()
+        }
+    }
+
     func runEndedTelling(_ connection: ClientConnection, _ failure: Failure?, changed: Bool) {
         connection.finish(failure.map { .failed($0) } ?? .done(changed: changed))
         runEnded()
@@ -297,13 +316,36 @@ extension ProjectController {
         }
     }
 
+    /// The plan a request would be carried out by.
+    private func rehearsed(_ request: ControlRequest) throws(Failure) -> Plan {
+        switch request {
+        case .down(let options): return try downPlan(options)
+        case .start(let services, _): return try planStart(observe(), services: services)
+        case .stop(let services, let timeout):
+            return try planStop(observe(), services: services, timeout: timeout)
+        case .restart(let services, let timeout, let noDependencies):
+            return try planRestart(
+                observe(), services: services, noDependencies: noDependencies ?? false, timeout: timeout)
+        case .kill(let services, let signal):
+            return try planKill(
+                observe(oneOffs: true), services: withOneOffs(services), signal: signal)
+        case .remove(let services, let stop):
+            return try planRemove(observe(oneOffs: true), services: withOneOffs(services), stop: stop)
+        default:
+            throw Failure("cannot say beforehand what this would do", cause: "it is done without a plan")
+        }
+    }
+
     private func showPlan(_ options: UpOptions, _ connection: ClientConnection) throws(Failure) {
         guard let bytes = connection.blobs.first else {
             throw Failure("cannot plan", cause: "no project was sent")
         }
         let wanted: DesiredState
         if bytes == desiredBytes, let desired { wanted = desired } else { wanted = try decodeDesired(bytes) }
-        let plan = try planUp(wanted, observed: try observe(for: wanted), options: planning(options))
+        try show(planUp(wanted, observed: try observe(for: wanted), options: planning(options)), connection)
+    }
+
+    private func show(_ plan: Plan, _ connection: ClientConnection) throws(Failure) {
         let shown = ShownPlan(plan)
         connection.send(.plan(text: shown.text, json: shown.json, operations: shown.operations))
     }

@@ -11,20 +11,12 @@ extension ProjectController {
     func beginDown(_ options: DownOptions, _ connection: ClientConnection) {
         recordKeeper(place, keeperPID)
         do throws(Failure) {
-            var observation = observe(oneOffs: true)
-            for volume in try volumes.list() where volume.project == place.project {
-                observation.volumes[volume.name] = ObservedVolume(
-                    name: volume.name, project: volume.project, request: nil)
-            }
             // Nobody's once the project's description is gone.
             for (name, request) in desired?.volumes ?? [:]
             where !request.external && volumes.isUnfinished(name) {
                 try volumes.remove(name)
             }
-            var planned = Planning.DownOptions()
-            planned.removeVolumes = options.volumes
-            planned.timeout = options.timeout
-            let plan = try planDown(observation, options: planned)
+            let plan = try downPlan(options)
             takingDown = true
             drift.stop()
             execute(plan, for: connection, goesOn: true) { [self] failure in
@@ -34,6 +26,18 @@ extension ProjectController {
             connection.finish(.failed(error))
             runEnded()
         }
+    }
+
+    func downPlan(_ options: DownOptions) throws(Failure) -> Plan {
+        var observation = observe(oneOffs: true)
+        for volume in try volumes.list() where volume.project == place.project {
+            observation.volumes[volume.name] = ObservedVolume(
+                name: volume.name, project: volume.project, request: nil)
+        }
+        var planned = Planning.DownOptions()
+        planned.removeVolumes = options.volumes
+        planned.timeout = options.timeout
+        return try planDown(observation, options: planned)
     }
 
     private func finishDown(_ connection: ClientConnection, _ failure: Failure?, changed: Bool) {

@@ -63,14 +63,7 @@ extension Dockerfile {
 
     /// Parses one instruction that an image's `ONBUILD` keeps.
     public static func parseTrigger(_ text: String, of image: String) throws(Failure) -> Instruction {
-        let source = SourceText(Array(text.utf8), path: "ONBUILD of \(image)")
-        try refuseForeignBytes(source)
-        var reader = LineReader(source)
-        var parser = InstructionParser(source: source)
-        guard let line = try reader.nextInstruction(),
-            case .instruction(let instruction) = try parser.parse(line, &reader),
-            try reader.nextInstruction() == nil
-        else {
+        guard let instruction = try parseInstruction(text, path: "ONBUILD of \(image)") else {
             throw Failure(
                 "cannot build on `\(image)`", cause: "its ONBUILD trigger `\(text)` is no instruction")
         }
@@ -78,6 +71,19 @@ extension Dockerfile {
             throw Failure(
                 "cannot build on `\(image)`", cause: "its ONBUILD trigger `\(text)` is a trigger again")
         }
+        return instruction
+    }
+
+    /// Parses a text that is one instruction; nil when it is none, or several, or begins a stage.
+    public static func parseInstruction(_ text: String, path: String) throws(Failure) -> Instruction? {
+        let source = SourceText(Array(text.utf8), path: path)
+        try refuseForeignBytes(source)
+        var reader = LineReader(source)
+        var parser = InstructionParser(source: source)
+        guard let line = try reader.nextInstruction(),
+            case .instruction(let instruction) = try parser.parse(line, &reader),
+            try reader.nextInstruction() == nil
+        else { return nil }
         return instruction
     }
 

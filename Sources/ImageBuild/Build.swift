@@ -126,7 +126,7 @@ final class BuildSession {
         }
         // A chain needs no threads, and most builds are chains.
         let widest = graph.width
-        runOnThreads(min(widest, max(2, availableProcessors()))) { _ in self.work() }
+        runOnThreads(min(widest, request.parallel ?? max(2, availableProcessors()))) { _ in self.work() }
         if let first = failures.min(by: { $0.stage < $1.stage }) { throw first.failure }
         guard let state = states[graph.target] else { throw Failure("the target stage was not built") }
         for name in given.unused {

@@ -39,6 +39,8 @@ public struct BuildRequest {
     /// Further lines of steps' /etc/hosts: name and address.
     public var extraHosts: [(name: String, address: String)] = []
     public var limits = StepLimits()
+    /// How many stages are worked at at once; nil: as many as there are processors, two at least.
+    public var parallel: Int?
     /// Steps that ask for it have all the rights there are; else they are refused.
     public var allowsInsecure = false
     /// Ask registries for what images are now, also for those that are here.

@@ -8,11 +8,16 @@ internal import CLinux
 /// While it lives, the signals that ask this process to end first run `body`, then end it as they would have.
 public final class Interruption {
     private static let signals: [Int32] = [SIGINT, SIGTERM, SIGHUP]
+    /// Those that nobody else had blocked before.
+    private let blocked: [Int32]
     private let stopping: SharedFD
     private var thread: JoinableThread?
 
     /// To be made before other threads are: they inherit which signals are blocked.
     public init(_ body: @escaping () -> Void) throws(SyscallError) {
+        var before = sigset_t()
+        pthread_sigmask(SIG_BLOCK, nil, &before)
+        blocked = Self.signals.filter { sigismember(&before, $0) == 0 }
         let signals = try SignalStream(Self.signals)
         let pipe = try makePipe()
         let stopped = SharedFD(try pipe.first.duplicate())
@@ -23,7 +28,7 @@ public final class Interruption {
                 else { return }
                 guard let signal = signals.next() else { continue }
                 body()
-                Self.unblock()
+                Self.unblock(Self.signals)
                 kill(getpid(), signal)
             }
         }
@@ -32,12 +37,12 @@ public final class Interruption {
     deinit {
         _ = try? writeAll(stopping.raw, [0])
         thread?.join()
-        // One that came last takes effect here.
-        Self.unblock()
+        // One that came last takes effect here, unless somebody else listens for it.
+        Self.unblock(blocked)
     }
 
     /// In this thread.
-    private static func unblock() {
+    private static func unblock(_ signals: [Int32]) {
         var set = sigset_t()
         sigemptyset(&set)
         for signal in signals { sigaddset(&set, signal) }

@@ -50,7 +50,7 @@ public struct Lowered: Sendable {
 
 /// Turns a project into the desired state.
 ///
-/// Networks and volumes no service uses are left out, as Docker Compose does. `images` is keyed by service name,
+/// Networks and volumes no service uses are left out, as Docker Compose does, unless the project keeps them. `images` is keyed by service name,
 /// `stepImages` by reference.
 /// - Throws: every mistake found, the first carrying the others, with `file:line:column` where marks exist.
 public func lower(
@@ -102,7 +102,8 @@ public func lower(
 
 /// The name of a service's container number `index` (from 1).
 public func containerName(project: String, service: ServiceRequest, index: Int) -> String {
-    service.containerName ?? "\(project)-\(service.name)-\(index)"
+    service.containerName
+        ?? [project, service.name, "\(index)"].joined(separator: service.nameSeparator ?? "-")
 }
 
 /// Two containers of one project never share a name: a name is a directory, a cgroup and a host name.
@@ -151,7 +152,7 @@ func cycleFailure(_ cycle: [String], in project: Project?) -> Failure {
 private let mtuOption = "com.docker.network.driver.mtu"
 
 private func lowerNetworks(of project: Project, into desired: inout DesiredState) throws(Failure) {
-    var used: Set<String> = []
+    var used: Set<String> = project.keepsUnused ? Set(project.networks.keys) : []
     for name in desired.services.keys {
         if let networks = project.services[name]?.networks.keys { used.formUnion(networks) }
     }
@@ -198,7 +199,7 @@ private func lowerNetworks(of project: Project, into desired: inout DesiredState
 }
 
 private func lowerVolumes(of project: Project, into desired: inout DesiredState) throws(Failure) {
-    var used: Set<String> = []
+    var used: Set<String> = project.keepsUnused ? Set(project.volumes.keys) : []
     for name in desired.services.keys {
         for mount in project.services[name]?.volumes ?? [] {
             if case .volume(let key) = mount.source { used.insert(key) }

@@ -49,6 +49,7 @@ struct ServiceLowering {
         var request = ServiceRequest(
             name: service.name, container: container, configHash: image.facts.id)
         request.containerName = try containerName()
+        request.nameSeparator = project.nameSeparator == "-" ? nil : project.nameSeparator
         request.replicas = replicas
         request.dependencies = try dependencies()
         request.healthcheck = try healthcheck()

@@ -113,7 +113,8 @@ extension UpPlanner {
             } else if forceAsDependency {
                 note(Decision(.recreate, target, old: container, because: "--always-recreate-deps"))
             } else {
-                note(unchanged(container, target: target, policy: service.restart))
+                // Its name stays, whatever new ones are called now.
+                note(unchanged(container, target: container.reference, policy: service.restart))
             }
         }
         for (container, reason) in surplus.sorted(by: { $0.container.index < $1.container.index }) {

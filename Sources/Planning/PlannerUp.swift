@@ -98,6 +98,7 @@ struct UpPlanner {
                 if case .volume(let name) = mount.source { volumesInUse.insert(name) }
             }
         }
+        try judgeUnused()
         try judgeVolumes()
         decide()
         write()
@@ -128,6 +129,22 @@ struct UpPlanner {
                 }
             }
         }
+    }
+
+    /// Declared without a service that uses them they are wanted for themselves (`--all-resources`).
+    private mutating func judgeUnused() throws(Failure) {
+        var (usedNetworks, usedVolumes): (Set<String>, Set<String>) = ([], [])
+        for service in desired.services.values {
+            usedNetworks.formUnion(service.container.networks.map(\.network))
+            for mount in service.container.mounts {
+                if case .volume(let name) = mount.source { usedVolumes.insert(name) }
+            }
+        }
+        for name in desired.networks.keys.sorted() where !usedNetworks.contains(name) {
+            let verdict = try judge(name)
+            networks[name] = verdict
+        }
+        volumesInUse.formUnion(desired.volumes.keys.filter { !usedVolumes.contains($0) })
     }
 
     private func judge(_ name: String) throws(Failure) -> NetworkVerdict {

@@ -53,6 +53,7 @@ public struct RegistrySettings: Sendable {
             }
             stall = .seconds(seconds)
         }
+        if let limit = try parallelLimit(environment) { parallel = limit }
         var files: [String] = []
         if let own = environment["COVEY_REGISTRIES_CONF"], !own.isEmpty {
             files = [own]

@@ -49,6 +49,23 @@ struct CacheTests {
         #expect(again.stepsCached == 3)
     }
 
+    @Test("with one thing at a time independent stages come one after another")
+    func oneByOne() throws {
+        let sandbox = try sandbox()
+        // Whoever finds another at work fails.
+        let step = "RUN mkdir /meet/busy && sleep 0.1 && rmdir /meet/busy"
+        let stages = ["a", "b", "c"].map { "FROM base AS \($0)\n\(step)\n" }.joined()
+        let copies = ["a", "b", "c"].map { "COPY --from=\($0) /bin/busybox /\($0)\n" }.joined()
+        let meeting = "\(sandbox.path)/meet"
+        try makeDirectory(meeting)
+        var request = BuildRequest(
+            context: sandbox.context, dockerfile: Array("\(stages)FROM scratch\n\(copies)".utf8))
+        request.tags = ["test"]
+        request.parallel = 1
+        _ = try build(request, store: sandbox.store, runner: .meeting(at: meeting)) { _ in }
+        try sandbox.expectNothingLeft()
+    }
+
     @Test("independent stages are under way at once, and what one needs is there")
     func parallel() throws {
         let sandbox = try sandbox()

@@ -60,6 +60,34 @@ extension Scenarios {
             }
         }
 
+        @Test("a rebuild's old image goes unless --prune=false; --quiet hides what build steps write")
+        func pruned() throws {
+            try Stage.play("watch") { stage in
+                try stage.write(
+                    "web/Dockerfile",
+                    "FROM bb:1\nCOPY page /page\nRUN echo he''ard\nCMD [\"sleep\", \"1000\"]\n")
+                for (number, flags, stays, isHeard) in [
+                    (2, ["--prune=false"], true, true), (3, ["--quiet"], false, false),
+                ] {
+                    let watch = try stage.start(["watch"] + flags + ["web"])
+                    try stage.eventually("it watches") { watch.soFar.errors.contains("watching web") }
+                    let old = try stage.covey("images", "-q", "web").text.split(separator: ":").last ?? ""
+                    let blob = "\(stage.directory)/root/images/blobs/sha256/\(old)"
+                    try stage.require(exists(blob), "no image \(old)")
+                    try stage.write("web/page", "version \(number)\n")
+                    try stage.eventually("the new page") {
+                        try stage.execSucceeds("web", "grep -q \(number) /page")
+                    }
+                    // What it was at comes to its end before it listens to signals.
+                    watch.signal(SIGINT)
+                    let outcome = try watch.wait()
+                    try stage.require(outcome.code == 0, "the watch's end: \(outcome)")
+                    try stage.require(exists(blob) == stays, "\(flags): the old image")
+                    try stage.require(outcome.errors.contains(" heard") == isHeard, "\(flags): \(outcome)")
+                }
+            }
+        }
+
         @Test("links of the container lead nowhere out of it")
         func contained() throws {
             try Stage.play("watch") { stage in

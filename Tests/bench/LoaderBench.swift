@@ -102,7 +102,8 @@ enum LoaderBench {
             one(
                 "10,000 undeclared dependencies",
                 "services:\n"
-                    + (0..<10_000).map { "  service\($0): {image: a, depends_on: [servise\($0)]}\n" }.joined()),
+                    + (0..<10_000).map { "  service\($0): {image: a, depends_on: [servise\($0)]}\n" }.joined()
+            ),
             one(
                 "100,000 unset variables",
                 "services: {web: {image: a, labels: {l: \""
