@@ -17,7 +17,7 @@ func runOCIProcesses(_ session: Session) throws(Failure) -> Int32 {
     } else {
         let moment = ProcessMoment(now: realtimeNanoseconds(), booted: bootTime(), users: userNames())
         let rows = processes.compactMap { ProcessEntry($0) }.map { columns.row($0, moment) }
-        session.out.write(table(columns.names, rows))
+        session.out.write(psTable(columns.names, rows))
     }
     return 0
 }
@@ -91,6 +91,22 @@ private enum ProcessColumns {
             ]
         }
     }
+}
+
+/// Numbers stand at their column's right as ps(1) has them, all else at its left.
+private func psTable(_ names: [String], _ rows: [[String]]) -> String {
+    let lines = [names] + rows.map { $0.map { escaped($0) } }
+    let numbers: Set<String> = ["PID", "PPID", "C", "%CPU", "%MEM", "VSZ", "RSS"]
+    let widths = names.indices.map { column in
+        max(numbers.contains(names[column]) ? 7 : 0, lines.map { $0[column].count }.max() ?? 0)
+    }
+    return lines.map { row in
+        row.indices.map { column in
+            let room = String(repeating: " ", count: widths[column] - row[column].count)
+            if numbers.contains(names[column]) { return room + row[column] }
+            return column == row.count - 1 ? row[column] : row[column] + room
+        }.joined(separator: " ") + "\n"
+    }.joined()
 }
 
 /// The host's names: the processes are shown as the host sees them.

@@ -81,10 +81,18 @@ extension LaunchProgram {
         add(L_CLOSE_ON_EXEC, "closing descriptors", numbers: [UInt64(3 + settings.preserved)])
     }
 
-    mutating func addExecution(_ settings: BundleProcess, stub: Slot?, second: SecondProcess = .early) {
+    /// The filter of no_new_privs, which needs no right to be loaded and so can wait.
+    mutating func addLateFilter(_ settings: BundleProcess) {
+        addClosing(settings)
+        addFilter(settings.filter)
+    }
+
+    /// - Parameter isFiltered: the filter is loaded already.
+    mutating func addExecution(
+        _ settings: BundleProcess, stub: Slot?, isFiltered: Bool = false, second: SecondProcess = .early
+    ) {
         let process = settings.process
-        if !settings.isFilteredEarly { addClosing(settings) }
-        if process.noNewPrivileges { addFilter(settings.filter) }
+        if !settings.isFilteredEarly, !isFiltered { addLateFilter(settings) }
         let name = process.arguments.first ?? ""
         let candidates = executables(name, environment: process.environment)
         let environment = process.environment

@@ -9,7 +9,8 @@
 // - a user namespace's maps come from outside before anything is mounted;
 // - prestart and createRuntime hooks run outside, then createContainer hooks inside, before the root is entered;
 // - the program is looked for before `created` is told, so that a missing one fails the creation;
-// - the wait for `start` is the last thing before startContainer hooks, the filter of no_new_privs, and execve(2).
+// - the wait for `start` is the last thing before the filter of no_new_privs, startContainer hooks, which are under it, and
+//   execve(2); a filter with a listener is loaded before the wait.
 
 internal import CLaunch
 public import OCIFormats
@@ -110,13 +111,22 @@ public func bundleProgram(for launch: BundleLaunch) -> LaunchProgram {
         return program
     }
     let stub = program.addBundleProcess(process, id: launch.id, label: label, labelText: launch.label)
+    // Whoever fetches the listener is there until `created` is told, not at the start.
+    var isFiltered = process.isFilteredEarly
+    if !isFiltered, process.filter.listens {
+        program.addLateFilter(process)
+        isFiltered = true
+    }
     program.add(L_TELL, "telling that it is made", numbers: [UInt64(LaunchTag.ready)])
     if let fifo = program.given("fifo") { program.add(L_WAIT_START, "waiting for start", slots: [fifo]) }
     if let state = program.given("start-state") {
+        // These are programs of the image: no more may be done by them than by its own.
+        if !isFiltered { program.addLateFilter(process) }
+        isFiltered = true
         program.addHooks(
             config.hooks.startContainer, "startContainer", state: state, inherited: launch.environment)
     }
-    program.addExecution(process, stub: stub)
+    program.addExecution(process, stub: stub, isFiltered: isFiltered)
     return program
 }
 

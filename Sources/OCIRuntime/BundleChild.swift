@@ -146,5 +146,7 @@ func hookFailure(_ status: Int32) -> String {
 }
 
 func hookFailure(code: Int32) -> String {
-    "error running hook: " + (code > 128 ? "it was ended by signal \(code - 128)" : "exit status \(code)")
+    guard code > 128 else { return "error running hook: exit status \(code)" }
+    let name = strsignal(code - 128).map { " (\(String(cString: $0).lowercased()))" } ?? ""
+    return "error running hook: it was ended by signal \(code - 128)\(name)"
 }

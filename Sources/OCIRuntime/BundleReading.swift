@@ -201,4 +201,10 @@ extension BundleProcess {
         if let scheduler = process.scheduler { self.scheduler = try schedulerAttributes(scheduler) }
         if let io = process.ioPriority { ioPriority = try ioPriorityNumber(io) }
     }
+
+    /// What the container has for all its processes: filter and personality.
+    mutating func take(_ linux: RuntimeConfig.Linux) throws(Failure) {
+        if let seccomp = linux.seccomp { filter = try LoadedFilter(seccomp, kernel: kernelRelease()) }
+        if let given = linux.personality { personality = try personalityNumber(given) }
+    }
 }

@@ -113,12 +113,7 @@ private struct ContainerMaker {
         cgroup = BundleCgroup(host: host, path: path)
         if let given = bundle.config.process {
             var process = try BundleProcess(given, settings: settings, rootfs: bundle.rootfs, warn: warn)
-            if let seccomp = bundle.config.linux.seccomp {
-                process.filter = try LoadedFilter(seccomp, kernel: kernelRelease())
-            }
-            if let personality = bundle.config.linux.personality {
-                process.personality = try personalityNumber(personality)
-            }
+            try process.take(bundle.config.linux)
             process.keepsGroups = bundle.config.annotations.contains {
                 $0.name == "run.oci.keep_original_groups" && $0.value == "1"
             }
@@ -269,14 +264,10 @@ private struct ContainerMaker {
             try writeMaps(of: child.pid, uids: linux.uidMappings, gids: linux.gidMappings)
             try child.send(LaunchTag.mapsWritten)
         }
-        let other = { [process] (report: ChildReport) throws(Failure) in
+        let other = { [record] (report: ChildReport) throws(Failure) in
             guard case .tag(let tag, let detail, let received) = report else { return }
             if tag == LaunchTag.terminal, let master = received.first { try terminal(master) }
-            if tag == LaunchTag.listener, let path = bundle.config.linux.seccomp?.listenerPath {
-                _ = process
-                try handOverListener(detail, of: child, to: path)
-                try child.send(LaunchTag.listener)
-            }
+            if tag == LaunchTag.listener { try handOverListener(detail, of: child, record) }
         }
         if launch.awaitsHooks {
             guard try child.await(LaunchTag.beforeRoot, other) else {
@@ -321,18 +312,6 @@ private struct ContainerMaker {
         try naming("cannot hand the state to hooks") { () throws(SyscallError) in
             try writeAll(file.raw, bytes)
         }
-    }
-
-    /// The listener and what it is about go to the agent (config-linux.md, "The Container Process State").
-    private func handOverListener(_ number: Int32, of child: BundleChild, to path: String) throws(Failure) {
-        let listener = try naming("cannot fetch the seccomp listener") { () throws(SyscallError) in
-            SharedFD(
-                OwnedFD(
-                    taking: try retrying("pidfd_getfd") { linux_pidfd_getfd(child.pidfd.raw, number) }))
-        }
-        try sendListener(
-            listener, pid: child.pid, record, metadata: bundle.config.linux.seccomp?.listenerMetadata,
-            to: path)
     }
 }
 

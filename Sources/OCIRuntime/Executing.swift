@@ -52,31 +52,8 @@ public func executeInContainer(
     }
     let given = try process(of: execution, record)
     try checkConsole(given.terminal, execution.consoleSocket, detached: execution.detached)
-    var plain = settings
-    plain.environment = [:]
-    var process = try BundleProcess(given, settings: plain, rootfs: record.rootfs, warn: warn)
-    if let seccomp = record.config.linux.seccomp {
-        process.filter = try LoadedFilter(seccomp, kernel: kernelRelease())
-    }
-    if let personality = record.config.linux.personality {
-        process.personality = try personalityNumber(personality)
-    }
-    if let final = given.execAffinity?.final, !final.isEmpty {
-        process.affinity = try processorMask(final, "process.execCPUAffinity.final")
-    }
-
     let cgroup = try cgroup(of: execution, store, record)
-    var exec = BundleExec(id: execution.id, process: process, namespaces: try namespaces(record))
-    if let initial = given.execAffinity?.initial, !initial.isEmpty {
-        exec.initialAffinity = try processorMask(initial, "process.execCPUAffinity.initial")
-    }
-    exec.cgroupTaskFiles = cgroup.taskFiles
-    exec.intoCgroup = cgroup.cloneInto != nil
-    exec.sessionKeyring = settings.sessionKeyring
-    if let label = try securityLabel(given) {
-        exec.label = label.text
-        exec.labelFile = label.file
-    }
+    let exec = try bundleExec(given, record, cgroup, settings, warn: warn)
     let console = try execution.consoleSocket.map { (path) throws(Failure) in try ConsoleSocket(path) }
     var foreground = execution.detached ? nil : try Foreground()
     let target = try naming("cannot exec in container \"\(execution.id)\"") { () throws(SyscallError) in
@@ -98,19 +75,7 @@ public func executeInContainer(
             if tag == LaunchTag.terminal, let master = received.first {
                 if let console { try console.send(master) } else { foreground?.use(master) }
             }
-            if tag == LaunchTag.listener, let path = record.config.linux.seccomp?.listenerPath {
-                let listener = try naming("cannot fetch the seccomp listener") { () throws(SyscallError) in
-                    SharedFD(
-                        OwnedFD(
-                            taking: try retrying("pidfd_getfd") {
-                                linux_pidfd_getfd(child.pidfd.raw, detail)
-                            }))
-                }
-                try sendListener(
-                    listener, pid: child.pid, record,
-                    metadata: record.config.linux.seccomp?.listenerMetadata, to: path)
-                try child.send(LaunchTag.listener)
-            }
+            if tag == LaunchTag.listener { try handOverListener(detail, of: child, record) }
         }
         if let path = execution.pidFile { try writePidFile(path, child.pid) }
     } catch {
@@ -122,6 +87,33 @@ public func executeInContainer(
     _ = directory
     guard let foreground else { return 0 }
     return try foreground.wait(for: child)
+}
+
+/// What the child is to do, out of its process's settings and the container's.
+private func bundleExec(
+    _ given: RuntimeConfig.Process, _ record: ContainerRecord, _ cgroup: BundleCgroup,
+    _ settings: RuntimeSettings, warn: (String) -> Void
+) throws(Failure) -> BundleExec {
+    // LISTEN_FDS and its like are the first process's.
+    var plain = settings
+    plain.environment = [:]
+    var process = try BundleProcess(given, settings: plain, rootfs: record.rootfs, warn: warn)
+    try process.take(record.config.linux)
+    if let final = given.execAffinity?.final, !final.isEmpty {
+        process.affinity = try processorMask(final, "process.execCPUAffinity.final")
+    }
+    var exec = BundleExec(id: record.id, process: process, namespaces: try namespaces(record))
+    if let initial = given.execAffinity?.initial, !initial.isEmpty {
+        exec.initialAffinity = try processorMask(initial, "process.execCPUAffinity.initial")
+    }
+    exec.cgroupTaskFiles = cgroup.taskFiles
+    exec.intoCgroup = cgroup.cloneInto != nil
+    exec.sessionKeyring = settings.sessionKeyring
+    if let label = try securityLabel(given) {
+        exec.label = label.text
+        exec.labelFile = label.file
+    }
+    return exec
 }
 
 private func process(of execution: Execution, _ record: ContainerRecord) throws(Failure)

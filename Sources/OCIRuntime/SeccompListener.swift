@@ -4,10 +4,22 @@
 // State").
 
 internal import Basics
+internal import CLinux
 internal import JSONFormat
 internal import Kernel
+internal import LaunchPlanning
 
-func sendListener(
+/// Fetches the listener out of the child, in which it is descriptor `number`, gives it to the agent and lets the child go on.
+func handOverListener(_ number: Int32, of child: BundleChild, _ record: ContainerRecord) throws(Failure) {
+    guard let seccomp = record.config.linux.seccomp, let path = seccomp.listenerPath else { return }
+    let listener = try naming("cannot fetch the seccomp listener") { () throws(SyscallError) in
+        SharedFD(OwnedFD(taking: try retrying("pidfd_getfd") { linux_pidfd_getfd(child.pidfd.raw, number) }))
+    }
+    try send(listener, pid: child.pid, record, metadata: seccomp.listenerMetadata, to: path)
+    try child.send(LaunchTag.listener)
+}
+
+private func send(
     _ listener: SharedFD, pid: Int32, _ record: ContainerRecord, metadata: String?, to path: String
 ) throws(Failure) {
     let state = JSONValue.object([
