@@ -19,6 +19,7 @@ struct EnvironmentFile {
         _ bytes: [UInt8], name: String, raw: Bool = false, lookup: @escaping (String) -> String?
     ) throws(Failure) -> [String: String] {
         var reader = EnvironmentFile(bytes, name: name, lookup: lookup)
+        if let zero = bytes.firstIndex(of: 0) { throw reader.problem("there is a NUL character", at: zero) }
         if raw { try reader.readRaw() } else { try reader.read() }
         return reader.variables
     }
@@ -73,6 +74,9 @@ struct EnvironmentFile {
             if let equals = line.firstIndex(of: UInt8(ascii: "=")) {
                 let name = trimmed(line[..<equals])
                 guard !name.isEmpty else { throw problem("a line begins with a variable's name", at: start) }
+                guard !name.utf8.contains(0x20) else {
+                    throw problem("the variable \"\(name)\" has a space in its name", at: start)
+                }
                 variables[name] = String(decoding: line[(equals + 1)...], as: UTF8.self)
             } else {
                 let name = trimmed(line)

@@ -155,8 +155,13 @@ final class TreeBuilder {
                 "a value of \(ByteSize(bytes: Int64(length))) is too long; at most \(ByteSize(bytes: Int64(limits.scalarBytes))) are read",
                 at: place.location)
         }
-        let text = String(
-            decoding: UnsafeBufferPointer(start: event.data.scalar.value, count: length), as: UTF8.self)
+        let bytes = UnsafeBufferPointer(start: event.data.scalar.value, count: length)
+        guard !bytes.contains(0) else {
+            throw Failure(
+                "a text has a NUL character in it",
+                cause: "programs, files and the kernel take a text to its first NUL", at: place.location)
+        }
+        let text = String(decoding: bytes, as: UTF8.self)
         var style: ScalarStyle
         switch event.data.scalar.style {
         case YAML_PLAIN_SCALAR_STYLE: style = .plain

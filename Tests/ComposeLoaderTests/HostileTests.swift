@@ -73,6 +73,16 @@ func undeclared() {
     #expect(text.contains("error: there may be more problems than these"))
 }
 
+@Test("a NUL character is refused wherever it stands: what takes the text would cut it there")
+func zeros() {
+    #expect(
+        refusal(["compose.yaml": "services: {web: {image: a, environment: {A: \"a\\0b\"}}}"]).hasSuffix(
+            "compose.yaml:1:45: error: a text has a NUL character in it"))
+    #expect(
+        refusal(["compose.yaml": "services: {web: {image: a, env_file: v.env}}", "v.env": "A=b\u{0}c"])
+            .hasSuffix("v.env:1:4: error: there is a NUL character"))
+}
+
 @Test("an environment file of thousands of variables is read once for thousands of services")
 func sharedEnvironment() throws {
     let services = (0..<2000).map { "  s\($0): {image: a, env_file: v.env}\n" }.joined()
