@@ -214,6 +214,13 @@ extension ProjectController {
                         $0.linkName == name
                     }
                     guard let endpoint, let pid = container.pid else { continue }
+                    // Deleted, and both ends with it, since the links were looked at: theirs to tell.
+                    let gone = LinkDrift.endpointGone(
+                        container: container.name, network: endpoint.network.name)
+                    if try networking.verifyLinks([endpoint]).contains(gone) {
+                        again.formUnion([.links, .inside(container.name)])
+                        continue
+                    }
                     let done = repair(
                         .container, container.name, service: container.reference.service,
                         cause: found.cause, action: found.action
