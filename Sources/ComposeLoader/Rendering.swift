@@ -105,7 +105,13 @@ struct Rendering {
     /// A dollar sign is doubled, so that loading puts no variable in.
     func escaped(_ text: String) -> Document {
         guard isEscaped, text.utf8.contains(UInt8(ascii: "$")) else { return .text(text) }
-        return .text(text.split(separator: "$", omittingEmptySubsequences: false).joined(separator: "$$"))
+        // By scalars: a mark that follows joins the sign to one Character.
+        var escaped = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            if scalar == "$" { escaped.append(scalar) }
+            escaped.append(scalar)
+        }
+        return .text(String(escaped))
     }
 
     func document(of project: Project) -> Document {

@@ -138,7 +138,7 @@ private let samples = [
         build: {context: ., dockerfile_inline: "FROM a\\nRUN b\\n", args: {A: "$$1"}, target: t, tags: [x, y], no_cache: true, labels: {a: b}, additional_contexts: {h: /, i: "oci:a:b"}}
         command: ["a b", "", "'q'", "\\"d\\"", "x\\ty", "two\\nlines", " lead", "trail ", "#no", "- no", "a #b", "k: v", "é", "\\x01", "~", "null", "0x1f", "1e3", "12:30", "2001-01-01", "-", "?", "[", "{a", "*a", "&a", "!a", "%a", "@a", "`a", "a:", "on", ".5", "---", "+1"]
         entrypoint: []
-        environment: {A: "", B: "multi\\nline\\n", C: "\\n", D: "a\\n\\n", E: " x\\ny", F: "$${X}", G: "tab\\there\\nx"}
+        environment: {A: "", B: "multi\\nline\\n", C: "\\n", D: "a\\n\\n", E: " x\\ny", F: "$${X}", G: "tab\\there\\nx", H: "$$\\u0301x"}
         user: "0"
         cpus: 1.5
         mem_limit: 1g
