@@ -213,9 +213,8 @@ private final class RelayedConnection {
         let reader: SharedFD
         let writer: SharedFD
         var waiting = 0
-        /// The source's end of file was seen, and passed on once the pipe was empty.
+        /// The source's end of file was seen and passed on.
         var isEnded = false
-        var isClosed = false
 
         init() throws(SyscallError) {
             let pipe = try makePipe()
@@ -235,11 +234,7 @@ private final class RelayedConnection {
                     }
                     if waiting > 0 { return }
                 }
-                if isEnded {
-                    if !isClosed { _ = shutdown(target, 1) }  // SHUT_WR
-                    isClosed = true
-                    return
-                }
+                if isEnded { return }
                 do throws(SyscallError) {
                     // Into an empty pipe: EAGAIN means that the source has nothing.
                     waiting = try splice(source, to: writer.raw, 65536)
@@ -247,7 +242,12 @@ private final class RelayedConnection {
                     if error.errno == .again { return }
                     throw error
                 }
-                if waiting == 0 { isEnded = true }
+                // The end of file, with the pipe empty. Passed on at once: nothing more is heard of this source.
+                if waiting == 0 {
+                    isEnded = true
+                    _ = shutdown(target, 1)  // SHUT_WR
+                    return
+                }
             }
         }
 
@@ -284,7 +284,7 @@ private final class RelayedConnection {
             }
             try up.move(from: client.raw, to: server.raw)
             try down.move(from: server.raw, to: client.raw)
-            if up.isClosed && down.isClosed { return end() }
+            if up.isEnded && down.isEnded { return end() }
             try listen(client.raw, reads: up, writes: down)
             try listen(server.raw, reads: down, writes: up)
         } catch {

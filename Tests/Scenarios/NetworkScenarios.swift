@@ -208,6 +208,13 @@ extension Scenarios {
                 try stage.eventually("all of it arrives, and the answer comes after") {
                     try stage.inHost(["sh", "-c", count]).text.hasSuffix("5000000")
                 }
+                // Wherever the end comes in the relay's turns, it is passed on.
+                let sizes = """
+                    for n in $(seq 120); do c=$((n * 32768)); s=$(head -c $c /dev/zero | timeout 5 busybox nc ::1 18095)
+                    test "$s" = $c || echo "$c: $s"; done
+                    """
+                let lost = try stage.inHost(["sh", "-c", sizes]).text
+                try stage.require(lost.isEmpty, "no answer came after \(lost)")
                 for port in [18091, 18092] {
                     try stage.eventually("[::1]:\(port) answers") {
                         try stage.inHost(["curl", "-g", "-s", "-m", "5", "http://[::1]:\(port)/"]).output
