@@ -104,7 +104,10 @@ long op_mask(struct run *r, const struct launch_operation *o) {
 }
 
 long op_unmount(const char *path) {
-    long e = RAW2(__NR_umount2, path, 2 /* MNT_DETACH */ | 8 /* UMOUNT_NOFOLLOW */);
+    long e;
+    // Until nothing lies there: one may have been mounted on another at the same place.
+    do e = RAW2(__NR_umount2, path, 2 /* MNT_DETACH */ | 8 /* UMOUNT_NOFOLLOW */);
+    while (e == 0);
     // One that came with a user namespace is locked to what it lies on (mount_namespaces(7)); one that is covered is as good
     // as gone: it is no longer visible in full, which is what a new mount of its kind needs (mount_too_revealing, fs/namespace.c).
     if (e == -EINVAL || e == -EPERM) e = RAW5(__NR_mount, "tmpfs", path, "tmpfs", 1 /* MS_RDONLY */, 0);

@@ -224,6 +224,9 @@ public struct BundleCgroup: Sendable {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         let inner = String(parts[parts.count - 1])
         let controllers = parts.count > 1 ? Set(parts[0].split(separator: ",").map(String.init)) : []
+        if parts.count > 1, controllers.isEmpty {
+            throw refuse("no controller is named before the colon", "give the path alone for every hierarchy")
+        }
         let legacy = places.filter { !$0.hierarchy.unified }
         for name in controllers.sorted()
         where !legacy.contains(where: { $0.hierarchy.controllers.contains(name) }) {

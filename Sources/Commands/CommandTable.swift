@@ -10,7 +10,9 @@ let globalFlags: [Flag] = [
     Flag(.profile, nil, .many("NAME"), "profile to switch on; * is all"),
     Flag(.allResources, nil, "also networks and volumes that no service uses"),
     Flag(.compatibility, nil, "names with _ instead of -, as Compose 1 gave them"),
-    Flag(.parallel, nil, .one("N"), "how many layers and build steps at once; -1: as many as is good"),
+    Flag(
+        .parallel, nil, .one("N"),
+        "how many layers of a registry and build steps at once; -1: as many as is good"),
     Flag(.dryRun, nil, "only say what would be done"),
     Flag(.root, nil, .one("DIR"), "state directory (COVEY_ROOT, /var/lib/covey)"),
     Flag(.run, nil, .one("DIR"), "directory of what runs (COVEY_RUN, /run/covey)"),

@@ -44,8 +44,8 @@ func run(_ invocation: Invocation) throws(Failure) -> Int32 {
         case .groupHelp(let group): plain.write(helpText(group: group, commands: commandTable))
         case .version: plain.line("covey \(coveyVersion)")
         case .run(let command, let arguments):
-            if command.name == "oci" { return runOCI(arguments.operands, invocation) }
             if arguments.has(.dryRun), command.dryRun == .refused { throw withoutDryRun(command) }
+            if command.name == "oci" { return runOCI(arguments.operands, invocation) }
             if let limit = arguments.last(.parallel) {
                 _ = try parallelLimit(["COMPOSE_PARALLEL_LIMIT": limit])
             }

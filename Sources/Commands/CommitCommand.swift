@@ -33,8 +33,7 @@ func runCommit(_ session: Session) throws(Failure) -> Int32 {
     step.author = session.arguments.last(.author)
     config.history = (config.history ?? []) + [step]
     // Frozen until we hang up, whatever becomes of us.
-    let hold = try session.arguments.isOff(.pause) ? nil : stillness(of: container, session)
-    defer { withExtendedLifetime(hold) {} }
+    var hold = try session.arguments.isOff(.pause) ? nil : stillness(of: container, session)
     // Archived, not moved: the container goes on with it.
     let temporary = "\(session.root)/images/.commit.\(getpid())"
     defer { try? removeFile(temporary) }
@@ -48,6 +47,9 @@ func runCommit(_ session: Session) throws(Failure) -> Int32 {
     try copying(doing) { () throws(ArchiveError) in
         _ = try archiveLayer(upper.raw, into: TarWriter(FileSink(file, name: "the layer")))
     }
+    // Its files are read.
+    withExtendedLifetime(hold) {}
+    hold = nil
     let made = try store.commit(
         layers: image.diffIDs, adding: .tar(path: temporary), config: config, as: name)
     session.out.line(made.facts.id.description)

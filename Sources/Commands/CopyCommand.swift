@@ -126,7 +126,8 @@ private struct CopySource {
         do throws(SyscallError) {
             let found = follows ? try CopySource.end(of: path, root, resolve) : path
             // `DIR/.`: what is in it, not itself.
-            let contentsOnly = found.hasSuffix("/.") || found == "/" || found == "."
+            // What is said of a link is meant of what it leads to.
+            let contentsOnly = [path, found].contains { $0.hasSuffix("/.") || $0 == "/" || $0 == "." }
             var parts = CopySource.parts(of: found)
             if parts.isEmpty || parts.last == ".." || contentsOnly {
                 // The directory itself, known by its descriptor alone.

@@ -54,8 +54,9 @@ extension StageRun {
         return others
     }
 
-    /// True for a tar, plain or compressed in a way that is known by its first bytes. What holds something else, or can't
-    /// be decompressed at all, is a file like any other (as BuildKit sees it: `isArchivePath`).
+    /// True for a tar, plain or compressed in a way that is known by its first bytes. What holds something else, or is
+    /// damaged, is a file like any other (as BuildKit sees it: `isArchivePath`).
+    /// - Throws: for what can't be looked into here: a window over the limit, a library that is not there.
     private func isArchive(_ file: SharedFD, _ source: SelectedSource) throws(Failure) -> Bool {
         var head: [UInt8] = []
         do throws(ArchiveError) {

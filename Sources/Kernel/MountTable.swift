@@ -16,7 +16,8 @@ public struct MountEntry: Hashable, Sendable {
 
     /// nil for a line that is none.
     public init?(_ line: ArraySlice<UInt8>) {
-        let fields = line.split(separator: UInt8(ascii: " "))
+        // A source may be empty: two blanks.
+        let fields = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
         guard fields.count > 6, let dash = fields.dropFirst(6).firstIndex(of: [UInt8(ascii: "-")]),
             fields.count > dash + 3
         else { return nil }

@@ -25,7 +25,7 @@ public func foreignForwardDrops() throws(Failure) -> [ForwardDrop] {
         for (family, name) in [(ProtocolFamily.ipv4, "ip"), (ProtocolFamily.inet, "inet")] {
             var question = Requests()
             question.dumpChains(family: family)
-            for message in try socket.ask(question) {
+            for message in try socket.ask(question, roughly: true) {
                 guard let chain = TableReplies.dropsByPolicy(message, at: .forward),
                     message.payload.first == family.rawValue
                 else { continue }
@@ -33,7 +33,7 @@ public func foreignForwardDrops() throws(Failure) -> [ForwardDrop] {
                 if table == FirewallTable.name { continue }
                 var rules = Requests()
                 rules.dumpRules(in: table)
-                let speaksOfUs = try socket.ask(rules).contains { rule in
+                let speaksOfUs = try socket.ask(rules, roughly: true).contains { rule in
                     TableReplies.rule(rule)?.chain == chain.name
                         && rule.payload.firstRange(of: Array("cvy".utf8)) != nil
                 }

@@ -22,9 +22,11 @@ func movedRoot(outside bundle: Bundle) throws(Failure) -> MovedRoot {
     return MovedRoot(unmounted: wholeKernelMounts(in: table, outside: bundle.rootfs))
 }
 
-/// Mount points of procfs and sysfs that show all there is in them, the last mounted first: one may lie on another.
+/// Mount points of procfs and sysfs that show all there is in them, the last mounted first: one may lie on another. Each
+/// point once, however many are mounted there: what covers it must not be taken off again.
 func wholeKernelMounts(in table: [MountEntry], outside root: String) -> [String] {
-    table.reversed().filter { entry in
+    var seen: Set<String> = []
+    return table.reversed().filter { entry in
         ["proc", "sysfs"].contains(entry.type) && entry.root == "/" && !entry.isBelow(root)
-    }.map(\.point)
+    }.map(\.point).filter { seen.insert($0).inserted }
 }

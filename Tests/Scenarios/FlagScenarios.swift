@@ -112,7 +112,9 @@ extension Scenarios {
                     try stage.require(outcome.output.contains(said), "\(words): \(outcome)")
                 }
                 try stage.require(try stage.processes() == before, "something was done")
-                for words in [["exec", "a", "true"], ["pull"], ["run", "a"], ["image", "prune"]] {
+                for words in [
+                    ["exec", "a", "true"], ["pull"], ["run", "a"], ["image", "prune"], ["oci", "list"],
+                ] {
                     let refused = try stage.start(["--dry-run"] + words).wait()
                     try stage.require(
                         refused.code == 1 && refused.errors.contains("cannot say beforehand"), "\(refused)")

@@ -112,6 +112,7 @@ extension Scenarios {
                 for (path, says) in [
                     ("..", ".. is not a sub cgroup path"), ("a/../../..", "is not a sub cgroup path"),
                     ("no", "no such file or directory"), ("bogus:/", "unknown controller bogus"),
+                    (":/", "no controller is named"),
                 ] {
                     let refused = try bundle.oci("exec", "--cgroup", path, id, "true")
                     try bundle.require(
