@@ -462,7 +462,8 @@ int main(int count, char **words) {
     if (count == 5 && !strcmp(words[1], "up")) return up(atoi(words[2]), words[3], words[4]);
     if (count == 3 && !strcmp(words[1], "down")) return down(words[2]);
     if (count == 3 && !strcmp(words[1], "run")) return run(words[2]);
+    if (count == 2 && !strcmp(words[1], "nothing")) return 0;
     if (count == 2 && !strcmp(words[1], "sweep")) return sweep();
     if (count > 2 && !strcmp(words[1], "time")) return timed(words + 2);
-    return fprintf(stderr, "usage: floor up N ROOTFS WORK | down WORK | run ROOTFS | sweep | time COMMAND…\n"), 2;
+    return fprintf(stderr, "usage: floor up N ROOTFS WORK | down WORK | run ROOTFS | sweep | nothing | time COMMAND…\n"), 2;
 }
