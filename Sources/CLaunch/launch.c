@@ -53,6 +53,7 @@ static long step(struct run *r, const struct launch_operation *o) {
     case L_WRITE: return op_write(r, o);
     case L_PIVOT:
         fd = RAW1(__NR_fchdir, slot(r, o->slot));
+        if (fd >= 0 && o->flags & 2) return op_change_root();
         if (o->flags & 1) return fd < 0 ? fd : op_move_root(r, o);
         if (fd >= 0) fd = RAW2(__NR_pivot_root, ".", ".");  // pivot_root(2), NOTES: no put_old needed
         if (fd >= 0) fd = RAW2(__NR_umount2, ".", MNT_DETACH_);

@@ -114,10 +114,15 @@ long op_unmount(const char *path) {
     return e == -ENOENT || e == -ENOTDIR ? 0 : e;
 }
 
+// Into the working directory, where the mount namespace is somebody's: what is mounted at / stays there.
+long op_change_root(void) {
+    long e = RAW1(__NR_chroot, ".");
+    return e < 0 ? e : RAW1(__NR_chdir, "/");
+}
+
 // MS_MOVE over / and chroot(2): where the root is a ramfs, which can't be pivoted away (pivot_root(2), NOTES).
 long op_move_root(struct run *r, const struct launch_operation *o) {
     long e = RAW5(NR_move_mount, slot(r, o->slot), "", AT_FDCWD, "/", 0x4);
     // A root that was given lies on / already (BundleRoot): what is to be moved is where it should go.
-    if (e >= 0 || e == -ELOOP) e = RAW1(__NR_chroot, ".");
-    return e < 0 ? e : RAW1(__NR_chdir, "/");
+    return e >= 0 || e == -ELOOP ? op_change_root() : e;
 }

@@ -63,6 +63,7 @@ long op_attach(struct run *r, const struct launch_operation *o);
 long op_readonly(struct run *r, const struct launch_operation *o);
 long op_mask(struct run *r, const struct launch_operation *o);
 long op_unmount(const char *path);
+long op_change_root(void);
 long op_move_root(struct run *r, const struct launch_operation *o);
 
 // files.c

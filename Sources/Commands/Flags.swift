@@ -117,6 +117,7 @@ enum FlagName: String {
     case pidsLimit = "pids-limit"
     case preserveDescriptors = "preserve-fds"
     case processLabel = "process-label"
+    case rootless
     case systemdCgroup = "systemd-cgroup"
     case apparmor, bundle, cap, cgroup, config, cwd, debug, interval, keep, log, memory, process, regex,
         resources
@@ -208,6 +209,8 @@ struct CommandDefinition: Sendable {
     let needsRoot: Bool
     /// Flags end at the first operand: what follows is another program's.
     let passesRest: Bool
+    /// Refused whatever is asked of it: its flags are not looked at.
+    let isRefused: Bool
     let dryRun: DryRun
     let run: @Sendable (Session) throws(Failure) -> Int32
 
@@ -217,7 +220,8 @@ struct CommandDefinition: Sendable {
     init(
         _ name: String, _ summary: String, operands: Operands = .none, details: String = "",
         flags: [Flag] = [],
-        needsRoot: Bool = true, passesRest: Bool = false, dryRun: DryRun = .refused,
+        needsRoot: Bool = true, passesRest: Bool = false, isRefused: Bool = false,
+        dryRun: DryRun = .refused,
         run: @escaping @Sendable (Session) throws(Failure) -> Int32
     ) {
         self.name = name
@@ -227,6 +231,7 @@ struct CommandDefinition: Sendable {
         self.flags = flags
         self.needsRoot = needsRoot
         self.passesRest = passesRest
+        self.isRefused = isRefused
         self.dryRun = dryRun
         self.run = run
     }

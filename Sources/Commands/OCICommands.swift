@@ -1,18 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `covey oci …` and `covey-oci …`: flags to OCIRuntime's values, its answers to text, errors also to --log. Kept apart from
-// the other commands: nothing of a project is loaded, nobody is asked.
+// `covey oci …`, or the binary under a runtime's name: flags to OCIRuntime's values, its answers to text, errors also to
+// --log. Kept apart from the other commands: nothing of a project is loaded, nobody is asked.
 
 internal import Basics
 internal import CLinux
 internal import Kernel
 internal import OCIRuntime
 
-/// What follows `oci`, or all of it when we were called covey-oci; nil when neither is so.
+/// Whom we are called as: by a link of our own name or of those whose place we take, for callers that name no path.
+enum OCIName {
+    static let links: Set<String> = ["covey-oci", "runc", "crun"]
+
+    /// The link's name, or nil.
+    static var link: String? {
+        guard let name = CommandLine.arguments.first?.split(separator: "/").last else { return nil }
+        return links.contains(String(name)) ? String(name) : nil
+    }
+
+    /// What a user writes before a command.
+    static var written: String { link ?? "covey oci" }
+}
+
+/// What follows `oci`, or all of it when we were called as a runtime; nil when neither is so.
 func ociWords(_ invocation: Invocation) -> [String]? {
-    if invocation.arguments.first == "oci" { return Array(invocation.arguments.dropFirst()) }
-    let program = CommandLine.arguments.first?.split(separator: "/").last
-    return program == "covey-oci" ? invocation.arguments : nil
+    if OCIName.link != nil { return invocation.arguments }
+    return invocation.arguments.first == "oci" ? Array(invocation.arguments.dropFirst()) : nil
 }
 
 func runOCI(_ words: [String], _ invocation: Invocation) -> Int32 {
@@ -21,14 +34,16 @@ func runOCI(_ words: [String], _ invocation: Invocation) -> Int32 {
     var failureCode: Int32 = 1
     do throws(Failure) {
         switch try parse(words, commands: ociCommandTable, globals: ociGlobalFlags) {
-        case .help(let command?): plain.write(ociHelp(helpText(command)))
+        case .help(let command?): plain.write(ociHelp(command))
         case .help, .groupHelp: plain.write(ociHelpText)
-        case .version: plain.line("covey-oci version \(coveyVersion)\nspec: \(ociVersion)")
+        case .version: plain.write(ociVersionText)
         case .run(let command, let arguments):
             log = RuntimeLog(
                 file: arguments.last(.log).map(invocation.absolute),
                 json: arguments.last(.logFormat) == "json")
-            if arguments.has(.debug) { log.write("debug", words.joined(separator: " ")) }
+            if arguments.has(.debug) {
+                log.trace("\(OCIName.written) \(words.joined(separator: " "))", invocation.errors)
+            }
             if command.name == "exec" { failureCode = 255 }
             try refuseOtherManagers(arguments)
             if command.needsRoot { try requireRoot("oci \(command.name)") }
@@ -59,21 +74,6 @@ private func refuseOtherManagers(_ arguments: Arguments) throws(Failure) {
     }
 }
 
-private func ociHelp(_ text: String) -> String {
-    text.split(separator: "\n", omittingEmptySubsequences: false)
-        .map { $0.hasPrefix("Usage: covey ") ? "Usage: covey oci " + $0.dropFirst(13) : String($0) }
-        .map { $0.hasPrefix("`covey --help`") ? "`covey oci --help` lists the flags of every command." : $0 }
-        .joined(separator: "\n")
-}
-
-private var ociHelpText: String {
-    var text = helpText(commands: ociCommandTable, globals: ociGlobalFlags)
-    text = text.split(separator: "\n", omittingEmptySubsequences: false).dropFirst().joined(separator: "\n")
-    return "Runs OCI bundles, as runc and crun do (OCI runtime specification \(ociVersion)).\n"
-        + text.replacing("covey [FLAGS]", with: "covey oci [FLAGS]").replacing(
-            "covey COMMAND", with: "covey oci COMMAND")
-}
-
 /// The file of --log: one line each, as runc writes it, for those who read it (conmon, containerd).
 struct RuntimeLog {
     let file: String?
@@ -86,6 +86,12 @@ struct RuntimeLog {
         guard let fd = try? openFile(file, flags: O_WRONLY | O_CREAT | O_APPEND, mode: 0o600) else { return }
         try? writeAll(fd.raw, line)
     }
+
+    /// What --debug tells, on standard error where there is no log.
+    func trace(_ message: String, _ errors: Int32) {
+        if file != nil { return write("debug", message) }
+        try? writeAll(errors, logLine("debug", message, json: json))
+    }
 }
 
 extension Session {
@@ -95,17 +101,15 @@ extension Session {
         settings.sessionKeyring = !arguments.has(.noNewKeyring)
         settings.preservedDescriptors = try arguments.number(.preserveDescriptors) ?? 0
         settings.environment = invocation.environment
-        return settings
-    }
-
-    fileprivate var runtimeLog: RuntimeLog {
-        RuntimeLog(
+        let log = RuntimeLog(
             file: arguments.last(.log).map(invocation.absolute), json: arguments.last(.logFormat) == "json")
-    }
-
-    fileprivate func warn(_ text: String) {
-        runtimeLog.write("warning", text)
-        if arguments.last(.log) == nil { errors.line("warning: \(text)") }
+        let errors = invocation.errors
+        settings.warn = { text in
+            log.write("warning", text)
+            if log.file == nil { try? writeAll(errors, Array("warning: \(text)\n".utf8)) }
+        }
+        if arguments.has(.debug) { settings.trace = { log.trace($0, errors) } }
+        return settings
     }
 
     fileprivate var id: String { arguments.operands.first ?? "" }
@@ -122,18 +126,18 @@ extension Session {
 }
 
 func runOCICreate(_ session: Session) throws(Failure) -> Int32 {
-    try createContainer(session.creation(), session.ociSettings(), warn: session.warn)
+    try createContainer(session.creation(), session.ociSettings())
     return 0
 }
 
 func runOCIRun(_ session: Session) throws(Failure) -> Int32 {
     try runContainer(
         session.creation(), session.ociSettings(), detached: session.arguments.has(.detach),
-        keep: session.arguments.has(.keep), warn: session.warn)
+        keep: session.arguments.has(.keep))
 }
 
 func runOCIStart(_ session: Session) throws(Failure) -> Int32 {
-    try startContainer(session.id, session.ociSettings(), warn: session.warn)
+    try startContainer(session.id, session.ociSettings())
     return 0
 }
 
@@ -153,12 +157,10 @@ func runOCIKill(_ session: Session) throws(Failure) -> Int32 {
 func runOCIDelete(_ session: Session) throws(Failure) -> Int32 {
     if session.arguments.has(.regex) {
         try deleteContainers(
-            matching: session.id, session.ociSettings(), force: session.arguments.has(.force),
-            warn: session.warn)
+            matching: session.id, session.ociSettings(), force: session.arguments.has(.force))
         return 0
     }
-    try deleteContainer(
-        session.id, session.ociSettings(), force: session.arguments.has(.force), warn: session.warn)
+    try deleteContainer(session.id, session.ociSettings(), force: session.arguments.has(.force))
     return 0
 }
 
@@ -202,9 +204,20 @@ func runOCISpec(_ session: Session) throws(Failure) -> Int32 {
             advice: "or name another directory with --bundle")
     }
     try naming("cannot write \(path)") { () throws(SyscallError) in
-        try writeFile(path, configurationTemplate(), mode: 0o666)
+        try writeFile(
+            path,
+            configurationTemplate(usersOf: session.arguments.has(.rootless) ? (geteuid(), getegid()) : nil),
+            mode: 0o666)
     }
     return 0
+}
+
+/// `checkpoint` and `restore`: what was asked for is named, with all its options.
+func runOCICheckpoint(_ session: Session) throws(Failure) -> Int32 {
+    throw Failure(
+        "cannot run `\(OCIName.written) \(([session.command.name] + session.arguments.operands).joined(separator: " "))`",
+        cause: "checkpoints are made by CRIU, a program that covey neither contains nor starts",
+        advice: "stop the container and start it anew, or use a runtime with CRIU for it")
 }
 
 func runOCIExec(_ session: Session) throws(Failure) -> Int32 {
@@ -233,7 +246,7 @@ func runOCIExec(_ session: Session) throws(Failure) -> Int32 {
     execution.detached = arguments.has(.detach)
     execution.cgroups = arguments.all(.cgroup)
     execution.ignorePaused = arguments.has(.ignorePaused)
-    return try executeInContainer(execution, session.ociSettings(), warn: session.warn)
+    return try executeInContainer(execution, session.ociSettings())
 }
 
 func document(_ file: String, _ session: Session) throws(Failure) -> [UInt8] {
@@ -254,7 +267,7 @@ func runOCIUpdate(_ session: Session) throws(Failure) -> Int32 {
 }
 
 func runOCIList(_ session: Session) throws(Failure) -> Int32 {
-    let list = listContainers(try session.ociSettings(), warn: session.warn)
+    let list = listContainers(try session.ociSettings())
     if session.arguments.has(.quiet) {
         for container in list { session.out.line(container.id) }
     } else if session.arguments.last(.format) == "json" {

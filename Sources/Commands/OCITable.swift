@@ -120,6 +120,15 @@ let ociCommandTable: [CommandDefinition] = [
         "features", "Print what this runtime can do", needsRoot: false, run: runOCIFeatures),
     CommandDefinition(
         "spec", "Write a config.json to begin with",
-        flags: [Flag(.bundle, "b", .one("DIR"), "where, the working directory unless said otherwise")],
-        needsRoot: false, run: runOCISpec),
+        flags: [
+            Flag(.bundle, "b", .one("DIR"), "where, the working directory unless said otherwise"),
+            Flag(.rootless, nil, "with a user namespace, whose root is who asks"),
+        ], needsRoot: false, run: runOCISpec),
+    CommandDefinition(
+        "checkpoint", "Refused: checkpoints need CRIU", operands: .atLeast("[OPTION…] ID", 0),
+        needsRoot: false,
+        isRefused: true, run: runOCICheckpoint),
+    CommandDefinition(
+        "restore", "Refused: checkpoints need CRIU", operands: .atLeast("[OPTION…] ID", 0), needsRoot: false,
+        isRefused: true, run: runOCICheckpoint),
 ]

@@ -1,10 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Texts of `covey oci`: lines of --log as runc writes them, and flags of `update` as the document they stand for.
+// Texts of `covey oci`: help and version in the forms of runc and crun, which scripts read, lines of --log as runc writes
+// them, and flags of `update` as the document they stand for.
 
 internal import Basics
 internal import JSONFormat
 internal import Kernel
+internal import OCIRuntime
+
+func ociHelp(_ command: CommandDefinition) -> String {
+    let text = helpText(command).split(separator: "\n", omittingEmptySubsequences: false).dropFirst()
+        .map { $0.hasPrefix("Usage: covey ") ? "Usage: \(OCIName.written) " + $0.dropFirst(13) : String($0) }
+        .map {
+            $0.hasPrefix("`covey --help`")
+                ? "`\(OCIName.written) --help` lists the flags of every command." : $0
+        }
+    return "NAME:\n   \(OCIName.written) \(command.name) - \(command.summary)\n"
+        + text.joined(separator: "\n")
+}
+
+var ociHelpText: String {
+    let text = helpText(commands: ociCommandTable, globals: ociGlobalFlags)
+        .split(separator: "\n", omittingEmptySubsequences: false).dropFirst().joined(separator: "\n")
+    return
+        "NAME:\n   \(OCIName.written) - Open Container Initiative runtime (specification \(ociVersion)), by Covey\n"
+        + text.replacing("covey [FLAGS]", with: "\(OCIName.written) [FLAGS]").replacing(
+            "covey COMMAND", with: "\(OCIName.written) COMMAND")
+}
+
+/// Lines as runc has them; the last one as crun's and systemd's, what is there with a plus and what is not with a minus.
+var ociVersionText: String {
+    """
+    \(OCIName.link ?? "covey-oci") version \(coveyVersion)
+    commit: covey \(coveyVersion)
+    spec: \(ociVersion)
+    +SELINUX +APPARMOR +CAP +SECCOMP +EBPF +SD_NOTIFY -SYSTEMD_CGROUP -CRIU
+
+    """
+}
 
 /// logrus's two formats, which conmon and containerd parse.
 func logLine(_ level: String, _ message: String, json: Bool) -> [UInt8] {

@@ -62,7 +62,11 @@ func parse(_ words: [String], commands: [CommandDefinition], globals: [Flag]) th
                 return .help(try find(asked, commands))
             }
             guard isGroup else {
-                command = try find(word, commands, helpAsked: words.asksForHelp)
+                let found = try find(word, commands, helpAsked: words.asksForHelp)
+                command = found
+                if found.isRefused, !words.asksForHelp {
+                    while let rest = words.take() { arguments.operands.append(rest) }
+                }
                 continue
             }
             guard let second = words.take(), second != "--help", second != "-h" else {

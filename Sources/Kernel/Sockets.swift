@@ -37,7 +37,34 @@ public func connectUnix(_ path: String) throws(SyscallError) -> OwnedFD {
     return fd
 }
 
+/// A unix datagram socket at a path, where whoever reaches it may write; a stale one there is replaced.
+public func bindDatagrams(_ path: String) throws(SyscallError) -> OwnedFD {
+    let fd = OwnedFD(taking: try retrying("socket") { linux_socket(AF_UNIX, datagramSocket | O_CLOEXEC, 0) })
+    try removeFile(path)
+    let raw = fd.raw
+    try withSocketPath(path) { (short) throws(SyscallError) in
+        _ = try retrying("bind", path) { linux_unix_bind(raw, short) }
+    }
+    try retrying("chmod", path) { chmod(path, 0o777) }
+    return fd
+}
+
+/// Sends one datagram to the unix socket at a path; `@` at its beginning stands for an abstract name's NUL (unix(7)).
+public func sendDatagram(_ bytes: [UInt8], to path: String) throws(SyscallError) {
+    let fd = OwnedFD(taking: try retrying("socket") { linux_socket(AF_UNIX, datagramSocket | O_CLOEXEC, 0) })
+    let raw = fd.raw
+    if path.hasPrefix("@") {
+        try retrying("connect", path) { linux_unix_connect_abstract(raw, String(path.dropFirst())) }
+    } else {
+        try withSocketPath(path) { (short) throws(SyscallError) in
+            _ = try retrying("connect", path) { linux_unix_connect(raw, short) }
+        }
+    }
+    try sendMessage(raw, bytes)
+}
+
 private let streamSocket = Int32(1)  // SOCK_STREAM
+private let datagramSocket = Int32(2)  // SOCK_DGRAM
 private let packetSocket = Int32(5)  // SOCK_SEQPACKET
 
 /// A connected pair of close-on-exec sockets that keep message borders (SOCK_SEQPACKET).

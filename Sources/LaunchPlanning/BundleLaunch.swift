@@ -109,7 +109,8 @@ public struct BundleLaunch: Sendable {
     public var joinsUser = false
     /// And the pid namespace of the slot "pidns".
     public var joinsPid = false
-    /// The root's tree comes in the slot "root", for a child that has no right to walk to it.
+    /// The root's tree comes in the slot "root": for a child that has no right to walk to it, or attached already where
+    /// the mount namespace is the launcher's.
     public var rootIsGiven = false
     public var waitsForStart = false
     /// createRuntime and prestart hooks run before the root is entered.
@@ -149,6 +150,9 @@ public struct BundleLaunch: Sendable {
     var asksForPropagation: Bool {
         config.linux.rootfsPropagation != nil || mounts.contains { !$0.options.propagation.isEmpty }
     }
+
+    /// The mount namespace is the launcher's: nothing of it but what lies in the root is the child's to change.
+    public var sharesMounts: Bool { !has(.mount) }
 
     func isNew(_ kind: RuntimeConfig.NamespaceKind) -> Bool {
         config.linux.namespaces.contains { $0.kind == kind && $0.path == nil }

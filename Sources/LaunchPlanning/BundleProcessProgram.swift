@@ -118,6 +118,8 @@ public struct BundleExec: Sendable {
     public var namespaces: UInt64
     public var cgroupTaskFiles: [String] = []
     public var intoCgroup = false
+    /// The mount namespace is the launcher's: the container's root comes in the slot "root".
+    public var rootIsGiven = false
     public var sessionKeyring = true
     /// Processors while it joins; a mask for sched_setaffinity(2).
     public var initialAffinity: [UInt8] = []
@@ -131,7 +133,9 @@ public struct BundleExec: Sendable {
         self.namespaces = namespaces
     }
 
-    public var givenSlots: [String] { ["sync", "target"] + (intoCgroup ? ["cgroup"] : []) }
+    public var givenSlots: [String] {
+        ["sync", "target"] + (intoCgroup ? ["cgroup"] : []) + (rootIsGiven ? ["root"] : [])
+    }
 }
 
 /// The program that starts a further process in a bundle's container; ExecProgram's head says why it is so.
@@ -159,7 +163,12 @@ public func bundleExecProgram(for exec: BundleExec) -> LaunchProgram {
         program.add(L_OPEN, "opening /proc", slots: [slot], texts: ["/proc"], numbers: [0o1000_0000, 0, 0])
         proc = slot
     }
-    program.add(L_JOIN, "joining the container", slots: [target], numbers: [exec.namespaces])
+    if exec.namespaces != 0 {
+        program.add(L_JOIN, "joining the container", slots: [target], numbers: [exec.namespaces])
+    }
+    if let root = program.given("root") {
+        program.add(L_PIVOT, "entering the root file system", slots: [root], flags: 2)
+    }
     let process = exec.process.process
     let second = SecondProcess(
         filter: exec.process.filter.program, takesLabel: exec.label != nil || exec.process.filter.listens,

@@ -32,7 +32,7 @@ extension RuntimeConfig.NamespaceKind {
 }
 
 extension LaunchProgram {
-    fileprivate func given(_ name: String) -> Slot? {
+    func given(_ name: String) -> Slot? {
         given.firstIndex(of: name).map { Slot(Int32($0)) }
     }
 }
@@ -94,8 +94,7 @@ public func bundleProgram(for launch: BundleLaunch) -> LaunchProgram {
     if launch.isNew(.network) {
         program.add(L_NETLINK, "bringing up lo", blob: loopbackUp, numbers: [0])
     }
-    var root: Slot?
-    if launch.has(.mount) { root = program.addBundleRoot(launch) }
+    let root = program.addBundleRoot(launch)
     if let hostname = config.hostname, !hostname.isEmpty {
         program.add(L_HOSTNAME, "setting the hostname \"\(hostname)\"", texts: [hostname])
     }
@@ -105,7 +104,7 @@ public func bundleProgram(for launch: BundleLaunch) -> LaunchProgram {
     program.addSysctls(config.linux.sysctl)
     program.addHookPhase(launch)
     let label = program.addLabelFile(launch)
-    if let root { program.enterBundleRoot(root, launch) }
+    program.enterBundleRoot(root, launch)
     guard let process = launch.process else {
         program.add(L_EXIT, "ending", numbers: [0])
         return program
@@ -162,7 +161,9 @@ extension LaunchProgram {
         }
         if let state = given("state") {
             // As with runc they begin in the container's root, where it can be walked to.
-            if !launch.rootIsGiven { add(L_CHDIR, "entering \(launch.root)", texts: [launch.root]) }
+            if !launch.rootIsGiven || launch.sharesMounts {
+                add(L_CHDIR, "entering \(launch.root)", texts: [launch.root])
+            }
             addHooks(
                 launch.config.hooks.createContainer, "createContainer", state: state,
                 inherited: launch.environment)
@@ -212,7 +213,9 @@ extension LaunchProgram {
         for point in launch.movedRoot?.unmounted ?? [] {
             add(L_UNMOUNT, "unmounting the host's \(point)", texts: [point])
         }
-        add(L_PIVOT, "entering the root file system", slots: [root], flags: launch.movedRoot == nil ? 0 : 1)
+        add(
+            L_PIVOT, "entering the root file system", slots: [root],
+            flags: launch.sharesMounts ? 2 : launch.movedRoot == nil ? 0 : 1)
         if let name = config.linux.rootfsPropagation, let flag = propagationFlag(named: name) {
             add(L_PROPAGATION, "setting the root's propagation to \(name)", texts: ["/"], numbers: [flag])
         }

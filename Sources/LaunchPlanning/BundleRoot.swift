@@ -11,24 +11,28 @@ extension LaunchProgram {
     mutating func addBundleRoot(_ launch: BundleLaunch) -> Slot {
         let givenRoot = given.firstIndex(of: "root").map { Slot(Int32($0)) }
         let root = givenRoot ?? newSlot()
+        if !launch.sharesMounts { attachBundleRoot(root, isGiven: givenRoot != nil, launch) }
+        let slot = newSlot()
+        for mount in launch.mounts { addBundleMount(mount, slot, in: root) }
+        addDevices(launch, in: root)
+        return root
+    }
+
+    private mutating func attachBundleRoot(_ root: Slot, isGiven: Bool, _ launch: BundleLaunch) {
         // Slave, not private: a mount of the host's still reaches a volume that asks for it with `rslave`.
         // Beneath a root that is moved a procfs the host mounts later must not arrive, unless a mount asks to hear of news.
         let listens = launch.movedRoot == nil || launch.asksForPropagation
         let (name, flag): (String, UInt64) = listens ? ("slaves", 1 << 19) : ("private", 1 << 18)
         let doing = "mounting the root file system \(launch.root)"
         add(L_PROPAGATION, "making mounts \(name)", texts: ["/"], numbers: [flag | 1 << 14])
-        if givenRoot == nil {
+        if !isGiven {
             add(L_OPEN_TREE, doing, slots: [root], texts: [launch.root], flags: 1)
         }
         if let name = launch.config.linux.rootfsPropagation, !name.hasSuffix("slave") {
             add(L_MOUNT_ATTR, doing, slots: [root], flags: 1, numbers: [0, 0, 1 << 18])
         }
         // One that can't be walked to lies on `/` until it is pivoted to.
-        add(L_ATTACH_HOST, doing, slots: [root], texts: [givenRoot == nil ? launch.root : "/"])
-        let slot = newSlot()
-        for mount in launch.mounts { addBundleMount(mount, slot, in: root) }
-        addDevices(launch, in: root)
-        return root
+        add(L_ATTACH_HOST, doing, slots: [root], texts: [isGiven ? "/" : launch.root])
     }
 
     mutating func addBundleMount(_ mount: BundleMount, _ slot: Slot, in root: Slot) {

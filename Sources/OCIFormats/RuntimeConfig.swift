@@ -105,6 +105,18 @@ public struct RuntimeConfig: Sendable {
         public var options: [String]
         public var uidMappings: [IDMapping]
         public var gidMappings: [IDMapping]
+
+        public init(
+            destination: String, type: String?, source: String?, options: [String],
+            uidMappings: [IDMapping] = [], gidMappings: [IDMapping] = []
+        ) {
+            self.destination = destination
+            self.type = type
+            self.source = source
+            self.options = options
+            self.uidMappings = uidMappings
+            self.gidMappings = gidMappings
+        }
     }
 
     public struct Hook: Hashable, Sendable {

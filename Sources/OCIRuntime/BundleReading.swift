@@ -65,15 +65,12 @@ struct Bundle {
         func has(_ kind: RuntimeConfig.NamespaceKind) -> Bool {
             linux.namespaces.contains { $0.kind == kind }
         }
-        if let label = linux.mountLabel, !isSELinuxEnabled {
-            throw refuse("linux.mountLabel: \"\(label)\" needs SELinux, which this kernel has not enabled")
-        }
         func isNew(_ kind: RuntimeConfig.NamespaceKind) -> Bool {
             linux.namespaces.contains { $0.kind == kind && $0.path == nil }
         }
-        if !has(.mount) {
+        if !has(.mount), has(.user) {
             throw refuse(
-                "linux.namespaces: a container without a mount namespace of its own is not supported",
+                "linux.namespaces: in a user namespace nothing can be mounted without a mount namespace",
                 "add {\"type\": \"mount\"}")
         }
         if !(config.hostname ?? "").isEmpty, !has(.uts) {
@@ -178,11 +175,11 @@ func canonicalPath(_ path: String) throws(SyscallError) -> String {
 extension BundleProcess {
     /// With capabilities, scheduler and the like as numbers, and LISTEN_FDS passed on.
     init(
-        _ process: RuntimeConfig.Process, settings: RuntimeSettings, rootfs: String,
-        warn: (String) -> Void
+        _ process: RuntimeConfig.Process, settings: RuntimeSettings, rootfs: String
     ) throws(Failure) {
         self.init(process)
-        capabilities = capabilitySets(process.capabilities ?? RuntimeConfig.Capabilities(), warn: warn)
+        capabilities = capabilitySets(
+            process.capabilities ?? RuntimeConfig.Capabilities(), warn: settings.warn)
         preserved = settings.preservedDescriptors
         if let count = settings.environment["LISTEN_FDS"].flatMap({ Int($0) }), count > 0 {
             // sd_listen_fds(3): the program is the one they are for, whatever its number outside is.

@@ -40,24 +40,29 @@ struct Foreground {
     mutating func use(_ master: SharedFD) { self.master = master }
 
     /// The exit code of the child.
-    func wait(for child: BundleChild) throws(Failure) -> Int32 {
-        guard let master else { return try waitPlain(child) }
+    func wait(for child: BundleChild, _ readiness: ReadinessRelay? = nil) throws(Failure) -> Int32 {
+        guard let master else { return try waitPlain(child, readiness) }
         fit(master)
         var raw: RawMode?
         if isTerminal(0) {
             raw = try naming("cannot use the terminal") { () throws(SyscallError) in try RawMode(0) }
         }
         let result: Result<Int32, Failure>
-        do throws(Failure) { result = .success(try carry(child, master)) } catch { result = .failure(error) }
+        do throws(Failure) {
+            result = .success(try carry(child, master, readiness))
+        } catch {
+            result = .failure(error)
+        }
         if let mode = raw.take() { mode.end() }
         return try result.get()
     }
 
-    private func waitPlain(_ child: BundleChild) throws(Failure) -> Int32 {
+    private func waitPlain(_ child: BundleChild, _ readiness: ReadinessRelay?) throws(Failure) -> Int32 {
         while true {
             let ready = try naming("cannot wait") { () throws(SyscallError) in
-                try waitReadable([child.pidfd.raw, signals.raw], atMost: nil)
+                try waitReadable([child.pidfd.raw, signals.raw, readiness?.socket.raw ?? -1], atMost: nil)
             }
+            if ready[2] { _ = readiness?.receive(from: child.pid) }
             while ready[1], let signal = signals.next() {
                 if signal != SIGWINCH { child.signal(signal) }
             }
@@ -69,11 +74,16 @@ struct Foreground {
         if let size = windowSize(of: 0) { try? setWindowSize(of: master.raw, size) }
     }
 
-    private func carry(_ child: BundleChild, _ master: SharedFD) throws(Failure) -> Int32 {
+    private func carry(
+        _ child: BundleChild, _ master: SharedFD, _ readiness: ReadinessRelay?
+    ) throws(Failure) -> Int32 {
         var inputOpen = true
         var code: Int32?
         while true {
-            let watched = [master.raw, inputOpen ? 0 : -1, signals.raw, code == nil ? child.pidfd.raw : -1]
+            let watched = [
+                master.raw, inputOpen ? 0 : -1, signals.raw, code == nil ? child.pidfd.raw : -1,
+                readiness?.socket.raw ?? -1,
+            ]
             // Once the program has ended only what it wrote last is awaited.
             let ready = try naming("cannot wait") { () throws(SyscallError) in
                 try waitReadable(watched, atMost: code == nil ? nil : .milliseconds(100))
@@ -87,6 +97,7 @@ struct Foreground {
             while ready[2], let signal = signals.next() {
                 if signal == SIGWINCH { fit(master) } else { child.signal(signal) }
             }
+            if ready[4] { _ = readiness?.receive(from: child.pid) }
             if ready[3] { code = try child.wait() }
         }
         if let code { return code }

@@ -33,6 +33,8 @@ struct ContainerRecord {
     /// RFC 3339.
     var created: String
     var cgroupPath: String
+    /// Number of the mount over the root, of a container in our mount namespace.
+    var rootMount: UInt64?
     /// config.json as it was.
     var configuration: [UInt8]
     var config: RuntimeConfig
@@ -41,12 +43,13 @@ struct ContainerRecord {
 
     /// The text of the record; the configuration goes in as it came.
     func text() -> [UInt8] {
-        let members: [JSONValue.Member] = [
+        var members: [JSONValue.Member] = [
             .init("id", .string(id)), .init("bundle", .string(bundle)), .init("rootfs", .string(rootfs)),
             .init("pid", .integer(Int64(pid))), .init("startTime", .unsigned(startTime)),
             .init("maker", .integer(Int64(maker))), .init("makerStart", .unsigned(makerStart)),
             .init("created", .string(created)), .init("cgroupPath", .string(cgroupPath)),
         ]
+        if let rootMount { members.append(.init("rootMount", .unsigned(rootMount))) }
         var bytes: [UInt8] = []
         JSONValue.object(members).write(to: &bytes)
         bytes.removeLast()
@@ -188,6 +191,7 @@ extension ContainerRecord {
         startTime = UInt64(bitPattern: whole(tree["startTime"]))
         maker = Int32(truncatingIfNeeded: whole(tree["maker"]))
         makerStart = UInt64(bitPattern: whole(tree["makerStart"]))
+        rootMount = tree["rootMount"].map { UInt64(bitPattern: whole($0)) }
         configuration = []
         configTree.write(to: &configuration)
         self.config = config
@@ -213,6 +217,13 @@ private func processStat(_ text: String) -> (state: Character, start: UInt64)? {
     let fields = text[close...].split(separator: " ")
     guard fields.count > 20, let state = fields[1].first, let start = UInt64(fields[20]) else { return nil }
     return (state, start)
+}
+
+/// By which just this process is signalled and its end is seen.
+func processDescriptor(_ record: ContainerRecord) throws(Failure) -> SharedFD {
+    try naming("cannot open the process of container \"\(record.id)\"") { () throws(SyscallError) in
+        SharedFD(OwnedFD(taking: try retrying("pidfd_open") { linux_pidfd_open(record.pid, 0) }))
+    }
 }
 
 /// Its number in its own pid namespace; NSpid of proc_pid_status(5).

@@ -38,7 +38,7 @@ public struct Execution: Sendable {
 
 /// Runs it; the exit code, or 0 at once when detached.
 public func executeInContainer(
-    _ execution: Execution, _ settings: RuntimeSettings, warn: (String) -> Void
+    _ execution: Execution, _ settings: RuntimeSettings
 ) throws(Failure) -> Int32 {
     let store = try ContainerStore(settings, execution.id)
     let record = try store.load()
@@ -53,22 +53,24 @@ public func executeInContainer(
     let given = try process(of: execution, record)
     try checkConsole(given.terminal, execution.consoleSocket, detached: execution.detached)
     let cgroup = try cgroup(of: execution, store, record)
-    let exec = try bundleExec(given, record, cgroup, settings, warn: warn)
+    let exec = try bundleExec(given, record, cgroup, settings)
     let console = try execution.consoleSocket.map { (path) throws(Failure) in try ConsoleSocket(path) }
     var foreground = execution.detached ? nil : try Foreground()
-    let target = try naming("cannot exec in container \"\(execution.id)\"") { () throws(SyscallError) in
-        SharedFD(OwnedFD(taking: try retrying("pidfd_open") { linux_pidfd_open(record.pid, 0) }))
+    var descriptors = [try processDescriptor(record)]
+    if let path = cgroup.cloneInto { descriptors.append(try opened(path, O_RDONLY | O_DIRECTORY)) }
+    if exec.rootIsGiven {
+        descriptors.append(try opened("/proc/\(record.pid)/root", O_PATH | O_DIRECTORY))
     }
+    // Between the look and the opens the number may have become another's.
     guard isAlive(record.pid, record.startTime) else {
         throw containerFailure(execution.id, "exec in", "cannot exec in a stopped container")
     }
-    var descriptors = [target.raw]
-    var directory: SharedFD?
-    if let path = cgroup.cloneInto {
-        directory = try opened(path, O_RDONLY | O_DIRECTORY)
-        descriptors += [directory?.raw ?? -1]
+    let program = bundleExecProgram(for: exec)
+    if let trace = settings.trace {
+        for step in program.steps { trace("the program's process: \(step.doing)") }
     }
-    let child = try BundleChild(bundleExecProgram(for: exec), descriptors: descriptors)
+    let child = try BundleChild(program, descriptors: descriptors.map(\.raw))
+    settings.trace?("the program's process is \(child.pid)")
     do throws(Failure) {
         _ = try child.await(nil) { (report) throws(Failure) in
             guard case .tag(let tag, let detail, let received) = report else { return }
@@ -84,7 +86,6 @@ public func executeInContainer(
             "cannot exec in container \"\(execution.id)\"",
             cause: [error.doing, error.cause].compactMap { $0 }.joined(separator: ": "), advice: error.advice)
     }
-    _ = directory
     guard let foreground else { return 0 }
     return try foreground.wait(for: child)
 }
@@ -92,12 +93,12 @@ public func executeInContainer(
 /// What the child is to do, out of its process's settings and the container's.
 private func bundleExec(
     _ given: RuntimeConfig.Process, _ record: ContainerRecord, _ cgroup: BundleCgroup,
-    _ settings: RuntimeSettings, warn: (String) -> Void
+    _ settings: RuntimeSettings
 ) throws(Failure) -> BundleExec {
     // LISTEN_FDS and its like are the first process's.
     var plain = settings
     plain.environment = [:]
-    var process = try BundleProcess(given, settings: plain, rootfs: record.rootfs, warn: warn)
+    var process = try BundleProcess(given, settings: plain, rootfs: record.rootfs)
     try process.take(record.config.linux)
     if let final = given.execAffinity?.final, !final.isEmpty {
         process.affinity = try processorMask(final, "process.execCPUAffinity.final")
@@ -108,6 +109,7 @@ private func bundleExec(
     }
     exec.cgroupTaskFiles = cgroup.taskFiles
     exec.intoCgroup = cgroup.cloneInto != nil
+    exec.rootIsGiven = !record.config.linux.namespaces.contains { $0.kind == .mount }
     exec.sessionKeyring = settings.sessionKeyring
     if let label = try securityLabel(given) {
         exec.label = label.text

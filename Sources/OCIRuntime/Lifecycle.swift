@@ -11,8 +11,7 @@ internal import Kernel
 internal import OCIFormats
 
 /// Lets a created container's program run.
-public func startContainer(_ id: String, _ settings: RuntimeSettings, warn: (String) -> Void) throws(Failure)
-{
+public func startContainer(_ id: String, _ settings: RuntimeSettings) throws(Failure) {
     let store = try ContainerStore(settings, id)
     let record = try store.load()
     let status = store.status(record)
@@ -25,6 +24,8 @@ public func startContainer(_ id: String, _ settings: RuntimeSettings, warn: (Str
             ? "cannot start an already running container" : "cannot start a container that has stopped"
         throw containerFailure(id, "start", cause)
     }
+    let readiness = try ReadinessRelay(settings, store)
+    let pidfd = readiness == nil ? nil : try processDescriptor(record)
     try naming("cannot start container \"\(id)\"") { () throws(SyscallError) in
         let fifo = try openFile(store.fifo, flags: O_WRONLY | O_NONBLOCK)
         let raw = fifo.raw
@@ -38,9 +39,10 @@ public func startContainer(_ id: String, _ settings: RuntimeSettings, warn: (Str
     do throws(Failure) {
         try runHooks(record.config.hooks.poststart, "poststart", state: record.hookState(.running))
     } catch {
-        try? deleteContainer(id, settings, force: true, warn: warn)
+        try? deleteContainer(id, settings, force: true)
         throw error
     }
+    if let pidfd { try readiness?.wait(for: record.pid, pidfd) }
 }
 
 /// Until nobody has the fifo open for reading any more: POLLERR of its writing end (poll(2)).
@@ -125,7 +127,7 @@ public func updateContainer(
 
 /// Removes what there is of a container that has stopped; with `force` of any, a missing one included.
 public func deleteContainer(
-    _ id: String, _ settings: RuntimeSettings, force: Bool, warn: (String) -> Void
+    _ id: String, _ settings: RuntimeSettings, force: Bool
 ) throws(Failure) {
     let store = try ContainerStore(settings, id)
     // What can't be told ends it here: without the record nobody would find what is left.
@@ -148,42 +150,51 @@ public func deleteContainer(
             advice: "kill it first, or use --force")
     }
     let cgroup = BundleCgroup(host: host, path: record.cgroupPath)
-    let living = [.created, .running, .paused].contains(status)
-    // The pidfd first: it tells the end of just this process.
-    let pidfd =
-        living
-        ? (try? retrying("pidfd_open") { linux_pidfd_open(record.pid, 0) }).map {
-            SharedFD(OwnedFD(taking: $0))
-        } : nil
     if force {
+        try end(record, status, cgroup)
+    } else if !cgroup.processes.isEmpty {
+        // Without a pid namespace of its own others outlive the first process; they are the container's all the same.
         try? cgroup.signalAll(SIGKILL)
-        if let pidfd, isAlive(record.pid, record.startTime) {
-            _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL)
-        }
-        if let pidfd {
-            var ended = (try? waitReadable([pidfd.raw], atMost: .seconds(1))[0]) ?? false
-            if !ended {
-                // On v1 somebody may have frozen it in a cgroup of his own; it ends only once it is thawed.
-                cgroup.thaw(process: record.pid)
-                ended = (try? waitReadable([pidfd.raw], atMost: .seconds(9))[0]) ?? false
-            }
-            if !ended {
-                throw containerFailure(
-                    id, "delete", "its process \(record.pid) does not end (a system call holds it)")
-            }
-        }
     }
-    // Without a pid namespace of its own others outlive the first process; they are the container's all the same.
-    if !living, !cgroup.processes.isEmpty { try? cgroup.signalAll(SIGKILL) }
+    try remove(record, store, cgroup, settings)
+}
+
+/// Kills all there is of a container, and waits until its first process has ended.
+private func end(
+    _ record: ContainerRecord, _ status: ContainerStatus, _ cgroup: BundleCgroup
+) throws(Failure) {
+    // The pidfd first: it tells the end of just this process.
+    let isLiving = [.created, .running, .paused].contains(status)
+    let pidfd = isLiving ? try? processDescriptor(record) : nil
+    try? cgroup.signalAll(SIGKILL)
+    guard let pidfd else { return }
+    if isAlive(record.pid, record.startTime) { _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL) }
+    var ended = (try? waitReadable([pidfd.raw], atMost: .seconds(1))[0]) ?? false
+    if !ended {
+        // On v1 somebody may have frozen it in a cgroup of his own; it ends only once it is thawed.
+        cgroup.thaw(process: record.pid)
+        ended = (try? waitReadable([pidfd.raw], atMost: .seconds(9))[0]) ?? false
+    }
+    if !ended {
+        throw containerFailure(
+            record.id, "delete", "its process \(record.pid) does not end (a system call holds it)")
+    }
+}
+
+/// Takes off what a container leaves whose processes have ended: cgroup, mounts, state.
+func remove(
+    _ record: ContainerRecord, _ store: ContainerStore, _ cgroup: BundleCgroup, _ settings: RuntimeSettings
+) throws(Failure) {
     try cgroup.remove()
+    try record.detachHostRoot()
     try store.removeAll()
-    runPoststopHooks(record.config.hooks.poststop, state: record.hookState(.stopped), warn: warn)
+    runPoststopHooks(record.config.hooks.poststop, state: record.hookState(.stopped), warn: settings.warn)
 }
 
 /// Removes all containers whose names have a part that `text`, a regular expression of regex(7), fits. One that can't be
 /// removed keeps none of the others.
 public func deleteContainers(
-    matching text: String, _ settings: RuntimeSettings, force: Bool, warn: (String) -> Void
+    matching text: String, _ settings: RuntimeSettings, force: Bool
 ) throws(Failure) {
     guard let pattern = TextPattern(text) else {
         throw Failure(
@@ -192,7 +203,7 @@ public func deleteContainers(
     }
     var failures: [Failure] = []
     for id in containerNames(settings) where pattern.matches(id) {
-        do throws(Failure) { try deleteContainer(id, settings, force: force, warn: warn) } catch {
+        do throws(Failure) { try deleteContainer(id, settings, force: force) } catch {
             failures.append(error)
         }
     }

@@ -54,14 +54,14 @@ func containerNames(_ settings: RuntimeSettings) -> [String] {
 }
 
 /// All containers, by name; one whose record can't be read is told, not hidden.
-public func listContainers(_ settings: RuntimeSettings, warn: (String) -> Void) -> [ContainerSummary] {
+public func listContainers(_ settings: RuntimeSettings) -> [ContainerSummary] {
     var found: [ContainerSummary] = []
     for id in containerNames(settings) {
         guard let store = try? ContainerStore(settings, id) else { continue }
         do throws(Failure) {
             found.append(summary(store, try store.load()))
         } catch {
-            if exists(store.file) { warn("\(error.doing): \(error.cause ?? "")") }
+            if exists(store.file) { settings.warn("\(error.doing): \(error.cause ?? "")") }
         }
     }
     return found

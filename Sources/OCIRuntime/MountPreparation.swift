@@ -83,7 +83,7 @@ func prepareMounts(_ bundle: Bundle, cgroup: BundleCgroup, host: CgroupHost) thr
                 throw refuse("it has neither a type nor `bind`")
             }
             var data = options.data.map { (key: $0.key, value: $0.value) }
-            if let label = linux.mountLabel, ["tmpfs", "devpts", "mqueue"].contains(type) {
+            if let label = linux.mountLabel, isSELinuxEnabled, ["tmpfs", "devpts", "mqueue"].contains(type) {
                 data.append((key: "context", value: "\"\(label)\""))
             }
             // A tmpfs without a mode of its own has that of the directory it covers, as runc has it.

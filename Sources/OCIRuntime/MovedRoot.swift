@@ -10,9 +10,9 @@ internal import LaunchPlanning
 
 func movedRoot(outside bundle: Bundle) throws(Failure) -> MovedRoot {
     let namespace = bundle.config.linux.namespaces.first { $0.kind == .mount }
-    guard namespace?.path == nil else {
+    guard let namespace, namespace.path == nil else {
         throw Failure(
-            "cannot move the root over / in \(namespace?.path ?? "")",
+            "cannot move the root over / in \(namespace?.path ?? "the host's mount namespace")",
             cause: "--no-pivot is for a mount namespace of the container's own",
             advice: "leave --no-pivot out, or the namespace's path")
     }

@@ -17,6 +17,10 @@ public struct RuntimeSettings: Sendable {
     public var preservedDescriptors = 0
     /// The caller's environment: LISTEN_FDS and its like.
     public var environment: [String: String] = [:]
+    /// Told what the user should know and nothing fails for.
+    public var warn: @Sendable (String) -> Void = { _ in }
+    /// Told what is done, step by step; nil where nobody wants to know.
+    public var trace: (@Sendable (String) -> Void)?
 
     public init(root: String) { self.root = root }
 }

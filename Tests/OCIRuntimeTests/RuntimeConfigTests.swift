@@ -55,6 +55,12 @@ struct RuntimeConfigTests {
                 "namespaces[1].type"
             ),
             (#"{"ociVersion":"1.0.0","linux":{"devices":[{"type":"x","path":"/a"}]}}"#, "devices[0].type"),
+            (#"{"ociVersion":"1.0.0","linux":{"devices":[{"path":"/a"}]}}"#, "devices[0].type"),
+            (#"{"ociVersion":"1.0.0","linux":{"devices":[{"type":"c"}]}}"#, "devices[0].path"),
+            (
+                #"{"ociVersion":"1.0.0","linux":{"namespaces":[{"type":"pid","path":"x"}]}}"#,
+                "namespaces[0].path"
+            ),
             (
                 #"{"ociVersion":"1.0.0","linux":{"devices":[{"type":"c","path":"/a","fileMode":512}]}}"#,
                 "fileMode"

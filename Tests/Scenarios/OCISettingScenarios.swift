@@ -186,7 +186,7 @@ extension Scenarios {
                 try bundle.configure(
                     [
                         "sh", "-c",
-                        "grep -E '^(Cap|NoNew)' /proc/self/status; id -G; umask; ulimit -n; uname -m; cat /proc/self/oom_score_adj; cut -d' ' -f41 /proc/self/stat",
+                        "grep -E '^(Cap|NoNew)' /proc/self/status; id -u; id -G; umask; ulimit -n; uname -m; cat /proc/self/oom_score_adj; cut -d' ' -f41 /proc/self/stat",
                     ],
                     process: #"""
                         "user":{"uid":12,"gid":13,"umask":23,"additionalGids":[14,15]},"noNewPrivileges":true,"oomScoreAdj":200,
@@ -201,7 +201,8 @@ extension Scenarios {
                     outcome.lines == [
                         "CapInh:\t\(kill)", "CapPrm:\t\(kill)", "CapEff:\t\(kill)",
                         "CapBnd:\t0000000000000021",
-                        "CapAmb:\t\(kill)", "NoNewPrivs:\t1", "13 14 15", "0027", "77", "i686", "200", "3",
+                        "CapAmb:\t\(kill)", "NoNewPrivs:\t1", "12", "13 14 15", "0027", "77", "i686", "200",
+                        "3",
                     ] || outcome.lines.contains("aarch64"), outcome.description)
                 try bundle.require(outcome.errors.contains("CAP_NO_SUCH"), outcome.errors)
             }

@@ -120,7 +120,6 @@ extension Scenarios {
                 if !hasAppArmor { cases.append((#""apparmorProfile":"x","#, "", "apparmor")) }
                 if !hasSELinux {
                     cases.append((#""selinuxLabel":"a:b:c","#, "", "selinux"))
-                    cases.append(("", #""mountLabel":"a:b:c","#, "mountLabel"))
                 }
                 if exists("/sys/fs/cgroup/net_prio") { cases.removeAll { $0.says == "net_prio" } }
                 if exists("/sys/fs/cgroup/devices") {
@@ -137,7 +136,11 @@ extension Scenarios {
                     let outcome = try bundle.oci("run", bundle.name, code: 1)
                     try bundle.require(outcome.errors.contains(one.says), "\(one): \(outcome.errors)")
                 }
-                try bundle.configure(["true"], namespaces: ["pid"])
+                try bundle.configure(
+                    ["true"],
+                    linux:
+                        #""uidMappings":[{"containerID":0,"hostID":0,"size":1}],"gidMappings":[{"containerID":0,"hostID":0,"size":1}],"#,
+                    namespaces: ["user", "uts"])
                 let alone = try bundle.oci("run", bundle.name, code: 1)
                 try bundle.require(alone.errors.contains("mount namespace"), alone.errors)
                 for (path, says) in [
@@ -240,117 +243,6 @@ extension Scenarios {
         }
 
         @Test(
-            "listenerPath: the agent gets the listener with the state once; it is ignored when nothing is asked"
-        )
-        func listener() throws {
-            try Bundle.play { bundle in
-                try writeFile(
-                    "\(bundle.directory)/agent",
-                    Array(
-                        #"""
-                        import array, json, os, socket, sys
-                        agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                        agent.bind("agent.sock"); agent.listen(1); agent.settimeout(20)
-                        open("ready", "w").close()
-                        connection, _ = agent.accept()
-                        data, ancillary, _, _ = connection.recvmsg(65536, socket.CMSG_LEN(16))
-                        rest = connection.recv(1)
-                        fds = array.array("i"); fds.frombytes(ancillary[0][2])
-                        told = json.loads(data)
-                        print(told["fds"], len(fds), os.readlink("/proc/self/fd/%d" % fds[0]), told["metadata"],
-                              told["state"]["status"], told["state"]["id"], told["pid"] == told["state"]["pid"], rest)
-                        """#.utf8))
-                let agent = try RunningProgram(
-                    ["python3", "agent"], environment: ["PATH=\(Host.path)"], directory: bundle.directory,
-                    scratch: "\(bundle.directory)/scratch")
-                try bundle.await("the agent listens") { exists("\(bundle.directory)/ready") }
-                func seccomp(_ action: String, _ path: String) -> String {
-                    #"""
-                    "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"\#(path)","listenerMetadata":"meta",
-                      "syscalls":[{"names":["uselib"],"action":"\#(action)"}]},
-                    """#
-                }
-                try bundle.configure(
-                    ["true"], linux: seccomp("SCMP_ACT_NOTIFY", "\(bundle.directory)/agent.sock"))
-                try bundle.oci("run", bundle.name, code: 0)
-                let told = try agent.wait(limit: .seconds(30))
-                try bundle.require(
-                    told.text
-                        == "['seccompFd'] 1 anon_inode:seccomp notify meta creating \(bundle.name) True b''",
-                    told.description)
-                try answers(bundle)
-                try bundle.configure(["true"], linux: seccomp("SCMP_ACT_NOTIFY", "/no/such.sock"))
-                let refused = try bundle.oci("run", bundle.name, code: 1)
-                try bundle.require(refused.errors.contains("/no/such.sock"), refused.errors)
-                try bundle.configure(["true"], linux: seccomp("SCMP_ACT_LOG", "/no/such.sock"))
-                try bundle.oci("run", bundle.name, code: 0)
-            }
-        }
-
-        /// An agent that is asked about read(2), which the child makes itself before its program.
-        private func answers(_ bundle: Bundle) throws {
-            try writeFile(
-                "\(bundle.directory)/agent",
-                Array(
-                    #"""
-                    import array, fcntl, os, select, socket, struct
-                    agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                    agent.bind("reads.sock"); agent.listen(1); agent.settimeout(20)
-                    open("reads", "w").close()
-                    connection, _ = agent.accept()
-                    _, ancillary, _, _ = connection.recvmsg(65536, socket.CMSG_LEN(16))
-                    fds = array.array("i"); fds.frombytes(ancillary[0][2])
-                    poll = select.poll(); poll.register(fds[0])
-                    asked = 0
-                    while not poll.poll()[0][1] & select.POLLHUP:
-                        request = bytearray(80)
-                        try: fcntl.ioctl(fds[0], 0xc0502100, request)  # SECCOMP_IOCTL_NOTIF_RECV
-                        except OSError: continue
-                        asked += 1
-                        answer = struct.pack("QqiI", struct.unpack_from("Q", request)[0], 0, 0, 1)  # CONTINUE
-                        try: fcntl.ioctl(fds[0], 0xc0182101, answer)  # SECCOMP_IOCTL_NOTIF_SEND
-                        except OSError: continue
-                    print(asked > 1)
-                    """#.utf8))
-            let agent = try RunningProgram(
-                ["python3", "agent"], environment: ["PATH=\(Host.path)"], directory: bundle.directory,
-                scratch: "\(bundle.directory)/scratch")
-            try bundle.await("the agent listens") { exists("\(bundle.directory)/reads") }
-            // With no_new_privs the filter is loaded late, yet while `create` is there to fetch the listener.
-            try bundle.configure(
-                ["cat", "/proc/version"], process: #""noNewPrivileges":true,"#,
-                linux: #"""
-                    "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"\#(bundle.directory)/reads.sock",
-                      "syscalls":[{"names":["read","execve","openat"],"action":"SCMP_ACT_NOTIFY"}]},
-                    """#)
-            try bundle.oci("create", bundle.name, code: 0)
-            try bundle.oci("start", bundle.name, code: 0)
-            let told = try agent.wait(limit: .seconds(30))
-            try bundle.require(told.text == "True", "\(told)")
-            try bundle.await("it stops") { try bundle.status() == "stopped" }
-            try bundle.oci("delete", bundle.name, code: 0)
-            try bundle.configure(
-                ["true"], process: #""noNewPrivileges":true,"#,
-                linux: #"""
-                    "seccomp":{"defaultAction":"SCMP_ACT_ALLOW",
-                      "syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_KILL_PROCESS"}]},
-                    """#,
-                more: #""hooks":{"startContainer":[{"path":"/bin/sh","args":["sh","-c","mkdir /tmp/x"]}]},"#)
-            let hooked = try bundle.oci("run", bundle.name, code: 1)
-            try bundle.require(
-                hooked.errors.contains("startContainer hook") && hooked.errors.contains("bad system call"),
-                "a hook is not under the filter: \(hooked)")
-            try bundle.configure(
-                ["true"],
-                linux: #"""
-                    "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/a.sock",
-                      "syscalls":[{"names":["write"],"action":"SCMP_ACT_NOTIFY"}]},
-                    """#)
-            let refused = try bundle.oci("run", bundle.name, code: 1)
-            try bundle.require(refused.errors.contains("for the write syscall"), refused.errors)
-        }
-
-        @Test(
             "exec: processors first and last, variables set anew, groups kept, descriptors that aren't there")
         func execution() throws {
             try Bundle.play { bundle in
@@ -444,7 +336,7 @@ extension Scenarios {
                 try bundle.configure(
                     [
                         "sh", "-c",
-                        "ls /w | wc -l; grep -c ' /relative ' /proc/self/mountinfo; cat /proc/self/oom_score_adj; readlink /proc/self/ns/net; cd /dev; ls null zero full random urandom tty ptmx | wc -l; touch /w/23/x 2>/dev/null || echo ro",
+                        "ls /w | wc -l; grep -c ' /relative ' /proc/self/mountinfo; cat /proc/self/oom_score_adj; readlink /proc/self/ns/net; cd /dev; stat -c '%n=%t:%T' null zero full random urandom tty | tr '\\n' ' '; readlink ptmx; touch /w/23/x 2>/dev/null || echo ro",
                     ],
                     mounts: ","
                         + (binds + [
@@ -455,7 +347,10 @@ extension Scenarios {
                 let net = try Host.run(["readlink", "/proc/self/ns/net"]).text
                 try bundle.require(
                     lines.count == 6
-                        && lines == ["\(words.count)", "1", String(score), net, "7", "ro"], "\(lines)")
+                        && lines == [
+                            "\(words.count)", "1", String(score), net,
+                            "null=1:3 zero=1:5 full=1:7 random=1:8 urandom=1:9 tty=5:0 pts/ptmx", "ro",
+                        ], "\(lines)")
             }
         }
 
@@ -475,6 +370,163 @@ extension Scenarios {
                 try bundle.require(little.errors.contains("memory.limit"), little.errors)
                 let burst = try bundle.oci("update", "--cpu-burst", "60000", bundle.name, code: 1)
                 try bundle.require(burst.errors.contains("cpu.burst"), burst.errors)
+            }
+        }
+
+        @Test(
+            "a namespace type that isn't listed is the runtime's own, the mounts' too; delete leaves none of them"
+        )
+        func inherited() throws {
+            try Bundle.play { bundle in
+                let id = bundle.name
+                let own = try Host.run([
+                    "sh", "-c",
+                    "for n in mnt net uts ipc cgroup user; do readlink /proc/self/ns/$n; done; hostname",
+                ]).lines
+                let look =
+                    "for n in mnt net uts ipc cgroup user; do readlink /proc/self/ns/$n; done; hostname"
+                try bundle.configure(
+                    ["sh", "-c", look + "; ls /usr/lib | wc -l; cat /proc/1/comm >/seen; exec sleep 1000"],
+                    namespaces: [])
+                let text = contents("\(bundle.directory)/config.json").replacing(
+                    "\"hostname\":\"bundle\",", with: "")
+                try writeFile("\(bundle.directory)/config.json", Array(text.utf8))
+                func mounts() -> Int {
+                    contents("/proc/self/mountinfo").split(separator: "\n").count {
+                        $0.contains(bundle.directory)
+                    }
+                }
+                try bundle.oci("create", id, code: 0)
+                try bundle.require(mounts() > 3, "its mounts are not ours")
+                try bundle.oci("start", id, code: 0)
+                try bundle.await("it runs") { !contents("\(bundle.rootfs)/seen").isEmpty }
+                let exec = try bundle.oci("exec", id, "sh", "-c", "\(look); ls -d /seen", code: 0)
+                try bundle.require(exec.lines == own + ["/seen"], "\(exec) for \(own)")
+                // A mount of the user's above ours is not ours to take off.
+                try bundle.oci("kill", id, "KILL", code: 0)
+                try bundle.await("it stops") { try bundle.status() == "stopped" }
+                try Host.run(["mount", "-t", "tmpfs", "tmpfs", bundle.rootfs]).orThrow()
+                let covered = try bundle.oci("delete", id, code: 1)
+                try bundle.require(covered.errors.contains("something else is mounted"), covered.errors)
+                try Host.run(["umount", bundle.rootfs]).orThrow()
+                try bundle.oci("delete", id, code: 0)
+                try bundle.require(mounts() == 0, "a mount is left")
+                // Those that are listed are all new; the root is to be read alone.
+                try bundle.configure(
+                    [
+                        "sh", "-c",
+                        "for n in mnt net uts ipc cgroup pid time; do readlink /proc/self/ns/$n; done; touch /x",
+                    ],
+                    namespaces: ["mount", "network", "uts", "ipc", "cgroup", "pid", "time"])
+                try writeFile(
+                    "\(bundle.directory)/config.json",
+                    Array(
+                        contents("\(bundle.directory)/config.json").replacing(
+                            #""path":"rootfs""#, with: #""path":"rootfs","readonly":true"#
+                        ).utf8))
+                let whole = try bundle.oci("run", id, code: 1)
+                try bundle.require(whole.errors.contains("Read-only file system"), "\(whole)")
+                let new = whole.lines
+                let host = try Host.run([
+                    "sh", "-c",
+                    "for n in mnt net uts ipc cgroup pid time; do readlink /proc/self/ns/$n; done",
+                ]).lines
+                try bundle.require(
+                    new.count == 7 && zip(new, host).allSatisfy { $0 != $1 }, "\(new) in \(host)")
+                // A creation that fails leaves no mount, and neither does a run.
+                try writeFile(
+                    "\(bundle.directory)/config.json",
+                    Array(text.replacing("\"sh\"", with: "\"nosuch\"").utf8))
+                try bundle.oci("run", id, code: 1)
+                try bundle.require(mounts() == 0, "a failed creation left a mount")
+                let noPivot = try bundle.oci("run", "--no-pivot", id, code: 1)
+                try bundle.require(noPivot.errors.contains("--no-pivot"), noPivot.errors)
+            }
+        }
+
+        @Test(
+            "hooks run where and when they belong: namespaces, the root entered or not, the program begun, the container gone"
+        )
+        func hookPlaces() throws {
+            try Bundle.play { bundle in
+                let said = "\(bundle.directory)/said"
+                // Whose mounts it runs in; of the container's process: its mounts, its root, its program; the container's state.
+                try writeFile(
+                    "\(bundle.directory)/hook",
+                    Array(
+                        #"""
+                        #!/bin/sh
+                        pid=$(grep -o '"pid":[0-9]*' | cut -d: -f2)
+                        own=$(readlink /proc/self/ns/mnt) runtime=$2
+                        if [ "$own" = "$runtime" ]; then place=runtime; else place=container; fi
+                        if [ "$place" = runtime ] && [ -n "$pid" ]; then
+                            [ "$(readlink /proc/$pid/ns/mnt)" = "$own" ] || place="$place made"
+                            if [ -e /proc/$pid/root\#(bundle.directory) ]; then place="$place outside"; else place="$place entered"; fi
+                            case $(tr '\0' ' ' </proc/$pid/cmdline) in "sleep 1000 ") place="$place begun" ;; esac
+                        fi
+                        [ "$place" = runtime ] || [ -e \#(bundle.directory)/config.json ] || place="$place entered"
+                        [ -e \#(bundle.state)/\#(bundle.name) ] || place="$place gone"
+                        echo "$1: $place" >>\#(said)
+                        """#.utf8), mode: 0o755)
+                let runtime = try Host.run(["readlink", "/proc/self/ns/mnt"]).text
+                func hook(_ kind: String, _ path: String) -> String {
+                    #""\#(kind)":[{"path":"\#(path)","args":["hook","\#(kind)","\#(runtime)"],"env":["PATH=/bin:/usr/bin"]}]"#
+                }
+                let kinds = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"]
+                let all = kinds.map { hook($0, "\(bundle.directory)/hook") }.joined(separator: ",")
+                try bundle.configure(["sleep", "1000"], more: "\"hooks\":{\(all)},")
+                try bundle.oci("create", bundle.name, code: 0)
+                try bundle.oci("start", bundle.name, code: 0)
+                try bundle.oci("delete", "--force", bundle.name, code: 0)
+                try bundle.require(
+                    contents(said) == """
+                        prestart: runtime made outside
+                        createRuntime: runtime made outside
+                        createContainer: container
+                        poststart: runtime made entered begun
+                        poststop: runtime gone
+
+                        """, contents(said))
+
+                for kind in ["startContainer", "poststart"] {
+                    try bundle.configure(["sleep", "1000"], more: "\"hooks\":{\(hook(kind, "/bin/false"))},")
+                    try bundle.oci("create", bundle.name, code: 0)
+                    let pid = try bundle.oci("state", bundle.name, code: 0).lines.first {
+                        $0.contains("\"pid\"")
+                    }
+                    let started = try bundle.oci("start", bundle.name)
+                    // The end of a startContainer hook is the container's own, after `start` has let it go.
+                    if kind == "poststart" {
+                        try bundle.require(
+                            started.code == 1 && started.errors.contains("poststart hook /bin/false"),
+                            "\(started)")
+                    }
+                    let number = (pid ?? "").filter(\.isNumber)
+                    try bundle.await("the container has ended") {
+                        !number.isEmpty && contents("/proc/\(number)/cmdline").isEmpty
+                    }
+                    try bundle.oci("delete", "--force", bundle.name, code: 0)
+                }
+            }
+        }
+
+        @Test("a startContainer hook, a program of the image, is under the container's filter")
+        func filteredHook() throws {
+            try Bundle.play { bundle in
+                try bundle.configure(
+                    ["true"], process: #""noNewPrivileges":true,"#,
+                    linux: #"""
+                        "seccomp":{"defaultAction":"SCMP_ACT_ALLOW",
+                          "syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_KILL_PROCESS"}]},
+                        """#,
+                    more:
+                        #""hooks":{"startContainer":[{"path":"/bin/sh","args":["sh","-c","mkdir /tmp/x"]}]},"#
+                )
+                let hooked = try bundle.oci("run", bundle.name, code: 1)
+                try bundle.require(
+                    hooked.errors.contains("startContainer hook")
+                        && hooked.errors.contains("bad system call"),
+                    "a hook is not under the filter: \(hooked)")
             }
         }
 

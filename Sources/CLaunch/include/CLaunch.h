@@ -51,7 +51,7 @@ enum launch_code {
     L_ENSURE_DIRECTORY, // text0 in root slot2 and its parents, made where missing; mode n0
     L_OPEN,             // slot = openat2(slot2, text0, flags n0, mode n1, resolve n2)
     L_WRITE,            // blob into text0 below slot2 (or the host's root); flags 1: missing is fine, 2: no error counts
-    L_PIVOT,            // the root of slot becomes /, the old one is detached; flags 1: by moving it over / and chroot(2)
+    L_PIVOT,            // the root of slot becomes /, the old one is detached; flags 1: by moving it over / and chroot(2), 2: by chroot(2) alone
     L_HOSTNAME,         // sethostname(text0); flags 1: setdomainname
     L_NETLINK,          // blob is netlink messages for protocol n0; text0: link whose index replaces 0xffffffff
     L_SOCKET,           // slot = socket bound to 127.0.0.11-like address n1 (network order), port n2; n0: SOCK_STREAM or SOCK_DGRAM

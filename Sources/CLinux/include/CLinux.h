@@ -14,6 +14,7 @@
 #include <linux/openat2.h>
 #include <linux/rtnetlink.h>
 #include <signal.h>
+#include <stddef.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdint.h>
@@ -217,6 +218,14 @@ static inline int linux_unix_bind(int fd, const char *path) {
 static inline int linux_unix_connect(int fd, const char *path) {
     struct sockaddr_un a;
     return linux_unix_address(&a, path) ? -1 : connect(fd, (struct sockaddr *)&a, sizeof a);
+}
+// An abstract name is all of the address's length that follows a NUL (unix(7)).
+static inline int linux_unix_connect_abstract(int fd, const char *name) {
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    size_t n = strlen(name);
+    if (n >= sizeof a.sun_path) { errno = ENAMETOOLONG; return -1; }
+    memcpy(a.sun_path + 1, name, n);
+    return connect(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n));
 }
 // pidfd_getfd(2), Linux 5.6: a duplicate of another process's descriptor.
 static inline int linux_pidfd_getfd(int pidfd, int fd) { return (int)syscall(438, pidfd, fd, 0); }

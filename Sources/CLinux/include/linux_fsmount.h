@@ -45,3 +45,17 @@ static inline int linux_mount_setattr(int mount, int recursive, uint64_t set, ui
     struct { uint64_t set, clear, propagation, userns; } a = {set, clear, propagation, userns < 0 ? 0 : (uint64_t)userns};
     return (int)syscall(442, mount, "", 0x1000 | (recursive ? 0x8000 : 0), &a, sizeof a);
 }
+// The number of the mount an open path lies in: one that is never used again (STATX_MNT_ID_UNIQUE, Linux 6.8), before that
+// one that may be (STATX_MNT_ID, Linux 5.8); 0 when it can't be told.
+static inline uint64_t linux_mount_number(int fd) {
+    struct statx s;
+    if (statx(fd, "", 0x1000 /* AT_EMPTY_PATH */, 0x4000 | 0x1000, &s) || !(s.stx_mask & (0x4000 | 0x1000))) return 0;
+    return s.stx_mnt_id;
+}
+// Whether a mount of that number is somewhere in our mount namespace: statmount(2), Linux 6.8; before that it can't be told
+// and counts as none.
+static inline int linux_has_mount(uint64_t number) {
+    struct { uint32_t size, spare; uint64_t mount, mask; } request = {24, 0, number, 0};
+    uint64_t answer[128];
+    return syscall(457, &request, answer, sizeof answer, 0) == 0;
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One container in the making (runtime.md, "Create"):
+//
+//     claim the name ─▶ write the record ─▶ cgroup and limits ─▶ clone ─▶ maps ─▶ hooks ─▶ record with pid ─▶ pid file
+//
+// Whatever fails undoes what was made. Killed in between, the record names the cgroup, by which `delete --force` finds
+// all there is.
+
+internal import Basics
+internal import CLinux
+internal import Cgroups
+internal import Kernel
+internal import LaunchPlanning
+internal import OCIFormats
+
+struct ContainerMaker {
+    private let creation: Creation
+    private var bundle: Bundle
+    private let settings: RuntimeSettings
+    private let store: ContainerStore
+    private let host: CgroupHost
+    private let cgroup: BundleCgroup
+    private(set) var record: ContainerRecord
+    private var process: BundleProcess?
+    /// Where the program tells that it is ready; nil where nobody asks.
+    private let readinessPlace: ReadinessPlace?
+    /// What listens there, once the program may run.
+    private(set) var readiness: ReadinessRelay?
+    /// Then others' processes may be in it: a failed creation leaves it as it is.
+    private var cgroupWasThere = false
+
+    init(
+        _ creation: Creation, _ bundle: Bundle, _ settings: RuntimeSettings
+    ) throws(Failure) {
+        self.creation = creation
+        self.bundle = bundle
+        self.settings = settings
+        store = try ContainerStore(settings, creation.id)
+        host = try CgroupHost.detect()
+        let path = bundle.config.linux.cgroupsPath ?? BundleCgroup.defaultPath(id: creation.id)
+        cgroup = BundleCgroup(host: host, path: path)
+        if let given = bundle.config.process {
+            var process = try BundleProcess(given, settings: settings, rootfs: bundle.rootfs)
+            try process.take(bundle.config.linux)
+            process.keepsGroups = bundle.config.annotations.contains {
+                $0.name == "run.oci.keep_original_groups" && $0.value == "1"
+            }
+            self.process = process
+        } else {
+            process = nil
+        }
+        let pid = getpid()
+        record = ContainerRecord(
+            id: creation.id, bundle: bundle.path, rootfs: bundle.rootfs, maker: pid,
+            makerStart: processStat(pid)?.start ?? 0, created: creation.time, cgroupPath: cgroup.path,
+            configuration: bundle.bytes, config: bundle.config)
+        if let label = bundle.config.linux.mountLabel, !isSELinuxEnabled {
+            settings.warn("linux.mountLabel \"\(label)\" has no effect: this kernel has not enabled SELinux")
+        }
+        readinessPlace = ReadinessPlace(settings, store, bundle.config.process)
+        if let readinessPlace {
+            self.bundle.config.mounts.append(readinessPlace.mount)
+            self.process?.process.environment.append(readinessPlace.variable)
+        }
+    }
+
+    /// Gives the child once it waits for `start`, or once its program runs.
+    mutating func make(
+        waits: Bool, terminal: (SharedFD) throws(Failure) -> Void
+    ) throws(Failure) -> BundleChild {
+        try store.claim()
+        cgroupWasThere = cgroup.exists
+        var child: BundleChild?
+        do throws(Failure) {
+            try store.write(record)
+            try readinessPlace?.ensure()
+            if !waits { readiness = try ReadinessRelay(settings, store) }
+            try checkFitness()
+            settings.trace?("making the cgroup \(cgroup.path)")
+            try cgroup.ensure()
+            try cgroup.apply(bundle.config.linux.resources ?? RuntimeResources())
+            try cgroup.setDevices(bundle.config.linux.resources?.devices ?? [])
+            return try launch(waits: waits, &child, terminal: terminal)
+        } catch {
+            try? undo(child)
+            throw Failure(
+                "cannot create container \"\(creation.id)\"",
+                cause: [error.doing, error.cause].compactMap { $0 }.joined(separator: ": "),
+                advice: error.advice)
+        }
+    }
+
+    /// A cgroup that is there already may be somebody's: one that is frozen would hold the new process for ever
+    /// (config-linux.md, "Control groups").
+    private func checkFitness() throws(Failure) {
+        guard cgroupWasThere else { return }
+        if cgroup.isFrozen {
+            throw Failure(
+                "cannot use the cgroup \(cgroup.path)", cause: "container's cgroup unexpectedly frozen",
+                advice: "thaw it, or give another linux.cgroupsPath")
+        }
+        let count = cgroup.processes.count
+        if count > 0 { settings.warn("container's cgroup is not empty: \(count) process(es) found") }
+    }
+
+    /// Takes back whatever there is.
+    func undo(_ child: BundleChild?) throws(Failure) {
+        if !cgroupWasThere { try? cgroup.signalAll(SIGKILL) }
+        child?.killAndReap()
+        // A cgroup that can't be removed keeps the record: by that `delete --force` finds it.
+        if !cgroupWasThere { try cgroup.remove() }
+        try record.detachHostRoot()
+        try store.removeAll()
+        // What failed is told already; a poststop hook that fails as well would hide it.
+        runPoststopHooks(bundle.config.hooks.poststop, state: record.hookState(.stopped)) { _ in }
+    }
+
+    /// `delete` for one whose first process was waited for, without asking again for what is known.
+    func removeEnded() throws(Failure) {
+        // Somebody may have deleted it meanwhile, and made another of its name.
+        guard (try? readFile(store.file)) == record.text() else {
+            return try deleteContainer(record.id, settings, force: true)
+        }
+        try? cgroup.signalAll(SIGKILL)
+        try remove(record, store, cgroup, settings)
+    }
+
+    private mutating func launch(
+        waits: Bool, _ made: inout BundleChild?, terminal: (SharedFD) throws(Failure) -> Void
+    ) throws(Failure) -> BundleChild {
+        let prepared = try prepareMounts(bundle, cgroup: cgroup, host: host)
+        var descriptors = prepared.given
+        let launch = try plan(waits: waits, prepared, &descriptors)
+        try addRoot(launch, &descriptors)
+        if let directory = cgroup.cloneInto {
+            descriptors["cgroup"] = try opened(directory, O_RDONLY | O_DIRECTORY)
+        }
+        if launch.waitsForStart { descriptors["fifo"] = try startFIFO() }
+        let hooks = bundle.config.hooks
+        if !hooks.createContainer.isEmpty { descriptors["state"] = try stateFile([]) }
+        if !hooks.startContainer.isEmpty { descriptors["start-state"] = try stateFile([]) }
+
+        let program = bundleProgram(for: launch)
+        if let trace = settings.trace {
+            for step in program.steps { trace("the container's process: \(step.doing)") }
+        }
+        let given = launch.givenSlots.dropFirst().map { name in
+            guard let descriptor = descriptors[name] else {
+                preconditionFailure("no descriptor \(name) for the launch program")
+            }
+            return descriptor.raw
+        }
+        let child = try inNamespaces(of: bundle.config) { () throws(Failure) in
+            try BundleChild(program, descriptors: given)
+        }
+        made = child
+        settings.trace?("the container's process is \(child.pid)")
+        try finish(child, launch, descriptors, terminal)
+        return child
+    }
+
+    /// What the child is to do, with the namespaces it joins itself among the descriptors.
+    private func plan(
+        waits: Bool, _ prepared: PreparedMounts, _ descriptors: inout [String: SharedFD]
+    ) throws(Failure) -> BundleLaunch {
+        let config = bundle.config
+        var launch = BundleLaunch(id: creation.id, config: config, root: bundle.rootfs)
+        launch.process = process
+        launch.mounts = prepared.mounts
+        launch.lateMounts = prepared.late
+        launch.mountedDevices = prepared.devices
+        launch.cgroupTaskFiles = cgroup.taskFiles
+        launch.intoCgroup = cgroup.cloneInto != nil
+        launch.waitsForStart = waits && process != nil
+        launch.awaitsHooks =
+            !config.hooks.prestart.isEmpty || !config.hooks.createRuntime.isEmpty
+            || !config.hooks.createContainer.isEmpty || !config.hooks.startContainer.isEmpty
+        launch.movedRoot = settings.noPivot ? try movedRoot(outside: bundle) : nil
+        launch.sessionKeyring = settings.sessionKeyring
+        launch.environment = settings.environment.map { "\($0.key)=\($0.value)" }
+        if let given = config.process, let label = try securityLabel(given) {
+            launch.label = label.text
+            launch.labelFile = "/proc/\(label.file)"
+        }
+        if let users = try openNamespace(.user, config) {
+            launch.joinsUser = true
+            descriptors["userns"] = users
+            if let pids = try openNamespace(.pid, config) {
+                launch.joinsPid = true
+                descriptors["pidns"] = pids
+            }
+        }
+        launch.rootIsGiven = config.linux.namespaces.contains { $0.kind == .user } || launch.sharesMounts
+        return launch
+    }
+
+    /// The root where the child can't make its own: it has no right to walk to it, or shares our mounts.
+    private mutating func addRoot(
+        _ launch: BundleLaunch, _ descriptors: inout [String: SharedFD]
+    ) throws(Failure) {
+        guard launch.rootIsGiven else { return }
+        let doing = "cannot mount the root file system \(bundle.rootfs)"
+        guard launch.sharesMounts else {
+            descriptors["root"] = try naming(doing) { () throws(SyscallError) in
+                try openDetachedTree(bundle.rootfs, recursive: true)
+            }
+            return
+        }
+        let root = try naming(doing) { () throws(SyscallError) in try HostRoot(bundle.rootfs) }
+        record.rootMount = root.number
+        try store.write(record)
+        try naming(doing) { () throws(SyscallError) in try root.attach() }
+        descriptors["root"] = root.tree
+    }
+
+    /// What the child waits at for `start`.
+    private func startFIFO() throws(Failure) -> SharedFD {
+        _ = try naming("cannot make \(store.fifo)") { () throws(SyscallError) in
+            try retrying("mkfifo", store.fifo) { mkfifo(store.fifo, 0o600) }
+        }
+        let fifo = try opened(store.fifo, O_RDWR | O_NONBLOCK)
+        // For reading it must wait; opened for both it never did.
+        _ = linux_fcntl_int(fifo.raw, F_SETFL, O_RDWR)
+        return fifo
+    }
+
+    private mutating func finish(
+        _ child: BundleChild, _ launch: BundleLaunch, _ descriptors: [String: SharedFD],
+        _ terminal: (SharedFD) throws(Failure) -> Void
+    ) throws(Failure) {
+        let hooks = bundle.config.hooks
+        let linux = bundle.config.linux
+        let ownUsers = linux.namespaces.contains { $0.kind == .user }
+        if ownUsers, let score = process?.process.oomScoreAdjustment {
+            try naming("cannot set the out-of-memory score to \(score)") { () throws(SyscallError) in
+                try writeControl("/proc/\(child.pid)/oom_score_adj", "\(score)")
+            }
+        }
+        if ownUsers, !launch.joinsUser {
+            try writeMaps(of: child.pid, uids: linux.uidMappings, gids: linux.gidMappings)
+            try child.send(LaunchTag.mapsWritten)
+        }
+        let other = { [record] (report: ChildReport) throws(Failure) in
+            guard case .tag(let tag, let detail, let received) = report else { return }
+            if tag == LaunchTag.terminal, let master = received.first { try terminal(master) }
+            if tag == LaunchTag.listener { try handOverListener(detail, of: child, record) }
+        }
+        if launch.awaitsHooks {
+            guard try child.await(LaunchTag.beforeRoot, other) else {
+                throw Failure("the container's process ended early")
+            }
+            try keep(child)
+            // Hooks in the container's namespaces are told the pid as it is there (runtime.md, "State").
+            let inside = innermostPid(child.pid)
+            try fill(descriptors["state"], record.hookState(.creating, pid: inside))
+            try fill(descriptors["start-state"], record.hookState(.created, pid: inside))
+            // Deprecated, and of a time when this state was called so; validation tools still ask for it.
+            try runHooks(hooks.prestart, "prestart", state: record.hookState(.created))
+            try runHooks(hooks.createRuntime, "createRuntime", state: record.hookState(.creating))
+            try child.send(LaunchTag.hooksRan)
+        }
+        if process == nil {
+            _ = try child.await(nil, other)
+            try keep(child)
+        } else if launch.waitsForStart {
+            guard try child.await(LaunchTag.ready, other) else {
+                throw Failure("the container's process ended early")
+            }
+            try keep(child)
+        } else {
+            // Recorded while the child is at work; the end of its reports is its exec.
+            if !launch.joinsUser { try keep(child) }
+            _ = try child.await(nil, other)
+            if launch.joinsUser { try keep(child) }
+        }
+        if let path = creation.pidFile { try writePidFile(path, child.pid) }
+    }
+
+    private mutating func keep(_ child: BundleChild) throws(Failure) {
+        if record.pid == child.pid { return }
+        record.pid = child.pid
+        record.startTime = processStat(child.pid)?.start ?? 0
+        try store.write(record)
+    }
+
+    private func fill(_ file: SharedFD?, _ bytes: [UInt8]) throws(Failure) {
+        guard let file else { return }
+        try naming("cannot hand the state to hooks") { () throws(SyscallError) in
+            try writeAll(file.raw, bytes)
+        }
+    }
+}

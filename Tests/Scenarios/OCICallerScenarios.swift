@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the callers of a runtime look for beside the specification: who we say we are, what a log tells, whether a container is
+// ready (sd_notify(3)), and a plain no to what there is not.
+
+import Glibc
+import Kernel
+import Testing
+
+extension Scenarios {
+    @Suite("OCI callers")
+    struct OCICaller {
+        @Test("by a link's name it is that runtime: help and version say so; checkpoints are refused by name")
+        func names() throws {
+            try Bundle.play { bundle in
+                for name in ["covey-oci", "runc", "crun"] {
+                    let link = "\(bundle.directory)/\(name)"
+                    if !exists(link) { try Host.run(["ln", "-s", Host.covey ?? "covey", link]).orThrow() }
+                    let version = try Host.run([link, "--version"]).lines
+                    try bundle.require(
+                        version.count == 4 && version[0].hasPrefix("\(name) version ")
+                            && version[1].hasPrefix("commit: ") && version[2].hasPrefix("spec: 1.")
+                            && version[3].split(separator: " ").allSatisfy {
+                                $0.hasPrefix("+") || $0.hasPrefix("-")
+                            },
+                        "\(version)")
+                    let help = try Host.run([link, "--help"]).lines
+                    try bundle.require(
+                        help.count > 2 && help[0] == "NAME:"
+                            && help[1].hasPrefix("   \(name) - Open Container Initiative runtime"), "\(help)")
+                    for command in ["create", "checkpoint", "restore", "exec"] {
+                        let help = try Host.run([link, command, "-h"]).lines
+                        try bundle.require(
+                            help.count > 2 && help[1].hasPrefix("   \(name) \(command) - ")
+                                && help.contains { $0.hasPrefix("Usage: \(name) \(command) ") }, "\(help)")
+                    }
+                }
+                let unknown = try bundle.oci("nothing", "-h", code: 1)
+                try bundle.require(unknown.errors.contains("No help topic for 'nothing'"), unknown.errors)
+                try bundle.configure(["sleep", "1000"])
+                try bundle.oci("create", bundle.name, code: 0)
+                let refused = try bundle.oci(
+                    "checkpoint", "--work-path", "w", "--tcp-established", bundle.name, code: 1)
+                try bundle.require(
+                    refused.errors.contains("checkpoint --work-path w --tcp-established \(bundle.name)")
+                        && refused.errors.contains("CRIU"), refused.errors)
+                try bundle.require(try bundle.status() == "created", "a refused checkpoint changed it")
+            }
+        }
+
+        @Test("--debug tells each step, in the log or on standard error; a rootless template runs as it is")
+        func debug() throws {
+            try Bundle.play { bundle in
+                let log = "\(bundle.directory)/log"
+                try bundle.configure(["true"])
+                let plain = try bundle.oci("--debug", "run", bundle.name, code: 0)
+                try bundle.require(
+                    plain.errors.contains("level=debug msg=\"")
+                        && plain.errors.contains("mounting proc at /proc")
+                        && plain.output.isEmpty, "\(plain)")
+                let logged = try bundle.oci(
+                    "--debug", "--log", log, "--log-format", "json", "run", bundle.name, code: 0)
+                try bundle.require(logged.errors.isEmpty, logged.errors)
+                try bundle.require(
+                    contents(log).split(separator: "\n").allSatisfy { $0.contains(#""level":"debug""#) }
+                        && contents(log).contains("mounting proc at /proc"), contents(log))
+                try bundle.require(
+                    try bundle.oci("run", bundle.name, code: 0).errors.isEmpty, "it tells unasked")
+
+                try Host.run(["mkdir", "\(bundle.directory)/rootless"]).orThrow()
+                try bundle.oci("spec", "--rootless", "--bundle", "rootless", code: 0)
+                let template = contents("\(bundle.directory)/rootless/config.json")
+                try bundle.require(template.contains("uidMappings") && !template.contains("gid=5"), template)
+                try writeFile(
+                    "\(bundle.directory)/rootless/config.json",
+                    Array(
+                        template.replacing("\"terminal\": true", with: "\"terminal\": false")
+                            .replacing("\"sh\"", with: "\"true\"")
+                            .replacing("\"rootfs\"", with: "\"\(bundle.rootfs)\"").utf8))
+                try bundle.oci("run", "--bundle", "rootless", bundle.name, code: 0)
+            }
+        }
+
+        @Test(
+            "READY=1 reaches whoever NOTIFY_SOCKET names, with the process's number outside; nothing else does"
+        )
+        func readiness() throws {
+            try Bundle.play { bundle in
+                let socket = "\(bundle.directory)/notify.sock"
+                // The image has no program for it; python's is the host's, with what it needs.
+                let program = #"""
+                    import os, socket, sys
+                    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                    s.connect(os.environ["NOTIFY_SOCKET"])
+                    s.send(b"MAINPID=1\nWATCHDOG_USEC=1")
+                    s.send(b"STATUS=soon\nREADY=1")
+                    read, write = os.pipe()
+                    socket.send_fds(s, [b"BARRIER=1"], [write])
+                    os.close(write)
+                    os.read(read, 1)
+                    print(os.environ["NOTIFY_SOCKET"], flush=True)
+                    try: open(os.path.dirname(os.environ["NOTIFY_SOCKET"]) + "/x", "w")
+                    except OSError as error: print(error.errno, flush=True)
+                    if len(sys.argv) > 1: os.read(0, 1) or __import__("time").sleep(1000)
+                    """#
+                try writeFile("\(bundle.rootfs)/tell.py", Array(program.utf8))
+                let listener = #"""
+                    import socket, sys
+                    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                    s.bind("notify.sock"); s.settimeout(20)
+                    open("ready", "w").close()
+                    print([s.recv(4096).decode() for _ in range(2 * int(sys.argv[1]))])
+                    """#
+                try writeFile("\(bundle.directory)/listen.py", Array(listener.utf8))
+                let host = ["/usr", "/lib", "/lib64"].filter { exists($0) }.map {
+                    #",{"destination":"\#($0)","type":"bind","source":"\#($0)","options":["rbind","ro"]}"#
+                }.joined()
+                let service = try RunningProgram(
+                    ["python3", "listen.py", "2"], environment: ["PATH=\(Host.path)"],
+                    directory: bundle.directory, scratch: "\(bundle.directory)/scratch")
+                try bundle.await("somebody listens") { exists("\(bundle.directory)/ready") }
+
+                try bundle.configure(
+                    ["python3", "/tell.py"], mounts: host, environment: ["PATH=/usr/bin:/bin"])
+                let run = try bundle.oci("run", bundle.name, code: 0, variables: ["NOTIFY_SOCKET=\(socket)"])
+                try bundle.require(run.lines == ["\(socket)/notify", "\(EROFS)"], "\(run)")
+                try bundle.configure(
+                    ["python3", "/tell.py", "stay"], mounts: host, environment: ["PATH=/usr/bin:/bin"])
+                try bundle.oci(
+                    "create", "--pid-file", "\(bundle.directory)/pid", bundle.name, code: 0,
+                    variables: ["NOTIFY_SOCKET=\(socket)"])
+                // It comes back once the program is ready.
+                try bundle.oci("start", bundle.name, code: 0, variables: ["NOTIFY_SOCKET=\(socket)"])
+                let told = try service.wait(limit: .seconds(30)).text
+                let pid = contents("\(bundle.directory)/pid")
+                try bundle.require(
+                    told.hasPrefix("['READY=1', 'MAINPID=")
+                        && told.hasSuffix(", 'READY=1', 'MAINPID=\(pid)']"), told)
+                try bundle.oci("delete", "--force", bundle.name, code: 0)
+
+                // Nobody listens: the container runs all the same, and a warning says so.
+                try bundle.configure(
+                    ["python3", "/tell.py"], mounts: host, environment: ["PATH=/usr/bin:/bin"])
+                let alone = try bundle.oci(
+                    "run", bundle.name, code: 0, variables: ["NOTIFY_SOCKET=\(socket)"])
+                try bundle.require(alone.errors.contains("cannot tell \(socket)"), "\(alone)")
+                // A program that ends without a word keeps nobody waiting, and a bundle's own socket is left alone.
+                try bundle.configure(["true"])
+                try bundle.oci("run", "-d", bundle.name, code: 0, variables: ["NOTIFY_SOCKET=@no/such"])
+                try bundle.oci("delete", "--force", bundle.name, code: 0)
+                try bundle.configure(
+                    ["sh", "-c", "echo $NOTIFY_SOCKET; grep -c notify /proc/self/mountinfo"],
+                    environment: ["PATH=/bin", "NOTIFY_SOCKET=/own"])
+                let own = try bundle.oci("run", bundle.name, variables: ["NOTIFY_SOCKET=\(socket)"])
+                try bundle.require(own.lines == ["/own", "0"], "\(own)")
+            }
+        }
+    }
+}
