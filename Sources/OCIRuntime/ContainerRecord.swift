@@ -208,14 +208,29 @@ private func whole(_ value: JSONValue?) -> Int64 {
 
 /// The state letter and start time of a process; nil when there is none.
 func processStat(_ pid: Int32) -> (state: Character, start: UInt64)? {
-    guard pid > 0, let text = try? readText("/proc/\(pid)/stat") else { return nil }
+    guard pid > 0, let text = try? readFile("/proc/\(pid)/stat") else { return nil }
     return processStat(text)
 }
 
-private func processStat(_ text: String) -> (state: Character, start: UInt64)? {
-    guard let close = text.lastIndex(of: ")") else { return nil }
-    let fields = text[close...].split(separator: " ")
-    guard fields.count > 20, let state = fields[1].first, let start = UInt64(fields[20]) else { return nil }
+/// Fields 3 and 22 of proc_pid_stat(5); the second is a name that may hold blanks and parentheses.
+private func processStat(_ text: [UInt8]) -> (state: Character, start: UInt64)? {
+    guard let close = text.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+    var field = 2
+    var state: Character?
+    var start: UInt64 = 0
+    for byte in text[(close + 1)...] {
+        if byte == UInt8(ascii: " ") {
+            field += 1
+        } else if field == 3 {
+            state = Character(Unicode.Scalar(byte))
+        } else if field == 22 {
+            guard (48...57).contains(byte) else { return nil }
+            start = start &* 10 &+ UInt64(byte - 48)
+        } else if field > 22 {
+            break
+        }
+    }
+    guard let state, field > 22 else { return nil }
     return (state, start)
 }
 
@@ -237,8 +252,8 @@ func innermostPid(_ pid: Int32) -> Int32 {
 /// Where it can't be told it counts as alive: what is done to the dead can't be undone.
 func isAlive(_ pid: Int32, _ start: UInt64) -> Bool {
     guard pid > 0 else { return false }
-    let text: String
-    do throws(SyscallError) { text = try readText("/proc/\(pid)/stat") } catch {
+    let text: [UInt8]
+    do throws(SyscallError) { text = try readFile("/proc/\(pid)/stat") } catch {
         return error.errno != .noEntry && error.errno != Errno(ESRCH)
     }
     guard let found = processStat(text) else { return false }

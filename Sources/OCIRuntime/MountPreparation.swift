@@ -22,93 +22,123 @@ struct PreparedMounts {
     var devices: Set<String> = []
 }
 
+/// One mount of the list.
+private struct WantedMount {
+    let mount: RuntimeConfig.Mount
+    let target: String
+    var options: MountOptions
+    /// For messages.
+    let title: String
+    /// Where it goes along as a descriptor.
+    let slot: String
+
+    init(_ mount: RuntimeConfig.Mount, at index: Int) {
+        self.mount = mount
+        target = mount.destination.hasPrefix("/") ? mount.destination : "/\(mount.destination)"
+        options = MountOptions(mount.options)
+        // Whatever the type, where the options say so (config.md, "Mounts").
+        if ["bind", "rbind"].contains(mount.type) { options.bind = true }
+        if mount.type == "rbind" { options.recursive = true }
+        title = mount.source.flatMap { $0.isEmpty ? nil : $0 } ?? mount.type ?? "mount"
+        slot = "mount:\(index)"
+    }
+
+    var isMapped: Bool { options.idMap != nil || !mount.uidMappings.isEmpty }
+    var isReadOnly: Bool { options.set & 1 != 0 }
+
+    func from(_ source: BundleMount.Source) -> BundleMount {
+        BundleMount(source: source, target: target, options: options, title: title)
+    }
+
+    func refused(_ cause: String) -> Failure {
+        Failure("cannot mount \(title) at \(target)", cause: cause)
+    }
+}
+
 func prepareMounts(_ bundle: Bundle, cgroup: BundleCgroup, host: CgroupHost) throws(Failure) -> PreparedMounts
 {
     var prepared = PreparedMounts()
     let linux = bundle.config.linux
-    let isUsers = linux.namespaces.contains { $0.kind == .user }
     for (index, mount) in bundle.config.mounts.enumerated() {
-        let target = mount.destination.hasPrefix("/") ? mount.destination : "/\(mount.destination)"
-        let options = MountOptions(mount.options)
-        let title = mount.source.flatMap { $0.isEmpty ? nil : $0 } ?? mount.type ?? "mount"
-        func refuse(_ cause: String) -> Failure {
-            Failure("cannot mount \(title) at \(target)", cause: cause)
-        }
-        let mapped = options.idMap != nil || !mount.uidMappings.isEmpty
-        if options.bind || mount.type == "bind" || mount.type == "rbind" {
-            var options = options
-            options.bind = true
-            if mount.type == "rbind" { options.recursive = true }
-            guard let named = mount.source, !named.isEmpty else {
-                throw refuse("a bind mount needs a source")
-            }
-            let source = named.hasPrefix("/") ? named : "\(bundle.path)/\(named)"
-            let isDirectory: Bool
-            do throws(SyscallError) { isDirectory = try fileStatus(source, follow: true).isDirectory } catch {
-                throw refuse(
-                    error.errno == .noEntry
-                        ? "stat \(source): no such file or directory" : error.description)
-            }
-            if isUsers || mapped {
-                let name = "mount:\(index)"
-                prepared.given[name] = try cloneTree(source, options, mount, linux, mapped: mapped, refuse)
-                prepared.mounts.append(
-                    BundleMount(
-                        source: .given(name, isDirectory: isDirectory), target: target, options: options,
-                        title: title))
-            } else {
-                prepared.mounts.append(
-                    BundleMount(
-                        source: .path(source, isDirectory: isDirectory), target: target, options: options,
-                        title: title))
-            }
-            continue
-        }
-        if mapped { throw refuse("id mappings belong to bind mounts") }
-        if options.remount {
-            prepared.mounts.append(
-                BundleMount(source: .existing, target: target, options: options, title: title))
+        let wanted = WantedMount(mount, at: index)
+        if wanted.options.bind {
+            try prepared.addBind(wanted, bundle)
+        } else if wanted.isMapped {
+            throw wanted.refused("id mappings belong to bind mounts")
+        } else if wanted.options.remount {
+            prepared.mounts.append(wanted.from(.existing))
         } else if mount.type == "cgroup" || mount.type == "cgroup2" {
-            prepared.mounts += cgroupMounts(target, options, cgroup, host, linux)
-        } else if options.copyUp {
-            guard mount.type == "tmpfs" else { throw refuse("tmpcopyup is for tmpfs alone") }
-            if isUsers { throw refuse("tmpcopyup is not supported in a user namespace") }
-            let name = "mount:\(index)"
-            prepared.given[name] = try filledTmpfs(bundle.rootfs, target, options, refuse)
-            prepared.mounts.append(
-                BundleMount(
-                    source: .given(name, isDirectory: true), target: target, options: options, title: title))
+            prepared.mounts += cgroupMounts(wanted.target, wanted.options, cgroup, host, linux)
+        } else if wanted.options.copyUp {
+            try prepared.addFilled(wanted, bundle)
         } else {
-            guard let type = mount.type, type != "none" else {
-                throw refuse("it has neither a type nor `bind`")
-            }
-            var data = options.data.map { (key: $0.key, value: $0.value) }
-            if let label = linux.mountLabel, isSELinuxEnabled, ["tmpfs", "devpts", "mqueue"].contains(type) {
-                data.append((key: "context", value: "\"\(label)\""))
-            }
-            // A tmpfs without a mode of its own has that of the directory it covers, as runc has it.
-            if type == "tmpfs", !data.contains(where: { $0.key == "mode" }) {
-                data.append((key: "mode", value: directoryMode(bundle.rootfs, target)))
-            }
-            // The file system itself is read-only too where it has a device; kernel's own are shared with others.
-            if options.set & 1 != 0, mount.source?.hasPrefix("/") == true {
-                data.append((key: "ro", value: ""))
-            }
-            var options = options
-            if type == "tmpfs", options.set & 1 != 0 {
-                options.set &= ~1
-                prepared.late.append(
-                    BundleMount(
-                        source: .existing, target: target, options: MountOptions(["ro"]), title: title))
-            }
-            prepared.mounts.append(
-                BundleMount(
-                    source: .fileSystem(type, source: mount.source ?? type, data: data), target: target,
-                    options: options, title: type))
+            try prepared.addFileSystem(wanted, bundle)
         }
     }
     try prepared.addDevices(linux)
     return prepared
+}
+
+extension PreparedMounts {
+    fileprivate mutating func addBind(_ wanted: WantedMount, _ bundle: Bundle) throws(Failure) {
+        guard let named = wanted.mount.source, !named.isEmpty else {
+            throw wanted.refused("a bind mount needs a source")
+        }
+        let source = named.hasPrefix("/") ? named : "\(bundle.path)/\(named)"
+        let isDirectory: Bool
+        do throws(SyscallError) { isDirectory = try fileStatus(source, follow: true).isDirectory } catch {
+            throw wanted.refused(
+                error.errno == .noEntry ? "stat \(source): no such file or directory" : error.description)
+        }
+        let linux = bundle.config.linux
+        guard wanted.isMapped || linux.namespaces.contains(where: { $0.kind == .user }) else {
+            return mounts.append(wanted.from(.path(source, isDirectory: isDirectory)))
+        }
+        given[wanted.slot] = try cloneTree(source, wanted, linux)
+        mounts.append(wanted.from(.given(wanted.slot, isDirectory: isDirectory)))
+    }
+
+    /// A tmpfs that begins with what is beneath it.
+    fileprivate mutating func addFilled(_ wanted: WantedMount, _ bundle: Bundle) throws(Failure) {
+        guard wanted.mount.type == "tmpfs" else { throw wanted.refused("tmpcopyup is for tmpfs alone") }
+        if bundle.config.linux.namespaces.contains(where: { $0.kind == .user }) {
+            throw wanted.refused("tmpcopyup is not supported in a user namespace")
+        }
+        given[wanted.slot] = try filledTmpfs(bundle.rootfs, wanted)
+        mounts.append(wanted.from(.given(wanted.slot, isDirectory: true)))
+    }
+
+    fileprivate mutating func addFileSystem(_ wanted: WantedMount, _ bundle: Bundle) throws(Failure) {
+        guard let type = wanted.mount.type, type != "none" else {
+            throw wanted.refused("it has neither a type nor `bind`")
+        }
+        var data = wanted.options.data.map { (key: $0.key, value: $0.value) }
+        if let label = bundle.config.linux.mountLabel, isSELinuxEnabled,
+            ["tmpfs", "devpts", "mqueue"].contains(type)
+        {
+            data.append((key: "context", value: "\"\(label)\""))
+        }
+        // A tmpfs without a mode of its own has that of the directory it covers, as runc has it.
+        if type == "tmpfs", !data.contains(where: { $0.key == "mode" }) {
+            data.append((key: "mode", value: directoryMode(bundle.rootfs, wanted.target)))
+        }
+        // The file system itself is read-only too where it has a device; kernel's own are shared with others.
+        if wanted.isReadOnly, wanted.mount.source?.hasPrefix("/") == true {
+            data.append((key: "ro", value: ""))
+        }
+        var options = wanted.options
+        if type == "tmpfs", wanted.isReadOnly {
+            options.set &= ~1
+            late.append(
+                BundleMount(
+                    source: .existing, target: wanted.target, options: MountOptions(["ro"]),
+                    title: wanted.title))
+        }
+        mounts.append(
+            BundleMount(
+                source: .fileSystem(type, source: wanted.mount.source ?? type, data: data),
+                target: wanted.target, options: options, title: type))
+    }
 }
 
 /// On v2 the hierarchy as it is seen from its own namespace; else a tmpfs with the container's own directory of each.
@@ -160,45 +190,44 @@ private func cgroupMounts(
 }
 
 private func cloneTree(
-    _ source: String, _ options: MountOptions, _ mount: RuntimeConfig.Mount, _ linux: RuntimeConfig.Linux,
-    mapped: Bool, _ refuse: (String) -> Failure
+    _ source: String, _ wanted: WantedMount, _ linux: RuntimeConfig.Linux
 ) throws(Failure) -> SharedFD {
+    let mount = wanted.mount
     let tree: SharedFD
     do throws(SyscallError) {
-        tree = try openDetachedTree(source, recursive: options.recursive)
+        tree = try openDetachedTree(source, recursive: wanted.options.recursive)
     } catch {
-        throw refuse(error.description)
+        throw wanted.refused(error.description)
     }
-    if !mapped { return tree }
+    if !wanted.isMapped { return tree }
     // Without maps of its own a mapped mount has the container's (config.md, "idmap").
     let uids = mount.uidMappings.isEmpty ? linux.uidMappings : mount.uidMappings
     let gids = mount.gidMappings.isEmpty ? linux.gidMappings : mount.gidMappings
     guard !uids.isEmpty, !gids.isEmpty else {
-        throw refuse("an id-mapped mount needs uidMappings and gidMappings, its own or the container's")
+        throw wanted.refused(
+            "an id-mapped mount needs uidMappings and gidMappings, its own or the container's")
     }
     let namespace = try makeMappedNamespace(uids: uids, gids: gids)
     do throws(SyscallError) {
         try retrying("mount_setattr", "MOUNT_ATTR_IDMAP") {
             linux_mount_setattr(
-                tree.raw, options.idMap == .recursive ? 1 : 0, 0x10_0000, 0, 0, namespace.raw)
+                tree.raw, wanted.options.idMap == .recursive ? 1 : 0, 0x10_0000, 0, 0, namespace.raw)
         }
     } catch {
-        throw refuse(
+        throw wanted.refused(
             error.errno == .invalid
                 ? "the file system of \(source) can't be id-mapped: \(error)" : error.description)
     }
     return tree
 }
 
-private func filledTmpfs(
-    _ rootfs: String, _ target: String, _ options: MountOptions, _ refuse: (String) -> Failure
-) throws(Failure) -> SharedFD {
+private func filledTmpfs(_ rootfs: String, _ wanted: WantedMount) throws(Failure) -> SharedFD {
     let mount: SharedFD
     do throws(SyscallError) {
         let context = OwnedFD(taking: try retrying("fsopen", "tmpfs") { linux_fsopen("tmpfs") })
         let fd = context.raw
         try retrying("fsconfig", "source") { linux_fsconfig_string(fd, "source", "tmpfs") }
-        for datum in options.data {
+        for datum in wanted.options.data {
             try retrying("fsconfig", datum.key) {
                 datum.value.isEmpty
                     ? linux_fsconfig_flag(fd, datum.key) : linux_fsconfig_string(fd, datum.key, datum.value)
@@ -207,9 +236,9 @@ private func filledTmpfs(
         try retrying("fsconfig", "tmpfs") { linux_fsconfig_create(fd) }
         mount = SharedFD(OwnedFD(taking: try retrying("fsmount", "tmpfs") { linux_fsmount(fd) }))
     } catch {
-        throw refuse(error.description)
+        throw wanted.refused(error.description)
     }
-    try copyUp(from: [rootfs], path: target, into: "/proc/self/fd/\(mount.raw)/.")
+    try copyUp(from: [rootfs], path: wanted.target, into: "/proc/self/fd/\(mount.raw)/.")
     return mount
 }
 

@@ -14,8 +14,10 @@ internal import SeccompCompiler
 func capabilitySets(_ given: RuntimeConfig.Capabilities, warn: (String) -> Void) -> CapabilitySets {
     var bounding: UInt64 = 0
     // PR_CAPBSET_READ: EINVAL beyond the last one this kernel has.
-    for number in UInt(0)..<64 where linux_prctl(PR_CAPBSET_READ, number, 0, 0, 0) == 1 {
-        bounding |= 1 << UInt64(number)
+    for number in UInt(0)..<64 {
+        let isThere = linux_prctl(PR_CAPBSET_READ, number, 0, 0, 0)
+        if isThere < 0 { break }
+        bounding |= UInt64(isThere) << UInt64(number)
     }
     var unknown: Set<String> = []
     func set(_ names: [String]) -> UInt64 {
