@@ -65,9 +65,11 @@ struct Assembly {
         let merging = Merging(log: log)
         var merged: Node?
         for (path, roots) in documents {
+            // A file without variables costs one look, however many documents it has.
+            let asks = interpolates && roots.first?.place.file.contains(UInt8(ascii: "$")) == true
             for root in roots {
                 let before = log.errors.count
-                var document = interpolates ? interpolation.apply(root) : root
+                var document = asks ? interpolation.apply(root) : root
                 // What is wrong with the text is not told again by those who build on it.
                 if log.errors.count > before { continue }
                 document = Extending(assembly: self, path: path, root: document, origin: origin).apply()

@@ -30,11 +30,7 @@ struct Consistency {
         _ service: Service, _ what: String, _ name: String, _ known: some Collection<String>,
         _ advice: String, _ location: SourceLocation?
     ) {
-        log.error(
-            "\(title(service)) names the \(what) \"\(name)\", which is not declared",
-            advice: log.suggestion(for: name, among: known.sorted()).map { "did you mean \"\($0)\"?" }
-                ?? advice,
-            at: location)
+        log.undeclared(what, name, of: service.name, among: known.sorted(), advice, at: location)
     }
 
     private func checkNetworks(_ service: Service) {
@@ -147,29 +143,41 @@ struct Consistency {
     }
 }
 
+extension Diagnostics {
+    /// Says that a service names what nobody declares.
+    func undeclared(
+        _ what: String, _ name: String, of service: String, among known: @autoclosure () -> [String],
+        _ advice: String, at location: SourceLocation?
+    ) {
+        error(
+            "service \"\(service)\" names the \(what) \"\(name)\", which is not declared",
+            advice: suggestion(for: name, among: known()).map { "did you mean \"\($0)\"?" } ?? advice,
+            at: location)
+    }
+}
+
 /// Two containers cannot have one name.
-func checkNames(of project: Project, _ log: Diagnostics) {
+/// - services: sorted by name.
+func checkNames(of services: [ServiceDraft], _ log: Diagnostics) {
     var owners: [String: String] = [:]
-    for name in project.services.keys.sorted() {
-        guard let service = project.services[name], let container = service.containerName else {
-            continue
-        }
+    for draft in services {
+        guard let container = draft.service.containerName else { continue }
         if let owner = owners[container] {
             log.add(
                 Failure(
-                    "services \"\(owner)\" and \"\(name)\" have one `container_name`, \"\(container)\"",
-                    at: service.marks["container_name"]))
+                    "services \"\(owner)\" and \"\(draft.service.name)\" have one `container_name`, \"\(container)\"",
+                    at: draft.service.marks["container_name"]))
         }
-        owners[container] = name
+        owners[container] = draft.service.name
     }
 }
 
 /// Nobody can wait for himself.
-func checkCycles(of project: Project, _ log: Diagnostics) {
-    let graph = DependencyGraph(names: project.services.keys.sorted()) { name in
-        project.services[name].map { Array($0.dependsOn.keys) } ?? []
-    }
+/// - services: sorted by name.
+func checkCycles(of services: [ServiceDraft], _ log: Diagnostics) {
+    let graph = DependencyGraph(
+        names: services.map(\.service.name), dependencies: services.map { Array($0.service.dependsOn.keys) })
     for ring in graph.rings() {
-        log.add(Failure(ring.text, at: project.services[ring.last]?.marks["depends_on"]))
+        log.add(Failure(ring.text, at: services[ring.last].service.marks["depends_on"]))
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// DependencyGraph: who depends on whom, and the rings among them. Looked at twice: on the model, where every service's
+// DependencyGraph: who depends on whom, the rings among them, and names that nobody has. Looked at twice: on the model, where every service's
 // dependencies are known, and, for projects of thousands of services, on the merged tree before anything of it is
 // understood, so that a file made to keep us busy is refused before it does.
 
@@ -17,24 +17,25 @@ struct DependencyGraph {
         self.dependencies = dependencies
     }
 
-    init(names: [String], dependencies: (String) -> [String]) {
+    /// - dependencies: of each name's owner; names that are not among them count for nothing.
+    init(names: [String], dependencies: [[String]]) {
         self.names = names
         var positions: [String: Int] = [:]
         positions.reserveCapacity(names.count)
         for (position, name) in names.enumerated() { positions[name] = position }
-        self.dependencies = names.map { dependencies($0).compactMap { positions[$0] }.sorted() }
+        self.dependencies = dependencies.map { $0.compactMap { positions[$0] }.sorted() }
     }
 
     /// A ring as it is told: only its ends where nobody would read it whole.
     struct Ring {
-        /// Who closes it, by depending on the first.
-        let last: String
+        /// The position of who closes it, by depending on the first.
+        let last: Int
         let text: String
 
         /// - path: its members by name, each depending on the next and the last on the first.
         fileprivate init(_ path: ArraySlice<Int>, _ names: [String]) {
             let first = path.first.map { names[$0] } ?? ""
-            last = path.last.map { names[$0] } ?? first
+            last = path.last ?? 0
             let shown =
                 path.count < 20
                 ? path.map { names[$0] }
@@ -80,21 +81,41 @@ struct DependencyGraph {
 /// From so many services on the tree is looked at first.
 private let manyServices = 2000
 
-/// Reports the rings of `depends_on` in a tree of very many services.
-func checkRings(_ root: Node, _ log: Diagnostics) {
+/// Reports the rings of `depends_on`, and the names in it that nobody declares, in a tree of very many services.
+///
+/// Only what is certain before anything is read: what profiles switch off, and what is not required, is left to the look
+/// at the model.
+func checkDependencies(_ root: Node, _ log: Diagnostics) {
     guard let services = root.mapping?["services"]?.mapping, services.pairs.count >= manyServices else {
         return
     }
-    let lists = services.pairs.map { $0.value.mapping?["depends_on"] }
-    let dependencies = lists.map { list -> [Int] in
-        switch list?.content {
-        case .sequence(let items): items.compactMap { $0.text.flatMap(services.position(of:)) }
-        case .mapping(let mapping): mapping.pairs.compactMap { services.position(of: $0.key) }
-        default: []
+    let lists = services.pairs.map { $0.key.hasPrefix("x-") ? nil : $0.value.mapping?.pair("depends_on") }
+    var dependencies: [[Int]] = []
+    dependencies.reserveCapacity(lists.count)
+    for (service, list) in zip(services.pairs, lists) {
+        let isOptional = service.value.mapping?["profiles"] != nil
+        var own: [Int] = []
+        func depend(on name: String, isRequired: Bool) {
+            if let position = services.position(of: name) {
+                own.append(position)
+            } else if isRequired, !isOptional {
+                log.undeclared(
+                    "service", name, of: service.key, among: services.pairs.map(\.key).sorted(),
+                    "declare it under `services:`", at: list?.keyPlace.location)
+            }
         }
+        switch list?.value.content {
+        case .sequence(let items):
+            for name in items.lazy.compactMap(\.text) { depend(on: name, isRequired: true) }
+        case .mapping(let mapping):
+            for pair in mapping.pairs {
+                let required = pair.value.mapping?["required"]
+                depend(on: pair.key, isRequired: required == nil || required?.text == "true")
+            }
+        default: break
+        }
+        dependencies.append(own)
     }
     let graph = DependencyGraph(names: services.pairs.map(\.key), dependencies: dependencies)
-    for ring in graph.rings() {
-        log.error(ring.text, at: services.position(of: ring.last).flatMap { lists[$0]?.place })
-    }
+    for ring in graph.rings() { log.error(ring.text, at: lists[ring.last]?.keyPlace) }
 }

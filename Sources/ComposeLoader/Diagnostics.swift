@@ -10,11 +10,14 @@ internal import YAMLTree
 /// Of each kind so many are told and the rest is counted: a file of nothing but mistakes is answered as soon as another.
 final class Diagnostics {
     static let limit = 100
-    /// Beyond so many it is no slip any more, and each look for a nearer name costs.
+    /// Beyond so many it is no slip any more.
     private static let suggestions = 20
+    /// Each look for a nearer name costs: so many names are measured for all of them.
+    private static let candidates = 20_000
 
     private(set) var errors: [Failure] = []
     private var uncounted = 0
+    private var measured = 0
     /// Reading ended before all was looked at.
     private var endedEarly = false
     private var warned: [Failure] = []
@@ -63,7 +66,10 @@ final class Diagnostics {
 
     /// A known name that may have been meant.
     func suggestion(for name: String, among known: @autoclosure () -> [String]) -> String? {
-        errors.count < Diagnostics.suggestions ? nearest(to: name, among: known()) : nil
+        guard errors.count < Diagnostics.suggestions, measured < Diagnostics.candidates else { return nil }
+        let known = known()
+        measured += known.count
+        return nearest(to: name, among: known)
     }
 
     /// Says that nothing more is looked at: all that could be told is.

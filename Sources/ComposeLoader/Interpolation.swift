@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Interpolation of a whole file: values only, never keys; before files are merged. A subtree without a dollar
-// sign is kept as it is, so a file without variables costs one look.
+// sign is kept as it is.
 
 internal import Basics
 internal import YAMLTree
@@ -15,10 +15,8 @@ struct Interpolation {
         self.log = log
     }
 
-    func apply(_ root: Node) -> Node {
-        guard root.place.file.contains(UInt8(ascii: "$")) else { return root }
-        return apply(root, Path(""), depth: 0)
-    }
+    /// Puts variables into a document.
+    func apply(_ root: Node) -> Node { apply(root, Path(""), depth: 0) }
 
     /// Puts variables into one value of a file.
     func apply(_ node: Node, _ path: Path) -> Node { apply(node, path, depth: 1) }

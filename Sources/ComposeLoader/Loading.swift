@@ -17,7 +17,7 @@ public func loadProject(_ options: LoadOptions, reading files: FileAccess) throw
     let log = merged.log
     let around = merged.surroundings(options)
     if options.checksConsistency {
-        checkRings(merged.root, log)
+        checkDependencies(merged.root, log)
         try log.check()
     }
     let root = Field(node: merged.root, path: Path(""), log: log)

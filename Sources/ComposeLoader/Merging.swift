@@ -120,34 +120,33 @@ struct Merging {
             // The reader of the attribute says what form it wants.
             return taken(over) ?? base
         }
-        var pairs = old.pairs.map(Optional.some)
+        var pairs = old.pairs
+        var removed: Set<Int> = []
         for pair in new.pairs {
-            if pair.key.hasPrefix("x-"), let position = old.position(of: pair.key) {
-                pairs[position] = taken(pair.value).map {
-                    Mapping.Pair(key: pair.key, keyPlace: pair.keyPlace, value: $0)
-                }
-                continue
-            }
-            guard let position = old.position(of: pair.key), let beneath = pairs[position] else {
+            guard let position = old.position(of: pair.key) else {
                 if let value = taken(pair.value) {
                     pairs.append(Mapping.Pair(key: pair.key, keyPlace: pair.keyPlace, value: value))
                 }
                 continue
             }
-            let value: Node?
-            if nullReplaces {
-                value = taken(pair.value)
-            } else {
-                value = merge(beneath.value, pair.value, shape.inside(pair.key), Path(pair.key, in: path))
+            let beneath = pairs[position]
+            let replaces = nullReplaces || pair.key.hasPrefix("x-")
+            let value =
+                replaces
+                ? taken(pair.value)
+                : merge(beneath.value, pair.value, shape.inside(pair.key), Path(pair.key, in: path))
+            guard let value else {
+                removed.insert(position)
+                continue
             }
-            pairs[position] = value.map {
-                // The place is where the value was said last.
-                let isWhole = $0 !== beneath.value && $0.mapping == nil
-                return Mapping.Pair(
-                    key: pair.key, keyPlace: isWhole ? pair.keyPlace : beneath.keyPlace, value: $0)
-            }
+            // The place is where the value was said last.
+            let isWhole = value !== beneath.value && value.mapping == nil
+            pairs[position] = Mapping.Pair(
+                key: pair.key, keyPlace: isWhole ? pair.keyPlace : beneath.keyPlace, value: value)
         }
-        return Node(.mapping(Mapping(pairs.compactMap { $0 })), at: base.place)
+        if removed.isEmpty { return Node(.mapping(old.extended(to: pairs)), at: base.place) }
+        let left = pairs.indices.lazy.filter { !removed.contains($0) }.map { pairs[$0] }
+        return Node(.mapping(Mapping(Array(left))), at: base.place)
     }
 
     private func subnets(_ base: Node, _ over: Node, _ shape: Shape, _ path: Path) -> Node {

@@ -108,8 +108,9 @@ struct ProjectReading {
             around: around, files: files, resolves: options.resolvesEnvironment)
         let consistency = Consistency(
             project: project, declared: Set(drafts.keys), on: on, built: built, log: log)
-        for name in on.sorted() {
-            guard let draft = drafts[name] else { continue }
+        // Drafts, not services: a service is large, and so are thousands of them copied for one look each.
+        let order = on.sorted().compactMap { drafts[$0] }
+        for draft in order {
             if log.isFull {
                 log.endEarly()
                 break
@@ -118,20 +119,17 @@ struct ProjectReading {
             if options.normalizes { normalize(&draft.service) }
             if options.checksConsistency { consistency.settle(&draft.service) }
         }
-        project.services.reserveCapacity(on.count)
-        for (name, draft) in drafts {
-            if on.contains(name) {
-                project.services[name] = draft.service
-            } else {
-                project.disabledServices[name] = draft.service
-            }
-        }
         if options.checksConsistency {
-            checkNames(of: project, log)
-            checkCycles(of: project, log)
+            checkNames(of: order, log)
+            checkCycles(of: order, log)
         }
-        if options.normalizes { prune() }
         try log.check()
+        if options.normalizes { prune(order) }
+        project.services.reserveCapacity(order.count)
+        for draft in order { project.services[draft.service.name] = draft.service }
+        for (name, draft) in drafts where !on.contains(name) {
+            project.disabledServices[name] = draft.service
+        }
         return project
     }
 
@@ -164,19 +162,19 @@ struct ProjectReading {
     }
 
     /// Only what a service uses is made; the default network only when something is on it.
-    private mutating func prune() {
+    private mutating func prune(_ services: [ServiceDraft]) {
         var (networks, volumes): (Set<String>, Set<String>) = ([], [])
         var (configs, secrets): (Set<String>, Set<String>) = ([], [])
         var models: Set<String> = []
-        for service in project.services.values {
-            networks.formUnion(service.networks.keys)
-            for mount in service.volumes {
+        for draft in services {
+            networks.formUnion(draft.service.networks.keys)
+            for mount in draft.service.volumes {
                 if case .volume(let name) = mount.source { volumes.insert(name) }
             }
-            configs.formUnion(service.configs.map(\.source))
-            secrets.formUnion(service.secrets.map(\.source))
-            secrets.formUnion(service.build?.secrets.map(\.source) ?? [])
-            models.formUnion(service.models.keys)
+            configs.formUnion(draft.service.configs.map(\.source))
+            secrets.formUnion(draft.service.secrets.map(\.source))
+            secrets.formUnion(draft.service.build?.secrets.map(\.source) ?? [])
+            models.formUnion(draft.service.models.keys)
         }
         if networks.contains("default"), project.networks["default"] == nil {
             project.networks["default"] = Network(name: "\(project.name)_default")

@@ -14,11 +14,16 @@ struct ServiceEnvironment {
     let resolves: Bool
     private let shared = SharedFiles()
 
-    /// What many services name is read once, where nothing in it asks for a variable: by format and path.
+    /// What many services name is read once: by format and path.
     private final class SharedFiles {
-        var variables: [String: [String: String]] = [:]
-        /// The file being read asked for one.
-        var isAsked = false
+        var readings: [String: Reading] = [:]
+    }
+
+    /// What a file said, to whoever has these answers to what it asked.
+    private struct Reading {
+        let bytes: [UInt8]
+        var variables: [String: String] = [:]
+        var answers: [String: String?] = [:]
     }
 
     init(around: Surroundings, files: FileAccess, resolves: Bool) {
@@ -95,15 +100,20 @@ struct ServiceEnvironment {
         do throws(Failure) {
             let path = joinedPath(around.origins[place].directory, path)
             let key = "\(raw) \(path)"
-            if let known = shared.variables[key] { return known }
-            if let bytes = try files.read(path) {
-                shared.isAsked = false
-                let read = try EnvironmentFile.read(bytes, name: path, raw: raw) { [shared] name in
-                    shared.isAsked = true
-                    return lookup(name)
+            let known = shared.readings[key]
+            if let known, known.answers.allSatisfy({ lookup($0.key) == $0.value }) { return known.variables }
+            let bytes = if let known { Optional(known.bytes) } else { try files.read(path) }
+            if let bytes {
+                var reading = Reading(bytes: bytes)
+                var answers: [String: String?] = [:]
+                reading.variables = try EnvironmentFile.read(bytes, name: path, raw: raw) { name in
+                    let answer = lookup(name)
+                    answers[name] = .some(answer)
+                    return answer
                 }
-                if !shared.isAsked { shared.variables[key] = read }
-                return read
+                reading.answers = answers
+                shared.readings[key] = reading
+                return reading.variables
             }
             if required {
                 around.log.error(

@@ -102,6 +102,17 @@ public struct Mapping: Sendable {
         self.index = index
     }
 
+    /// This mapping's keys at their positions with other values, and more after them.
+    ///
+    /// A large mapping that is changed a little need not be indexed again.
+    /// - Precondition: `pairs` begins with this one's keys in their order, and no key occurs twice.
+    public func extended(to pairs: [Pair]) -> Mapping {
+        guard self.pairs.count > Mapping.linearLimit else { return Mapping(pairs) }
+        var index = index
+        for position in self.pairs.count..<pairs.count { index[pairs[position].key] = position }
+        return Mapping(pairs, index: index)
+    }
+
     static let linearLimit = 12
 
     public func position(of key: String) -> Int? {

@@ -36,20 +36,27 @@ private final class Frame {
     /// Whether what comes next is a key.
     var awaitsKey: Bool { isMapping && key == nil }
 
-    func position(of key: String) -> Int? {
+    /// Takes a key for the next pair, unless a pair has it: then that one's position.
+    func register(_ key: String) -> Int? {
         if pairs.count <= Mapping.linearLimit { return pairs.firstIndex { $0.key == key } }
         indexAll()
-        return index[key]
+        // One hash a key, and few for keys that move when the table grows: this is most of reading a large mapping.
+        if index.count == index.capacity { index.reserveCapacity(4 * index.count) }
+        guard let earlier = index.updateValue(pairs.count, forKey: key) else { return nil }
+        index[key] = earlier
+        return earlier
     }
 
+    /// The pairs that are not registered yet.
     private func indexAll() {
+        if index.count >= pairs.count { return }
         for position in index.count..<pairs.count { index[pairs[position].key] = position }
     }
 
     /// A mapping's own pairs, then those of `<<` it has not; earlier ones win (yaml.org/type/merge.html).
     var mapping: Mapping {
         for mapping in merged {
-            for pair in mapping.pairs where position(of: pair.key) == nil { pairs.append(pair) }
+            for pair in mapping.pairs where register(pair.key) == nil { pairs.append(pair) }
         }
         if pairs.count > Mapping.linearLimit { indexAll() }
         return Mapping(pairs, index: index)
@@ -288,7 +295,7 @@ final class TreeBuilder {
             }
             return
         }
-        guard let first = frame.position(of: key.text).map({ frame.pairs[$0].keyPlace }) else { return }
+        guard let first = frame.register(key.text).map({ frame.pairs[$0].keyPlace }) else { return }
         // A file of nothing but duplicates is answered as soon as another.
         if problems.count < limits.problems {
             problems.append(
@@ -297,7 +304,9 @@ final class TreeBuilder {
                     at: key.place.location))
         }
         // Keeps the keys unique for whoever reads on; the tree is not handed out.
-        frame.key = Frame.Key(text: "\(key.text)\u{0}\(frame.pairs.count)", place: key.place, isMerge: false)
+        let text = "\(key.text)\u{0}\(frame.pairs.count)"
+        _ = frame.register(text)
+        frame.key = Frame.Key(text: text, place: key.place, isMerge: false)
     }
 
     private func merge(_ node: Node, into frame: Frame) throws(Failure) {

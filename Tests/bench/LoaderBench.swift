@@ -11,7 +11,8 @@ enum LoaderBench {
     static func main() {
         let root = CommandLine.arguments[1]
         let rounds = Int(CommandLine.arguments[2]) ?? 20
-        for (name, files, directory) in cases(root) {
+        let wanted = CommandLine.arguments.count > 3 ? CommandLine.arguments[3] : ""
+        for (name, files, directory) in cases(root) where wanted.isEmpty || name.contains(wanted) {
             var times: [Double] = []
             var outcome = ""
             for _ in 0..<rounds {
