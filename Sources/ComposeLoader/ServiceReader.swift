@@ -125,8 +125,9 @@ struct ServiceReader {
         case "env_file": draft.envFiles = field.envFiles(around)
         case "environment":
             for (key, value, field) in field.keyValues() {
-                if key.utf8.contains(0x20) {
-                    field.error("names the variable \"\(key)\", with a space in it")
+                // A slip around the equals sign, as compose-go takes it; within a name it means something to somebody.
+                if let last = key.utf8.last, last == 0x20 || (9...13).contains(last) {
+                    field.error("names the variable \"\(key)\", which ends with white space")
                 }
                 draft.environment.append((key, value, field.place))
             }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Files that cannot be loaded, and what is said of each, to the letter: the cases are in the Complaints….swift beside.
 
 import Testing
 
@@ -15,4 +17,15 @@ struct Complaint: CustomTestStringConvertible {
     }
 
     var testDescription: String { title }
+}
+
+@Test(
+    "what can not be loaded is told with its place, and what to do about it",
+    arguments: [
+        syntaxComplaints, interpolationComplaints, attributesComplaints, formComplaints, valueComplaints,
+        nameComplaints,
+        referencesComplaints,
+    ].flatMap(\.self))
+func complains(_ expected: Complaint) {
+    #expect(complaint(["compose.yaml": expected.file]) == expected.text, "\(expected.title)")
 }

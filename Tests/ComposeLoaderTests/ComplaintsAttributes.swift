@@ -2,14 +2,7 @@
 //
 // Attributes that are unknown or refused: what is said, to the letter.
 
-import Testing
-
-@Test("unknown and refused attributes are told by name", arguments: attributesComplaints)
-func complainsAttributes(_ expected: Complaint) {
-    #expect(complaint(["compose.yaml": expected.file]) == expected.text, "\(expected.title)")
-}
-
-private let attributesComplaints: [Complaint] = [
+let attributesComplaints: [Complaint] = [
     Complaint(
         "an unknown attribute of a service",
         #"""

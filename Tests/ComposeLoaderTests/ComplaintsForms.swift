@@ -2,14 +2,7 @@
 //
 // Short and long forms of ports, mounts, dependencies, health checks and commands. What is said, to the letter.
 
-import Testing
-
-@Test("a form that can not be read is told with its place", arguments: formComplaints)
-func complainsForms(_ expected: Complaint) {
-    #expect(complaint(["compose.yaml": expected.file]) == expected.text, "\(expected.title)")
-}
-
-private let formComplaints: [Complaint] = [
+let formComplaints: [Complaint] = [
     Complaint(
         "a port out of range",
         #"""

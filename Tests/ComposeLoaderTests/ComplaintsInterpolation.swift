@@ -2,14 +2,7 @@
 //
 // Variables that cannot be put in: what is said, to the letter.
 
-import Testing
-
-@Test("a variable that cannot be put in is told with its place", arguments: interpolationComplaints)
-func complainsInterpolation(_ expected: Complaint) {
-    #expect(complaint(["compose.yaml": expected.file]) == expected.text, "\(expected.title)")
-}
-
-private let interpolationComplaints: [Complaint] = [
+let interpolationComplaints: [Complaint] = [
     Complaint(
         "an invalid variable",
         #"""

@@ -2,14 +2,7 @@
 //
 // Names, limits that disagree, and what is said of networks, configs and secrets. What is said, to the letter.
 
-import Testing
-
-@Test("a name or a limit that can not be is told with its place", arguments: nameComplaints)
-func complainsNames(_ expected: Complaint) {
-    #expect(complaint(["compose.yaml": expected.file]) == expected.text, "\(expected.title)")
-}
-
-private let nameComplaints: [Complaint] = [
+let nameComplaints: [Complaint] = [
     Complaint(
         "a host name",
         #"""
@@ -38,7 +31,7 @@ private let nameComplaints: [Complaint] = [
               try:   letters, digits, "_", ".", "-", beginning with one of the first two
             """#),
     Complaint(
-        "an environment variable with a space",
+        "an environment variable that ends with a space",
         #"""
         services:
           web:
@@ -46,10 +39,16 @@ private let nameComplaints: [Complaint] = [
             environment: ["A =b"]
         """#,
         says: #"""
-            compose.yaml:4:19: error: `services.web.environment[0]` names the variable "A ", with a space in it
+            compose.yaml:4:19: error: `services.web.environment[0]` names the variable "A ", which ends with white space
               4 |     environment: ["A =b"]
                 |                   ^
             """#),
+    Complaint(
+        "an environment variable that ends with a tab",
+        "services:\n  web:\n    image: app\n    environment: {\"A\\t\": b}\n",
+        says:
+            "compose.yaml:4:26: error: `services.web.environment.A\t` names the variable \"A\t\", which ends with white space\n  4 |     environment: {\"A\\t\": b}\n    |                          ^"
+    ),
     Complaint(
         "a limit that is none",
         #"""

@@ -2,14 +2,7 @@
 //
 // Names that name nothing: what is said, to the letter.
 
-import Testing
-
-@Test("a name that names nothing is told with its place", arguments: referencesComplaints)
-func complainsReferences(_ expected: Complaint) {
-    #expect(complaint(["compose.yaml": expected.file]) == expected.text, "\(expected.title)")
-}
-
-private let referencesComplaints: [Complaint] = [
+let referencesComplaints: [Complaint] = [
     Complaint(
         "an undefined service",
         #"""

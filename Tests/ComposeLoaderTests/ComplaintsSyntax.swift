@@ -2,14 +2,7 @@
 //
 // Broken YAML: what is said, to the letter.
 
-import Testing
-
-@Test("broken YAML is told with its place", arguments: syntaxComplaints)
-func complainsSyntax(_ expected: Complaint) {
-    #expect(complaint(["compose.yaml": expected.file]) == expected.text, "\(expected.title)")
-}
-
-private let syntaxComplaints: [Complaint] = [
+let syntaxComplaints: [Complaint] = [
     Complaint(
         "a tab in the indentation",
         "services:\n\tweb:\n\t  image: app\n",

@@ -2,14 +2,7 @@
 //
 // Values that do not fit their attribute: types, words and numbers. What is said, to the letter.
 
-import Testing
-
-@Test("a value that does not fit its attribute is told with its place", arguments: valueComplaints)
-func complainsValues(_ expected: Complaint) {
-    #expect(complaint(["compose.yaml": expected.file]) == expected.text, "\(expected.title)")
-}
-
-private let valueComplaints: [Complaint] = [
+let valueComplaints: [Complaint] = [
     Complaint(
         "a bool that is none",
         #"""
