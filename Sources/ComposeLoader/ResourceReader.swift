@@ -201,7 +201,9 @@ struct ResourceReader {
             field.log.warn(
                 "`\(external.path.text).name` is obsolete", advice: "write `external: true` and `name:`",
                 at: pair.keyPlace)
-            name = old["name"]?.text ?? key
+            if let pair = old.pair("name"), !pair.value.isNull {
+                name = external.child(pair).nonEmptyString() ?? key
+            }
         } else if external.bool() != true {
             return (false, nil)
         }
