@@ -6,20 +6,25 @@
 
 internal import CLinux
 public import Basics
-internal import ContainerModel
+public import ContainerModel
 internal import Kernel
 internal import LaunchPlanning
 internal import Records
 
 extension VolumeStore {
-    /// Mounts what the volume is, unless it is a directory of ours or is mounted already.
+    /// What the volume is; nil for a directory of ours, and for one that is not there.
+    public func mount(of name: String) throws(Failure) -> VolumeMount? {
+        guard exists(name) else { return nil }
+        return try readRecord(Volume.self, recordPath(name))?.mounted
+    }
+
+    /// Mounts what the volume is, unless it is a directory of ours or is mounted already. May take for ever: whoever has
+    /// others to serve lets a child do it.
     public func ensureMounted(_ name: String) throws(Failure) {
-        guard exists(name), let volume = try readRecord(Volume.self, recordPath(name)),
-            let wanted = volume.mounted
-        else { return }
+        guard let wanted = try mount(of: name) else { return }
         let doing = "cannot mount volume \"\(name)\""
         do throws(SyscallError) {
-            if try isMounted(dataDirectory(name)) { return }
+            if try isMountPoint(name) { return }
             let data = try openFile(dataDirectory(name), flags: O_PATH | O_DIRECTORY | O_NOFOLLOW)
             let tree = try wanted.isBind ? bindTree(wanted) : fileSystem(wanted)
             try retrying("move_mount", dataDirectory(name)) { linux_move_mount(tree.raw, data.raw) }
@@ -33,7 +38,7 @@ extension VolumeStore {
         guard exists(name) else { return }
         let path = dataDirectory(name)
         do throws(SyscallError) {
-            while try isMounted(path) {
+            while try isMountPoint(name) {
                 // UMOUNT_NOFOLLOW | MNT_DETACH: whoever has a file open there keeps it.
                 try retrying("umount2", path) { linux_umount2(path, 8 | 2) }
             }
@@ -42,14 +47,29 @@ extension VolumeStore {
         }
     }
 
-    private func isMounted(_ path: String) throws(SyscallError) -> Bool {
+    /// Whether something is mounted there. Never asks the file system itself, which may not answer: not even the open
+    /// of its root with O_PATH is safe (nfs_weak_revalidate, fs/nfs/dir.c).
+    public func isMounted(_ name: String) throws(Failure) -> Bool {
         do throws(SyscallError) {
-            let data = try openFile(path, flags: O_PATH | O_DIRECTORY | O_NOFOLLOW)
-            return linux_is_mount_root(data.raw) == 1
+            return try isMountPoint(name)
+        } catch {
+            throw Failure("cannot see whether volume \"\(name)\" is mounted", error)
+        }
+    }
+
+    private func isMountPoint(_ name: String) throws(SyscallError) -> Bool {
+        let data = dataDirectory(name)
+        let parent: OwnedFD
+        do throws(SyscallError) {
+            parent = try openFile(
+                String(data.dropLast("/data".utf8.count)), flags: O_PATH | O_DIRECTORY | O_NOFOLLOW)
         } catch {
             if error.errno == .noEntry { return false }
             throw error
         }
+        // As the kernel calls it: the state directory may have been given by a link.
+        let place = try readLink("/proc/self/fd/\(parent.raw)") + "/data"
+        return MountEntry.all(in: try readFile("/proc/self/mountinfo")).contains { $0.point == place }
     }
 
     private func bindTree(_ wanted: VolumeMount) throws(SyscallError) -> OwnedFD {
