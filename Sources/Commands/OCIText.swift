@@ -28,13 +28,14 @@ var ociHelpText: String {
             "covey COMMAND", with: "\(OCIName.written) COMMAND")
 }
 
-/// Lines as runc has them; the last one as crun's and systemd's, what is there with a plus and what is not with a minus.
+/// Lines as runc has them; the last one as crun's, what there is beyond the specification's bare words. What there is not is
+/// not named: readers look for the name alone.
 var ociVersionText: String {
     """
     \(OCIName.link ?? "covey-oci") version \(coveyVersion)
     commit: covey \(coveyVersion)
     spec: \(ociVersion)
-    +SELINUX +APPARMOR +CAP +SECCOMP +EBPF +SD_NOTIFY -SYSTEMD_CGROUP -CRIU
+    +SELINUX +APPARMOR +CAP +SECCOMP +EBPF +SYSTEMD_NOTIFY
 
     """
 }

@@ -20,9 +20,8 @@ extension Scenarios {
                     try bundle.require(
                         version.count == 4 && version[0].hasPrefix("\(name) version ")
                             && version[1].hasPrefix("commit: ") && version[2].hasPrefix("spec: 1.")
-                            && version[3].split(separator: " ").allSatisfy {
-                                $0.hasPrefix("+") || $0.hasPrefix("-")
-                            },
+                            && version[3].split(separator: " ").allSatisfy { $0.hasPrefix("+") }
+                            && version[3].contains("NOTIFY") && !version[3].contains("CRIU"),
                         "\(version)")
                     let help = try Host.run([link, "--help"]).lines
                     try bundle.require(
