@@ -16,36 +16,12 @@ internal import Planning
 
 extension ProjectController {
     /// Starts a container that is created or has exited; the closure hears once how that went.
-    func start(
-        _ container: Container, byPolicy: Bool = false, _ run: PlanRun? = nil,
-        _ told: @escaping (Failure?) -> Void
-    ) {
+    func start(_ container: Container, byPolicy: Bool = false, _ told: @escaping (Failure?) -> Void) {
         guard !container.isLive else { return told(nil) }
         cancelRestart(container)
         container.startedByPolicy = byPolicy
         endRest(of: container)
         do throws(Failure) {
-            let wasStopped = container.status.stopRequested
-            // A reboot, or somebody, may have taken volumes away.
-            prepareVolumes(of: try setup(of: container).request, isNew: false, run) {
-                [unowned self] failure in
-                // Meanwhile somebody may have started, stopped or removed it.
-                if container.isLive { return told(nil) }
-                if containers[container.name] !== container || container.status.stopRequested != wasStopped {
-                    let doing = "cannot start container \"\(container.name)\""
-                    return told(failure ?? Failure(doing, cause: "it was stopped meanwhile"))
-                }
-                launch(container, failure, told)
-            }
-        } catch {
-            launch(container, error, told)
-        }
-    }
-
-    /// Its volumes are there, or why they are not.
-    private func launch(_ container: Container, _ failure: Failure?, _ told: @escaping (Failure?) -> Void) {
-        do throws(Failure) {
-            if let failure { throw failure }
             try launch(container)
             container.onStarted = told
         } catch {
@@ -91,6 +67,8 @@ extension ProjectController {
         let request = container.request
         let networking = try ensureNetworking()
         var setup = try setup(of: container)
+        // A reboot, or somebody, may have taken them away.
+        for name in setup.volumes.keys.sorted() { try volumes.ensureMounted(name) }
         setup.hostsText = hostsFile(of: container, networking)
         setup.resolvText = resolvFile(of: container)
         if let owner = shared.network { try takeNames(of: owner, &setup) }

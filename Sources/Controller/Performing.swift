@@ -42,7 +42,7 @@ extension ProjectController {
             }
         case .createContainer(let reference, _):
             networking?.beginAdmitting()
-            create(reference, run) { run.finish(index, $0) }
+            finish(index, run) { () throws(Failure) in try create(reference, run) }
         case .startContainer(let reference):
             guard let container = containers[reference.name] else {
                 return run.finish(
@@ -89,28 +89,11 @@ extension ProjectController {
 
     // MARK: Containers
 
-    private func create(
-        _ reference: ContainerReference, _ run: PlanRun, _ told: @escaping (Failure?) -> Void
-    ) {
+    private func create(_ reference: ContainerReference, _ run: PlanRun) throws(Failure) {
         guard let service = desired?.services[reference.service] ?? oneOffs[reference.service]?.service else {
-            let doing = "cannot create container \"\(reference.name)\""
-            return told(Failure(doing, cause: "its service is not declared"))
+            throw Failure(
+                "cannot create container \"\(reference.name)\"", cause: "its service is not declared")
         }
-        prepareVolumes(of: service.container, isNew: true, run) { [unowned self] failure in
-            if let failure { return told(failure) }
-            do throws(Failure) {
-                try create(reference, of: service, run)
-                told(nil)
-            } catch {
-                told(error)
-            }
-        }
-    }
-
-    /// Its volumes are there.
-    private func create(_ reference: ContainerReference, of service: ServiceRequest, _ run: PlanRun)
-        throws(Failure)
-    {
         let container = try make(
             reference, service, oneOffs[reference.service]?.oneOff, renewsVolumes: run.renewsVolumes
         ) { () throws(Failure) in try assignAddresses(run) }
@@ -118,13 +101,15 @@ extension ProjectController {
         oneOffs[reference.service]?.created(container)
     }
 
-    /// Makes a container whose volumes were prepared.
     /// - Parameter assign: gives it its addresses, when its volumes are there.
     func make(
         _ reference: ContainerReference, _ service: ServiceRequest, _ oneOff: OneOff?, renewsVolumes: Bool,
         _ assign: () throws(Failure) -> Void
     ) throws(Failure) -> Container {
         let directories = directories(of: reference.name)
+        for mount in service.container.mounts {
+            if case .volume(let name) = mount.source { try volumes.ensureMounted(name) }
+        }
         if exists(directories.state) || exists(directories.run) { try removeLeftovers(of: reference.name) }
         cgroup.setParent(service.container.rare?.cgroupParent, of: reference.name)
         let container = Container(
@@ -173,10 +158,11 @@ extension ProjectController {
             switch mount.source {
             case .volume(let name):
                 // Many containers may share it: after one look it has its first content, or keeps what it had.
-                guard let fill = volumeFill(name, mount, container.request),
-                    filledVolumes.insert(fill.key).inserted
+                guard filledVolumes.insert("\(name) \(container.request.image.id) \(mount.target)").inserted
                 else { continue }
-                try copyUp(from: fill.layers, path: fill.path, into: volumes.dataDirectory(name))
+                try copyUp(
+                    from: container.request.image.layers, path: mount.target,
+                    into: volumes.dataDirectory(name))
             case .anonymous(let number):
                 try copyUp(
                     from: container.request.image.layers, path: mount.target,

@@ -24,14 +24,14 @@ extension ProjectController {
     func startAfterSteps(_ container: Container, _ run: PlanRun, _ told: @escaping (Failure?) -> Void) {
         let service = container.reference.service
         guard container.service.hooks?.preStart.isEmpty == false, !container.isLive else {
-            return start(container, run, told)
+            return start(container, told)
         }
         let turn = { [unowned self] in
             runStep(0, before: container, run) { [unowned self] failure in
                 preStartTurns[service]?.removeFirst()
                 if let next = preStartTurns[service]?.first { next() } else { preStartTurns[service] = nil }
                 if let failure { return told(failure) }
-                start(container, run, told)
+                start(container, told)
             }
         }
         preStartTurns[service, default: []].append(turn)
@@ -53,19 +53,6 @@ extension ProjectController {
             configHash: container.service.configHash)
         service.containerName = name
         let reference = ContainerReference(name: name, service: service.name, index: 1)
-        prepareVolumes(of: service.container, isNew: true, run) { [unowned self] failure in
-            if let failure { return told(failure) }
-            runStep(index, as: reference, of: service, before: container, run, told)
-        }
-    }
-
-    /// Its volumes are there.
-    private func runStep(
-        _ index: Int, as reference: ContainerReference, of service: ServiceRequest,
-        before container: Container,
-        _ run: PlanRun, _ told: @escaping (Failure?) -> Void
-    ) {
-        let name = reference.name
         let oneOff = OneOff(service: container.reference.service, removeAtEnd: true)
         do throws(Failure) {
             let step = try make(reference, service, oneOff, renewsVolumes: true) { () throws(Failure) in

@@ -86,8 +86,6 @@ final class ProjectController {
     let volumes: VolumeStore
     /// Volumes that were offered an image's content since this controller began, by volume, image and path.
     var filledVolumes: Set<String> = []
-    /// The first is at work (VolumePreparation.swift).
-    var volumeErrands: [VolumeErrand] = []
     /// Anonymous volumes may lie aside, between two containers (CarriedVolumes.swift).
     var mayHaveCarried = false
 

@@ -19,7 +19,6 @@ extension ProjectController {
             let plan = try downPlan(options)
             takingDown = true
             drift.stop()
-            abandonVolumes()
             execute(plan, for: connection, goesOn: true) { [self] failure in
                 finishDown(connection, failure, changed: plan.changesSomething)
             }

@@ -6,25 +6,20 @@
 
 internal import CLinux
 public import Basics
-public import ContainerModel
+internal import ContainerModel
 internal import Kernel
 internal import LaunchPlanning
 internal import Records
 
 extension VolumeStore {
-    /// What the volume is; nil for a directory of ours, and for one that is not there.
-    public func mount(of name: String) throws(Failure) -> VolumeMount? {
-        guard exists(name) else { return nil }
-        return try readRecord(Volume.self, recordPath(name))?.mounted
-    }
-
-    /// Mounts what the volume is, unless it is a directory of ours or is mounted already. May take for ever: whoever has
-    /// others to serve lets a child do it.
+    /// Mounts what the volume is, unless it is a directory of ours or is mounted already.
     public func ensureMounted(_ name: String) throws(Failure) {
-        guard let wanted = try mount(of: name) else { return }
+        guard exists(name), let volume = try readRecord(Volume.self, recordPath(name)),
+            let wanted = volume.mounted
+        else { return }
         let doing = "cannot mount volume \"\(name)\""
         do throws(SyscallError) {
-            if try isMountPoint(name) { return }
+            if try isMounted(dataDirectory(name)) { return }
             let data = try openFile(dataDirectory(name), flags: O_PATH | O_DIRECTORY | O_NOFOLLOW)
             let tree = try wanted.isBind ? bindTree(wanted) : fileSystem(wanted)
             try retrying("move_mount", dataDirectory(name)) { linux_move_mount(tree.raw, data.raw) }
@@ -38,7 +33,7 @@ extension VolumeStore {
         guard exists(name) else { return }
         let path = dataDirectory(name)
         do throws(SyscallError) {
-            while try isMountPoint(name) {
+            while try isMounted(path) {
                 // UMOUNT_NOFOLLOW | MNT_DETACH: whoever has a file open there keeps it.
                 try retrying("umount2", path) { linux_umount2(path, 8 | 2) }
             }
@@ -47,29 +42,14 @@ extension VolumeStore {
         }
     }
 
-    /// Whether something is mounted there. Never asks the file system itself, which may not answer: not even the open
-    /// of its root with O_PATH is safe (nfs_weak_revalidate, fs/nfs/dir.c).
-    public func isMounted(_ name: String) throws(Failure) -> Bool {
+    private func isMounted(_ path: String) throws(SyscallError) -> Bool {
         do throws(SyscallError) {
-            return try isMountPoint(name)
-        } catch {
-            throw Failure("cannot see whether volume \"\(name)\" is mounted", error)
-        }
-    }
-
-    private func isMountPoint(_ name: String) throws(SyscallError) -> Bool {
-        let data = dataDirectory(name)
-        let parent: OwnedFD
-        do throws(SyscallError) {
-            parent = try openFile(
-                String(data.dropLast("/data".utf8.count)), flags: O_PATH | O_DIRECTORY | O_NOFOLLOW)
+            let data = try openFile(path, flags: O_PATH | O_DIRECTORY | O_NOFOLLOW)
+            return linux_is_mount_root(data.raw) == 1
         } catch {
             if error.errno == .noEntry { return false }
             throw error
         }
-        // As the kernel calls it: the state directory may have been given by a link.
-        let place = try readLink("/proc/self/fd/\(parent.raw)") + "/data"
-        return MountEntry.all(in: try readFile("/proc/self/mountinfo")).contains { $0.point == place }
     }
 
     private func bindTree(_ wanted: VolumeMount) throws(SyscallError) -> OwnedFD {

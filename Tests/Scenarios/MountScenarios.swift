@@ -100,39 +100,6 @@ extension Scenarios {
         }
 
         @Test(
-            "a volume whose file system never answers holds up who wants it, not the project, and leaves nothing"
-        )
-        func silentVolume() throws {
-            try Stage.play("silent-volume") { stage in
-                try stage.withSilentFileSystem { silent, release in
-                    let variables = ["SILENT=\(silent)/data"]
-                    try stage.covey("up", "-d", "well", variables: variables)
-                    // The client hears of a device that is not there from the mount alone: it waits with it.
-                    let ended = try stage.start(["up", "-d"], variables: variables)
-                    try stage.eventually("the mount waits") { stage.mountsInWork == 1 }
-                    try stage.require(
-                        try stage.exec("well", "echo served") == "served", "the controller answers")
-                    try stage.require(try stage.containers().count == 1, "and lists what there is")
-                    try stage.covey("down", "--timeout", "1", variables: variables, limit: .seconds(20))
-                    let outcome = try ended.wait()
-                    try stage.require(
-                        outcome.code == 1 && outcome.errors.contains("cannot mount volume"), "\(outcome)")
-                    try stage.eventually("its child is gone") { stage.mountsInWork == 0 }
-
-                    // What the file system says in the end is what is told.
-                    let failed = try stage.start(["up", "-d"], variables: variables)
-                    try stage.eventually("the mount waits again") { stage.mountsInWork == 1 }
-                    release()
-                    let told = try failed.wait()
-                    try stage.require(
-                        told.code == 1 && told.errors.contains("ENOTCONN")
-                            && told.errors.contains("cannot mount volume"), "\(told)")
-                    try stage.covey("down", "-v", "--timeout", "1", variables: variables)
-                }
-            }
-        }
-
-        @Test(
             "a bind hears of mounts on the host, or tells of its own, as it asks; one that can't is refused")
         func propagation() throws {
             try Stage.play("mounts") { stage in
@@ -328,27 +295,6 @@ extension Scenarios {
 
 extension Stage {
     /// The project's directory `peer` as a shared mount of its own for as long as `body` runs.
-    /// Beside keeper and controller: each mounts a volume.
-    fileprivate var mountsInWork: Int { max(0, engine().count - 2) }
-
-    /// A FUSE file system whose daemon never reads what it is asked; `release` is the daemon's end.
-    fileprivate func withSilentFileSystem(_ body: (_ path: String, _ release: () -> Void) throws -> Void)
-        throws
-    {
-        let path = "\(files)/silent"
-        try ensureDirectory(path)
-        var device: SharedFD? = SharedFD(try openFile("/dev/fuse", flags: O_RDWR))
-        let options = "fd=\(device?.raw ?? -1),rootmode=40000,user_id=0,group_id=0"
-        guard mount("silent", path, "fuse", 0, options) == 0 else {
-            throw ScenarioError("mount fuse: \(String(cString: strerror(errno)))")
-        }
-        defer {
-            device = nil
-            umount2(path, Int32(MNT_DETACH))
-        }
-        try body(path) { device = nil }
-    }
-
     fileprivate func withSharedPeer(_ body: (String) throws -> Void) throws {
         let peer = "\(files)/peer"
         try Host.run(["mount", "--bind", peer, peer]).orThrow()
