@@ -14,7 +14,7 @@ public struct YAMLLimits: Sendable {
     public var scalarBytes = 1 << 20
     public var depth = 100
     /// Keys and values of one file.
-    public var nodes = 200_000
+    public var nodes = 150_000
     /// Documents of one file: each is laid on those before it.
     public var documents = 100
     /// Nodes visited when every alias is followed.
