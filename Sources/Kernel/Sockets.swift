@@ -50,8 +50,13 @@ public func bindDatagrams(_ path: String) throws(SyscallError) -> OwnedFD {
 }
 
 /// Sends one datagram to the unix socket at a path; `@` at its beginning stands for an abstract name's NUL (unix(7)).
+/// - Throws: EAGAIN when its queue is full; a reader that doesn't read is not waited for.
 public func sendDatagram(_ bytes: [UInt8], to path: String) throws(SyscallError) {
-    let fd = OwnedFD(taking: try retrying("socket") { linux_socket(AF_UNIX, datagramSocket | O_CLOEXEC, 0) })
+    // SOCK_CLOEXEC and SOCK_NONBLOCK have the values of O_CLOEXEC and O_NONBLOCK (socket(2)).
+    let fd = OwnedFD(
+        taking: try retrying("socket") {
+            linux_socket(AF_UNIX, datagramSocket | O_CLOEXEC | O_NONBLOCK, 0)
+        })
     let raw = fd.raw
     if path.hasPrefix("@") {
         try retrying("connect", path) { linux_unix_connect_abstract(raw, String(path.dropFirst())) }

@@ -13,7 +13,7 @@ extension LaunchProgram {
         let root = givenRoot ?? newSlot()
         if !launch.sharesMounts { attachBundleRoot(root, isGiven: givenRoot != nil, launch) }
         let slot = newSlot()
-        for mount in launch.mounts { addBundleMount(mount, slot, in: root) }
+        for mount in launch.mounts { addBundleMount(mount, slot, in: root, apart: launch.sharesMounts) }
         addDevices(launch, in: root)
         return root
     }
@@ -35,7 +35,9 @@ extension LaunchProgram {
         add(L_ATTACH_HOST, doing, slots: [root], texts: [isGiven ? "/" : launch.root])
     }
 
-    mutating func addBundleMount(_ mount: BundleMount, _ slot: Slot, in root: Slot) {
+    /// - Parameter apart: the mount namespace is the host's, in which a clone is a peer of what it was cloned from: what is
+    ///   mounted in it, and taken off with it, would be so on the host (mount_namespaces(7), "Shared subtrees").
+    mutating func addBundleMount(_ mount: BundleMount, _ slot: Slot, in root: Slot, apart: Bool = false) {
         let doing = "mounting \(mount.title) at \(mount.target)"
         let options = mount.options
         var placed = slot
@@ -44,6 +46,7 @@ extension LaunchProgram {
         switch mount.source {
         case .path(let path, let isDirectory):
             add(L_OPEN_TREE, doing, slots: [slot], texts: [path], flags: options.recursive ? 1 : 0)
+            if apart { add(L_MOUNT_ATTR, doing, slots: [slot], flags: 1, numbers: [0, 0, 1 << 19]) }
             addAttributes(options, slot, doing)
             add(
                 L_ATTACH, doing, slots: [slot, root], texts: [mount.target],

@@ -68,6 +68,11 @@ struct Bundle {
         func isNew(_ kind: RuntimeConfig.NamespaceKind) -> Bool {
             linux.namespaces.contains { $0.kind == kind && $0.path == nil }
         }
+        if !has(.mount), rootfs == "/" {
+            throw refuse(
+                "root.path: over / nothing can be mounted that is then found there",
+                "add {\"type\": \"mount\"}, or give another root")
+        }
         if !has(.mount), has(.user) {
             throw refuse(
                 "linux.namespaces: in a user namespace nothing can be mounted without a mount namespace",

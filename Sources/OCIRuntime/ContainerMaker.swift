@@ -58,7 +58,7 @@ struct ContainerMaker {
         if let label = bundle.config.linux.mountLabel, !isSELinuxEnabled {
             settings.warn("linux.mountLabel \"\(label)\" has no effect: this kernel has not enabled SELinux")
         }
-        readinessPlace = ReadinessPlace(settings, store, bundle.config.process)
+        readinessPlace = ReadinessPlace(settings, store, bundle.config)
         if let readinessPlace {
             self.bundle.config.mounts.append(readinessPlace.mount)
             self.process?.process.environment.append(readinessPlace.variable)

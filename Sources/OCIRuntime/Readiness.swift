@@ -11,6 +11,7 @@
 internal import Basics
 internal import CLinux
 internal import Kernel
+internal import LaunchPlanning
 internal import OCIFormats
 
 /// Where a container finds its socket.
@@ -18,10 +19,16 @@ struct ReadinessPlace {
     private let directory: String
     private let inside: String
 
-    /// nil where nobody asks, and where the configuration has a socket of its own for it.
-    init?(_ settings: RuntimeSettings, _ store: ContainerStore, _ process: RuntimeConfig.Process?) {
-        guard let caller = settings.readinessSocket, let process,
-            !process.environment.contains(where: { $0.hasPrefix("NOTIFY_SOCKET=") })
+    /// nil where nobody asks, where the configuration has a socket of its own for it, and where ours has no place: in a mount
+    /// namespace that is joined our directory isn't there, and beneath a bind of the host's lies the caller's socket itself.
+    init?(_ settings: RuntimeSettings, _ store: ContainerStore, _ config: RuntimeConfig) {
+        guard let caller = settings.readinessSocket, let process = config.process,
+            !process.environment.contains(where: { $0.hasPrefix("NOTIFY_SOCKET=") }),
+            !config.linux.namespaces.contains(where: { $0.kind == .mount && $0.path != nil }),
+            !config.mounts.contains(where: { mount in
+                (mount.type == "bind" || MountOptions(mount.options).bind)
+                    && "\(caller)/".hasPrefix("\(mount.destination)/")
+            })
         else { return nil }
         directory = store.readinessDirectory
         // An abstract name is no place in a file system.
@@ -62,17 +69,23 @@ final class ReadinessRelay {
         }
     }
 
-    /// Reads what has come; true once the container is ready.
+    /// Reads what has come; true once the container is ready. Not all of it at once: one that never stops sending must not
+    /// keep us from its signals and its end.
     func receive(from pid: Int32) -> Bool {
-        while let message = try? receiveMessage(socket.raw, capacity: 4096, flags: Int32(MSG_DONTWAIT)) {
+        for _ in 0..<16 {
+            guard
+                let message = try? receiveMessage(socket.raw, capacity: 4096, flags: Int32(MSG_DONTWAIT))
+            else { break }
             let lines = message.bytes.split(separator: UInt8(ascii: "\n"))
-            if lines.contains(where: { $0.elementsEqual("READY=1".utf8) }) { pass(pid) }
+            if !isReady, lines.contains(where: { $0.elementsEqual("READY=1".utf8) }) {
+                pass(pid)
+                break
+            }
         }
         return isReady
     }
 
     private func pass(_ pid: Int32) {
-        if isReady { return }
         isReady = true
         do throws(SyscallError) {
             try sendDatagram(Array("READY=1".utf8), to: caller)
@@ -88,11 +101,9 @@ final class ReadinessRelay {
             let ready = try naming("cannot wait for the container's readiness") { () throws(SyscallError) in
                 try waitReadable([socket.raw, pidfd.raw], atMost: nil)
             }
-            if ready[0] {
-                if receive(from: pid) { return }
-            } else if ready[1] {
-                return
-            }
+            if ready[0], receive(from: pid) { return }
+            // What it wrote last was read with that: 16 messages are more than a socket's queue has (max_dgram_qlen, 10).
+            if ready[1] { return }
         }
     }
 }

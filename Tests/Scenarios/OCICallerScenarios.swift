@@ -150,8 +150,17 @@ extension Scenarios {
                 try bundle.configure(
                     ["sh", "-c", "echo $NOTIFY_SOCKET; grep -c notify /proc/self/mountinfo"],
                     environment: ["PATH=/bin", "NOTIFY_SOCKET=/own"])
-                let own = try bundle.oci("run", bundle.name, variables: ["NOTIFY_SOCKET=\(socket)"])
+                // grep found none, which is its code.
+                let own = try bundle.oci("run", bundle.name, code: 1, variables: ["NOTIFY_SOCKET=\(socket)"])
                 try bundle.require(own.lines == ["/own", "0"], "\(own)")
+                try bundle.configure(
+                    ["sh", "-c", "echo ${NOTIFY_SOCKET:-none}"],
+                    mounts:
+                        #",{"destination":"\#(bundle.directory)","type":"bind","source":"\#(bundle.directory)"}"#
+                )
+                let bound = try bundle.oci(
+                    "run", bundle.name, code: 0, variables: ["NOTIFY_SOCKET=\(socket)"])
+                try bundle.require(bound.lines == ["none"], "\(bound)")
             }
         }
     }

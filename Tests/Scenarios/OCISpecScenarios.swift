@@ -433,6 +433,31 @@ extension Scenarios {
                 ]).lines
                 try bundle.require(
                     new.count == 7 && zip(new, host).allSatisfy { $0 != $1 }, "\(new) in \(host)")
+                // A bind is no peer of what it was made of: what is mounted in it is not mounted there.
+                let shared = "\(bundle.directory)/shared"
+                try ensureDirectory("\(shared)/in")
+                try Host.run(["mount", "-t", "tmpfs", "tmpfs", shared]).orThrow()
+                try Host.run(["mkdir", "\(shared)/in"]).orThrow()
+                try Host.run(["mount", "--make-shared", shared]).orThrow()
+                let before = mounts()
+                try writeFile(
+                    "\(bundle.directory)/config.json",
+                    Array(
+                        text.replacing(
+                            #""mounts":["#,
+                            with:
+                                #""mounts":[{"destination":"/s","source":"\#(shared)","options":["rbind"]},{"destination":"/s/in","type":"tmpfs","source":"tmpfs"},"#
+                        ).utf8))
+                try bundle.oci("create", id, code: 0)
+                let made = contents("/proc/self/mountinfo").contains(" \(shared)/in ")
+                try bundle.oci("delete", "--force", id, code: 0)
+                try bundle.require(!made && mounts() == before, "a mount of the container's was the host's")
+                try Host.run(["umount", shared]).orThrow()
+                try writeFile(
+                    "\(bundle.directory)/config.json",
+                    Array(text.replacing(#""path":"rootfs""#, with: #""path":"/""#).utf8))
+                let overHost = try bundle.oci("run", id, code: 1)
+                try bundle.require(overHost.errors.contains("root.path"), overHost.errors)
                 // A creation that fails leaves no mount, and neither does a run.
                 try writeFile(
                     "\(bundle.directory)/config.json",
