@@ -83,11 +83,10 @@ public struct CgroupHost: Hashable, Sendable {
         let ownPaths = Self.ownPaths(own)
         var found: [CgroupHierarchy] = []
         let lines = mountInfo.split(separator: UInt8(ascii: "\n"))
-        let places = lines.compactMap(MountPlace.init)
-        for line in lines {
-            guard let mount = CgroupMount(line), let place = MountPlace(line),
-                !places.contains(where: { $0.covers(place) })
-            else { continue }
+        var places: [MountPlace] = []
+        for line in lines { if let place = MountPlace(line) { places.append(place) } }
+        for place in places {
+            guard let mount = CgroupMount(place), !places.contains(where: { $0.covers(place) }) else { continue }
             let ownPath = ownPaths.first {
                 mount.unified ? $0.controllers.isEmpty : $0.controllers == mount.controllers
             }
@@ -143,16 +142,26 @@ private func relative(_ path: String, to root: String) -> String {
     return String(path.dropFirst(root.count))
 }
 
-/// Where a line of mountinfo is in the tree of mounts.
+/// A line of mountinfo and where it is in the tree of mounts (proc_pid_mountinfo(5)). A host has dozens, of which a handful
+/// are about cgroups: only what tells them apart is read.
 private struct MountPlace {
     let id: ArraySlice<UInt8>
     let parent: ArraySlice<UInt8>
     let point: ArraySlice<UInt8>
+    /// The whole line.
+    let line: ArraySlice<UInt8>
 
     init?(_ line: ArraySlice<UInt8>) {
-        let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 5)
-        guard fields.count > 5 else { return nil }
-        (id, parent, point) = (fields[0], fields[1], fields[4])
+        var rest = line
+        func field() -> ArraySlice<UInt8>? {
+            guard let end = rest.firstIndex(of: UInt8(ascii: " ")) else { return nil }
+            defer { rest = rest[(end + 1)...] }
+            return rest[..<end]
+        }
+        guard let id = field(), let parent = field(), field() != nil, field() != nil, let point = field() else {
+            return nil
+        }
+        (self.id, self.parent, self.point, self.line) = (id, parent, point, line)
     }
 
     /// True when `other` can't be reached by its path: this one is mounted right on it, or later on a directory above it.
@@ -165,7 +174,7 @@ private struct MountPlace {
     }
 }
 
-/// A line of mountinfo that is about cgroups (proc_pid_mountinfo(5)).
+/// What a line of mountinfo that is about cgroups says.
 private struct CgroupMount {
     var unified: Bool
     var controllers: Set<String>
@@ -173,8 +182,8 @@ private struct CgroupMount {
     var point: String
     var readOnly: Bool
 
-    init?(_ line: ArraySlice<UInt8>) {
-        let fields = line.split(separator: UInt8(ascii: " "))
+    init?(_ place: MountPlace) {
+        let fields = place.line.split(separator: UInt8(ascii: " "))
         guard fields.count >= 10, let dash = fields.dropFirst(6).firstIndex(of: [UInt8(ascii: "-")]),
             fields.count > dash + 3
         else { return nil }

@@ -9,7 +9,7 @@ internal import Networking
 
 /// All findings, the most basic first.
 func probeHost(root: String, run: String) -> [Finding] {
-    [kernelRelease(), rights()] + capabilities() + chroot() + [
+    [kernel(), rights()] + capabilities() + chroot() + [
         cgroups(), overlay(), stateDirectory(root), runDirectory(run), seccomp(), openat2Call(), pidfds(),
         exitCodes(), netfilter(), bridges(), forwarding(),
     ] + otherFirewalls() + libraries()
@@ -21,12 +21,12 @@ private func text(_ path: String) -> String? {
 
 /// Major and minor of the running kernel, `6.1`.
 private func release() -> (major: Int, minor: Int, text: String) {
-    let text = text("/proc/sys/kernel/osrelease") ?? "unknown"
+    let text = kernelRelease()
     let numbers = text.split(separator: ".").prefix(2).map { part in Int(part.prefix { $0.isNumber }) ?? 0 }
     return (numbers.first ?? 0, numbers.count > 1 ? numbers[1] : 0, text)
 }
 
-private func kernelRelease() -> Finding {
+private func kernel() -> Finding {
     let release = release()
     if (release.major, release.minor) >= (5, 14) { return Finding(.ok, "kernel", "Linux \(release.text)") }
     return Finding(.missing, "kernel", "Linux \(release.text)", "Covey needs 5.14 or later")
@@ -40,11 +40,7 @@ private func rights() -> Finding {
 }
 
 private func capabilities() -> [Finding] {
-    let status = (try? readText("/proc/self/status")) ?? ""
-    var effective: UInt64 = 0
-    for line in status.split(separator: "\n") where line.hasPrefix("CapEff:") {
-        effective = UInt64(line.dropFirst(7).drop { $0 == "\t" || $0 == " " }, radix: 16) ?? 0
-    }
+    let effective = (try? effectiveCapabilitySet()) ?? 0
     // capabilities(7); the numbers are linux/capability.h's.
     let needed: [(name: String, bit: UInt64, why: String)] = [
         ("CAP_SYS_ADMIN", 21, "for namespaces and mounts"), ("CAP_NET_ADMIN", 12, "for networks"),

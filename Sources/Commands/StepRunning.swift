@@ -40,10 +40,7 @@ final class StepHost {
 
     private func probe() throws(Failure) -> HostFacts {
         if let facts { return facts }
-        let host: HostFacts
-        do throws(SyscallError) { host = try HostFacts.probe() } catch {
-            throw Failure("cannot run build steps", error)
-        }
+        let host = HostFacts.probe()
         guard !isInChroot() else {
             throw Failure(
                 "cannot run build steps",

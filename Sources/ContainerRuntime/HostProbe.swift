@@ -4,16 +4,16 @@
 
 public import Basics
 internal import CLinux
-public import Kernel
+internal import Kernel
 public import LaunchPlanning
 internal import SeccompCompiler
 
 extension HostFacts {
     /// Probes the running kernel; a few system calls, meant to be called once.
-    public static func probe() throws(SyscallError) -> HostFacts {
+    public static func probe() -> HostFacts {
         HostFacts(
             overlayLowerdirPlus: overlayTakesLowerdirPlus, cgroupV2: probeUnifiedCgroup(),
-            boundingCapabilities: try readBoundingSet(), thermalThrottleCPUs: throttledProcessors())
+            boundingCapabilities: boundingCapabilitySet(), thermalThrottleCPUs: throttledProcessors())
     }
 }
 
@@ -42,14 +42,6 @@ private func probeUnifiedCgroup() -> Bool {
     return linux_statfs_type(fd.raw) == 0x6367_7270
 }
 
-private func readBoundingSet() throws(SyscallError) -> UInt64 {
-    for line in try readText("/proc/self/status").split(separator: "\n") where line.hasPrefix("CapBnd:") {
-        let digits = line.dropFirst(7).drop { $0 == " " || $0 == "\t" }
-        return UInt64(digits, radix: 16) ?? 0
-    }
-    return 0
-}
-
 private func throttledProcessors() -> [Int] {
     let base = "/sys/devices/system/cpu"
     guard exists(base + "/cpu0/thermal_throttle") else { return [] }
@@ -67,9 +59,7 @@ public struct SeccompFilters {
     private let kernel: KernelVersion
 
     public init() {
-        kernel =
-            KernelVersion(release: (try? readText("/proc/sys/kernel/osrelease")) ?? "")
-            ?? KernelVersion(5, 14)
+        kernel = KernelVersion(release: kernelRelease()) ?? KernelVersion(5, 14)
     }
 
     /// Of nearly every container: made once for a keeper and all its controllers.

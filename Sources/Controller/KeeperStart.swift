@@ -169,10 +169,7 @@ private func withCStrings<Result>(_ strings: [String], _ body: ([UnsafeMutablePo
 
 /// Said before anything is tried: inside a container of another tool, root alone is not enough.
 private func requireCapabilities(_ doing: String) throws(Failure) {
-    let status = (try? readText("/proc/self/status")) ?? ""
-    guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
-        let effective = UInt64(line.dropFirst(7).drop { $0 == "\t" || $0 == " " }, radix: 16)
-    else { return }
+    guard let effective = try? effectiveCapabilitySet() else { return }
     let needed: [(bit: UInt64, name: String)] = [(21, "CAP_SYS_ADMIN"), (12, "CAP_NET_ADMIN")]
     let missing = needed.filter { effective >> $0.bit & 1 == 0 }.map(\.name)
     if !missing.isEmpty {

@@ -99,10 +99,10 @@ final class ProjectController {
         let doing = "cannot start the controller of project \"\(place.project)\""
         do throws(SyscallError) {
             loop = try EventLoop()
-            host = try HostFacts.probe()
         } catch {
             throw Failure(doing, error)
         }
+        host = HostFacts.probe()
         names = NameService(loop: loop)
         drift = DriftWatch(loop: loop)
         bootID = try currentBootID()

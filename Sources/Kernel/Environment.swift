@@ -6,6 +6,9 @@ internal import CLinux
 public func processEnvironment() -> [String: String] {
     var found: [String: String] = [:]
     guard var entry = linux_environ() else { return found }
+    var count = 0
+    while entry[count] != nil { count += 1 }
+    found.reserveCapacity(count)
     while let text = entry.pointee {
         let length = strlen(text)
         let bytes = UnsafeRawBufferPointer(start: text, count: length)

@@ -16,6 +16,7 @@ public struct IPv4Address: Hashable, Comparable, Sendable {
     }
 
     /// Parses four decimal numbers, nothing shorter, no leading zero (which some readers take for octal).
+    @inlinable
     public init?(_ text: some StringProtocol) {
         var value: UInt32 = 0
         var part: UInt32 = 0

@@ -92,8 +92,3 @@ func writePidFile(_ path: String, _ pid: Int32) throws(Failure) {
         try replaceFile(path, "\(pid)".utf8)
     }
 }
-
-/// uname(2)'s release.
-func kernelRelease() -> String {
-    (try? readText("/proc/sys/kernel/osrelease")) ?? ""
-}

@@ -48,7 +48,7 @@ struct Bench: ~Copyable {
         setup.hostsText = "127.0.0.1 localhost\n"
         setup.goesOn = goesOn
         var filters = SeccompFilters()
-        let host = try HostFacts.probe()
+        let host = HostFacts.probe()
         let prepared = try prepareContainer(setup, host: host, filters: &filters)
         let program = containerProgram(
             for: request, prepared: prepared, host: host, intoCgroup: false, endsWithParent: true)
