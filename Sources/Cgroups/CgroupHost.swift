@@ -86,7 +86,9 @@ public struct CgroupHost: Hashable, Sendable {
         var places: [MountPlace] = []
         for line in lines { if let place = MountPlace(line) { places.append(place) } }
         for place in places {
-            guard let mount = CgroupMount(place), !places.contains(where: { $0.covers(place) }) else { continue }
+            guard let mount = CgroupMount(place), !places.contains(where: { $0.covers(place) }) else {
+                continue
+            }
             let ownPath = ownPaths.first {
                 mount.unified ? $0.controllers.isEmpty : $0.controllers == mount.controllers
             }
@@ -158,7 +160,8 @@ private struct MountPlace {
             defer { rest = rest[(end + 1)...] }
             return rest[..<end]
         }
-        guard let id = field(), let parent = field(), field() != nil, field() != nil, let point = field() else {
+        guard let id = field(), let parent = field(), field() != nil, field() != nil, let point = field()
+        else {
             return nil
         }
         (self.id, self.parent, self.point, self.line) = (id, parent, point, line)
