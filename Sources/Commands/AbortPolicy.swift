@@ -14,16 +14,20 @@ struct AbortPolicy: Equatable {
     let codeFrom: String?
     /// Services whose end others await.
     let awaited: Set<String>
+    /// The services whose ends count; none for all.
+    let reach: [String]
 
     static let none = AbortPolicy(trigger: .never, codeFrom: nil, awaited: [])
 
-    init(trigger: Trigger, codeFrom: String?, awaited: Set<String>) {
+    init(trigger: Trigger, codeFrom: String?, awaited: Set<String>, reach: [String] = []) {
         self.trigger = trigger
         self.codeFrom = codeFrom
         self.awaited = awaited
+        self.reach = reach
     }
 
-    init(_ session: Session, _ project: Project, detached: Bool) throws(Failure) {
+    init(_ session: Session, _ project: Project, detached: Bool, reach: [String]) throws(Failure) {
+        self.reach = reach
         let arguments = session.arguments
         codeFrom = arguments.last(.exitCodeFrom)
         if let codeFrom { try checkServices([codeFrom], project) }
@@ -49,7 +53,9 @@ struct AbortPolicy: Equatable {
     func cause(among containers: [ContainerStatus]) -> ContainerStatus? {
         if trigger == .never { return nil }
         return containers.filter { container in
-            guard !container.oneOff, container.state == .exited || container.state == .dead else {
+            guard !container.oneOff, container.state == .exited || container.state == .dead,
+                reach.isEmpty || reach.contains(container.service) || container.service == codeFrom
+            else {
                 return false
             }
             let failed = container.exitCode != 0 || !container.exitCodeKnown

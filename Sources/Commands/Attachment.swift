@@ -8,10 +8,13 @@ internal import Controller
 internal import Kernel
 
 /// Shows logs until all containers ended or the user had enough; the exit code.
+/// - Parameters:
+///   - began: Nanoseconds since 1970; what was said before is not shown again.
+///   - reach: The services Ctrl-C and an end that counts stop; none for all.
 func attach(
     _ session: Session, _ place: ProjectPlace, _ signals: SignalStream, services: [String],
-    unattached: [String], grace: Duration?, _ policy: AbortPolicy,
-    _ watching: Watching? = nil
+    unattached: [String], since began: Int64, stopping reach: [String], grace: Duration?,
+    _ policy: AbortPolicy, _ watching: Watching? = nil
 ) throws(Failure) -> Int32 {
     guard let client = try ControlClient.connect(to: place) else { throw session.hangup(place) }
     let choice = LogChoice(services: services)
@@ -24,9 +27,10 @@ func attach(
         prefix: !session.arguments.has(.noLogPrefix), times: session.arguments.has(.timestamps))
     let feed = LogFeed(
         project: place.project, choice: shown, tail: nil,
-        printer: LogPrinter(out: session.out, errors: session.errors, style: style))
+        printer: LogPrinter(out: session.out, errors: session.errors, style: style),
+        period: began...Int64.max)
     var ending: Ending?
-    var states: [String: ContainerStatus.State] = [:]
+    var ends = TellingEnds(since: began, of: shown)
     var cause: ContainerStatus?
     /// Ctrl-C came, not an end of ours.
     var isInterrupted = false
@@ -39,31 +43,28 @@ func attach(
             try feed.add(containers.filter { !$0.oneOff }.map(LogContainer.init))
         }
         try feed.printAvailable(last: news.ended)
-        for container in news.containers ?? [] where !container.oneOff {
-            let before = states.updateValue(container.state, forKey: container.name)
-            if container.state == .exited, let before, before != .exited {
-                let code = container.exitCodeKnown ? container.exitCode.map(String.init) ?? "?" : "unknown"
-                feed.say("\(container.name) exited with code \(code)")
-            }
-        }
+        for text in ends.texts(of: news.containers ?? []) { feed.say(text) }
         if ending == nil, cause == nil, let found = policy.cause(among: news.containers ?? []) {
             cause = found
-            feed.say("\(found.name) ended: stopping project \"\(place.project)\"")
-            ending = try Ending(place, .stop(services: [], timeout: grace), session)
+            feed.say("\(found.name) ended: stopping \(stoppedText(reach, place))")
+            ending = try Ending(place, .stop(services: reach, timeout: grace), session)
         }
         if news.signal != nil {
             isInterrupted = true
             if ending == nil {
-                feed.say("stopping project \"\(place.project)\"; Ctrl-C again kills it")
-                ending = try Ending(place, .stop(services: services, timeout: grace), session)
+                feed.say("stopping \(stoppedText(reach, place)); Ctrl-C again kills it")
+                ending = try Ending(place, .stop(services: reach, timeout: grace), session)
             } else if ending?.isKill == false {
-                ending = try Ending(place, .kill(services: services, signal: "SIGKILL"), session)
+                ending = try Ending(place, .kill(services: reach, signal: "SIGKILL"), session)
             }
         }
         if let current = ending, try current.hasEnded() {
             try feed.printAvailable(last: true)
+            // The answer may come before the news of the last one's end.
+            let containers = try session.containers(place)
+            for text in ends.texts(of: containers) { feed.say(text) }
             if isInterrupted { return interruptedCode }
-            return policy.code(cause: cause, try session.containers(place))
+            return policy.code(cause: cause, containers)
         }
         if news.ended || watch.everyoneEnded {
             try feed.printAvailable(last: true)
@@ -75,19 +76,50 @@ func attach(
 
 /// Ctrl-C while `up` was still at work: stops what is there already.
 func stopAfterInterrupt(
-    _ session: Session, _ place: ProjectPlace, _ signals: SignalStream, _ grace: Duration?
+    _ session: Session, _ place: ProjectPlace, _ signals: SignalStream, _ services: [String],
+    _ grace: Duration?
 )
     throws(Failure) -> Int32
 {
     guard let client = try ControlClient.connect(to: place) else { return interruptedCode }
-    try client.send(.stop(services: [], timeout: grace))
+    try client.send(.stop(services: services, timeout: grace))
     let answer = try follow(client, place, try session.progress("stop"), signals: signals)
     guard answer.interrupted, let client = try ControlClient.connect(to: place) else {
         return interruptedCode
     }
-    try client.send(.kill(services: [], signal: "SIGKILL"))
+    try client.send(.kill(services: services, signal: "SIGKILL"))
     _ = try follow(client, place, try session.progress("kill"))
     return interruptedCode
+}
+
+private func stoppedText(_ services: [String], _ place: ProjectPlace) -> String {
+    services.isEmpty ? "project \"\(place.project)\"" : services.joined(separator: ", ")
+}
+
+/// Which ends are still to be told: each once, of those that are shown, and none of before.
+private struct TellingEnds {
+    let began: Int64
+    let choice: LogChoice
+    /// When the end that was told last came, by container.
+    private var told: [String: Int64] = [:]
+
+    init(since began: Int64, of choice: LogChoice) {
+        self.began = began
+        self.choice = choice
+    }
+
+    mutating func texts(of containers: [ContainerStatus]) -> [String] {
+        var texts: [String] = []
+        for container in containers where container.state == .exited && !container.oneOff {
+            guard let at = container.finishedAt, at >= began, told[container.name] != at,
+                choice.wants(LogContainer(container))
+            else { continue }
+            told[container.name] = at
+            let code = container.exitCodeKnown ? container.exitCode.map(String.init) ?? "?" : "unknown"
+            texts.append("\(container.name) exited with code \(code)")
+        }
+        return texts
+    }
 }
 
 /// A `stop` or `kill` under way while logs are still shown.

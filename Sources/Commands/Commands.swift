@@ -28,7 +28,9 @@ public func runCommandLine() -> Int32 {
         let invocation = try Invocation.current()
         if let path = invocation.environment["COVEY_FAULT"] { linux_fault_arm("client", path) }
         if let words = ociWords(invocation) { return runOCI(words, invocation) }
-        return try run(invocation)
+        let code = try run(invocation)
+        try checkOutput()
+        return code
     } catch {
         Output(fd: 2, colours: false, isTerminal: false).line(error.description)
         return 1

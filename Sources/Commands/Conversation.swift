@@ -30,6 +30,9 @@ func interruptSignals() throws(Failure) -> SignalStream {
     }
 }
 
+/// How long a command waits for another before it says so.
+private let patience = Duration.seconds(1)
+
 /// Follows a request until `done`. `failed` is thrown, with all that was drawn left on the screen.
 /// - Parameter signals: with it, the first signal ends the wait with `interrupted`; without, Ctrl-C ends the process.
 func follow(
@@ -39,14 +42,27 @@ func follow(
     var answer = Answer()
     var first = 0
     var begun = false
+    /// When it will be said that another command is at work.
+    var toldAt: Int64?
     while true {
         while let (event, _) = try client.nextBuffered() {
-            if case .queued = event {} else { begun = true }
+            if case .queued = event {
+                toldAt = monotonicNanoseconds() + patience.nanoseconds
+            } else {
+                begun = true
+                toldAt = nil
+            }
             if try take(event, &answer, &first, progress) { return answer }
+        }
+        if let at = toldAt, monotonicNanoseconds() >= at {
+            progress.notice("waiting for another command of project \"\(place.project)\" to end")
+            toldAt = nil
         }
         let ready: [Bool]
         do throws(SyscallError) {
-            ready = try waitReadable([client.descriptor, signals?.raw ?? -1], atMost: progress.untilTick)
+            ready = try waitReadable(
+                [client.descriptor, signals?.raw ?? -1],
+                atMost: toldAt == nil ? progress.untilTick : min(patience, progress.untilTick ?? patience))
         } catch {
             throw Failure("cannot wait for the controller", error)
         }

@@ -5,6 +5,7 @@
 
 internal import Basics
 internal import Kernel
+internal import Synchronization
 
 /// One of the user's descriptors.
 struct Output {
@@ -17,11 +18,23 @@ struct Output {
     func write(_ text: String) { write(Array(text.utf8)) }
 
     func write(_ bytes: [UInt8]) {
-        // Nobody is left to tell when the user's own descriptor is gone.
-        try? writeAll(fd, bytes)
+        do throws(SyscallError) {
+            try writeAll(fd, bytes)
+        } catch {
+            // Of the errors' own descriptor nobody is left to be told.
+            if fd != STDERR_FILENO { firstFailedWrite.withLock { $0 = $0 ?? error } }
+        }
     }
 
     func line(_ text: String) { write("\(text)\n") }
+}
+
+/// The first write to the output that failed: a full disk cuts a file short without a word otherwise.
+private let firstFailedWrite = Mutex<SyscallError?>(nil)
+
+/// - Throws: when something of the output did not get there.
+func checkOutput() throws(Failure) {
+    if let error = firstFailedWrite.withLock({ $0 }) { throw Failure("cannot write the output", error) }
 }
 
 /// SGR colours (ECMA-48, 8.3.117).

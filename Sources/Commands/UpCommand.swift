@@ -18,7 +18,10 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     let place = session.place(project.name)
     let wait = arguments.has(.wait) || arguments.last(.waitTimeout) != nil
     let detached = arguments.has(.detach) || wait || arguments.has(.noStart)
-    let policy = try AbortPolicy(session, project, detached: detached)
+    let reach =
+        arguments.operands.isEmpty || arguments.has(.noDependencies)
+        ? arguments.operands : withDependencies(arguments.operands, project).sorted()
+    let policy = try AbortPolicy(session, project, detached: detached, reach: reach)
     if arguments.has(.detach), arguments.has(.timestamps) || arguments.has(.noLogPrefix) {
         throw Failure("cannot show logs with --detach", advice: "leave --detach out, or run `covey logs`")
     }
@@ -37,13 +40,16 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     options.noStart = arguments.has(.noStart)
     let grace = try arguments.duration(.timeout)
     options.timeout = grace
+    // Who waits for an end wants a run, not what is left of one before.
+    options.rerunsCompleted = policy.trigger == .never ? nil : true
     let bringUp = try BringUp(session, project, options, title: "up")
     if arguments.has(.dryRun) { return try bringUp.rehearse() }
     let prepared = try bringUp.prepare()
     let signals = try interruptSignals()
+    let began = realtimeNanoseconds()
     let answer = try prepared.carryOut(signals)
     if answer.interrupted {
-        if !detached { return try stopAfterInterrupt(session, place, signals, grace) }
+        if !detached { return try stopAfterInterrupt(session, place, signals, reach, grace) }
         return interruptedCode
     }
     if detached { return 0 }
@@ -52,7 +58,7 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     return try attach(
         session, place, signals, services: attached,
         unattached: project.services.values.filter { $0.attach == false }.map(\.name).sorted(),
-        grace: grace, policy, watching)
+        since: began, stopping: reach, grace: grace, policy, watching)
 }
 
 /// The services whose output is shown and whose end is awaited; none for all.

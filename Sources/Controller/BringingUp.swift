@@ -37,14 +37,15 @@ extension ProjectController {
                         runEnded()
                     }
                 }
-                if failure == nil, let wait = options.wait {
-                    awaitReady(wait, of: options.services, connection) { [self] in endOfUp(plan, options) }
+                if failure == nil, options.wait != nil {
+                    awaitReady(of: options.services, connection) { [self] in endOfUp(plan, options) }
                 } else {
                     let end = failure.map { ControlEvent.failed($0) } ?? endOfUp(plan, options)
                     connection.finish(end)
                     runEnded()
                 }
             }
+            limitReadiness(options.wait)
         } catch {
             let leaves = nothingWasMade
             if leaves { leave() }

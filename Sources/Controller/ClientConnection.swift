@@ -109,5 +109,7 @@ final class ClientConnection {
 struct PendingRequest {
     let connection: ClientConnection
     let isDown: Bool
+    /// What stops or takes down ends it like a bring-up at work.
+    let isBringUp: Bool
     let begin: () -> Void
 }

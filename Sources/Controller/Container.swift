@@ -118,7 +118,7 @@ final class Container {
             case .exited:
                 .exited(
                     code: status.endKnown ? Int32(clamping: status.end?.code ?? 0) : nil,
-                    onRequest: status.stopRequested)
+                    onRequest: status.endIsWanted)
             }
         return ObservedContainer(
             name: name, service: reference.service, index: reference.index, configHash: service.configHash,

@@ -32,10 +32,16 @@ struct ContainerStatusRecord: Codable {
     var restarts = 0
     /// Somebody asked for the stop; no policy starts it again.
     var stopRequested = false
+    /// Somebody sent the stop signal by hand: as with a stop no policy starts it again, but it may well go on. nil in records
+    /// that knew nothing of it.
+    var signalledToStop: Bool?
     /// Somebody asked for it: its processes are frozen.
     var paused = false
     /// `kill -s STOP` stopped it: that is wanted. nil in records that knew nothing of it.
     var halted: Bool?
     var addresses: [String: String] = [:]
     var ports: [PublishedPortStatus] = []
+
+    /// Its end is somebody's wish.
+    var endIsWanted: Bool { stopRequested || signalledToStop == true }
 }

@@ -74,6 +74,8 @@ public struct UpOptions: Codable, Sendable {
     public var recreateDependencies = false
     /// How long containers that go may take to stop; nil is each one's own grace period.
     public var timeout: Duration?
+    /// Start again also what ended well; nil is no.
+    public var rerunsCompleted: Bool?
     public init() {}
 }
 

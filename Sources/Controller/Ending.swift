@@ -155,13 +155,13 @@ extension ProjectController {
         var attributes = ["exitCode": container.status.end.map { "\($0.code)" } ?? "unknown"]
         if case .signalled(let signal) = container.status.end { attributes["signal"] = "\(signal)" }
         tell("die", of: container, attributes)
-        if container.status.stopRequested { tell("stop", of: container) }
+        if container.status.endIsWanted { tell("stop", of: container) }
     }
 
     // MARK: Restart policies
 
     func superviseExit(_ container: Container) {
-        guard !container.status.stopRequested, !leaving, !takingDown, container.restartTimer == nil,
+        guard !container.status.endIsWanted, !leaving, !takingDown, container.restartTimer == nil,
             restarts(container)
         else { return }
         let lived = Duration.nanoseconds(monotonicNanoseconds() - container.runningSince)

@@ -72,6 +72,7 @@ func planning(_ options: UpOptions) -> Planning.UpOptions {
     result.noRecreate = options.noRecreate
     result.recreateDependencies = options.recreateDependencies
     result.timeout = options.timeout
+    result.rerunsCompleted = options.rerunsCompleted ?? false
     return result
 }
 

@@ -313,9 +313,10 @@ extension ProjectController {
         container.program = nil
         container.phase = .running
         container.runningSince = monotonicNanoseconds()
-        let stopRequested = container.status.stopRequested
+        let before = container.status
         container.status = statusOfStart(container)
-        container.status.stopRequested = stopRequested
+        container.status.stopRequested = before.stopRequested
+        container.status.signalledToStop = before.signalledToStop
         do throws(Failure) {
             try publish(container)
             try container.saveStatus()

@@ -126,7 +126,7 @@ extension ProjectController {
         for sharer in containers.values.sorted(by: { $0.name < $1.name }) {
             for joined in sharer.request.rare?.joined ?? [] where owns(container, joined) {
                 let wasKilledAlong =
-                    sharer.phase == .exited && joined.namespace == .pid && !sharer.status.stopRequested
+                    sharer.phase == .exited && joined.namespace == .pid && !sharer.status.endIsWanted
                     && sharer.status.end == .signalled(SIGKILL)
                 guard wasKilledAlong || isElsewhere(sharer, joined.namespace, pid) else { continue }
                 startAgain(sharer)
@@ -157,6 +157,7 @@ extension ProjectController {
     private func startAgain(_ sharer: Container) {
         let again = { [unowned self, unowned sharer] in
             sharer.status.stopRequested = false
+            sharer.status.signalledToStop = nil
             start(sharer, byPolicy: true) { failure in
                 if let failure { log("\(failure)") }
             }

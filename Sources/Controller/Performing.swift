@@ -50,6 +50,7 @@ extension ProjectController {
                 )
             }
             container.status.stopRequested = false
+            container.status.signalledToStop = nil
             container.restartStreak = 0
             container.status.restarts = 0
             startAfterSteps(container, run) { [unowned self] failure in
@@ -213,7 +214,12 @@ extension ProjectController {
         // As Docker: a container killed by hand is not started again by its policy.
         let stops = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
         if number == SIGKILL || number == stops {
-            container.status.stopRequested = true
+            // A program may go on after its stop signal: then it runs, and only its policy is off.
+            if number == SIGKILL {
+                container.status.stopRequested = true
+            } else {
+                container.status.signalledToStop = true
+            }
             try? container.saveStatus()
             rest(container, .stopped)
         }
@@ -244,7 +250,9 @@ extension ProjectController {
             switch verdict(on: wait.service, wait.condition) {
             case .met: run.finish(wait.index, nil)
             case .unmet: break
-            case .never(let failure): run.finish(wait.index, wait.required ? failure : nil)
+            case .never(let failure):
+                if !wait.required { runOwner?.send(.notice("optional \(failure.doing)")) }
+                run.finish(wait.index, wait.required ? failure : nil)
             }
         }
         checkReady()
@@ -320,10 +328,8 @@ extension ProjectController {
     /// Answers with `end` once every one of the services, of all where none is named, runs and is healthy, or has
     /// completed well.
     func awaitReady(
-        _ wait: ReadyWait, of names: [String], _ connection: ClientConnection,
-        _ end: @escaping () -> ControlEvent
+        of names: [String], _ connection: ClientConnection, _ end: @escaping () -> ControlEvent
     ) {
-        var timer: EventLoop.Timer?
         waitingForReady = { [self] in
             for container in containers.values.sorted(by: { $0.name < $1.name })
             where names.isEmpty
@@ -351,20 +357,24 @@ extension ProjectController {
         let answer = { [self] (failure: Failure?) in
             waitingForReady = nil
             readyEnd = nil
-            if let timer { loop.cancel(timer) }
             connection.finish(failure.map { .failed($0) } ?? end())
             runEnded()
         }
         readyEnd = answer
-        if let limit = wait.timeout {
-            timer = loop.after(limit) {
-                answer(
-                    Failure(
-                        "the project is not ready after \(limit.composeText)",
-                        advice: "see `covey ps` and `covey logs`"))
-            }
-        }
         checkReady()
+    }
+
+    /// What `--wait-timeout` gives the run just begun: for its dependencies' conditions as for being ready.
+    func limitReadiness(_ wait: ReadyWait?) {
+        guard let limit = wait?.timeout, let run else { return }
+        _ = loop.after(limit) { [unowned self, weak run] in
+            guard let run, self.run === run else { return }
+            endRun(
+                run,
+                Failure(
+                    "the project is not ready after \(limit.composeText)",
+                    advice: "see `covey ps` and `covey logs`"))
+        }
     }
 
     func checkReady() {

@@ -31,6 +31,9 @@ extension ProjectController {
         eventFollowers[connection.descriptor] = nil
         endHold(of: connection)
         scheduleRest()
+        // Nothing of it was begun, and what it brought along, descriptors above all, is the client's own again.
+        waitingRequests.removeAll { $0.connection === connection }
+        if connection === runOwner, !waitingRequests.isEmpty { endAbandonedRun() }
         // Kept alive until the handlers of this round are through.
         loop.soon { [self] in
             connections[connection.descriptor] = nil
@@ -169,31 +172,44 @@ extension ProjectController {
     // MARK: Order
 
     func enqueue(
-        _ connection: ClientConnection, supersedes: Bool, isDown: Bool = false, _ begin: @escaping () -> Void
+        _ connection: ClientConnection, supersedes: Bool, isDown: Bool = false, isBringUp: Bool = false,
+        _ begin: @escaping () -> Void
     ) {
         // The client asks whoever comes after us.
         guard !leaving else { return connection.close() }
         guard let run else { return begin() }
-        waitingRequests.append(PendingRequest(connection: connection, isDown: isDown, begin: begin))
+        let ended = Failure(
+            "the command was ended by another", cause: "the project is being stopped or taken down")
+        if supersedes {
+            // Of those that wait, too: a bring-up that began after this one's would be in its way.
+            let superseded = waitingRequests.filter(\.isBringUp)
+            waitingRequests.removeAll(where: \.isBringUp)
+            for pending in superseded { pending.connection.finish(.failed(ended)) }
+        }
+        waitingRequests.append(
+            PendingRequest(connection: connection, isDown: isDown, isBringUp: isBringUp, begin: begin))
         connection.send(.queued)
         if supersedes {
-            endRun(
-                run,
-                Failure(
-                    "the command was ended by another", cause: "the project is being stopped or taken down"))
-        } else if runOwner?.isClosed ?? true, !takingDown {
-            endRun(run, Failure("the command's client is gone"))
+            endRun(run, ended)
+        } else if runOwner?.isClosed ?? true {
+            endAbandonedRun()
         }
+    }
+
+    /// Others wait for a run nobody waits for.
+    private func endAbandonedRun() {
+        guard let run, !takingDown else { return }
+        endRun(run, Failure("the command's client is gone"))
     }
 
     /// What is to run is decided when stops that were cut off have ended: until then such a container still runs.
     private func enqueueBringUp(_ connection: ClientConnection, _ begin: @escaping () -> Void) {
-        enqueue(connection, supersedes: false) { [self] in
+        enqueue(connection, supersedes: false, isBringUp: true) { [self] in
             guard let stopping = containers.values.first(where: { $0.stopWasCutOff && $0.isLive }) else {
                 return begin()
             }
             waitingRequests.insert(
-                PendingRequest(connection: connection, isDown: false) { [self] in
+                PendingRequest(connection: connection, isDown: false, isBringUp: true) { [self] in
                     enqueueBringUp(connection, begin)
                 }, at: 0)
             stopping.onExited.append { [self] in
@@ -272,11 +288,12 @@ extension ProjectController {
         do throws(Failure) {
             let plan = try planStart(observe(), services: services)
             execute(plan, for: connection, goesOn: false) { [self] failure in
-                guard failure == nil, let wait else {
+                guard failure == nil, wait != nil else {
                     return runEndedTelling(connection, failure, changed: plan.changesSomething)
                 }
-                awaitReady(wait, of: services, connection) { .done(changed: plan.changesSomething) }
+                awaitReady(of: services, connection) { .done(changed: plan.changesSomething) }
             }
+            limitReadiness(wait)
         } catch {
             connection.finish(.failed(error))
             runEnded()

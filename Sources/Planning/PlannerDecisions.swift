@@ -131,7 +131,7 @@ extension UpPlanner {
         case .created: decision = Decision(.start, target, old: container, because: "not started yet")
         case .dead:
             return Decision(.recreate, target, old: container, because: "half made or half removed")
-        case .exited where options.leaveEnded || container.hasCompleted(under: policy):
+        case .exited where options.leaveEnded || isCompleted(container, policy):
             return Decision(.keep, target, old: container)
         case .exited:
             decision = Decision(.start, target, old: container, because: container.whyNotRunning)
@@ -150,6 +150,14 @@ extension UpPlanner {
             }
         }
         return decision
+    }
+
+    /// It has done what it was made for: not when somebody wants it alive and well.
+    private func isCompleted(_ container: ObservedContainer, _ policy: RestartPolicy) -> Bool {
+        container.hasCompleted(under: policy) && !options.rerunsCompleted
+            && !selected.contains {
+                desired.services[$0]?.dependencies[container.service]?.condition == .healthy
+            }
     }
 
     private func whyMissing(_ service: ServiceRequest, index: Int) -> String {

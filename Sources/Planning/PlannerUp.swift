@@ -34,6 +34,8 @@ public struct UpOptions: Hashable, Codable, Sendable {
     public var recreateDependencies = false
     /// Leave alone what has ended: for repairing drift, where restart policies and `stop` decide what runs.
     public var leaveEnded = false
+    /// Start again also what ended well.
+    public var rerunsCompleted = false
     /// How long containers may take to stop; nil is each service's own grace period.
     public var timeout: Duration?
 

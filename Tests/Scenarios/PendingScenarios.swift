@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Commands that meet each other: bring-ups that wait and what ends them, ends that are told in the foreground, signals that
+// stop nothing.
+
+import FoundationEssentials
+import Glibc
+import Testing
+
+extension Scenarios {
+    @Suite("commands that meet")
+    struct Pending {
+        /// An `up` of `after`, once it waits for `slow`.
+        private func waiting(_ stage: Stage, _ words: [String] = []) throws -> RunningProgram {
+            let up = try stage.start(["--profile", "waits", "up", "-d"] + words + ["after"])
+            try stage.eventually("it waits") {
+                try stage.attempt("ps", "-a", "--format", "json").output.contains("slow")
+                    && stage.container("slow").State == "running"
+            }
+            return up
+        }
+
+        @Test("down ends the bring-up at work and those that wait behind it; a client that goes takes its own along")
+        func superseded() throws {
+            try Stage.play("pending") { stage in
+                let first = try waiting(stage)
+                let second = try stage.start(["--profile", "waits", "up", "-d", "after"])
+                try stage.eventually("the second is queued") { second.soFar.errors.contains("waiting") }
+                try stage.covey("down", "-t", "0", limit: .seconds(20))
+                for outcome in [try first.wait(limit: .seconds(5)), try second.wait(limit: .seconds(5))] {
+                    try stage.require(
+                        outcome.code == 1 && outcome.errors.contains("ended by another"), "\(outcome)")
+                }
+
+                let abandoned = try waiting(stage)
+                let restart = try stage.start(["restart", "slow"])
+                try stage.eventually("the restart is queued") { restart.soFar.errors.contains("waiting") }
+                abandoned.signal(SIGKILL)
+                let outcome = try restart.wait(limit: .seconds(20))
+                try stage.require(outcome.code == 0, "\(outcome)")
+
+                // What a queued run was given is given back when its client goes.
+                _ = try waiting(stage)
+                let line = "timeout -s KILL 2 \(Host.covey ?? "covey") run -T --no-deps job | cat"
+                let run = try stage.serve(["sh", "-c", line])
+                _ = try run.wait(limit: .seconds(20))
+            }
+        }
+
+        @Test("--wait-timeout is for dependencies too")
+        func waitTimeout() throws {
+            try Stage.play("pending") { stage in
+                let up = try stage.start(
+                    ["--profile", "waits", "up", "--wait", "--wait-timeout", "1", "after"])
+                let outcome = try up.wait(limit: .seconds(20))
+                try stage.require(outcome.code == 1 && outcome.errors.contains("not ready after 1s"), "\(outcome)")
+            }
+        }
+
+        @Test("a stop signal that is sent by hand stops nothing that goes on; only its policy is off")
+        func deaf() throws {
+            try Stage.play("pending") { stage in
+                try stage.covey("up", "-d", "deaf")
+                try stage.eventually("it is ready") { try stage.logs("deaf").contains("ready") }
+                try stage.covey("kill", "-s", "TERM", "deaf")
+                try stage.require(try stage.container("deaf").State == "running", "\(try stage.containers())")
+                let pid = try stage.container("deaf").Pid
+                // Another controller does not take it for a stop that was cut off.
+                kill(stage.engine().last ?? 0, SIGKILL)
+                try stage.eventually("another controller answers") {
+                    try stage.attempt("ps", "-q").succeeded
+                }
+                let container = try stage.container("deaf")
+                try stage.require(container.State == "running" && container.Pid == pid, "\(container)")
+                kill(pid_t(pid ?? 0), SIGKILL)
+                try stage.eventually("it has ended, and stays so") {
+                    try stage.container("deaf").State == "exited"
+                }
+            }
+        }
+
+        @Test("in the foreground each end is told once, what was said before is not told again, and a job runs anew")
+        func ends() throws {
+            try Stage.play("pending") { stage in
+                try stage.covey("up", "-d", "deaf")
+                try stage.eventually("it is ready") { try stage.logs("deaf").contains("ready") }
+                for _ in 0..<2 {
+                    let up = try stage.covey("up", "--exit-code-from", "job", "job", code: 7)
+                    try stage.require(
+                        up.output.components(separatedBy: "exited with code 7").count == 2
+                            && up.output.components(separatedBy: "working").count == 2
+                            && !up.output.contains("ready"), "\(up)")
+                }
+                try stage.require(
+                    try stage.container("deaf").State == "running", "a service of another `up` was stopped")
+            }
+        }
+
+        @Test("an optional dependency that failed is said; output that does not fit ends with 1")
+        func told() throws {
+            try Stage.play("pending") { stage in
+                let up = try stage.covey("--profile", "optional", "up", "-d", "anyway")
+                try stage.require(up.errors.contains("optional dependency \"fails\" failed"), "\(up)")
+                for words in ["config", "ps -a", "logs"] {
+                    let full = try stage.inHost(["sh", "-c", "\(Host.covey ?? "covey") \(words) >/dev/full"])
+                    try stage.require(
+                        full.code == 1 && full.errors.contains("cannot write the output")
+                            && full.errors.contains("ENOSPC"), "\(full)")
+                }
+            }
+        }
+    }
+}
