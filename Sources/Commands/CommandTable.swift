@@ -114,7 +114,10 @@ let commandTable: [CommandDefinition] = [
     CommandDefinition(
         "ps", "List the project's containers", operands: .services,
         flags: [
-            Flag(.all, "a", "stopped ones too"), tableOrJSON,
+            Flag(.all, "a", "stopped ones too"),
+            Flag(
+                .format, nil, .one("FORMAT"),
+                "table, json, or fields: '{{.Name}}\\t{{.Status}}', with `table ` before them under a head"),
             Flag(.quiet, "q", "names only"),
             Flag(.services, nil, "service names only"),
             Flag(

@@ -15,15 +15,16 @@ struct Invocation {
     var errors: Int32 = 2
 
     static func current() throws(Failure) -> Invocation {
+        let environment = processEnvironment()
         let directory: String
         do throws(SyscallError) {
-            directory = try workingDirectory()
+            directory = try workingDirectory(called: environment["PWD"])
         } catch {
             throw Failure(
                 "cannot tell the working directory", error, advice: "change to a directory that exists")
         }
         return Invocation(
-            arguments: Array(CommandLine.arguments.dropFirst()), environment: processEnvironment(),
+            arguments: Array(CommandLine.arguments.dropFirst()), environment: environment,
             directory: directory)
     }
 

@@ -31,17 +31,34 @@ func runPs(_ session: Session) throws(Failure) -> Int32 {
         }
     } else if session.arguments.has(.quiet) {
         for container in containers { session.out.line(container.name) }
-    } else if session.arguments.last(.format) == "json" {
-        let now = realtimeNanoseconds()
-        for container in containers {
-            session.out.line(containerJSON(container, project: place.project, now: now).compact)
-        }
     } else {
-        session.out.write(
-            containerTable(
-                containers, now: realtimeNanoseconds(), whole: session.arguments.has(.noTruncation)))
+        let now = realtimeNanoseconds()
+        switch session.arguments.last(.format) {
+        case nil, "table":
+            session.out.write(
+                containerTable(containers, now: now, whole: session.arguments.has(.noTruncation)))
+        case "json":
+            for container in containers {
+                session.out.line(containerJSON(container, project: place.project, now: now).compact)
+            }
+        case let format?:
+            let rows = containers.map { containerFields($0, project: place.project, now: now) }
+            session.out.write(try RowTemplate(format).text(of: rows))
+        }
     }
     return 0
+}
+
+/// A container's fields for templates: those of the JSON, and Docker's names for what is text in its table.
+private func containerFields(_ container: ContainerStatus, project: String, now: Int64) -> [(
+    name: String, value: JSONText
+)] {
+    guard case .object(let members) = containerJSON(container, project: project, now: now) else { return [] }
+    return members.map { ($0.name, $0.value) } + [
+        ("ID", .string(container.name)), ("Names", .string(container.name)),
+        ("Ports", .string(portsText(container.ports))),
+        ("RunningFor", .string("\(humanDuration(nanoseconds: now - container.createdAt)) ago")),
+    ]
 }
 
 /// What `--status` and `--filter status=` ask for; none is every state that `ps` shows.

@@ -22,7 +22,21 @@ public func processEnvironment() -> [String: String] {
 }
 
 /// The absolute path of the working directory; ENOENT when it was removed.
-public func workingDirectory() throws(SyscallError) -> String {
+///
+/// - Parameter name: What the shell calls it, `$PWD`: taken where it is the same directory, as Go's os.Getwd and `pwd -L` do,
+///   so that a directory reached through a symbolic link has the link's name.
+public func workingDirectory(called name: String?) throws(SyscallError) -> String {
+    if let name, name.hasPrefix("/"),
+        !name.split(separator: "/").contains(where: { $0 == "." || $0 == ".." }),
+        let one = try? fileStatus(name, follow: true), let other = try? fileStatus(".", follow: true),
+        (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+    {
+        return name
+    }
+    return try workingDirectory()
+}
+
+private func workingDirectory() throws(SyscallError) -> String {
     var buffer = [CChar](repeating: 0, count: 4097)
     guard getcwd(&buffer, buffer.count) != nil else { throw SyscallError("getcwd", Errno(linux_errno())) }
     return buffer.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }

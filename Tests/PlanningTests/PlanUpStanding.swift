@@ -103,7 +103,8 @@ let standingCases: [UpCase] = [
             2. start container demo-web-1: it is missing [after 1]
             """),
     UpCase(
-        "what others want healthy has not completed by ending well", before: "db: check\nweb: needs db healthy",
+        "what others want healthy has not completed by ending well",
+        before: "db: check\nweb: needs db healthy",
         changes: {
             $0.change("demo-db-1") { $0.state = .exited(code: 0, onRequest: false) }
             $0.remove("demo-web-1")

@@ -20,7 +20,9 @@ extension Scenarios {
             return up
         }
 
-        @Test("down ends the bring-up at work and those that wait behind it; a client that goes takes its own along")
+        @Test(
+            "down ends the bring-up at work and those that wait behind it; a client that goes takes its own along"
+        )
         func superseded() throws {
             try Stage.play("pending") { stage in
                 let first = try waiting(stage)
@@ -53,7 +55,8 @@ extension Scenarios {
                 let up = try stage.start(
                     ["--profile", "waits", "up", "--wait", "--wait-timeout", "1", "after"])
                 let outcome = try up.wait(limit: .seconds(20))
-                try stage.require(outcome.code == 1 && outcome.errors.contains("not ready after 1s"), "\(outcome)")
+                try stage.require(
+                    outcome.code == 1 && outcome.errors.contains("not ready after 1s"), "\(outcome)")
             }
         }
 
@@ -79,7 +82,9 @@ extension Scenarios {
             }
         }
 
-        @Test("in the foreground each end is told once, what was said before is not told again, and a job runs anew")
+        @Test(
+            "in the foreground each end is told once, what was said before is not told again, and a job runs anew"
+        )
         func ends() throws {
             try Stage.play("pending") { stage in
                 try stage.covey("up", "-d", "deaf")
@@ -100,9 +105,17 @@ extension Scenarios {
         func told() throws {
             try Stage.play("pending") { stage in
                 let up = try stage.covey("--profile", "optional", "up", "-d", "anyway")
+                let row = try stage.covey(
+                    "ps", "--format", "{{.Service}}\\t{{.State}} {{json .Names}}", "anyway")
+                try stage.require(row.output == "anyway\trunning \"\(stage.project)-anyway-1\"\n", "\(row)")
                 try stage.require(up.errors.contains("optional dependency \"fails\" failed"), "\(up)")
+                let covey = Host.covey ?? "covey"
+                let linked =
+                    "mkdir real; cp compose.yaml real; ln -s real lnk; cd lnk; unset COMPOSE_PROJECT_NAME; "
+                let name = try stage.inHost(["sh", "-c", linked + "\(covey) config --format json"])
+                try stage.require(name.output.contains("\"name\": \"lnk\""), "\(name)")
                 for words in ["config", "ps -a", "logs"] {
-                    let full = try stage.inHost(["sh", "-c", "\(Host.covey ?? "covey") \(words) >/dev/full"])
+                    let full = try stage.inHost(["sh", "-c", "\(covey) \(words) >/dev/full"])
                     try stage.require(
                         full.code == 1 && full.errors.contains("cannot write the output")
                             && full.errors.contains("ENOSPC"), "\(full)")
