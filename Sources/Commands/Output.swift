@@ -22,7 +22,7 @@ struct Output {
             try writeAll(fd, bytes)
         } catch {
             // Of the errors' own descriptor nobody is left to be told.
-            if fd != STDERR_FILENO { firstFailedWrite.withLock { $0 = $0 ?? error } }
+            if fd != 2 { firstFailedWrite.withLock { $0 = $0 ?? error } }
         }
     }
 
