@@ -117,7 +117,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.all, "a", "stopped ones too"),
             Flag(
                 .format, nil, .one("FORMAT"),
-                "table, json, or fields: '{{.Name}}\\t{{.Status}}', with `table ` before them under a head"),
+                "table, json, or fields as '{{.Name}} {{.State}}', with `table ` in front for a head"),
             Flag(.quiet, "q", "names only"),
             Flag(.services, nil, "service names only"),
             Flag(

@@ -87,7 +87,7 @@ private func parsed(_ line: String) throws -> (name: String, arguments: Argument
             ("up --detatch", "no flag --detatch of `covey up`", "there is a flag --detach"),
             ("ps -x", "no flag -x of `covey ps`", nil),
             ("logs -n", "cannot understand -n", "its value is missing"),
-            ("ps --format yaml", "cannot understand --format yaml", "it is none of table, json"),
+            ("ls --format yaml", "cannot understand --format yaml", "it is none of table, json"),
             ("exec web", "cannot run `covey exec`", "SERVICE COMMAND [ARGUMENT…] is missing"),
             ("ls x", "cannot run `covey ls`", "\"x\" is one argument too many"),
             ("up --wait=maybe", "cannot understand --wait=maybe", "--wait takes no value \"maybe\""),

@@ -116,11 +116,6 @@ let standingCases: [UpCase] = [
             4. start container demo-web-1: it is missing [after 2, 3]
             """),
     UpCase(
-        "a one-shot that has completed runs again when its end is waited for", before: "job: once\nweb:",
-        changes: { $0.change("demo-job-1") { $0.state = .exited(code: 0, onRequest: false) } },
-        options: { $0.rerunsCompleted = true },
-        plan: "1. start container demo-job-1: not running (exited 0)"),
-    UpCase(
         "a one-shot with on-failure that has completed is left alone",
         before: "job: once; restart on-failure",
         plan: "nothing to do"),

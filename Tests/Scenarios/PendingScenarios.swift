@@ -92,7 +92,7 @@ extension Scenarios {
                 for _ in 0..<2 {
                     let up = try stage.covey("up", "--exit-code-from", "job", "job", code: 7)
                     try stage.require(
-                        up.output.components(separatedBy: "exited with code 7").count == 2
+                        up.errors.components(separatedBy: "exited with code 7").count == 2
                             && up.output.components(separatedBy: "working").count == 2
                             && !up.output.contains("ready"), "\(up)")
                 }
@@ -114,7 +114,7 @@ extension Scenarios {
                     "mkdir real; cp compose.yaml real; ln -s real lnk; cd lnk; unset COMPOSE_PROJECT_NAME; "
                 let name = try stage.inHost(["sh", "-c", linked + "\(covey) config --format json"])
                 try stage.require(name.output.contains("\"name\": \"lnk\""), "\(name)")
-                for words in ["config", "ps -a", "logs"] {
+                for words in ["config", "ps -a", "ps --format {{.Name}}"] {
                     let full = try stage.inHost(["sh", "-c", "\(covey) \(words) >/dev/full"])
                     try stage.require(
                         full.code == 1 && full.errors.contains("cannot write the output")
