@@ -75,8 +75,11 @@ final class Container {
     /// A controller before this one was stopping it: it runs only until that has come to its end.
     var stopWasCutOff = false
 
+    /// Clients it stands still for, by their descriptors (`Pausing.swift`).
+    var holders: Set<Int32> = []
+
     /// Frozen because somebody asked us for it.
-    var isPaused: Bool { status.paused }
+    var isPaused: Bool { status.paused || !holders.isEmpty }
 
     // Supervision.
     var health: HealthMonitor?
@@ -140,7 +143,7 @@ final class Container {
             switch phase {
             case .created: .created
             case .launching: .starting
-            case .running: status.stopRequested ? .stopping : status.paused ? .paused : .running
+            case .running: status.stopRequested ? .stopping : isPaused ? .paused : .running
             case .exited: restartTimer != nil ? .restarting : .exited
             }
         var shown = ContainerStatus(

@@ -91,6 +91,7 @@ extension ProjectController {
         container.killTimer = nil
         drift.forget(container.name)
         container.status.paused = false
+        container.holders = []
         container.health?.stop()
         container.health = nil
         closeStreams(of: container)

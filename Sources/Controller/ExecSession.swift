@@ -119,10 +119,12 @@ extension ProjectController {
                 doing, cause: "the container does not run",
                 advice: "see `covey ps -a`; `covey start \(container.reference.service)` starts it")
         }
-        guard !container.status.paused else {
+        guard !container.isPaused else {
             throw Failure(
                 doing, cause: "the container is paused",
-                advice: "run `covey unpause \(container.reference.service)` first")
+                advice: container.status.paused
+                    ? "run `covey unpause \(container.reference.service)` first"
+                    : "try again once `covey commit` has read its files")
         }
         guard !options.arguments.isEmpty else { throw Failure(doing, cause: "no command was given") }
         let request = container.request

@@ -22,7 +22,7 @@ extension ProjectController {
                 }
                 changed()
             })
-        container.health?.isSuspended = { [unowned container] in container.status.paused }
+        container.health?.isSuspended = { [unowned container] in container.isPaused }
     }
 
     private func probe(

@@ -65,7 +65,7 @@ extension ProjectController {
         of container: Container, within limit: Duration, _ goOn: @escaping () -> Void
     ) {
         guard let hooks = container.service.hooks?.preStop, !hooks.isEmpty, container.phase == .running,
-            !container.status.paused, limit > .zero
+            !container.isPaused, limit > .zero
         else { return goOn() }
         container.isPreparingStop = true
         let timer = loop.after(limit) { [unowned self, unowned container] in endHook(of: container) }

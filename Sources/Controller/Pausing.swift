@@ -54,7 +54,8 @@ extension ProjectController {
                 // Written down first: who comes after us must not take the frozen for broken.
                 container.status.paused = paused
                 try container.saveStatus()
-                try cgroup.setFrozen(paused, container: container.name)
+                // For whom it is held it stands still until they are done.
+                try cgroup.setFrozen(container.isPaused, container: container.name)
                 tell(word, of: container)
                 connection.send(.operation(index: index, .finished))
             } catch {
@@ -68,36 +69,44 @@ extension ProjectController {
         return !chosen.isEmpty
     }
 
-    /// Freezes a container until the client hangs up. Nothing of it is written down: who comes after a dead controller finds
-    /// a frozen container that nobody paused, and thaws it.
+    /// Freezes a container until the client hangs up, and all others who wanted the same; a user's `pause` outlives them.
+    /// Nothing of it is written down: who comes after a dead controller finds a frozen container that nobody paused, and thaws it.
     func hold(_ name: String, _ connection: ClientConnection) {
         do throws(Failure) {
-            if let container = containers[name], container.phase == .running, !container.status.paused {
-                container.status.paused = true
-                holds[connection.descriptor] = name
-                try cgroup.setFrozen(true, container: name)
-                tell("pause", of: container)
-                changed()
+            if let container = containers[name], container.phase == .running {
+                let stoodStill = container.isPaused
+                container.holders.insert(connection.descriptor)
+                if !stoodStill {
+                    try cgroup.setFrozen(true, container: name)
+                    tell("pause", of: container)
+                    changed()
+                }
             }
             connection.send(.status(shownContainers()))
         } catch {
+            // The end of the connection is the end of its hold.
             connection.finish(.failed(error))
         }
     }
 
     func endHold(of connection: ClientConnection) {
-        guard let name = holds.removeValue(forKey: connection.descriptor), let container = containers[name],
-            container.status.paused
-        else { return }
-        thaw(container)
-        tell("unpause", of: container)
-        changed()
+        for container in containers.values where container.holders.remove(connection.descriptor) != nil {
+            if container.isPaused { continue }
+            setThawed(container)
+            tell("unpause", of: container)
+            changed()
+        }
     }
 
-    /// Lets a paused container's processes go on, so that they can answer to a signal.
+    /// Lets a paused container's processes go on, whoever wanted them to stand still, so that they can answer to a signal.
     func thaw(_ container: Container) {
-        guard container.status.paused else { return }
+        guard container.isPaused else { return }
         container.status.paused = false
+        container.holders = []
+        setThawed(container)
+    }
+
+    private func setThawed(_ container: Container) {
         do throws(Failure) {
             try cgroup.setFrozen(false, container: container.name)
         } catch {

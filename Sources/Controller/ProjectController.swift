@@ -60,8 +60,6 @@ final class ProjectController {
     var watchers: Set<Int32> = []
     /// Who follows events, by descriptor.
     var eventFollowers: [Int32: EventOptions] = [:]
-    /// Containers that stand still for a client, by its descriptor.
-    var holds: [Int32: String] = [:]
     let eventLog: EventLog
     var keeperTimer: EventLoop.Timer?
     var keeperIsSilent = false
