@@ -21,6 +21,10 @@ func runConfig(_ session: Session) throws(Failure) -> Int32 {
         return 0
     }
     let target = session.invocation.absolute(path)
+    if arguments.has(.dryRun) {
+        session.errors.line("would write \(target)")
+        return 0
+    }
     do throws(SyscallError) {
         try writeFile(target, Array(text.utf8), mode: 0o666)
     } catch {

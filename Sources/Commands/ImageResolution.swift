@@ -50,7 +50,7 @@ final class ImageResolution {
         self.progress = progress
         self.session = session
         var store = try session.imageStore()
-        if !wish.fetches { store.mend = nil }
+        store.mayWrite = wish.fetches
         self.store = store
         let (environment, plain) = (session.invocation.environment, store)
         // What a Dockerfile's `FROM` and `--from` name. Its own connection: the build's thread is nobody's to share.
@@ -105,11 +105,12 @@ final class ImageResolution {
         let here = try lookUp(reference)
         let mayDiffer = try asksAgain(reference, policy)
         if isOfRegistry(reference), policy != .never, here == nil || mayDiffer {
-            if !wish.fetches { return try planPull(reference, locked: lock?.digest(reference)) }
+            if !wish.fetches { return try planPull(reference, locked: lock?.digest(reference), here: here) }
             let source = try lock?.pinned(reference) ?? reference
             return remember(try transferring().pull(source, as: reference).image, as: reference)
         }
         if let here { return here }
+        if !wish.fetches, let planned = try planImport(reference) { return planned }
         return LoweredImage(try store.resolve(reference, relativeTo: project.directory))
     }
 
@@ -178,7 +179,7 @@ final class ImageResolution {
             let locked = service.build == nil ? lock?.digest(reference) : nil
             if let here {
                 let isRight =
-                    if let locked { try isLocked(reference, locked) } else {
+                    if let locked { try isHere(reference, locked) } else {
                         try !asksAgain(reference, policy)
                     }
                 if isRight {
@@ -189,7 +190,7 @@ final class ImageResolution {
             if here != nil || service.build == nil, service.image != nil, policy != .build {
                 if let fetched = try fetch(service, reference, policy) { return fetched }
             }
-            if !wish.fetches, let planned = try plan(service, reference, policy, locked: locked) {
+            if !wish.fetches, let planned = try plan(service, reference, policy, locked: locked, here: here) {
                 return planned
             }
             if let locked, here != nil {
@@ -203,14 +204,14 @@ final class ImageResolution {
         return try take(service, reference)
     }
 
-    /// Whether what is here under a name is the image the lock names.
-    private func isLocked(_ reference: String, _ digest: Digest) throws(Failure) -> Bool {
+    /// Whether what is here under a name is the image of a digest, which a lock or a registry gave.
+    private func isHere(_ reference: String, _ digest: Digest) throws(Failure) -> Bool {
         if try store.pulledFacts(reference)?.digest == digest { return true }
         return try store.lookUp(reference)?.manifest == digest
     }
 
     private func asksAgain(_ reference: String, _ policy: PullPolicy) throws(Failure) -> Bool {
-        guard wish.fetches, Transport(reference, relativeTo: project.directory) == nil else { return false }
+        guard Transport(reference, relativeTo: project.directory) == nil else { return false }
         let pulledAt = policy.hasAge ? try store.pulledFacts(reference)?.time : nil
         return policy.asksAgain(pulledAt: pulledAt, now: realtimeNanoseconds() / 1_000_000_000)
     }
@@ -237,32 +238,71 @@ final class ImageResolution {
         }
     }
 
-    /// What a pull or build would bring, for those that only plan. nil where `up` would not get the image from there.
-    private func plan(_ service: Service, _ reference: String, _ policy: PullPolicy, locked: Digest?)
-        throws(Failure) -> LoweredImage?
-    {
-        guard isOfRegistry(reference) else { return nil }
-        if service.build != nil {
+    /// What a pull, a build or an import would bring, for those that only plan. nil where `up` would not get the image from
+    /// there.
+    private func plan(
+        _ service: Service, _ reference: String, _ policy: PullPolicy, locked: Digest?, here: LoweredImage?
+    ) throws(Failure) -> LoweredImage? {
+        guard isOfRegistry(reference) else { return try planImport(reference, of: service) }
+        // What is here is asked for again before it is built again.
+        if service.build != nil, here == nil || service.image == nil {
             session.errors.line("image \(reference): would be built")
+            if let here {
+                found[reference] = here
+                return here
+            }
             return remember(unknownImage(reference), as: reference)
         }
-        return policy == .never || policy == .build ? nil : try planPull(reference, locked: locked)
+        if policy == .never || policy == .build { return nil }
+        return try planPull(reference, locked: locked, here: here, mayBuild: service.build != nil)
+    }
+
+    /// What taking in a file or a directory would bring; nil for what is none.
+    private func planImport(_ reference: String, of service: Service? = nil) throws(Failure) -> LoweredImage?
+    {
+        guard let transport = Transport(reference, relativeTo: project.directory) else { return nil }
+        do throws(Failure) {
+            var planned = try store.plannedImport(transport)
+            planned.facts.reference = reference
+            session.errors.line("image \(reference): would be imported")
+            return remember(planned, as: reference)
+        } catch {
+            var failure = error
+            if failure.location == nil { failure.location = service?.marks["image"] }
+            throw failure
+        }
     }
 
     /// The registry is asked what it has, and nothing of its answer kept.
-    private func planPull(_ reference: String, locked: Digest?) throws(Failure) -> LoweredImage {
+    /// - here: planned with where the registry has nothing else.
+    private func planPull(
+        _ reference: String, locked: Digest?, here: LoweredImage? = nil, mayBuild: Bool = false
+    ) throws(Failure) -> LoweredImage {
         var planned = unknownImage(reference)
         var line = "image \(reference): would be "
         line += locked.map { "pulled as locked, \($0)" } ?? "pulled"
         do throws(Failure) {
             let offer = try transferring().access.offer(lock?.pinned(reference) ?? reference)
+            if let here, try isHere(reference, offer.digest) {
+                found[reference] = here
+                return here
+            }
             planned = try StoredImage(planned: reference, config: offer.config)
             if locked == nil { line += ", \(offer.digest)" }
             let count = offer.layers.count
             let size = humanSize(bytes: offer.layers.reduce(0) { $0 + $1.size })
             line += "; \(count) layer\(count == 1 ? "" : "s"), \(size)"
         } catch {
-            line += "; the registry can't be asked now: \(error.cause ?? error.doing)"
+            if mayBuild {
+                line = "image \(reference): would be built"
+            } else {
+                line += "; the registry can't be asked now: \(error.cause ?? error.doing)"
+            }
+            if let here {
+                session.errors.line(line)
+                found[reference] = here
+                return here
+            }
         }
         session.errors.line(line)
         return remember(planned, as: reference)

@@ -10,6 +10,7 @@ extension Session {
     /// The image store with the user's limits: COVEY_LAYER_BYTES, COVEY_LAYER_ENTRIES, COVEY_LAYER_RATIO.
     func imageStore() throws(Failure) -> ImageStore {
         var store = ImageStore(root: root)
+        store.mayWrite = !arguments.has(.dryRun)
         if let bytes = try positive("COVEY_LAYER_BYTES") { store.limits.bytes = bytes }
         if let entries = try positive("COVEY_LAYER_ENTRIES") { store.limits.entries = Int(entries) }
         if let ratio = try positive("COVEY_LAYER_RATIO") { store.limits.ratio = ratio }

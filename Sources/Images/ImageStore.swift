@@ -34,6 +34,10 @@ public struct ImageStore: Sendable {
     /// pulled with. nil fetches nothing.
     public var mend: (@Sendable (_ reference: String, _ pulled: Digest) throws(Failure) -> Void)?
 
+    /// False for a dry run: nothing is written. What is here is believed and not mended, and a name whose derived record is
+    /// missing gives an image without layers, to plan with.
+    public var mayWrite = true
+
     /// Told of damage that was found and what is done about it.
     public var notice: (@Sendable (_ text: String) -> Void)?
 
@@ -74,6 +78,7 @@ public struct ImageStore: Sendable {
         -> (image: StoredImage?, damage: String?)
     {
         guard let image = image(record, reference) else { return (nil, nil) }
+        if !mayWrite { return (image, nil) }
         switch try soundness(of: image) {
         case .whole: return (image, nil)
         case .toBeMadeAnew: return (nil, nil)
@@ -91,7 +96,7 @@ public struct ImageStore: Sendable {
         if name.text.hasPrefix(ImageStore.cachePrefix) { return nil }
         let doing = "cannot use the image \"\(reference)\": it is damaged"
         let pulled = try pulledFacts(reference)
-        guard let pulled, let mend else {
+        guard let pulled, let mend, mayWrite else {
             throw Failure(
                 doing, cause: why,
                 advice: pulled == nil
@@ -187,9 +192,14 @@ public struct ImageStore: Sendable {
         if name.text != asked, let record = record(name), let image = try sound(record, reference).image {
             return image
         }
-        let writer = try StoreWriter(self)
         let source = LayoutSource(try LayoutFiles(directory: images), title: "the store")
         let pending = try source.image(entry)
+        if !mayWrite {
+            var image = try StoredImage(planned: reference, config: pending.config)
+            image.manifest = entry.digest
+            return image
+        }
+        let writer = try StoreWriter(self)
         var image = try writer.store(pending, as: name, stamp: nil)
         image.facts.reference = reference
         return image

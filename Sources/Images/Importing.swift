@@ -3,6 +3,7 @@
 internal import Archives
 public import Basics
 internal import CLinux
+internal import ContainerModel
 internal import Kernel
 internal import OCIFormats
 
@@ -19,6 +20,33 @@ extension ImageStore {
         }
         let given = try name.map { text throws(Failure) in try ReferenceName(text) }
         return try importImage(transport, given)
+    }
+
+    /// The image that importing a transport would give, with no layer of it: its documents are read and the store is left as it
+    /// is. An archive that is compressed as a whole is unpacked into a file without a name meanwhile.
+    public func plannedImport(_ transport: Transport) throws(Failure) -> StoredImage {
+        let pending: PendingImage
+        switch transport {
+        case .directory(let path): return try inPlace(path, transport.text)
+        case .tar:
+            // Its config says nothing, and its layer is known once it is read.
+            let doing = "cannot import \(transport.text)"
+            let stamp = try kernel(doing) { () throws(SyscallError) in try transport.stamp() }
+            return StoredImage(
+                facts: ImageFacts(reference: transport.text, id: Digest(of: stamp.utf8), layers: []),
+                defaults: ImageDefaults())
+        case .oci(let path, let reference):
+            let files = try LayoutFiles(directory: path)
+            pending = try LayoutSource(files, title: transport.text).image(named: reference)
+        case .ociArchive(let path, let reference):
+            let files = try LayoutFiles(archive: path, scratch: "/var/tmp", limits: limits)
+            pending = try LayoutSource(files, title: transport.text).image(named: reference)
+        case .dockerArchive(let path, let reference):
+            let files = try LayoutFiles(archive: path, scratch: "/var/tmp", limits: limits)
+            pending = try dockerArchiveImage(files, reference, title: transport.text)
+        }
+        _ = try pending.runnableConfig(title: transport.text)
+        return try StoredImage(planned: transport.text, config: pending.config)
     }
 
     /// - name: nil takes the source's own, else the transport's text.

@@ -163,6 +163,26 @@ struct PendingImage {
     var annotations: [String: String] = [:]
     /// What the source calls it.
     var name: String?
+
+    /// Its config, when this host can run it and the documents agree.
+    func runnableConfig(title: String) throws(Failure) -> ImageConfig {
+        let document = try decodeDocument(ImageConfig.self, config, title: "the config of \(title)")
+        guard document.os == "linux" || document.os.isEmpty else {
+            throw Failure("cannot import \(title)", cause: "it is an image for \(document.os), not for linux")
+        }
+        guard document.architecture == hostArchitecture || document.architecture.isEmpty else {
+            throw Failure(
+                "cannot import \(title)",
+                cause: "it is an image for \(document.architecture); this host is \(hostArchitecture)")
+        }
+        guard document.rootfs.diffIDs.count == layers.count else {
+            throw Failure(
+                "cannot import \(title)",
+                cause:
+                    "its config names \(document.rootfs.diffIDs.count) layers, its manifest \(layers.count)")
+        }
+        return document
+    }
 }
 
 /// An OCI image layout.

@@ -90,23 +90,8 @@ struct StoreWriter: ~Copyable {
     /// Stores an image's layers, blobs and name.
     /// - name: nil takes what the source calls it.
     func store(_ image: PendingImage, as name: ReferenceName, stamp: String?) throws(Failure) -> StoredImage {
-        let title = name.text
-        let config = try decodeDocument(ImageConfig.self, image.config, title: "the config of \(title)")
-        let diffIDs = config.rootfs.diffIDs
-        guard config.os == "linux" || config.os.isEmpty else {
-            throw Failure("cannot import \(title)", cause: "it is an image for \(config.os), not for linux")
-        }
-        guard config.architecture == hostArchitecture || config.architecture.isEmpty else {
-            throw Failure(
-                "cannot import \(title)",
-                cause: "it is an image for \(config.architecture); this host is \(hostArchitecture)")
-        }
-        guard diffIDs.count == image.layers.count else {
-            throw Failure(
-                "cannot import \(title)",
-                cause: "its config names \(diffIDs.count) layers, its manifest \(image.layers.count)")
-        }
-        let descriptors = try storeLayers(image, diffIDs, title: title)
+        let config = try image.runnableConfig(title: name.text)
+        let descriptors = try storeLayers(image, config.rootfs.diffIDs, title: name.text)
         let manifest: Digest
         if let bytes = image.manifest {
             _ = try put(image.config)
