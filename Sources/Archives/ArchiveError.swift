@@ -46,7 +46,8 @@ extension ArchiveError {
     public var advice: String? {
         switch self {
         case .damaged: "fetch or write the archive again; it is incomplete or was changed"
-        case .greedy: "compress it anew with a smaller window or dictionary"
+        case .greedy:
+            "set COVEY_LAYER_MEMORY to more bytes (134217728 reads what zstd and xz write at their highest levels), or compress it anew at a lower level"
         case .refused: "the archive is not a file system layer to trust; look into it with `tar -tvf`"
         case .noSpace:
             "free space, or put the state directory elsewhere with --root; nothing was kept of this layer"
@@ -55,15 +56,6 @@ extension ArchiveError {
         case .source(_, let advice): advice
         case .system: nil
         }
-    }
-}
-
-extension ArchiveError {
-    /// What a decompressing library says of a stream.
-    static func stream(_ kind: String, _ text: UnsafePointer<CChar>, isGreedy: Bool) -> ArchiveError {
-        isGreedy
-            ? .greedy("the \(kind) stream: \(String(cString: text))")
-            : .damaged("the \(kind) stream is damaged: \(String(cString: text))")
     }
 }
 

@@ -17,7 +17,10 @@ public final class Decompressed: ByteSource {
     private let inner: any ByteSource
 
     /// - chunk: bytes decompressed at a time; what is damaged behind them is not met before they are given.
-    public init(_ source: any ByteSource, chunk: Int = 256 << 10) throws(ArchiveError) {
+    /// - memory: what all streams of the process together may have for their windows; waits for its share.
+    public init(
+        _ source: any ByteSource, chunk: Int = 256 << 10, memory: Int64 = LayerLimits.usualMemory
+    ) throws(ArchiveError) {
         let first = try source.next()
         let replay = Replay(first, source)
         if first.starts(with: [0x1f, 0x8b]) {
@@ -25,13 +28,14 @@ public final class Decompressed: ByteSource {
             inner = try GzipSource(replay, chunk)
         } else if first.starts(with: [0x28, 0xb5, 0x2f, 0xfd]) {
             compression = .zstd
-            inner = try ZstdSource(replay, chunk)
+            let share = try StreamMemory("zstd", zstdWindow(first), most: memory)
+            inner = try ZstdSource(replay, chunk, share, most: memory)
         } else if first.starts(with: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) {
             compression = .xz
-            inner = try RareSource(.xz, replay, chunk)
+            inner = try RareSource(.xz, replay, chunk, memory: memory)
         } else if first.starts(with: Array("BZh".utf8)) {
             compression = .bzip2
-            inner = try RareSource(.bzip2, replay, chunk)
+            inner = try RareSource(.bzip2, replay, chunk, memory: memory)
         } else {
             compression = .plain
             inner = replay
@@ -138,19 +142,27 @@ private final class GzipSource: ByteSource {
 private final class ZstdSource: ByteSource {
     private let source: any ByteSource
     private let context: UnsafeMutableRawPointer
+    private let memory: StreamMemory
+    private let most: Int64
     private let output: UnsafeMutableRawBufferPointer
     private var input = UnsafeRawBufferPointer(start: nil, count: 0)
     private var position = 0
     private var hint = 1
     private var outputWasFull = false
 
-    init(_ source: any ByteSource, _ chunk: Int) throws(ArchiveError) {
+    /// - memory: what its first frame asks for; later ones may have the next power of two.
+    init(_ source: any ByteSource, _ chunk: Int, _ memory: StreamMemory, most: Int64) throws(ArchiveError) {
         self.source = source
+        self.memory = memory
+        self.most = most
         output = .allocate(byteCount: chunk, alignment: 64)
         if let missing = library_zstd_open() {
             throw .missingLibrary(name: String(cString: missing), package: "libzstd1")
         }
-        guard let context = library_zstd_begin() else {
+        // Decoders shall read windows of 8 MiB (RFC 8878, 3.1.1.1.2).
+        let window = max(memory.bytes, 8 << 20)
+        let log = Int64.bitWidth - (window - 1).leadingZeroBitCount
+        guard let context = library_zstd_begin(Int32(log)) else {
             throw .damaged("zstd refused to start: out of memory")
         }
         self.context = context
@@ -178,7 +190,8 @@ private final class ZstdSource: ByteSource {
                 context, output.baseAddress, output.count, &filled, input.baseAddress, input.count, &position,
                 &hint, &greedy)
             {
-                throw .stream("zstd", error, isGreedy: greedy != 0)
+                if greedy != 0 { throw .greedy(StreamMemory.refusal("zstd", nil, most: most)) }
+                throw .damaged("the zstd stream is damaged: \(String(cString: error))")
             }
             outputWasFull = filled == output.count && hint != 0
         }

@@ -12,6 +12,10 @@ public struct LayerLimits: Hashable, Sendable {
     public var ratio: Int64 = 500
     /// Uncompressed bytes from which on the ratio is looked at: what is small does no harm.
     public var ratioFrom: Int64 = 1 << 30
+    /// Bytes of memory for the windows of compressed streams, of all that are read at once: with what else a client needs it is
+    /// below 64 MB. Enough for `zstd --ultra -20` and `xz -8`.
+    public var memory: Int64 = LayerLimits.usualMemory
+    public static let usualMemory: Int64 = 40 << 20
 
     public init() {}
 }

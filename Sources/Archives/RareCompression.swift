@@ -10,7 +10,10 @@ struct RareDecompressor: Sendable {
     let name: String
     let package: String
     let open: @Sendable () -> UnsafePointer<CChar>?
-    let begin: @Sendable () -> UnsafeMutableRawPointer?
+    /// Whether it may want as much memory as it is allowed.
+    let isGreedy: Bool
+    /// By the bytes of memory it may have.
+    let begin: @Sendable (Int64) -> UnsafeMutableRawPointer?
     let end: @Sendable (UnsafeMutableRawPointer) -> Void
     let step:
         @Sendable (
@@ -19,7 +22,8 @@ struct RareDecompressor: Sendable {
         ) -> UnsafePointer<CChar>?
 
     static let xz = RareDecompressor(
-        name: "xz", package: "liblzma5", open: { library_xz_open() }, begin: { library_xz_begin() },
+        name: "xz", package: "liblzma5", open: { library_xz_open() }, isGreedy: true,
+        begin: { library_xz_begin(UInt64($0)) },
         end: { library_xz_end($0) },
         step: { context, output, filled, input, position, last, ended, greedy in
             library_xz_step(
@@ -28,8 +32,8 @@ struct RareDecompressor: Sendable {
         })
 
     static let bzip2 = RareDecompressor(
-        name: "bzip2", package: "libbz2-1.0", open: { library_bzip2_open() },
-        begin: { library_bzip2_begin() }, end: { library_bzip2_end($0) },
+        name: "bzip2", package: "libbz2-1.0", open: { library_bzip2_open() }, isGreedy: false,
+        begin: { _ in library_bzip2_begin() }, end: { library_bzip2_end($0) },
         step: { context, output, filled, input, position, last, ended, greedy in
             library_bzip2_step(
                 context, output.baseAddress, output.count, &filled, input.baseAddress, input.count, &position,
@@ -41,6 +45,8 @@ final class RareSource: ByteSource {
     private let source: any ByteSource
     private let library: RareDecompressor
     private let context: UnsafeMutableRawPointer
+    private let memory: StreamMemory?
+    private let most: Int64
     private let output: UnsafeMutableRawBufferPointer
     private var input = UnsafeRawBufferPointer(start: nil, count: 0)
     private var position = 0
@@ -48,14 +54,18 @@ final class RareSource: ByteSource {
     private var isLast = false
     private var ended: Int32 = 0
 
-    init(_ library: RareDecompressor, _ source: any ByteSource, _ chunk: Int) throws(ArchiveError) {
+    init(_ library: RareDecompressor, _ source: any ByteSource, _ chunk: Int, memory most: Int64)
+        throws(ArchiveError)
+    {
         self.source = source
+        self.most = most
+        memory = library.isGreedy ? try StreamMemory(library.name, nil, most: most) : nil
         output = .allocate(byteCount: chunk, alignment: 64)
         self.library = library
         if let missing = library.open() {
             throw .missingLibrary(name: String(cString: missing), package: library.package)
         }
-        guard let context = library.begin() else {
+        guard let context = library.begin(most) else {
             throw .damaged("\(library.name) refused to start: out of memory")
         }
         self.context = context
@@ -76,7 +86,8 @@ final class RareSource: ByteSource {
             }
             var greedy: Int32 = 0
             if let error = library.step(context, output, &filled, input, &position, isLast, &ended, &greedy) {
-                throw .stream(library.name, error, isGreedy: greedy != 0)
+                if greedy != 0 { throw .greedy(StreamMemory.refusal(library.name, nil, most: most)) }
+                throw .damaged("the \(library.name) stream is damaged: \(String(cString: error))")
             }
         }
         return UnsafeRawBufferPointer(rebasing: output[..<filled])

@@ -4,8 +4,8 @@
 // that nobody takes pauses it, so that memory is bounded. Numbers and layouts are those of curl.h, which are part of
 // the soname.
 #include "CLibraries.h"
+#include "table.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -55,18 +55,8 @@ static void curl_load(void) {
     enum { count = sizeof symbols / sizeof symbols[0] };
     _Static_assert(sizeof curl == sizeof symbols, "one symbol for each call");
     void *found[count];
-    void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-        curl_missing = "libcurl.so.4";
-        return;
-    }
-    for (int i = 0; i < count; i++) {
-        found[i] = dlsym(library, symbols[i]);
-        if (!found[i]) {
-            curl_missing = symbols[i];
-            return;
-        }
-    }
+    curl_missing = library_open_table("libcurl.so.4", symbols, found, count);
+    if (curl_missing) return;
     memcpy(&curl, found, sizeof curl);
     if (curl.global_init(global_all)) curl_missing = "curl_global_init";
 }

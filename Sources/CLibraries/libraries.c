@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "CLibraries.h"
+#include "table.h"
 
 #include <dlfcn.h>
 #include <limits.h>
@@ -7,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The first name that can't be found, or NULL. `into` receives one pointer for each symbol.
-static const char *open_table(const char *file, const char *const *symbols, void **into, int count) {
+const char *library_open_table(const char *file, const char *const *symbols, void **into, int count) {
     void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (!library) return file;
     for (int i = 0; i < count; i++) {
@@ -40,7 +40,7 @@ static void zlib_load(void) {
     };
     _Static_assert(sizeof zlib == sizeof symbols, "one symbol for each call");
     void *found[COUNT(symbols)];
-    zlib_missing = open_table("libz.so.1", symbols, found, COUNT(symbols));
+    zlib_missing = library_open_table("libz.so.1", symbols, found, COUNT(symbols));
     if (!zlib_missing) memcpy(&zlib, found, sizeof zlib);
 }
 
@@ -72,6 +72,7 @@ static struct {
     size_t (*decompress)(void *, struct zstd_out *, struct zstd_in *);
     unsigned (*is_error)(size_t);
     const char *(*error_name)(size_t);
+    size_t (*set)(void *, int, int);
 } zstd;
 static const char *zstd_missing;
 static pthread_once_t zstd_once = PTHREAD_ONCE_INIT;
@@ -79,10 +80,11 @@ static pthread_once_t zstd_once = PTHREAD_ONCE_INIT;
 static void zstd_load(void) {
     static const char *const symbols[] = {
         "ZSTD_createDStream", "ZSTD_freeDStream", "ZSTD_decompressStream", "ZSTD_isError", "ZSTD_getErrorName",
+        "ZSTD_DCtx_setParameter",
     };
     _Static_assert(sizeof zstd == sizeof symbols, "one symbol for each call");
     void *found[COUNT(symbols)];
-    zstd_missing = open_table("libzstd.so.1", symbols, found, COUNT(symbols));
+    zstd_missing = library_open_table("libzstd.so.1", symbols, found, COUNT(symbols));
     if (!zstd_missing) memcpy(&zstd, found, sizeof zstd);
 }
 
@@ -90,8 +92,15 @@ const char *library_zstd_open(void) {
     pthread_once(&zstd_once, zstd_load);
     return zstd_missing;
 }
-// A stream's window is limited to 128 MiB by default (zstd.h, ZSTD_WINDOWLOG_LIMIT_DEFAULT), which bounds memory.
-void *library_zstd_begin(void) { return zstd.create(); }
+void *library_zstd_begin(int window_log) {
+    void *context = zstd.create();
+    // 100 is ZSTD_d_windowLogMax (zstd.h; stable since 1.4.0).
+    if (context && zstd.is_error(zstd.set(context, 100, window_log))) {
+        zstd.free(context);
+        return NULL;
+    }
+    return context;
+}
 void library_zstd_end(void *context) { zstd.free(context); }
 const char *library_zstd_step(
     void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
@@ -140,7 +149,7 @@ static void xz_load(void) {
     static const char *const symbols[] = {"lzma_stream_decoder", "lzma_code", "lzma_end"};
     _Static_assert(sizeof xz == sizeof symbols, "one symbol for each call");
     void *found[COUNT(symbols)];
-    xz_missing = open_table("liblzma.so.5", symbols, found, COUNT(symbols));
+    xz_missing = library_open_table("liblzma.so.5", symbols, found, COUNT(symbols));
     if (!xz_missing) memcpy(&xz, found, sizeof xz);
 }
 
@@ -148,10 +157,10 @@ const char *library_xz_open(void) {
     pthread_once(&xz_once, xz_load);
     return xz_missing;
 }
-void *library_xz_begin(void) {
+void *library_xz_begin(uint64_t memory) {
     struct xz_stream *stream = calloc(1, sizeof *stream);
     // `xz -9` needs 65 MiB to unpack; a header may ask for 4 GiB.
-    if (stream && xz.begin(stream, 80 << 20, XZ_CONCATENATED) != XZ_OK) {
+    if (stream && xz.begin(stream, memory, XZ_CONCATENATED) != XZ_OK) {
         free(stream);
         return NULL;
     }
@@ -179,7 +188,7 @@ const char *library_xz_step(
     case XZ_STREAM_END: return NULL;
     case XZ_BUFFER: return last ? "it is truncated" : NULL;
     case XZ_MEMORY: return "out of memory";
-    case XZ_MEMORY_LIMIT: return "it asks for more than 80 MiB of memory";
+    case XZ_MEMORY_LIMIT: return "it asks for too much memory";
     default: return "invalid data";
     }
 }
@@ -215,7 +224,7 @@ static void bzip2_load(void) {
     static const char *const symbols[] = {"BZ2_bzDecompressInit", "BZ2_bzDecompress", "BZ2_bzDecompressEnd"};
     _Static_assert(sizeof bzip2 == sizeof symbols, "one symbol for each call");
     void *found[COUNT(symbols)];
-    bzip2_missing = open_table("libbz2.so.1.0", symbols, found, COUNT(symbols));
+    bzip2_missing = library_open_table("libbz2.so.1.0", symbols, found, COUNT(symbols));
     if (!bzip2_missing) memcpy(&bzip2, found, sizeof bzip2);
 }
 
@@ -296,7 +305,7 @@ static void crypto_load(void) {
     };
     _Static_assert(sizeof crypto == sizeof symbols, "one symbol for each call");
     void *found[COUNT(symbols)];
-    crypto_missing = open_table("libcrypto.so.3", symbols, found, COUNT(symbols));
+    crypto_missing = library_open_table("libcrypto.so.3", symbols, found, COUNT(symbols));
     if (!crypto_missing) memcpy(&crypto, found, sizeof crypto);
 }
 

@@ -35,7 +35,10 @@ extension StageRun {
                 let compressed = Tee(FileSource(file, name: source.path))
                 let limits = session.store.limits
                 notes = try unpackLayer(
-                    TarReader(limited(try Decompressed(compressed), compressed: compressed, limits)),
+                    TarReader(
+                        limited(
+                            try Decompressed(compressed, memory: limits.memory), compressed: compressed,
+                            limits)),
                     into: top.raw, mostEntries: limits.entries)
             } catch {
                 throw Failure(doing, error)
@@ -62,7 +65,7 @@ extension StageRun {
         do throws(ArchiveError) {
             let stream = try Decompressed(
                 FileSource(file, offset: 0, length: Int64(source.node.status.st_size), name: source.path),
-                chunk: 512)
+                chunk: 512, memory: session.store.limits.memory)
             while head.count < 512 {
                 let chunk = try stream.next()
                 if chunk.isEmpty { break }

@@ -120,7 +120,7 @@ struct TakenLayer {
         let (blobHash, diffHash) = (ContentHash(), ContentHash())
         let raw = Tee(source, hash: blobHash, copy: file.raw)
         let (compression, notes) = try archive(doing) { () throws(ArchiveError) in
-            let decompressed = try Decompressed(raw)
+            let decompressed = try Decompressed(raw, memory: limits.memory)
             let plain = Tee(limited(decompressed, compressed: raw, limits), hash: diffHash)
             var notes = UnpackNotes()
             let ahead = ReadAhead(plain)
@@ -144,7 +144,7 @@ struct TakenLayer {
         ]
         if blob == nil, types[compression] == nil {
             // Layers have no media type for it (image-spec, layer.md), so that nobody else could read the layout.
-            size = try TakenLayer.writePlain(places.blob, doing)
+            size = try TakenLayer.writePlain(places.blob, memory: limits.memory, doing)
             actualBlob = actual
         }
         descriptor = Descriptor(
@@ -158,7 +158,7 @@ struct TakenLayer {
     func discard() { TakenLayer.discard(places) }
 
     /// Replaces a compressed blob's file by its plain form; gives that one's size.
-    private static func writePlain(_ path: String, _ doing: String) throws(Failure) -> Int64 {
+    private static func writePlain(_ path: String, memory: Int64, _ doing: String) throws(Failure) -> Int64 {
         let plain = "\(path).plain"
         defer { unlink(plain) }
         let (input, output) = try kernel(doing) { () throws(SyscallError) in
@@ -169,7 +169,7 @@ struct TakenLayer {
         }
         let sink = FileSink(output, name: path)
         try archive(doing) { () throws(ArchiveError) in
-            let stream = try Decompressed(FileSource(input, name: path))
+            let stream = try Decompressed(FileSource(input, name: path), memory: memory)
             while true {
                 let chunk = try stream.next()
                 if chunk.isEmpty { break }

@@ -84,7 +84,9 @@ struct LayoutFiles {
         let size = try kernel(doing) { () throws(SyscallError) in Int64(try fileStatus(of: file.raw).st_size)
         }
         let compressed = Tee(FileSource(file, offset: 0, length: size, name: path))
-        let decompressed = try archive(doing) { () throws(ArchiveError) in try Decompressed(compressed) }
+        let decompressed = try archive(doing) { () throws(ArchiveError) in
+            try Decompressed(compressed, memory: limits.memory)
+        }
         if decompressed.compression == .plain { return file }
         let stream = limited(decompressed, compressed: compressed, limits)
         let copy = SharedFD(try kernel(doing) { () throws(SyscallError) in try temporary(scratch) })

@@ -77,7 +77,9 @@ extension ImageStore {
         let (blobHash, diffHash) = (ContentHash(), ContentHash())
         let raw = Tee(FileSource(SharedFD(file), name: "\(layer.digest)"), hash: blobHash)
         do throws(ArchiveError) {
-            let plain = Tee(limited(try Decompressed(raw), compressed: raw, limits), hash: diffHash)
+            let plain = Tee(
+                limited(
+                    try Decompressed(raw, memory: limits.memory), compressed: raw, limits), hash: diffHash)
             let ahead = ReadAhead(plain)
             defer { ahead.stop() }
             let different = try firstDifference(between: TarReader(ahead), and: top.raw)

@@ -206,8 +206,17 @@ struct FormatTests {
     @Test(
         "a stream that asks for gigabytes of memory is refused, and not as damaged",
         arguments: [
-            ("xz --lzma2=preset=0,dict=1GiB -c", "80 MiB"),
-            ("zstd -q --ultra --long=31 -c", "too much memory"),
+            (
+                "xz --lzma2=preset=0,dict=1GiB -c",
+                "the xz stream asks for too much memory; 40 MiB are allowed"
+            ),
+            ("xz -9 -c", "40 MiB are allowed"),
+            ("zstd -q --ultra --long=31 -c", "the zstd stream asks for 2048 MiB of memory"),
+            // A second frame may ask for what the first did not.
+            (
+                "(zstd -q --no-content-size; echo y | zstd -q --ultra --long=27 -c)",
+                "asks for too much memory"
+            ),
         ])
     func greedy(command: String, says: String) throws {
         let ground = try Ground()
@@ -219,6 +228,41 @@ struct FormatTests {
             return
         }
         #expect(cause.contains(says), "\(cause)")
+        #expect(error?.advice?.contains("COVEY_LAYER_MEMORY") == true)
+    }
+
+    @Test(
+        "what takes much memory is read one after the other, and what its highest levels write where it is allowed"
+    )
+    func memory() throws {
+        let ground = try Ground()
+        #expect(
+            system("head -c 100000 /dev/urandom | tee \(ground.path)/a | xz -9 >\(ground.path)/a.xz") == 0)
+        #expect(system("zstd -q --ultra --long=25 -c <\(ground.path)/a >\(ground.path)/a.zst") == 0)
+        let plain = try readFile("\(ground.path)/a")
+        let streams = (try readFile("\(ground.path)/a.xz"), try readFile("\(ground.path)/a.zst"))
+        let most = Int64(128 << 20)
+        let lock = ThreadLock()
+        var (open, mostOpen, right) = (0, 0, 0)
+        runOnThreads(4) { number in
+            // Of xz each may take all there is, and so do these of 32 MiB under a limit that fits one of them.
+            let isXZ = number < 2
+            guard
+                let stream = try? Decompressed(
+                    MemorySource(isXZ ? streams.0 : streams.1), memory: isXZ ? most : 40 << 20)
+            else { return }
+            lock.held {
+                open += 1
+                mostOpen = max(mostOpen, open)
+            }
+            let read = try? stream.readAll(limit: 1 << 20, as: "a")
+            lock.held {
+                open -= 1
+                right += read == plain ? 1 : 0
+            }
+            withExtendedLifetime(stream) {}
+        }
+        #expect(right == 4 && mostOpen == 1, "\(right) right, \(mostOpen) at once")
     }
 
     @Test("libcrypto's SHA-256 is ours")

@@ -96,8 +96,10 @@ struct BadBuild: Sendable, CustomTestStringConvertible {
             at: "2:13"),
         BadBuild(
             "FROM scratch\nADD greedy.xz /", "cannot read `greedy.xz`",
-            cause: "the xz stream: it asks for more than 80 MiB of memory",
-            advice: "compress it anew with a smaller window or dictionary", at: "2:1"),
+            cause: "the xz stream asks for too much memory; 40 MiB are allowed",
+            advice:
+                "set COVEY_LAYER_MEMORY to more bytes (134217728 reads what zstd and xz write at their highest levels), or compress it anew at a lower level",
+            at: "2:1"),
         BadBuild("FROM scratch\nADD cut.tar.xz /", "cannot unpack `cut.tar.xz`", at: "2:1"),
         BadBuild(
             "FROM scratch\nADD bomb.tar.bz2 /", "cannot unpack `bomb.tar.bz2`",

@@ -44,10 +44,11 @@ int library_deflate(struct library_z_stream *stream, int finish);
 void library_deflate_end(struct library_z_stream *stream);
 
 const char *library_zstd_open(void);
-void *library_zstd_begin(void);
+// A frame's window may have at most 1 << `window_log` bytes, which bounds memory.
+void *library_zstd_begin(int window_log);
 void library_zstd_end(void *context);
 // Advances `*in_position` and `*out_position`. Gives NULL or zstd's name of the error; `*hint` is 0 at a frame's end;
-// `*greedy` is 1 when what is wrong is that it asks for more than 128 MiB of memory.
+// `*greedy` is 1 when what is wrong is a larger window.
 const char *library_zstd_step(
     void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
     size_t *in_position, size_t *hint, int *greedy);
@@ -56,7 +57,8 @@ const char *library_zstd_step(
 // step advances the positions, and gives NULL or what is wrong. `last`: no input follows what is given. `*ended` is set
 // at the end of a member when no input is left of it, `*greedy` when what is wrong is that it asks for too much memory.
 const char *library_xz_open(void);
-void *library_xz_begin(void);
+// `memory`: bytes it may have.
+void *library_xz_begin(uint64_t memory);
 void library_xz_end(void *context);
 const char *library_xz_step(
     void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
