@@ -48,6 +48,7 @@ let package = Package(
         // Formats: bytes ↔ values, pure.
         layer("YAMLTree", ["Basics", "CYAML"]),
         layer("Archives", ["Basics", "Kernel", "CLinux", "CLibraries"]),
+        layer("SSHAgent", ["Kernel", "CLinux", "CLibraries"]),
         layer("JSONFormat"),
         layer("OCIFormats", ["Basics", "JSONFormat"]),
         layer("Netlink", ["Basics"]),
@@ -112,7 +113,7 @@ let package = Package(
             [
                 "Basics", "Kernel", "CLinux", "YAMLTree", "JSONFormat", "ComposeModel", "ComposeLoader",
                 "ContainerModel", "Planning",
-                "Archives", "OCIFormats", "DockerfileSyntax", "Images", "Registry", "ImageBuild",
+                "Archives", "SSHAgent", "OCIFormats", "DockerfileSyntax", "Images", "Registry", "ImageBuild",
                 "LaunchPlanning",
                 "ContainerRuntime", "OCIRuntime",
                 "Records", "Volumes", "Netlink", "Networking", "Cgroups", "Controller",
@@ -133,6 +134,7 @@ let package = Package(
 
         tests("BasicsTests", ["Basics"]),
         tests("KernelTests", ["Kernel", "Basics"]),
+        tests("SSHAgentTests", ["SSHAgent", "Kernel"]),
         tests("YAMLTreeTests", ["YAMLTree", "Basics"]),
         .testTarget(
             name: "ComposeLoaderTests",

@@ -15,7 +15,7 @@ struct BuildWish {
     var noCache = false
     var arguments: [String: String] = [:]
     var secrets: [String: [UInt8]] = [:]
-    var agents: [String: String] = [:]
+    var agents: [String: AgentSource] = [:]
     var checksOnly = false
     var pulls = false
     var memory: ByteSize?
@@ -40,7 +40,9 @@ final class StepRunning {
         _ build: Service.Build, of project: Project, serviceName: String, tags: [String],
         serviceContexts: [String: String], wish: BuildWish, store: ImageStore, _ progress: Progress
     ) throws(Failure) {
-        let agents = try agents(of: build, wish)
+        let given = try agents(of: build, wish)
+        defer { withExtendedLifetime(given) {} }
+        let agents = given.sockets
         let remotes = BuildRemotes(session, store)
         // Checked out contexts are there until the image is.
         var repositories: [CheckedOutContext] = []
@@ -80,10 +82,10 @@ final class StepRunning {
         }
     }
 
-    private func agents(of build: Service.Build, _ wish: BuildWish) throws(Failure) -> [String: String] {
+    private func agents(of build: Service.Build, _ wish: BuildWish) throws(Failure) -> BuildAgents {
         var agents = wish.agents
-        for (id, path) in build.ssh { agents[id] = try agentSocket(id, path, session) }
-        return agents
+        for (id, path) in build.ssh { agents[id] = try AgentSource(id, path, session) }
+        return try BuildAgents(agents, root: session.root)
     }
 
     private func request(
@@ -187,32 +189,6 @@ final class StepRunning {
     }
 }
 
-/// The socket of an agent that was named for a build: the one of the client's environment, or a path.
-func agentSocket(_ id: String, _ path: String, _ session: Session) throws(Failure) -> String {
-    let doing = "cannot use the SSH agent `\(id)`"
-    var path = path
-    if path.isEmpty {
-        guard let own = session.invocation.variable("SSH_AUTH_SOCK"), !own.isEmpty else {
-            throw Failure(
-                doing, cause: "SSH_AUTH_SOCK is not set: no agent runs here",
-                advice: "start one: eval $(ssh-agent); ssh-add")
-        }
-        path = own
-    }
-    path = session.invocation.absolute(path)
-    let advice = "add keys to an agent with ssh-add, and name the agent's socket"
-    let status: stat
-    do throws(SyscallError) { status = try fileStatus(path, follow: true) } catch {
-        // BuildKit takes several key files, with commas between them.
-        throw Failure(doing, error, advice: path.contains(",") ? advice : nil)
-    }
-    guard status.st_mode & 0o170000 == 0o140000 else {
-        throw Failure(
-            doing, cause: "\(path) is no socket, and key files are not supported", advice: advice)
-    }
-    return path
-}
-
 func runBuild(_ session: Session) throws(Failure) -> Int32 {
     let project = try session.project()
     let arguments = session.arguments
@@ -293,7 +269,7 @@ private func buildWish(_ session: Session) throws(Failure) -> BuildWish {
     }
     for text in arguments.all(.ssh) {
         let id = String(text.prefix { $0 != "=" })
-        wish.agents[id] = try agentSocket(id, String(text.dropFirst(id.count + 1)), session)
+        wish.agents[id] = try AgentSource(id, String(text.dropFirst(id.count + 1)), session)
     }
     return wish
 }

@@ -259,7 +259,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.printOnly, nil, "print what would be built as a bake file, and build nothing"),
             Flag(.quiet, "q", "don't show what build steps write"),
             Flag(.secret, nil, .many("id=NAME,src=FILE"), "a secret for RUN --mount=type=secret"),
-            Flag(.ssh, nil, .many("ID[=SOCKET]"), "an SSH agent for RUN --mount=type=ssh"),
+            Flag(.ssh, nil, .many("ID[=SOCKET|KEY]"), "an SSH agent, or keys, for RUN --mount=type=ssh"),
             Flag(.withDependencies, nil, "also what the services depend on"),
             Flag(.builder, nil, "there is one", hidden: true, value: .one("NAME")),
             Flag(.provenance, nil, "refused", hidden: true, value: .one("VALUE")),

@@ -175,7 +175,9 @@ public enum Ledger {
             "entitlements", "`security.insecure`, for `RUN --security=insecure`; `network.host` is anybody's",
             by: "Building.attributes"),
         .works("args", "", .keyed, by: "ComposeLoaderTests.builds"),
-        .works("ssh", "agents' sockets; key files are refused", .keyed, by: "Building.attributes"),
+        .works(
+            "ssh", "agents' sockets, and key files of OpenSSH without a passphrase", .keyed,
+            by: "Building.attributes"),
         .works("labels", "", .keyed, by: "ComposeLoaderTests.builds"),
         .works("cache_from", "`type=registry` and `type=local`", by: "BuildCaches.registry"),
         .works("cache_to", "`type=registry` and `type=local`", by: "BuildCaches.registry"),

@@ -108,11 +108,11 @@ public func runJobs<Problem: Error>(
 }
 
 /// A thread that runs to its end and is waited for.
-final class JoinableThread {
+public final class JoinableThread {
     private var id = pthread_t()
 
     /// nil when no thread can be made.
-    init?(_ body: @escaping () -> Void) {
+    public init?(_ body: @escaping () -> Void) {
         let start = Unmanaged.passRetained(ThreadStart(0) { _ in body() })
         if pthread_create(&id, nil, threadMain, start.toOpaque()) != 0 {
             start.release()
@@ -120,7 +120,7 @@ final class JoinableThread {
         }
     }
 
-    func join() { pthread_join(id, nil) }
+    public func join() { pthread_join(id, nil) }
 }
 
 private final class ThreadStart {

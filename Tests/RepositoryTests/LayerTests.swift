@@ -26,6 +26,7 @@ private let layers: [String: Layer] = [
 
     "YAMLTree": Layer(2, ["Basics", "CYAML"]),
     "Archives": Layer(2, ["Basics", "Kernel", "CLinux", "CLibraries"]),
+    "SSHAgent": Layer(2, ["Kernel", "CLinux", "CLibraries"]),
     "JSONFormat": Layer(2, []),
     "OCIFormats": Layer(2, ["Basics", "JSONFormat"]),
     "Netlink": Layer(2, ["Basics"]),
@@ -79,7 +80,8 @@ private let layers: [String: Layer] = [
         6,
         [
             "Basics", "Kernel", "CLinux", "YAMLTree", "JSONFormat", "ComposeModel", "ComposeLoader",
-            "ContainerModel", "Planning", "Archives", "OCIFormats", "DockerfileSyntax", "Images", "Registry",
+            "ContainerModel", "Planning", "Archives", "SSHAgent", "OCIFormats", "DockerfileSyntax", "Images",
+            "Registry",
             "ImageBuild",
             "LaunchPlanning",
             "ContainerRuntime", "OCIRuntime", "Records", "Volumes", "Netlink", "Networking", "Cgroups",

@@ -232,14 +232,6 @@ extension Scenarios {
                 try stage.edit("other=service:base", "other=service:app")
                 let circle = try stage.attempt("build")
                 try stage.require(circle.code == 1 && circle.errors.contains("app → app"), "\(circle)")
-                // A key is not an agent.
-                try stage.write("key", "-----BEGIN OPENSSH PRIVATE KEY-----\n")
-                try stage.write(
-                    "compose.yaml", "services:\n  app: {build: {context: ., ssh: ['default=./key']}}\n")
-                let key = try stage.attempt("build")
-                try stage.require(key.hasThreeParts && key.errors.contains("ssh-add"), "\(key)")
-                let keys = try stage.attempt("build", "--ssh", "default=./key,./other")
-                try stage.require(keys.hasThreeParts && keys.errors.contains("ssh-add"), "\(keys)")
             }
         }
 
