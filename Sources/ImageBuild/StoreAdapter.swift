@@ -10,7 +10,7 @@ internal import Kernel
 internal import OCIFormats
 
 /// As many as a pull fetches (Docker's own default).
-private let layersAtOnce = 3
+let layersAtOnce = 3
 
 extension BuildStore {
     /// - directory: what the relative paths of transports in `FROM` and `--from` are relative to.
