@@ -150,7 +150,8 @@ private final class ZstdSource: ByteSource {
     private var hint = 1
     private var outputWasFull = false
 
-    /// - memory: what its first frame asks for; later ones may have the next power of two.
+    /// - memory: what its first frame asks for. Later ones may have all that is allowed: layers that can be read in parts
+    ///   begin with small frames.
     init(_ source: any ByteSource, _ chunk: Int, _ memory: StreamMemory, most: Int64) throws(ArchiveError) {
         self.source = source
         self.memory = memory
@@ -159,10 +160,9 @@ private final class ZstdSource: ByteSource {
         if let missing = library_zstd_open() {
             throw .missingLibrary(name: String(cString: missing), package: "libzstd1")
         }
-        // Decoders shall read windows of 8 MiB (RFC 8878, 3.1.1.1.2).
-        let window = max(memory.bytes, 8 << 20)
-        let log = Int64.bitWidth - (window - 1).leadingZeroBitCount
-        guard let context = library_zstd_begin(Int32(log)) else {
+        // The next power of two, from zstd's least to its most (zstd.h, ZSTD_WINDOWLOG_MIN and _MAX_64).
+        let log = Int64.bitWidth - (max(most, 2) - 1).leadingZeroBitCount
+        guard let context = library_zstd_begin(Int32(min(max(log, 10), 31))) else {
             throw .damaged("zstd refused to start: out of memory")
         }
         self.context = context

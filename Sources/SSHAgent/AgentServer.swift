@@ -39,7 +39,7 @@ private final class AgentService {
     private let listener: SharedFD
     private var connections: [(end: SharedFD, received: [UInt8])] = []
 
-    /// As OpenSSH's agent has it (authfd.h, AGENT_MAX_LEN); a step that opens more connections than this waits for its others.
+    /// As OpenSSH's agent has it (authfd.h, AGENT_MAX_LEN). Connections above the number are closed at once, so that nobody waits.
     private static let (mostBytes, mostConnections) = (256 << 10, 64)
 
     init(_ keys: KeyRing, _ listener: SharedFD) {
@@ -53,23 +53,22 @@ private final class AgentService {
         sigfillset(&all)
         pthread_sigmask(SIG_BLOCK, &all, nil)
         while true {
-            let accepts = connections.count < AgentService.mostConnections
             let ends = connections.map(\.end.raw)
             guard
-                let ready = try? waitReadable(
-                    [stopped.raw] + (accepts ? [listener.raw] : []) + ends, atMost: nil), !ready[0]
+                let ready = try? waitReadable([stopped.raw, listener.raw] + ends, atMost: nil), !ready[0]
             else { return }
-            let first = accepts ? 2 : 1
-            for index in connections.indices.reversed() where ready[first + index] {
+            for index in connections.indices.reversed() where ready[2 + index] {
                 if !hear(index) { connections.remove(at: index) }
             }
-            if accepts, ready[1] { accept() }
+            if ready[1] { accept() }
         }
     }
 
     private func accept() {
         let raw = linux_accept4(listener.raw, 0o2000000 /* SOCK_CLOEXEC */)
-        if raw >= 0 { connections.append((SharedFD(OwnedFD(taking: raw)), [])) }
+        guard raw >= 0 else { return }
+        let end = SharedFD(OwnedFD(taking: raw))
+        if connections.count < AgentService.mostConnections { connections.append((end, [])) }
     }
 
     /// False when the connection is over: at its end, or for a message too long to be one.

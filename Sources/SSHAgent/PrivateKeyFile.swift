@@ -22,7 +22,7 @@ struct PrivateKey: Equatable {
 /// Why a key's file can't be used.
 public enum KeyFileError: Error, Equatable {
     case noKey
-    /// Its first line.
+    /// The mark it begins with.
     case otherFormat(String)
     case encrypted
     /// The kind of the key.
@@ -65,11 +65,13 @@ extension PrivateKey {
             throw .noKey
         }
         guard lines[first] == PrivateKey.begin else {
+            // Its line ends are gone, as in a variable they were pasted into.
+            if lines[first].hasPrefix(PrivateKey.begin) { throw .damaged }
             // PKCS #8 says so in its mark, the older PEM in a header (RFC 1421, 4.6.1.1).
             let isEncrypted = lines.contains {
                 $0.hasPrefix("-----BEGIN ENCRYPTED ") || $0 == "Proc-Type: 4,ENCRYPTED"
             }
-            throw isEncrypted ? .encrypted : .otherFormat(lines[first])
+            throw isEncrypted ? .encrypted : .otherFormat(mark(of: lines[first]))
         }
         guard let last = lines[first...].firstIndex(of: PrivateKey.end),
             let bytes = decodeBase64(lines[(first + 1)..<last].joined())
@@ -149,6 +151,12 @@ extension PrivateKey.Parts {
         }
         return writer.bytes
     }
+}
+
+/// `-----BEGIN …-----` and nothing that follows it in its line, which may be the key.
+private func mark(of line: String) -> String {
+    let words = line.dropFirst("-----BEGIN ".count).prefix { $0 != "-" }
+    return "-----BEGIN \(words.prefix(40))-----"
 }
 
 /// Bytes of base64 (RFC 4648, 4); nil for anything else.

@@ -263,6 +263,14 @@ struct FormatTests {
             withExtendedLifetime(stream) {}
         }
         #expect(right == 4 && mostOpen == 1, "\(right) right, \(mostOpen) at once")
+        // Small frames first, then one with a window of 32 MiB.
+        #expect(system("(echo x | zstd -q -c; cat \(ground.path)/a.zst) >\(ground.path)/two.zst") == 0)
+        let two = try Decompressed(MemorySource(readFile("\(ground.path)/two.zst"))).readAll(
+            limit: 1 << 20, as: "a")
+        #expect(two == Array("x\n".utf8) + plain)
+        #expect(system("zstd -q --ultra --long=27 -c <\(ground.path)/a >\(ground.path)/long.zst") == 0)
+        let long = try Decompressed(MemorySource(readFile("\(ground.path)/long.zst")), memory: most)
+        #expect(try long.readAll(limit: 1 << 20, as: "a") == plain)
     }
 
     @Test("libcrypto's SHA-256 is ours")

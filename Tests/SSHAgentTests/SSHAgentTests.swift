@@ -110,6 +110,10 @@ struct SSHAgentTests {
         for piece in [[0, 0], [0, 1], [11, 0, 0, 0, 1, 11]] as [[UInt8]] { try writeAll(slow.raw, piece) }
         var answer = [UInt8](repeating: 0, count: 5)
         #expect(recv(slow.raw, &answer, 5, 0x100 /* MSG_WAITALL */) == 5 && answer[4] == 12)
+        // More than it serves are told at once; when some go others come.
+        var idle = try (0..<70).map { _ in SharedFD(try connectUnix(server.path)) }
+        #expect(read(idle[69].raw, &byte, 1) == 0)
+        idle = []
         // Gone without listening.
         _ = try connectUnix(server.path)
         keys.sh("SSH_AUTH_SOCK=\(server.path) ssh-add -l")
@@ -132,6 +136,14 @@ struct SSHAgentTests {
             let error = #expect(throws: KeyFileError.self) { try KeyRing([file]) }
             let text = "\(error?.cause ?? "") \(error?.advice(for: "FILE") ?? "")"
             #expect(text.contains(says), "\(text)")
+        }
+        // Line ends that were lost: no error quotes what then stands beside the mark.
+        for name in ["good", "pem"] {
+            let file = try readText("\(keys.path)/\(name)")
+            let error = #expect(throws: KeyFileError.self) { try KeyRing([file.replacing("\n", with: " ")]) }
+            let secret = file.split(separator: "\n")[1]
+            #expect(
+                error?.cause.contains(secret) == false && error?.advice(for: "F").contains(secret) == false)
         }
         // Each byte changed in turn never harms, and no change of the key itself goes unseen.
         let lines = good.split(separator: "\n")
