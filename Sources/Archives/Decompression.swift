@@ -32,7 +32,7 @@ public final class Decompressed: ByteSource {
             inner = try ZstdSource(replay, chunk, share, most: memory)
         } else if first.starts(with: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) {
             compression = .xz
-            inner = try RareSource(.xz, replay, chunk, memory: memory)
+            inner = try RareSource(.xz, replay, chunk, memory: LayerLimits.xzMemory(memory))
         } else if first.starts(with: Array("BZh".utf8)) {
             compression = .bzip2
             inner = try RareSource(.bzip2, replay, chunk, memory: memory)

@@ -46,7 +46,7 @@ extension Field {
                 }
             case "provenance": build.provenance = field.string()
             case "sbom": build.sbom = field.string()
-            case "ssh": build.ssh = field.agents()
+            case "ssh": build.ssh = field.agents(around)
             case "cache_from": build.cacheFrom = unique(field.strings()) { $0 }
             case "cache_to": build.cacheTo = unique(field.strings()) { $0 }
             case "pull": build.pull = field.bool() ?? false
@@ -78,13 +78,19 @@ extension Field {
 
     /// `default`, or ID=SOCKET. One text alone is refused, as the schema and compose-go refuse it (transform/ssh.go),
     /// whatever the schema's description says; so is another id without a socket.
-    private func agents() -> [String: String] {
+    ///
+    /// Paths are the file's, as all paths of it (compose-go, paths/resolve.go, `services.*.build.ssh.*`); several key files have
+    /// commas between them.
+    private func agents(_ around: Surroundings) -> [String: String] {
         var agents: [String: String] = [:]
         for (id, socket, field) in keyValues() {
             if socket == nil, id != "default", node.items != nil {
                 field.error("is \"\(id)\"; expected default, or ID=SOCKET")
             }
-            agents[id] = socket ?? ""
+            let paths = (socket ?? "").split(separator: ",").map {
+                around.absolute(String($0), at: field.place)
+            }
+            agents[id] = paths.joined(separator: ",")
         }
         return agents
     }

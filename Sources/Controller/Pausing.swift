@@ -73,7 +73,9 @@ extension ProjectController {
     /// Nothing of it is written down: who comes after a dead controller finds a frozen container that nobody paused, and thaws it.
     func hold(_ name: String, _ connection: ClientConnection) {
         do throws(Failure) {
-            if let container = containers[name], container.phase == .running {
+            // One that is being stopped has a deadline to meet.
+            if let container = containers[name], container.phase == .running, !container.status.stopRequested
+            {
                 let stoodStill = container.isPaused
                 container.holders.insert(connection.descriptor)
                 if !stoodStill {
