@@ -143,6 +143,7 @@ void covey_wait_for_order(void) {
     long pid = syscall(SYS_clone3, &a, sizeof a);
     if (pid == 0) {
         is_seed = false;
+        seed_pid = 0;
         return grow_keeper(arguments, (size_t)size, born_argv, born_environment, fds[0], fds[1]);
     }
     int32_t answer = pid < 0 ? -errno : (int32_t)pid;
@@ -172,6 +173,20 @@ static void plant_seed(char **argv, char **environment) {
     if (seed_pid > 0) return;
     close(seed);
     seed = -1;
+}
+
+void covey_end_seed(void) {
+    if (seed < 0) return;
+    close(seed);
+    seed = -1;
+    kill(seed_pid, SIGKILL);
+}
+
+// When the command ends nothing of it is left, a seed neither: that it would end by its parent's death is a moment later.
+__attribute__((destructor)) static void await_seed(void) {
+    if (is_seed || seed_pid <= 0) return;
+    covey_end_seed();
+    waitpid(seed_pid, NULL, 0);
 }
 
 // argv of a keeper: covey-keeper VERSION PROJECT ROOT RUN [fault=FILE] [CGROUP FILE…]
@@ -222,6 +237,7 @@ static int order_keeper(char *const argv[], int listener, int log, int cgroup) {
     close(seed);
     seed = -1;
     waitpid(seed_pid, NULL, 0);
+    seed_pid = 0;
     return answer > 0 ? answer : 0;
 }
 

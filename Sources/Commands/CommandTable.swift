@@ -117,7 +117,7 @@ let commandTable: [CommandDefinition] = [
             Flag(.all, "a", "stopped ones too"),
             Flag(
                 .format, nil, .one("FORMAT"),
-                "table, json, or fields as '{{.Name}} {{.State}}', with `table ` in front for a head"),
+                "table, json or fields: '{{.Name}} {{.State}}'; with a head: 'table {{.Name}}'"),
             Flag(.quiet, "q", "names only"),
             Flag(.services, nil, "service names only"),
             Flag(

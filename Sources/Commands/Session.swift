@@ -160,7 +160,10 @@ final class Session {
 /// The project's controller, started when none runs.
 func connectOrStart(_ place: ProjectPlace, _ invocation: Invocation) throws(Failure) -> ControlClient {
     func open() throws(Failure) -> ControlClient {
-        if let running = try ControlClient.connect(to: place) { return running }
+        if let running = try ControlClient.connect(to: place) {
+            forgoKeeper()
+            return running
+        }
         return try startController(place, environment: invocation.environment)
     }
     let client = try open()

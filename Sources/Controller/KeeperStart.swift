@@ -40,6 +40,9 @@ public func startController(_ place: ProjectPlace, environment: [String: String]
     return client
 }
 
+/// Said by a command that found a controller: what was made ready for another is ended, beside what the command does.
+public func forgoKeeper() { covey_end_seed() }
+
 /// Waits for the right to start a keeper or to remove what one left. `down` removes the lock with its directory, so what
 /// was waited for may be gone by then.
 private func lockRunDirectory(_ place: ProjectPlace, making: Bool) throws(SyscallError) -> OwnedFD {

@@ -96,7 +96,7 @@ struct BadBuild: Sendable, CustomTestStringConvertible {
             at: "2:13"),
         BadBuild(
             "FROM scratch\nADD greedy.xz /", "cannot read `greedy.xz`",
-            cause: "the xz stream asks for too much memory; 40 MiB are allowed",
+            cause: "the xz stream asks for too much memory; 72 MiB are allowed",
             advice:
                 "set COVEY_LAYER_MEMORY to more bytes (134217728 reads what zstd and xz write at their highest levels), or compress it anew at a lower level",
             at: "2:1"),

@@ -184,7 +184,8 @@ extension Scenarios {
                     """)
                 let alone = try stage.covey("up", "b")
                 try stage.require(!alone.output.contains("of the dependency"), "\(alone)")
-                let both = try stage.covey("up", "--force-recreate", "--attach-dependencies", "b")
+                let both = try stage.covey(
+                    "up", "--force-recreate", "--always-recreate-deps", "--attach-dependencies", "b")
                 try stage.require(
                     both.output.contains("of the service") && both.output.contains("of the dependency"),
                     "\(both)")

@@ -164,6 +164,9 @@ int covey_start_keeper(char *const argv[], int listener, int log, int cgroup, in
 // In the process that may become the project's keeper; it has nothing to do but `covey_wait_for_order`, which returns in
 // controllers alone.
 int covey_is_seed(void);
+
+// In a client that found a controller: its seed is not needed.
+void covey_end_seed(void);
 void covey_wait_for_order(void);
 
 // In a keeper and its controllers: the keeper's argv[index]; NULL beyond the last, and in any other process.
