@@ -175,18 +175,20 @@ static void plant_seed(char **argv, char **environment) {
     seed = -1;
 }
 
-void covey_end_seed(void) {
-    if (seed < 0) return;
-    close(seed);
-    seed = -1;
-    kill(seed_pid, SIGKILL);
+void covey_end_seed(bool waits) {
+    if (seed >= 0) {
+        close(seed);
+        seed = -1;
+        kill(seed_pid, SIGKILL);
+    }
+    if (!waits || seed_pid <= 0) return;
+    waitpid(seed_pid, NULL, 0);
+    seed_pid = 0;
 }
 
 // When the command ends nothing of it is left, a seed neither: that it would end by its parent's death is a moment later.
 __attribute__((destructor)) static void await_seed(void) {
-    if (is_seed || seed_pid <= 0) return;
-    covey_end_seed();
-    waitpid(seed_pid, NULL, 0);
+    if (!is_seed) covey_end_seed(true);
 }
 
 // argv of a keeper: covey-keeper VERSION PROJECT ROOT RUN [fault=FILE] [CGROUP FILE…]

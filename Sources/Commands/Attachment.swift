@@ -16,6 +16,7 @@ func attach(
     unattached: [String], since began: Int64, stopping reach: [String], grace: Duration?,
     _ policy: AbortPolicy, _ watching: Watching? = nil
 ) throws(Failure) -> Int32 {
+    forgoKeeper(waits: true)
     guard let client = try ControlClient.connect(to: place) else { throw session.hangup(place) }
     let choice = LogChoice(services: services)
     let watch = try StatusWatch(client, choice)
@@ -66,10 +67,12 @@ func attach(
             if isInterrupted { return interruptedCode }
             return policy.code(cause: cause, containers)
         }
-        if news.ended || watch.everyoneEnded {
+        if news.ended || ending == nil && watch.everyoneEnded {
             try feed.printAvailable(last: true)
             if isInterrupted { return interruptedCode }
-            return policy.code(cause: cause, news.ended ? [] : try session.containers(place))
+            // Taken down by another, or the controller is lost: nobody can say how what was waited for ended.
+            if news.ended { return policy.trigger == .never ? 0 : 1 }
+            return policy.code(cause: cause, try session.containers(place))
         }
     }
 }

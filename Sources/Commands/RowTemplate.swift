@@ -66,7 +66,11 @@ struct RowTemplate: Equatable {
         var lines: [String] = []
         for row in rows {
             var line = ""
-            for part in parts { line += try text(of: part, in: row) }
+            for part in parts {
+                let cell = try text(of: part, in: row)
+                // A tab in a field is no column's end.
+                if isTable, case .text = part { line += cell } else { line += isTable ? escaped(cell) : cell }
+            }
             lines.append(line)
         }
         guard isTable else { return lines.map { "\($0)\n" }.joined() }

@@ -18,10 +18,14 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     let place = session.place(project.name)
     let wait = arguments.has(.wait) || arguments.last(.waitTimeout) != nil
     let detached = arguments.has(.detach) || wait || arguments.has(.noStart)
+    // The controller never hears of services others look after.
     let reach =
-        arguments.operands.isEmpty || arguments.has(.noDependencies)
-        ? arguments.operands : withDependencies(arguments.operands, project).sorted()
-    let policy = try AbortPolicy(session, project, detached: detached, reach: reach)
+        (arguments.operands.isEmpty || arguments.has(.noDependencies)
+        ? arguments.operands : withDependencies(arguments.operands, project).sorted())
+        .filter { project.services[$0]?.provider == nil }
+    let policy = try AbortPolicy(
+        session, project, detached: detached,
+        reach: reach.isEmpty ? project.services.keys.sorted() : reach)
     if arguments.has(.detach), arguments.has(.timestamps) || arguments.has(.noLogPrefix) {
         throw Failure("cannot show logs with --detach", advice: "leave --detach out, or run `covey logs`")
     }

@@ -41,7 +41,8 @@ public func startController(_ place: ProjectPlace, environment: [String: String]
 }
 
 /// Said by a command that found a controller: what was made ready for another is ended, beside what the command does.
-public func forgoKeeper() { covey_end_seed() }
+/// - Parameter waits: until it is gone, as a command that goes on for long should.
+public func forgoKeeper(waits: Bool = false) { covey_end_seed(waits) }
 
 /// Waits for the right to start a keeper or to remove what one left. `down` removes the lock with its directory, so what
 /// was waited for may be gone by then.

@@ -366,7 +366,8 @@ extension ProjectController {
 
     /// What `--wait-timeout` gives the run just begun: for its dependencies' conditions as for being ready.
     func limitReadiness(_ wait: ReadyWait?) {
-        guard let limit = wait?.timeout, let run else { return }
+        // As with Docker Compose 0 is no limit.
+        guard let limit = wait?.timeout, limit > .zero, let run else { return }
         _ = loop.after(limit) { [unowned self, weak run] in
             guard let run, self.run === run else { return }
             endRun(

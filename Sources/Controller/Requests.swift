@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What each request leads to. Requests that change the project run one after another; `down`, `stop` and `kill` do not
-// wait for a bring-up but end it.
+// What each request leads to. Requests that change the project run one after another; `down` and `stop` do not wait
+// for a bring-up but end it, and those that wait; signals wait for nobody.
 
 internal import Basics
 internal import CLinux
@@ -177,7 +177,6 @@ extension ProjectController {
     ) {
         // The client asks whoever comes after us.
         guard !leaving else { return connection.close() }
-        guard let run else { return begin() }
         let ended = Failure(
             "the command was ended by another", cause: "the project is being stopped or taken down")
         if supersedes {
@@ -186,10 +185,12 @@ extension ProjectController {
             waitingRequests.removeAll(where: \.isBringUp)
             for pending in superseded { pending.connection.finish(.failed(ended)) }
         }
+        guard let run else { return begin() }
         waitingRequests.append(
             PendingRequest(connection: connection, isDown: isDown, isBringUp: isBringUp, begin: begin))
         connection.send(.queued)
-        if supersedes {
+        // A stop has nothing against another, and a `down` goes further.
+        if supersedes, !takingDown, isDown || run.occasion != .stop {
             endRun(run, ended)
         } else if runOwner?.isClosed ?? true {
             endAbandonedRun()
@@ -208,6 +209,7 @@ extension ProjectController {
             guard let stopping = containers.values.first(where: { $0.stopWasCutOff && $0.isLive }) else {
                 return begin()
             }
+            connection.send(.queued)
             waitingRequests.insert(
                 PendingRequest(connection: connection, isDown: false, isBringUp: true) { [self] in
                     enqueueBringUp(connection, begin)

@@ -26,14 +26,21 @@ public func processEnvironment() -> [String: String] {
 /// - Parameter name: What the shell calls it, `$PWD`: taken where it is the same directory, as Go's os.Getwd and `pwd -L` do,
 ///   so that a directory reached through a symbolic link has the link's name.
 public func workingDirectory(called name: String?) throws(SyscallError) -> String {
-    if let name, name.hasPrefix("/"),
-        !name.split(separator: "/").contains(where: { $0 == "." || $0 == ".." }),
+    if let name, isPlain(name),
         let one = try? fileStatus(name, follow: true), let other = try? fileStatus(".", follow: true),
         (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
     {
         return name
     }
     return try workingDirectory()
+}
+
+/// An absolute path that is written as getcwd(3) writes one.
+private func isPlain(_ path: String) -> Bool {
+    if path == "/" { return true }
+    return path.hasPrefix("/")
+        && path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
+            .allSatisfy { !["", ".", ".."].contains($0) }
 }
 
 private func workingDirectory() throws(SyscallError) -> String {

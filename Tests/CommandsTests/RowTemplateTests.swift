@@ -32,6 +32,13 @@ struct RowTemplateTests {
         #expect(try RowTemplate(template).text(of: rows) == text)
     }
 
+    @Test("a field's own tabs make no columns")
+    func tabs() throws {
+        let rows: [[(name: String, value: JSONText)]] = [[("Command", .string("sh\t-c\t\tx"))]]
+        #expect(try RowTemplate("table {{.Command}}").text(of: rows) == "COMMAND\nsh\\t-c\\t\\tx\n")
+        #expect(try RowTemplate("{{.Command}}").text(of: rows) == "sh\t-c\t\tx\n")
+    }
+
     @Test(
         "what is no template is refused with the reason",
         arguments: [

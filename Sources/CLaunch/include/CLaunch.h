@@ -6,6 +6,7 @@
 // by slot. Swift writes it (LaunchPlanning), `covey_launch_verify` checks it before the clone, the interpreter runs it
 // in the child with raw system calls only: no libc, no allocation, no decision.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -165,8 +166,8 @@ int covey_start_keeper(char *const argv[], int listener, int log, int cgroup, in
 // controllers alone.
 int covey_is_seed(void);
 
-// In a client that found a controller: its seed is not needed.
-void covey_end_seed(void);
+// In a client that found a controller: its seed is not needed. `waits` until it is gone, which takes a moment.
+void covey_end_seed(bool waits);
 void covey_wait_for_order(void);
 
 // In a keeper and its controllers: the keeper's argv[index]; NULL beyond the last, and in any other process.
