@@ -61,7 +61,7 @@ extension Ledger {
         .works("driver", "`local`"),
         .works(
             "driver_opts",
-            "`type`, `device` and `o` as mount(8) takes them, `o: bind` for a directory of the host; a server that doesn't answer holds the project up while it is mounted",
+            "`type`, `device` and `o` as mount(8) takes them, `o: bind` for a directory of the host; `x-systemd.mount-timeout=` among them is how long a server may take, 90 s unless it is said",
             by: "Mounts.volumeOptions"),
         .works("external", "", external, by: "ComposeLoaderTests.resources"),
         .works("labels", "", .keyed),

@@ -10,27 +10,37 @@ public import Kernel
 public import LaunchPlanning
 
 /// Those declared mounts at whose target no mount begins any more.
-/// - Parameter pidfd: of the container's first process.
-public func missingMounts(_ setup: ContainerSetup, pidfd: SharedFD) throws(Failure) -> [ResolvedMount] {
+///
+/// The kernel's table is asked first. A target it does not have by that name may lie behind a link of the image, and is
+/// walked to: not so a mount that is there, for its file system may be one that does not answer.
+/// - Parameter pid, pidfd: of the container's first process.
+public func missingMounts(_ setup: ContainerSetup, pid: Int32, pidfd: SharedFD) throws(Failure)
+    -> [ResolvedMount]
+{
     let doing = "cannot look at the mounts of container \"\(setup.name)\""
     var without: Set<String> = []
     // Not every container has one: without networks, on a host without it.
     for path in [setup.directories.resolvConf, setup.directories.hosts] where !exists(path) {
         without.insert(path)
     }
-    let declared = try declaredMounts(setup, without: without, doing: doing)
+    let declared = declaredMounts(setup, without: without)
+    let missing: [DeclaredMount]
     do throws(SyscallError) {
-        let present = try inMountNamespace(of: pidfd.raw) { () throws(SyscallError) in
-            declared.map { mount in
-                guard let target = try? openTarget(mount.target) else { return false }
+        // Of a program that changed its root the table tells what is below that alone.
+        let points = Set(MountEntry.all(in: try readFile("/proc/\(pid)/mountinfo")).map(\.point))
+        let doubtful = declared.filter { !points.contains($0.target) }
+        if doubtful.isEmpty { return [] }
+        missing = try inMountNamespace(of: pidfd.raw) { () throws(SyscallError) in
+            doubtful.filter { mount in
+                guard let target = try? openTarget(mount.target) else { return true }
                 // -1: a kernel before 5.8 can't tell.
-                return linux_is_mount_root(target.raw) != 0
+                return linux_is_mount_root(target.raw) == 0
             }
         }
-        return zip(declared, present).filter { !$0.1 }.map(\.0)
     } catch {
         throw Failure(doing, error)
     }
+    return try missing.map { mount throws(Failure) in try mount.resolved(setup, doing: doing) }
 }
 
 /// Mounts it again at its place in the running container.

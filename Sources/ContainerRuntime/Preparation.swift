@@ -17,6 +17,8 @@ public struct ContainerSetup: Sendable {
     public var directories: ContainerDirectories
     /// Data directory of each named volume.
     public var volumes: [String: String]
+    /// Those that are file systems of their own: nobody but the container's child asks them anything, for it may wait.
+    public var mountedVolumes: Set<String> = []
     /// Contents of configs and secrets.
     public var contents: [Digest: [UInt8]]
     public var hostsText: String
@@ -173,32 +175,53 @@ private func resolveMounts(_ setup: ContainerSetup, hostname: String, doing: Str
     var without: Set<String> = []
     if setup.resolvText.isEmpty { without.insert(directories.resolvConf) }
     if setup.hostsText.isEmpty { without.insert(directories.hosts) }
-    return try declaredMounts(setup, without: without, doing: doing)
+    return try declaredMounts(setup, without: without).map { mount throws(Failure) in
+        try mount.resolved(setup, doing: doing)
+    }
 }
 
-/// What a container has mounted beside its root and the kernel's file systems, in order; the files were written when
-/// it was prepared.
-func declaredMounts(_ setup: ContainerSetup, without: Set<String> = [], doing: String) throws(Failure)
-    -> [ResolvedMount]
-{
+/// One of what a container has mounted beside its root and the kernel's file systems. Its source is looked at only when it
+/// is resolved.
+enum DeclaredMount {
+    /// Written when it was prepared.
+    case file(path: String, target: String, title: String, readOnly: Bool)
+    case requested(MountRequest)
+
+    var target: String {
+        switch self {
+        case .file(_, let target, _, _): target
+        case .requested(let mount): mount.target
+        }
+    }
+
+    func resolved(_ setup: ContainerSetup, doing: String) throws(Failure) -> ResolvedMount {
+        switch self {
+        case .file(let path, let target, let title, let readOnly):
+            ResolvedMount(
+                source: .path(path, isDirectory: false, recursive: false, propagation: 0), target: target,
+                readOnly: readOnly, title: title)
+        case .requested(let mount): try resolve(mount, setup: setup, doing: doing)
+        }
+    }
+}
+
+/// All of them, in order.
+/// - Parameter without: those of its own files that it has not.
+func declaredMounts(_ setup: ContainerSetup, without: Set<String>) -> [DeclaredMount] {
     let directories = setup.directories
     var mounts = [
         (directories.hosts, "/etc/hosts"), (directories.hostname, "/etc/hostname"),
         (directories.resolvConf, "/etc/resolv.conf"),
-    ].filter { !without.contains($0.0) }.map { file($0, at: $1, title: $1, readOnly: false) }
+    ].filter { !without.contains($0.0) }.map {
+        DeclaredMount.file(path: $0, target: $1, title: $1, readOnly: false)
+    }
     for (index, grant) in setup.request.files.enumerated() {
         mounts.append(
-            file("\(directories.files)/\(index)", at: grant.target, title: grant.title, readOnly: true))
+            .file(
+                path: "\(directories.files)/\(index)", target: grant.target, title: grant.title,
+                readOnly: true))
     }
-    for mount in setup.request.mounts { mounts.append(try resolve(mount, setup: setup, doing: doing)) }
-    return mounts
-}
-
-private func file(_ path: String, at target: String, title: String, readOnly: Bool) -> ResolvedMount {
-    ResolvedMount(
-        source: .path(path, isDirectory: false, recursive: false, propagation: 0), target: target,
-        readOnly: readOnly,
-        title: title)
+    return mounts + setup.request.mounts.map { .requested($0) }
 }
 
 private func resolve(_ mount: MountRequest, setup: ContainerSetup, doing: String) throws(Failure)
@@ -216,7 +239,9 @@ private func resolve(_ mount: MountRequest, setup: ContainerSetup, doing: String
         guard let data = setup.volumes[name] else {
             throw Failure(doing, cause: "volume \"\(name)\" was not made")
         }
-        return try directoryMount(data, mount, title: "volume \"\(name)\"", doing: doing)
+        return try directoryMount(
+            data, mount, title: "volume \"\(name)\"", looks: !setup.mountedVolumes.contains(name),
+            doing: doing)
     case .anonymous(let index):
         return try directoryMount(
             "\(setup.directories.anonymousVolumes)/\(index)", mount, title: "anonymous volume", doing: doing)
@@ -276,16 +301,19 @@ private func path(of directory: SharedFD) throws(SyscallError) -> String {
     try readLink("/proc/self/fd/\(directory.raw)")
 }
 
-private func directoryMount(_ path: String, _ mount: MountRequest, title: String, doing: String)
-    throws(Failure)
-    -> ResolvedMount
-{
+/// - Parameter looks: whether a subpath is looked for now, for the sake of the error.
+private func directoryMount(
+    _ path: String, _ mount: MountRequest, title: String, looks: Bool = true, doing: String
+) throws(Failure) -> ResolvedMount {
     if let subpath = mount.subpath {
-        // Looked at for the sake of the error; whoever has the volume may put a link there right afterwards, so it is opened
-        // again without one and mounted by that descriptor (CVE-2021-30465's kind).
+        // Whoever has the volume may put a link there right after the look, so it is opened again without one and mounted by
+        // that descriptor (CVE-2021-30465's kind).
         do throws(SyscallError) {
-            let root = try openFile(path, flags: O_PATH | O_DIRECTORY)
-            _ = try openat2(root.raw, subpath, flags: O_PATH | O_DIRECTORY, resolve: [.beneath, .noSymlinks])
+            if looks {
+                let root = try openFile(path, flags: O_PATH | O_DIRECTORY)
+                _ = try openat2(
+                    root.raw, subpath, flags: O_PATH | O_DIRECTORY, resolve: [.beneath, .noSymlinks])
+            }
         } catch {
             throw Failure(
                 "\(doing): subpath \"\(subpath)\" of \(title)", error,

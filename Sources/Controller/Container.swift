@@ -42,6 +42,8 @@ final class Container {
     var isOrphan = false
     /// Its program runs, and the keeper has yet to say which process it is.
     var wasExecutedEarly = false
+    /// Its launch waits for this volume to be mounted (VolumeWaits.swift).
+    var awaitedVolume: VolumeWork?
     var sync: SharedFD?
     var program: LaunchProgram?
     var pumps: [LogPump] = []
@@ -106,6 +108,9 @@ final class Container {
 
     var name: String { reference.name }
     var request: ContainerRequest { service.container }
+
+    /// What it is in while it has no process.
+    var phaseWithoutProcess: Phase { status.startedAt == nil ? .created : .exited }
 
     /// A process of it exists or is being made.
     var isLive: Bool { phase == .launching || phase == .running }

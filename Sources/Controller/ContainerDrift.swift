@@ -66,9 +66,9 @@ extension ProjectController {
     }
 
     func lookAtMounts(_ container: Container) {
-        guard let pidfd = container.pidfd else { return }
+        guard let pid = container.pid, let pidfd = container.pidfd else { return }
         do throws(Failure) {
-            for mount in try missingMounts(try setup(of: container), pidfd: pidfd) {
+            for mount in try missingMounts(try setup(of: container), pid: pid, pidfd: pidfd) {
                 _ = repair(
                     .container, container.name, service: container.reference.service,
                     cause: "\(mount.target) was unmounted", action: "\(mount.title) mounted again"

@@ -24,6 +24,9 @@ extension ProjectController {
         // and no `up` takes it for one that stays.
         if container.phase != .created { try? container.saveStatus() }
         guard container.isLive else { return told(nil) }
+        if container.awaitedVolume != nil {
+            return endWait(of: container, cause: "its container was stopped meanwhile", told)
+        }
         container.onExited.append { told(nil) }
         changed()
         // Cloned a moment ago, its pid not told yet: it is killed when it is.

@@ -53,7 +53,7 @@ extension ProjectController {
     /// What a started container still has to do before others may count on it.
     func finishStart(of container: Container, _ told: @escaping (Failure?) -> Void) {
         guard let hooks = container.service.hooks?.postStart, !hooks.isEmpty else { return told(nil) }
-        run?.onCancel.append { [weak self, weak container] in
+        run?.whenCancelled { [weak self, weak container] in
             if let container { self?.endHook(of: container) }
         }
         runHooks("post_start", hooks[...], in: container, told)

@@ -22,11 +22,30 @@ extension ProjectController {
         container.startedByPolicy = byPolicy
         endRest(of: container)
         do throws(Failure) {
-            try launch(container)
+            try launchWithVolumes(container)
             container.onStarted = told
         } catch {
             abandonLaunch(of: container)
             told(inService(container, error))
+        }
+    }
+
+    /// Once its volumes are there; a reboot, or somebody, may have taken them away.
+    private func launchWithVolumes(_ container: Container) throws(Failure) {
+        if let need = try need(of: container) {
+            try wait(container, for: need)
+        } else {
+            try launch(container)
+        }
+    }
+
+    /// It waited for a volume; another may be wanted still.
+    func launchAfterVolume(_ container: Container) {
+        container.phase = container.phaseWithoutProcess
+        do throws(Failure) {
+            try launchWithVolumes(container)
+        } catch {
+            endLaunch(of: container, error)
         }
     }
 
@@ -67,8 +86,6 @@ extension ProjectController {
         let request = container.request
         let networking = try ensureNetworking()
         var setup = try setup(of: container)
-        // A reboot, or somebody, may have taken them away.
-        for name in setup.volumes.keys.sorted() { try volumes.ensureMounted(name) }
         setup.hostsText = hostsFile(of: container, networking)
         setup.resolvText = resolvFile(of: container)
         if let owner = shared.network { try takeNames(of: owner, &setup) }
@@ -125,7 +142,10 @@ extension ProjectController {
         setup.contents = contents
         setup.request.mounts += try mountsOfOthers(container)
         for mount in setup.request.mounts {
-            if case .volume(let name) = mount.source { setup.volumes[name] = volumes.dataDirectory(name) }
+            guard case .volume(let name) = mount.source else { continue }
+            setup.volumes[name] = volumes.dataDirectory(name)
+            // What asks its file system is the container's child, which may wait.
+            if mount.subpath != nil, try volumes.mount(of: name) != nil { setup.mountedVolumes.insert(name) }
         }
         return setup
     }
@@ -229,13 +249,19 @@ extension ProjectController {
         }
         guard let container = launching.removeValue(forKey: id) else { return }
         let what = operation >= 0 ? container.program?.doing(at: operation) : nil
-        abandonLaunch(of: container)
-        failStart(
+        endLaunch(
             of: container,
             Failure("cannot start container \"\(container.name)\"", SyscallError("clone3", errno, what)))
+    }
+
+    /// No process comes of it: whoever waits for its start, or for its end, is told.
+    func endLaunch(of container: Container, _ failure: Failure) {
+        abandonLaunch(of: container)
+        failStart(of: container, failure)
         let waiting = container.onExited
         container.onExited = []
         for told in waiting { told() }
+        changed()
     }
 
     // MARK: What the child says
@@ -360,7 +386,7 @@ extension ProjectController {
         releasePorts(of: container)
         launching[container.childID] = nil
         container.program = nil
-        container.phase = container.status.startedAt == nil ? .created : .exited
+        container.phase = container.phaseWithoutProcess
     }
 
     // MARK: Files

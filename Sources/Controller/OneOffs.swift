@@ -67,7 +67,10 @@ extension ProjectController {
             oneOffs[key] = OneOffStart(options, connection)
             connection.onClosed = { [unowned self] in
                 // Nothing runs yet: without its client it is not wanted. One that is being started goes on.
-                guard let start = oneOffs[key], start.container?.isLive != true, let run else { return }
+                guard let start = oneOffs[key], let run else { return }
+                if let container = start.container, container.isLive, container.awaitedVolume == nil {
+                    return
+                }
                 endRun(run, Failure("the command's client is gone"))
             }
             execute(plan, for: connection, goesOn: false) { [self] failure in

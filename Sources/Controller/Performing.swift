@@ -53,6 +53,10 @@ extension ProjectController {
             container.status.signalledToStop = nil
             container.restartStreak = 0
             container.status.restarts = 0
+            run.whenCancelled { [weak self, weak container] in
+                guard let self, let container else { return }
+                endWait(of: container, cause: "the command was ended meanwhile")
+            }
             startAfterSteps(container, run) { [unowned self] failure in
                 if let failure, run.updates(reference.name) {
                     // Judged with its batch.
@@ -102,15 +106,12 @@ extension ProjectController {
         oneOffs[reference.service]?.created(container)
     }
 
-    /// - Parameter assign: gives it its addresses, when its volumes are there.
+    /// - Parameter assign: gives it its addresses, when its volumes are filled.
     func make(
         _ reference: ContainerReference, _ service: ServiceRequest, _ oneOff: OneOff?, renewsVolumes: Bool,
         _ assign: () throws(Failure) -> Void
     ) throws(Failure) -> Container {
         let directories = directories(of: reference.name)
-        for mount in service.container.mounts {
-            if case .volume(let name) = mount.source { try volumes.ensureMounted(name) }
-        }
         if exists(directories.state) || exists(directories.run) { try removeLeftovers(of: reference.name) }
         cgroup.setParent(service.container.rare?.cgroupParent, of: reference.name)
         let container = Container(
@@ -154,16 +155,17 @@ extension ProjectController {
         try ensureNetworking().assignAddresses(wanted, external: externalNetworks)
     }
 
+    /// Those that are directories of ours; what is mounted is filled when it is (VolumeWaits.swift).
     func fillVolumes(of container: Container) throws(Failure) {
         for mount in container.request.mounts where mount.copyFromImage && mount.subpath == nil {
             switch mount.source {
             case .volume(let name):
                 // Many containers may share it: after one look it has its first content, or keeps what it had.
-                guard filledVolumes.insert("\(name) \(container.request.image.id) \(mount.target)").inserted
+                guard let fill = VolumeFill(name, mount, of: container.request),
+                    !filledVolumes.contains(fill.key), try volumes.mount(of: name) == nil
                 else { continue }
-                try copyUp(
-                    from: container.request.image.layers, path: mount.target,
-                    into: volumes.dataDirectory(name))
+                try volumes.fill(name, from: fill.layers, path: fill.path)
+                filledVolumes.insert(fill.key)
             case .anonymous(let number):
                 try copyUp(
                     from: container.request.image.layers, path: mount.target,

@@ -35,8 +35,6 @@ final class PlanRun {
     let goesOn: Bool
     /// A container that is recreated begins with new anonymous volumes.
     var renewsVolumes = false
-    /// Ends what only this run waits for, when it is cancelled.
-    var onCancel: [() -> Void] = []
     /// Batches of updates that are being looked at.
     var looks: [UpdateLook] = []
     /// Of updates: containers that did not start, and why.
@@ -49,6 +47,7 @@ final class PlanRun {
     private(set) var states: [State]
     private(set) var failures: [Failure] = []
     private var cancelled: Failure?
+    private var onCancel: [() -> Void] = []
     private var dependants: [[Int]]
     private var missing: [Int]
     private var ready: [Int]
@@ -128,13 +127,19 @@ final class PlanRun {
         if missing[index] == 0 { ready.append(index) }
     }
 
+    /// Ends what only this run waits for, when it is cancelled, or at once when it was.
+    func whenCancelled(_ end: @escaping () -> Void) {
+        if cancelled == nil { onCancel.append(end) } else { end() }
+    }
+
     /// Starts nothing more; what runs comes to its end.
     func cancel(_ reason: Failure) {
         guard !finished, cancelled == nil else { return }
         cancelled = reason
         stopStarting()
-        for end in onCancel { end() }
+        let ends = onCancel
         onCancel = []
+        for end in ends { end() }
         for (index, node) in plan.nodes.enumerated() where states[index] == .running {
             if !node.operation.changesSomething { finish(index, reason) }
         }

@@ -59,9 +59,6 @@ extension ProjectController {
                 try ensureNetworking().assignAddresses(
                     [(name, service.container)], external: externalNetworks)
             }
-            run.onCancel.append { [weak self, weak step] in
-                if let step { self?.stop(step, timeout: .zero) { _ in } }
-            }
             step.onExited.append { [unowned self, unowned step] in
                 guard step.status.startedAt != nil else { return }
                 guard step.status.end == .exited(0) else {
@@ -79,6 +76,9 @@ extension ProjectController {
                 guard let failure else { return }
                 discard(step)
                 told(failure)
+            }
+            run.whenCancelled { [weak self, weak step] in
+                if let step { self?.stop(step, timeout: .zero) { _ in } }
             }
         } catch {
             told(error)

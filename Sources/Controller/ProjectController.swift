@@ -84,6 +84,8 @@ final class ProjectController {
     let volumes: VolumeStore
     /// Volumes that were offered an image's content since this controller began, by volume, image and path.
     var filledVolumes: Set<String> = []
+    /// Those that are being mounted or filled, by name (VolumeWaits.swift).
+    var volumeWorks: [String: VolumeWork] = [:]
     /// Anonymous volumes may lie aside, between two containers (CarriedVolumes.swift).
     var mayHaveCarried = false
 

@@ -16,6 +16,14 @@ public struct FileLock: ~Copyable, Sendable {
         fd = file
     }
 
+    /// Waits for the lock of a directory, which needs no file of its own in it.
+    public init(directory path: String) throws(SyscallError) {
+        let opened = try openFile(path, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        let raw = opened.raw
+        try retrying("flock", path) { linux_flock(raw, LOCK_EX) }
+        fd = opened
+    }
+
     /// The lock, or nil when another process holds it.
     public static func attempt(_ path: String, at directory: Int32 = currentDirectory) throws(SyscallError)
         -> FileLock?

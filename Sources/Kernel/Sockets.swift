@@ -79,6 +79,13 @@ public func packetSocketPair() throws(SyscallError) -> (OwnedFDPair) {
     return OwnedFDPair(first: OwnedFD(taking: fds[0]), second: OwnedFD(taking: fds[1]))
 }
 
+/// A connected pair of close-on-exec sockets that carry bytes both ways (SOCK_STREAM).
+public func streamSocketPair() throws(SyscallError) -> OwnedFDPair {
+    var fds: [Int32] = [0, 0]
+    try retrying("socketpair") { linux_socketpair(AF_UNIX, streamSocket | O_CLOEXEC, 0, &fds) }
+    return OwnedFDPair(first: OwnedFD(taking: fds[0]), second: OwnedFD(taking: fds[1]))
+}
+
 /// Both ends of a pipe: first reads, second writes.
 public func makePipe() throws(SyscallError) -> OwnedFDPair {
     var fds: [Int32] = [0, 0]

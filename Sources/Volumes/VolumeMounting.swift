@@ -1,30 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Volumes that are file systems of their own, or directories of the host: mounted over the volume's empty data directory
-// when a container that has them is made, taken away when the project goes down. Whoever uses the volume uses its data
+// when a container that has them is started, taken away when the project goes down. Whoever uses the volume uses its data
 // directory, whatever is mounted there.
+//
+// A file system may never answer (docs/decisions/012-mounts-in-a-child.md). What asks it says so; the rest looks at the
+// kernel's table of mounts alone.
 
 internal import CLinux
 public import Basics
-internal import ContainerModel
+public import ContainerModel
 internal import Kernel
 internal import LaunchPlanning
 internal import Records
 
 extension VolumeStore {
-    /// Mounts what the volume is, unless it is a directory of ours or is mounted already.
+    /// What the volume is; nil for a directory of ours, and for one that is not there.
+    public func mount(of name: String) throws(Failure) -> VolumeMount? {
+        guard exists(name) else { return nil }
+        return try readRecord(Volume.self, recordPath(name))?.mounted
+    }
+
+    /// Mounts what the volume is, unless it is a directory of ours or is mounted already. May take for ever: whoever has
+    /// others to serve lets a child do it.
     public func ensureMounted(_ name: String) throws(Failure) {
-        guard exists(name), let volume = try readRecord(Volume.self, recordPath(name)),
-            let wanted = volume.mounted
-        else { return }
+        guard let wanted = try mount(of: name) else { return }
         let doing = "cannot mount volume \"\(name)\""
-        do throws(SyscallError) {
-            if try isMounted(dataDirectory(name)) { return }
-            let data = try openFile(dataDirectory(name), flags: O_PATH | O_DIRECTORY | O_NOFOLLOW)
-            let tree = try wanted.isBind ? bindTree(wanted) : fileSystem(wanted)
-            try retrying("move_mount", dataDirectory(name)) { linux_move_mount(tree.raw, data.raw) }
-        } catch {
-            throw refusal(doing, wanted, error)
+        try alone(with: name, doing) { () throws(Failure) in
+            do throws(SyscallError) {
+                if try isMountPoint(name) { return }
+                let data = try openFile(dataDirectory(name), flags: O_PATH | O_DIRECTORY | O_NOFOLLOW)
+                let tree = try wanted.isBind ? bindTree(wanted) : fileSystem(wanted)
+                try retrying("move_mount", dataDirectory(name)) { linux_move_mount(tree.raw, data.raw) }
+            } catch {
+                throw refusal(doing, wanted, error)
+            }
         }
     }
 
@@ -33,7 +43,7 @@ extension VolumeStore {
         guard exists(name) else { return }
         let path = dataDirectory(name)
         do throws(SyscallError) {
-            while try isMounted(path) {
+            while try isMountPoint(name) {
                 // UMOUNT_NOFOLLOW | MNT_DETACH: whoever has a file open there keeps it.
                 try retrying("umount2", path) { linux_umount2(path, 8 | 2) }
             }
@@ -42,14 +52,27 @@ extension VolumeStore {
         }
     }
 
-    private func isMounted(_ path: String) throws(SyscallError) -> Bool {
+    /// Whether something is mounted there. The file system itself is not asked: even the open of its root with O_PATH is a
+    /// question to an NFS server (`d_weak_revalidate`, Documentation/filesystems/vfs.rst).
+    public func isMounted(_ name: String) throws(Failure) -> Bool {
         do throws(SyscallError) {
-            let data = try openFile(path, flags: O_PATH | O_DIRECTORY | O_NOFOLLOW)
-            return linux_is_mount_root(data.raw) == 1
+            return try isMountPoint(name)
+        } catch {
+            throw Failure("cannot see whether volume \"\(name)\" is mounted", error)
+        }
+    }
+
+    private func isMountPoint(_ name: String) throws(SyscallError) -> Bool {
+        let holder: OwnedFD
+        do throws(SyscallError) {
+            holder = try openFile(directory(of: name), flags: O_PATH | O_DIRECTORY | O_NOFOLLOW)
         } catch {
             if error.errno == .noEntry { return false }
             throw error
         }
+        // As the kernel calls it: the way to the state directory may lead through links.
+        let place = try readLink("/proc/self/fd/\(holder.raw)") + "/data"
+        return MountEntry.all(in: try readFile("/proc/self/mountinfo")).contains { $0.point == place }
     }
 
     private func bindTree(_ wanted: VolumeMount) throws(SyscallError) -> OwnedFD {
@@ -76,7 +99,8 @@ extension VolumeStore {
             try retrying("fsconfig", "source=\(wanted.device)") {
                 linux_fsconfig_string(fd, "source", wanted.device)
             }
-            for datum in options.data {
+            // As mount(8): what begins so is for others to read (mount(8), "x-*").
+            for datum in options.data where !datum.key.hasPrefix("x-") {
                 try retrying("fsconfig", datum.value.isEmpty ? datum.key : "\(datum.key)=\(datum.value)") {
                     datum.value.isEmpty
                         ? linux_fsconfig_flag(fd, datum.key)
@@ -137,4 +161,19 @@ extension VolumeStore {
 
 extension VolumeMount {
     fileprivate var isBind: Bool { options.contains("bind") }
+
+    /// How long its mounting and filling may take: 90 s, as with systemd, unless the word of fstab says otherwise that
+    /// systemd has for it (systemd.mount(5), `x-systemd.mount-timeout=`).
+    public func patience() throws(Failure) -> Duration {
+        let key = "x-systemd.mount-timeout="
+        guard let option = options.last(where: { $0.hasPrefix(key) }) else { return .seconds(90) }
+        let text = option.dropFirst(key.count)
+        let found = Int(text).map { Duration.seconds($0) } ?? Duration(compose: String(text))
+        guard let found, found > .zero else {
+            throw Failure(
+                "cannot mount \(device)", cause: "`\(option)` is no time",
+                advice: "write seconds, or a duration such as 1m30s")
+        }
+        return found
+    }
 }

@@ -30,8 +30,10 @@ public struct VolumeStore: Sendable {
         public var mounted: VolumeMount?
     }
 
+    func directory(of name: String) -> String { "\(directory)/\(name)" }
+
     /// Where a volume's files are.
-    public func dataDirectory(_ name: String) -> String { "\(directory)/\(name)/data" }
+    public func dataDirectory(_ name: String) -> String { "\(directory(of: name))/data" }
 
     public func exists(_ name: String) -> Bool {
         isValid(name) && access(recordPath(name), F_OK) == 0
@@ -39,7 +41,7 @@ public struct VolumeStore: Sendable {
 
     /// Its making was cut off: it has a directory and no record, and nothing is in it.
     public func isUnfinished(_ name: String) -> Bool {
-        isValid(name) && !exists(name) && access("\(directory)/\(name)", F_OK) == 0
+        isValid(name) && !exists(name) && access(directory(of: name), F_OK) == 0
     }
 
     /// Makes the volume unless it is there; gives its data directory.
@@ -62,7 +64,7 @@ public struct VolumeStore: Sendable {
         do throws(SyscallError) {
             try ensureDirectory(directory, mode: 0o711)
             try ensureDirectory(dataDirectory(name))
-            try retrying("chmod", name) { chmod("\(directory)/\(name)", 0o711) }
+            try retrying("chmod", name) { chmod(directory(of: name), 0o711) }
             try retrying("chmod", name) { chmod(dataDirectory(name), 0o755) }
         } catch {
             throw Failure("cannot make volume \"\(name)\"", error)
@@ -74,8 +76,28 @@ public struct VolumeStore: Sendable {
         return dataDirectory(name)
     }
 
+    /// Gives the volume, if it is empty, what an image has at `path`. Of a volume that is mounted this may take for ever, as
+    /// its mounting may.
+    public func fill(_ name: String, from layers: [String], path: String) throws(Failure) {
+        try alone(with: name, "cannot fill volume \"\(name)\"") { () throws(Failure) in
+            try copyUp(from: layers, path: path, into: dataDirectory(name))
+        }
+    }
+
+    /// Another project's controller may be about to mount or fill the same volume.
+    func alone(with name: String, _ doing: String, _ body: () throws(Failure) -> some Any) throws(Failure) {
+        let lock: FileLock
+        do throws(SyscallError) {
+            lock = try FileLock(directory: directory(of: name))
+        } catch {
+            throw Failure(doing, error)
+        }
+        _ = try body()
+        _ = consume lock
+    }
+
     /// The file that makes a directory a volume.
-    public func recordPath(_ name: String) -> String { "\(directory)/\(name)/volume.json" }
+    public func recordPath(_ name: String) -> String { "\(directory(of: name))/volume.json" }
 
     /// All volumes, sorted by name.
     public func list() throws(Failure) -> [Volume] {
@@ -100,7 +122,7 @@ public struct VolumeStore: Sendable {
         try check(name)
         // A directory of the host may be mounted there, which is on the same file system: nothing of it is touched.
         try unmount(name)
-        let path = "\(directory)/\(name)"
+        let path = directory(of: name)
         do throws(SyscallError) {
             let parent: OwnedFD
             do throws(SyscallError) {

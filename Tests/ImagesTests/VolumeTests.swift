@@ -102,4 +102,42 @@ struct VolumeTests {
         #expect(try !copyUp(from: image.facts.layers, path: "/srv/out", into: other))
         #expect(try directoryEntries(other) == [])
     }
+
+    @Test("a filling that was cut off is begun anew while it was copying, and ended where it was complete")
+    func cutOff() throws {
+        let ground = try Playground()
+        let tar = try ground.tar(
+            "image.tar",
+            [
+                (folder("data", mode: 0o750), ""), (file("data/a"), "a"), (folder("data/b"), ""),
+                (file("data/b/c"), "c"),
+            ])
+        let image = try ground.store.importImage(.tar(path: tar), as: "image")
+        let volumes = VolumeStore(root: "\(ground.path)/root")
+        let fill = { (name: String) in try volumes.fill(name, from: image.facts.layers, path: "/data") }
+
+        let half = try volumes.ensure(VolumeRequest(name: "half"), project: nil)
+        try ensureDirectory("\(half)/.covey-filling/b")
+        try writeFile("\(half)/.covey-filling/torn", Array("t".utf8))
+        try fill("half")
+        #expect(try directoryEntries(half) == ["a", "b"])
+        #expect(try readText("\(half)/b/c") == "c")
+
+        // One entry was moved already, and has what the copy gave it.
+        let whole = try volumes.ensure(VolumeRequest(name: "whole"), project: nil)
+        try ensureDirectory("\(whole)/.covey-filled/b", mode: 0o711)
+        try writeFile("\(whole)/a", Array("moved".utf8))
+        #expect(chmod("\(whole)/.covey-filled", 0o710) == 0)
+        try fill("whole")
+        #expect(try directoryEntries(whole) == ["a", "b"])
+        #expect(try readText("\(whole)/a") == "moved")
+        #expect(try fileStatus(whole).st_mode & 0o7777 == 0o710)
+
+        // Something of somebody else's is there: it is theirs.
+        let foreign = try volumes.ensure(VolumeRequest(name: "foreign"), project: nil)
+        try ensureDirectory("\(foreign)/.covey-filling")
+        try writeFile("\(foreign)/own", [])
+        try fill("foreign")
+        #expect(try directoryEntries(foreign) == [".covey-filling", "own"])
+    }
 }

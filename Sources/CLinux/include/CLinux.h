@@ -57,6 +57,7 @@
 #include "linux_threads.h"
 #include "linux_process.h"
 #include "linux_fault.h"
+#include "linux_fork.h"
 
 #include "linux_fsmount.h"
 #include "linux_quota.h"
