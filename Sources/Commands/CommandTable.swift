@@ -102,8 +102,13 @@ let commandTable: [CommandDefinition] = [
         flags: [Flag(.noDependencies, nil, "leave alone what the services depend on")], dryRun: .told,
         run: runScale),
     CommandDefinition(
-        "down", "Stop and remove everything of the project",
-        details: "Named volumes stay without -v; external networks and volumes always stay.",
+        "down", "Stop and remove everything of the project, or of services", operands: .services,
+        details: """
+            Named volumes stay without -v; external networks and volumes always stay.
+
+            With services named, their containers go, those of all that depend on them, and the networks and, with -v, the
+            volumes that they alone had.
+            """,
         flags: [
             Flag(.volumes, "v", "remove named volumes too"), timeout,
             Flag(

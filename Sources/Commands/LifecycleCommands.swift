@@ -8,11 +8,21 @@ internal import Kernel
 internal import Volumes
 
 func runDown(_ session: Session) throws(Failure) -> Int32 {
+    try takeDown(session, services: session.arguments.operands)
+}
+
+/// Takes the services down, with all that depend on them; the whole project where none is named.
+func takeDown(_ session: Session, services: [String]) throws(Failure) -> Int32 {
     let place = try session.place()
     var options = DownOptions()
     options.volumes = session.arguments.has(.volumes)
     options.timeout = try session.arguments.duration(.timeout)
-    if session.arguments.has(.dryRun) { return try rehearseDown(options, session, place) }
+    if session.arguments.has(.dryRun) { return try rehearseDown(options, services, session, place) }
+    if !services.isEmpty {
+        if try downServices(options, services, session, place) { return 0 }
+        // Nothing is left that would need the rest; volumes went with those that had them.
+        options.volumes = false
+    }
     /// Volumes of an earlier `down` without --volumes.
     func hasVolumes() throws(Failure) -> Bool {
         guard options.volumes else { return false }
@@ -23,7 +33,7 @@ func runDown(_ session: Session) throws(Failure) -> Int32 {
         if !exists(place.directory), !exists(place.runDirectory), !(try hasVolumes()) { return nil }
         return try startController(place, environment: session.invocation.environment)
     }
-    let images = try imagesToRemove(session)
+    let images = try imagesToRemove(session, of: services)
     let provided = keptProviders(place)
     let progress = try session.progress("down")
     let nothing = "nothing to take down: project \"\(place.project)\" is not up"
@@ -52,23 +62,52 @@ func runDown(_ session: Session) throws(Failure) -> Int32 {
     return 0
 }
 
+/// - Returns: whether containers of others are left; without them the project itself is to go.
+private func downServices(
+    _ options: DownOptions, _ named: [String], _ session: Session, _ place: ProjectPlace
+) throws(Failure) -> Bool {
+    let provided = keptProviders(place).filter { named.contains($0.key) }
+    var options = options
+    options.services = named.filter { provided[$0] == nil }
+    let progress = try session.progress("down")
+    guard let client = try session.controller(place) else {
+        progress.notice("nothing to take down: project \"\(place.project)\" is not up")
+        return true
+    }
+    if options.services?.isEmpty == false {
+        try client.send(.down(options))
+        if try !follow(client, place, progress).changed, provided.isEmpty {
+            progress.notice("nothing to take down: the services have no containers")
+        }
+    }
+    if !provided.isEmpty { try endProviders(provided, .down, session, place) }
+    let isLeft = try !session.containers(place).isEmpty
+    // Otherwise they go with the project.
+    if isLeft { _ = try removeImages(try imagesToRemove(session, of: named), session, progress) }
+    return isLeft
+}
+
 /// What `down` would do, its own part before the client's.
-private func rehearseDown(_ options: DownOptions, _ session: Session, _ place: ProjectPlace) throws(Failure)
-    -> Int32
-{
+private func rehearseDown(
+    _ options: DownOptions, _ named: [String], _ session: Session, _ place: ProjectPlace
+) throws(Failure) -> Int32 {
     var lines: [String] = []
+    var options = options
+    let provided = keptProviders(place).filter { named.isEmpty || named.contains($0.key) }
+    let services = named.filter { provided[$0] == nil }
+    if !named.isEmpty { options.services = services }
     if try session.controller(place) != nil {
-        _ = try rehearse(.down(options), session)
-    } else if options.volumes {
+        if named.isEmpty || !services.isEmpty { _ = try rehearse(.down(options), session) }
+    } else if options.volumes, named.isEmpty {
         // Left by an earlier `down` without --volumes.
         lines = try VolumeStore(root: place.root).list().filter { $0.project == place.project }
             .map { "remove volume \($0.name)" }
     }
-    for (name, provider) in keptProviders(place).sorted(by: { $0.key < $1.key }) {
+    for (name, provider) in provided.sorted(by: { $0.key < $1.key }) {
         lines.append("take down \"\(name)\" by its provider \(provider.type)")
     }
     let store = try session.imageStore()
-    for name in try imagesToRemove(session)
+    for name in try imagesToRemove(session, of: named)
     where try store.lookUp(name, relativeTo: session.invocation.directory) != nil {
         lines.append("remove image \(name)")
     }
@@ -78,10 +117,12 @@ private func rehearseDown(_ options: DownOptions, _ session: Session, _ place: P
 }
 
 /// What `--rmi` names: `all`: every service's image; `local`: of those that are built, unless `image` gives them a name.
-private func imagesToRemove(_ session: Session) throws(Failure) -> [String] {
+/// - Parameter named: services; none is all.
+private func imagesToRemove(_ session: Session, of named: [String]) throws(Failure) -> [String] {
     guard let which = session.arguments.last(.removeImages) else { return [] }
     let project = try session.project()
-    let services = Array(project.services.values) + Array(project.disabledServices.values)
+    let services = (Array(project.services.values) + Array(project.disabledServices.values))
+        .filter { named.isEmpty || named.contains($0.name) }
     let names = services.compactMap { service -> String? in
         if service.image == nil { return service.build == nil ? nil : project.imageName(of: service) }
         return which == "all" ? service.image : nil

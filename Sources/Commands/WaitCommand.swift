@@ -32,7 +32,7 @@ func runWait(_ session: Session) throws(Failure) -> Int32 {
             session.out.line("\(container.name) exited with code \(code.map(String.init) ?? "unknown")")
             if first == nil { first = Int32(clamping: code ?? 1) }
             if session.arguments.has(.downProject) {
-                _ = try runDown(session)
+                _ = try takeDown(session, services: [])
                 return first ?? 0
             }
         }

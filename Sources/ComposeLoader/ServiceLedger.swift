@@ -45,7 +45,8 @@ public enum Ledger {
             Shape(.dependencies, each: Shape(fields: dependency)), by: "Containers.dependencies"),
         .works("device_cgroup_rules", by: "HostAccess.devices"),
         .works(
-            "devices", "devices and directories of the host, CDI names; a CDI device whose file wants hooks is refused",
+            "devices",
+            "devices and directories of the host, CDI names; a CDI device whose file wants hooks is refused",
             Shape(each: Shape(fields: Fields([.works("source"), .works("target"), .works("permissions")]))),
             by: "HostAccess.devices"),
         .works("dns", "", .list, by: "NetworkingTests.ownServers"),

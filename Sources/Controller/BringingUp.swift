@@ -24,6 +24,7 @@ extension ProjectController {
             try saveContents(Array(connection.blobs.dropFirst()))
             if bytes != desiredBytes { try saveDesired(wanted, bytes) }
             adoptSettings(of: wanted)
+            connection.scope = scope(of: options.services)
             execute(
                 plan, for: connection, goesOn: false, renewsVolumes: options.renewsVolumes,
                 options.noStart ? .creation : .other
@@ -74,7 +75,7 @@ extension ProjectController {
 
     /// Nothing is looked after, and nobody waits for this to change.
     var nothingWasMade: Bool {
-        desired == nil && containers.isEmpty && run == nil && waitingRequests.isEmpty
+        desired == nil && containers.isEmpty && run == nil && stopsBeside.isEmpty && waitingRequests.isEmpty
             && !exists(place.directory + "/project.json")
     }
 

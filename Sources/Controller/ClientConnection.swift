@@ -12,6 +12,8 @@ final class ClientConnection {
     var head: RequestHead?
     var blobs: [[UInt8]] = []
     var descriptors: [SharedFD] = []
+    /// The services that its request is about, with those they need; nil is all of them.
+    var scope: Set<String>?
     /// Set once the last event was sent or the client was lost.
     private(set) var isClosed = false
     /// Told once, when the last event was sent or the client was lost.
@@ -103,13 +105,4 @@ final class ClientConnection {
         if !alive { close() }
         return false
     }
-}
-
-/// A request that waits for the run before it.
-struct PendingRequest {
-    let connection: ClientConnection
-    let isDown: Bool
-    /// What stops or takes down ends it like a bring-up at work.
-    let isBringUp: Bool
-    let begin: () -> Void
 }

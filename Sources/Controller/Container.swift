@@ -131,7 +131,7 @@ final class Container {
         return ObservedContainer(
             name: name, service: reference.service, index: reference.index, configHash: service.configHash,
             image: request.image.id, state: state, health: observedHealth,
-            networks: request.networks.map(\.network))
+            networks: request.networks.map(\.network), isPaused: phase == .running && status.paused)
     }
 
     private var observedHealth: Planning.Health {

@@ -89,6 +89,8 @@ public struct DownOptions: Codable, Sendable {
     /// Remove named volumes too; external ones never.
     public var volumes = false
     public var timeout: Duration?
+    /// With all that depend on them; nil is the whole project.
+    public var services: [String]?
     public init() {}
 }
 

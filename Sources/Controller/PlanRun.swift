@@ -53,7 +53,7 @@ final class PlanRun {
     private var ready: [Int]
     private let loop: EventLoop
     private var scheduled = false
-    private var finished = false
+    private(set) var isFinished = false
     private let execute: (PlanRun, Int) -> Void
     private let progress: (Int, OperationState) -> Void
     private let completion: (Failure?) -> Void
@@ -81,14 +81,14 @@ final class PlanRun {
 
     /// Goes on; called after whatever may have changed something.
     func advance() {
-        guard !scheduled, !finished else { return }
+        guard !scheduled, !isFinished else { return }
         scheduled = true
         loop.soon { [weak self] in self?.step() }
     }
 
     private func step() {
         scheduled = false
-        guard !finished else { return }
+        guard !isFinished else { return }
         if let index = ready.popLast() {
             states[index] = .running
             linux_fault_operation()
@@ -101,7 +101,7 @@ final class PlanRun {
     }
 
     private func finish() {
-        finished = true
+        isFinished = true
         if let cancelled { failures.append(cancelled) }
         completion(Failure.collect(failures))
     }
@@ -134,7 +134,7 @@ final class PlanRun {
 
     /// Starts nothing more; what runs comes to its end.
     func cancel(_ reason: Failure) {
-        guard !finished, cancelled == nil else { return }
+        guard !isFinished, cancelled == nil else { return }
         cancelled = reason
         stopStarting()
         let ends = onCancel

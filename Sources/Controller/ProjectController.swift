@@ -55,6 +55,8 @@ final class ProjectController {
     var preStartTurns: [String: [() -> Void]] = [:]
 
     var run: PlanRun?
+    /// Stops that do not concern the run.
+    var stopsBeside: [PlanRun] = []
     var waitingRequests: [PendingRequest] = []
     var connections: [Int32: ClientConnection] = [:]
     var watchers: Set<Int32> = []
@@ -76,9 +78,10 @@ final class ProjectController {
     var restTimer: EventLoop.Timer?
     /// Records that were replaced and are not yet durable.
     var unsynced: [String] = []
-    /// `up --wait`: nil while it must wait, else how it ended.
-    var waitingForReady: (() -> Failure??)?
+    /// `up --wait`: whether all is ready, and what to do when it is, or never will be.
+    var readiness: (() -> Verdict)?
     var readyEnd: ((Failure?) -> Void)?
+    var settleTimer: EventLoop.Timer?
     /// Ports that were given back; the keeper's copies of their sockets are closed when it comes to it.
     var portsGivenBack: Set<UInt16> = []
     let volumes: VolumeStore

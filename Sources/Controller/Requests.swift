@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What each request leads to. Requests that change the project run one after another; `down` and `stop` do not wait
-// for a bring-up but end it, and those that wait; signals wait for nobody.
+// What each request leads to: an answer, a signal at once, or a plan that is carried out in its turn (RequestOrder.swift).
 
 internal import Basics
 internal import CLinux
@@ -69,28 +68,33 @@ extension ProjectController {
         case .plan(let options):
             answer(connection) { () throws(Failure) in try showPlan(options, connection) }
         case .up(let options):
-            enqueueBringUp(connection) { [self] in beginUp(options, connection) }
+            enqueueBringUp(connection, of: options.services) { [self] in beginUp(options, connection) }
         case .down(let options):
-            // A second `down` has nothing against the first.
-            enqueue(connection, supersedes: !takingDown, isDown: true) { [self] in
-                beginDown(options, connection)
+            if let services = options.services {
+                let ended = Superseding.bringUps(of: concerned(by: services, in: observe()))
+                enqueue(connection, ending: ended) { [self] in
+                    begin(connection, goesOn: true) { () throws(Failure) in try downPlan(options) }
+                }
+            } else {
+                // A second `down` has nothing against the first.
+                enqueue(connection, ending: takingDown ? .nothing : .everything, isDown: true) { [self] in
+                    beginDown(options, connection)
+                }
             }
         case .resume:
-            enqueueBringUp(connection) { [self] in beginResume(connection) }
+            enqueueBringUp(connection, of: []) { [self] in beginResume(connection) }
         case .rehearse(let request):
             answer(connection) { () throws(Failure) in
                 try show(try rehearsed(request), connection)
             }
         case .start(let services, let wait):
-            enqueueBringUp(connection) { [self] in beginStart(services, wait, connection) }
+            enqueueBringUp(connection, of: services) { [self] in beginStart(services, wait, connection) }
         case .stop(let services, let timeout):
-            enqueue(connection, supersedes: true) { [self] in
-                begin(connection, goesOn: true, .stop) { () throws(Failure) in
-                    try planStop(observe(), services: services, timeout: timeout)
-                }
+            enqueueStop(of: services, connection) { [self] () throws(Failure) in
+                try planStop(observe(), services: services, timeout: timeout)
             }
         case .restart(let services, let timeout, let noDependencies):
-            enqueueBringUp(connection) { [self] in
+            enqueueBringUp(connection, of: services) { [self] in
                 begin(connection, .restart) { () throws(Failure) in
                     try planRestart(
                         observe(), services: services, noDependencies: noDependencies ?? false,
@@ -104,7 +108,8 @@ extension ProjectController {
                 connection.finish(.failed(error))
             }
         case .run(let options):
-            enqueue(connection, supersedes: false) { [self] in beginRun(options, connection) }
+            connection.scope = scope(of: [options.oneOff.service])
+            enqueue(connection) { [self] in beginRun(options, connection) }
         case .follow(let name): followOneOff(name, connection)
         case .signal(let name, let signal):
             answer(connection) { () throws(Failure) in try sendSignal(signal, to: name) }
@@ -114,7 +119,7 @@ extension ProjectController {
         case .unpause(let services):
             pause(false, services, connection)
         case .remove(let services, let stop):
-            enqueue(connection, supersedes: false) { [self] in
+            enqueue(connection) { [self] in
                 begin(connection, goesOn: true) { () throws(Failure) in
                     try planRemove(observe(oneOffs: true), services: withOneOffs(services), stop: stop)
                 }
@@ -169,106 +174,6 @@ extension ProjectController {
         for descriptor in watchers { connections[descriptor]?.send(.status(shown)) }
     }
 
-    // MARK: Order
-
-    func enqueue(
-        _ connection: ClientConnection, supersedes: Bool, isDown: Bool = false, isBringUp: Bool = false,
-        _ begin: @escaping () -> Void
-    ) {
-        // The client asks whoever comes after us.
-        guard !leaving else { return connection.close() }
-        let ended = Failure(
-            "the command was ended by another", cause: "the project is being stopped or taken down")
-        if supersedes {
-            // Of those that wait, too: a bring-up that began after this one's would be in its way.
-            let superseded = waitingRequests.filter(\.isBringUp)
-            waitingRequests.removeAll(where: \.isBringUp)
-            for pending in superseded { pending.connection.finish(.failed(ended)) }
-        }
-        guard let run else { return begin() }
-        waitingRequests.append(
-            PendingRequest(connection: connection, isDown: isDown, isBringUp: isBringUp, begin: begin))
-        connection.send(.queued)
-        // A stop has nothing against another, and a `down` goes further.
-        if supersedes, !takingDown, isDown || run.occasion != .stop {
-            endRun(run, ended)
-        } else if runOwner?.isClosed ?? true {
-            endAbandonedRun()
-        }
-    }
-
-    /// Others wait for a run nobody waits for.
-    private func endAbandonedRun() {
-        guard let run, !takingDown else { return }
-        endRun(run, Failure("the command's client is gone"))
-    }
-
-    /// What is to run is decided when stops that were cut off have ended: until then such a container still runs.
-    private func enqueueBringUp(_ connection: ClientConnection, _ begin: @escaping () -> Void) {
-        enqueue(connection, supersedes: false, isBringUp: true) { [self] in
-            guard let stopping = containers.values.first(where: { $0.stopWasCutOff && $0.isLive }) else {
-                return begin()
-            }
-            connection.send(.queued)
-            waitingRequests.insert(
-                PendingRequest(connection: connection, isDown: false, isBringUp: true) { [self] in
-                    enqueueBringUp(connection, begin)
-                }, at: 0)
-            stopping.onExited.append { [self] in
-                loop.soon { [unowned self] in if run == nil { beginNext() } }
-            }
-        }
-    }
-
-    func endRun(_ run: PlanRun, _ reason: Failure) {
-        // Its plan may be done and only readiness waited for.
-        if let readyEnd { readyEnd(reason) } else { run.cancel(reason) }
-    }
-
-    func runEnded() {
-        run = nil
-        runOwner = nil
-        scheduleRest()
-        guard !leaving else { return }
-        loop.soon { [unowned self] in synchronizeRecords() }
-        beginNext()
-    }
-
-    private func beginNext() {
-        guard !leaving else { return }
-        while !waitingRequests.isEmpty {
-            let next = waitingRequests.removeFirst()
-            // Nobody wants it any more, and nothing of it was begun.
-            if next.connection.isClosed { continue }
-            return next.begin()
-        }
-    }
-
-    /// Records are made durable after the answer: nobody waits for the disk, and a power cut in between costs a project
-    /// that `up` makes again. Before it, an fsync of two files and their directories was a tenth of an `up`.
-    private func synchronizeRecords() {
-        let paths = unsynced
-        unsynced = []
-        for path in paths {
-            do throws(SyscallError) {
-                try synchronize(path)
-            } catch {
-                // Taken down again meanwhile.
-                if error.errno != .noEntry { log("cannot make \(path) durable: \(error)") }
-            }
-        }
-    }
-
-    /// After a while without work, the pages it took go back: what an idle project costs is what it keeps.
-    private func scheduleRest() {
-        if let restTimer { loop.cancel(restTimer) }
-        restTimer = loop.after(.seconds(1)) { [unowned self] in
-            restTimer = nil
-            malloc_trim(0)
-            linux_release_text()
-        }
-    }
-
     // MARK: Plans
 
     func begin(
@@ -311,18 +216,30 @@ extension ProjectController {
         _ plan: Plan, for connection: ClientConnection, goesOn: Bool, renewsVolumes: Bool = false,
         _ occasion: PlanRun.Occasion = .other, completion: @escaping (Failure?) -> Void
     ) {
+        let run = makeRun(plan, for: connection, goesOn: goesOn, occasion) { [unowned self] failure in
+            completion(failure ?? admitNetworks())
+        }
+        run.renewsVolumes = renewsVolumes
+        self.run = run
+        runOwner = connection
+        // A changed network takes others along.
+        connection.scope?.formUnion(plan.services)
+        run.advance()
+    }
+
+    func makeRun(
+        _ plan: Plan, for connection: ClientConnection, goesOn: Bool, _ occasion: PlanRun.Occasion,
+        completion: @escaping (Failure?) -> Void
+    ) -> PlanRun {
         connection.send(.planned(plan.nodes.map { plannedOperation($0) }))
         for notice in plan.notices { connection.send(.notice(notice)) }
         let run = PlanRun(
             plan, goesOn: goesOn, loop: loop,
             execute: { [unowned self] run, index in perform(plan.nodes[index].operation, index, of: run) },
             progress: { index, state in connection.send(.operation(index: index, state)) },
-            completion: { [unowned self] failure in completion(failure ?? admitNetworks()) })
-        run.renewsVolumes = renewsVolumes
+            completion: completion)
         run.occasion = occasion
-        self.run = run
-        runOwner = connection
-        run.advance()
+        return run
     }
 
     /// Networks no container was attached to; those of containers are admitted with the first of them.

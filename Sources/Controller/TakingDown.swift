@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `down` in the controller: everything goes, then the project, then controller and keeper.
+// `down` in the controller: everything goes, then the project, then controller and keeper; or what named services had.
 
 internal import Basics
 internal import ContainerModel
@@ -37,6 +37,7 @@ extension ProjectController {
         var planned = Planning.DownOptions()
         planned.removeVolumes = options.volumes
         planned.timeout = options.timeout
+        planned.services = withOneOffs(options.services ?? [])
         return try planDown(observation, options: planned)
     }
 

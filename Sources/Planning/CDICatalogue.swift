@@ -86,7 +86,9 @@ public struct CDICatalogue: Sendable {
             if let first = (device.edits.unsupported + device.shared.unsupported).first {
                 throw Failure(
                     "CDI device \(quoted(name)) can't be given", cause: "\(device.path) \(first)",
-                    advice: "generate the specification without it; for NVIDIA's, `nvidia-ctk cdi generate --disable-hooks=all`")
+                    advice:
+                        "generate the specification without it; for NVIDIA's, `nvidia-ctk cdi generate --disable-hooks=all`"
+                )
             }
         }
         return all

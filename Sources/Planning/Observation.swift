@@ -42,10 +42,12 @@ public struct ObservedContainer: Hashable, Codable, Sendable {
     public var health: Health
     /// Real names of the networks it was created on.
     public var networks: [String]
+    /// It runs, and stands still by somebody's wish.
+    public var isPaused: Bool
 
     public init(
         name: String, service: String, index: Int, configHash: Digest, image: Digest, state: ContainerState,
-        health: Health = .none, networks: [String] = []
+        health: Health = .none, networks: [String] = [], isPaused: Bool = false
     ) {
         self.name = name
         self.service = service
@@ -55,9 +57,18 @@ public struct ObservedContainer: Hashable, Codable, Sendable {
         self.state = state
         self.health = health
         self.networks = networks
+        self.isPaused = isPaused
     }
 
     var reference: ContainerReference { ContainerReference(name: name, service: service, index: index) }
+
+    /// - Throws: when it is paused: nothing that is asked of it would come true.
+    func checkGoesOn(_ doing: String) throws(Failure) {
+        guard isPaused else { return }
+        throw Failure(
+            "cannot \(doing) service \(quoted(service))", cause: "its container \(name) is paused",
+            advice: "`covey unpause \(service)` lets it go on")
+    }
 }
 
 public enum ContainerState: Hashable, Codable, Sendable {

@@ -35,6 +35,9 @@ public struct Plan: Hashable, Codable, Sendable {
 
     /// False for an empty plan and for one that only waits.
     public var changesSomething: Bool { nodes.contains { $0.operation.changesSomething } }
+
+    /// Those whose containers it is about, or waits for.
+    public var services: Set<String> { Set(nodes.compactMap(\.operation.service)) }
 }
 
 extension Plan: CustomStringConvertible {

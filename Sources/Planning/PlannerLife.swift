@@ -7,7 +7,7 @@ public import Basics
 import ContainerModel
 
 public struct DownOptions: Hashable, Codable, Sendable {
-    /// Services named by the user; empty is the whole project with its networks.
+    /// Services named by the user, with all that depend on them; empty is the whole project.
     public var services: [String] = []
     /// Remove the project's volumes too; external ones never.
     public var removeVolumes = false
@@ -19,12 +19,15 @@ public struct DownOptions: Hashable, Codable, Sendable {
 
 /// Takes the project away, orphans included: dependants stop before those they depend on.
 ///
+/// Of named services, with their dependants, the containers go, and the networks and, with `removeVolumes`, the volumes
+/// that they alone had.
+///
 /// - Throws: when a named service is unknown.
 public func planDown(
     _ observed: Observation, options: DownOptions = DownOptions()
 ) throws(Failure) -> Plan {
     var life = LifePlanner(observed)
-    let targets = try life.targets(options.services)
+    let targets = life.withDependants(try life.targets(options.services))
     var leaving: [String: [Int]] = [:]
     var unmounting: [String: [Int]] = [:]
     for service in life.stopOrder where targets.contains(service) {
@@ -36,9 +39,12 @@ public func planDown(
             for volume in life.mayMount(container) { unmounting[volume, default: []].append(node) }
         }
     }
-    guard options.services.isEmpty else { return life.builder.plan }
+    let others = observed.containers.filter { !targets.contains($0.service) }
+    let isWhole = options.services.isEmpty
+    let usedNetworks = Set(others.flatMap(\.networks))
     for (name, network) in observed.networks.sorted(by: { $0.key < $1.key })
     where network.project == observed.project {
+        if !isWhole, leaving[name] == nil || usedNetworks.contains(name) { continue }
         guard network.foreignContainers.isEmpty else {
             life.builder.notice(
                 "network \(name) stays: containers of other projects are on it: "
@@ -48,13 +54,24 @@ public func planDown(
         _ = life.builder.add(.removeNetwork(name: name), because: "down", after: leaving[name] ?? [])
     }
     if options.removeVolumes {
+        let usedVolumes = Set(others.flatMap { life.mayMount($0) })
+        let own = Set(
+            observed.containers.filter { targets.contains($0.service) }.flatMap { life.mounted(by: $0) ?? [] }
+        )
         for (name, volume) in observed.volumes.sorted(by: { $0.key < $1.key })
         where volume.project == observed.project && volume.request?.external != true {
+            if !isWhole, !own.contains(name) || usedVolumes.contains(name) { continue }
             _ = life.builder.add(
                 .removeVolume(name: name), because: "down --volumes", after: unmounting[name] ?? [])
         }
     }
     return life.builder.plan
+}
+
+/// The services, of all where none is named, and all that depend on them: whom it concerns when those are stopped.
+public func concerned(by services: [String], in observed: Observation) -> Set<String> {
+    let life = LifePlanner(observed)
+    return services.isEmpty ? Set(life.startOrder) : life.withDependants(Set(services))
 }
 
 /// Stops the services' containers, dependants first; who depends on a named one is left running.
@@ -86,6 +103,7 @@ public func planStart(_ observed: Observation, services: [String] = []) throws(F
         if found.isEmpty, observed.requests[service].map({ $0.replicas > 0 }) ?? false {
             life.builder.notice("service \(quoted(service)) has no container; `covey up` makes one")
         }
+        for container in found { try container.checkGoesOn("start") }
         life.start(
             found.filter { !$0.state.isLive && !life.isDone($0, named: named) }, of: service,
             waitingFor: { targets.contains($0) }
@@ -208,14 +226,31 @@ private struct LifePlanner {
             && container.hasCompleted(under: observed.requests[container.service]?.restart ?? .no)
     }
 
-    /// Names of volumes; a container whose own request is not known may mount any of them.
-    func mayMount(_ container: ObservedContainer) -> [String] {
+    /// The services, and all that depend on them.
+    func withDependants(_ services: Set<String>) -> Set<String> {
+        var found = services
+        var pending = Array(services)
+        while let service = pending.popLast() {
+            for dependant in dependants[service] ?? [] where found.insert(dependant).inserted {
+                pending.append(dependant)
+            }
+        }
+        return found
+    }
+
+    /// Names of volumes; nil for a container whose own request is not known.
+    func mounted(by container: ObservedContainer) -> [String]? {
         guard let request = observed.requests[container.service],
             request.configHash == container.configHash
-        else { return Array(observed.volumes.keys) }
+        else { return nil }
         return request.container.mounts.compactMap { mount in
             if case .volume(let name) = mount.source { name } else { nil }
         }
+    }
+
+    /// Names of volumes; a container whose own request is not known may mount any of them.
+    func mayMount(_ container: ObservedContainer) -> [String] {
+        mounted(by: container) ?? Array(observed.volumes.keys)
     }
 
     mutating func stop(_ container: ObservedContainer, because reason: String, timeout: Duration?) -> Int? {

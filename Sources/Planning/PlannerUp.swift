@@ -44,8 +44,8 @@ public struct UpOptions: Hashable, Codable, Sendable {
 
 /// What `up` has to do.
 ///
-/// - Throws: when a named service is not declared, when something external does not exist, or when a name is
-///   taken by another project.
+/// - Throws: when a named service is not declared, when something external does not exist, when a name is taken by another
+///   project, or when a container that would be kept is paused.
 public func planUp(
     _ desired: DesiredState, observed: Observation, options: UpOptions = UpOptions()
 ) throws(Failure) -> Plan {
@@ -103,6 +103,12 @@ struct UpPlanner {
         try judgeUnused()
         try judgeVolumes()
         decide()
+        if !options.leaveEnded && !options.noStart {
+            for decision in decisions
+            where decision.action == .keep && selected.contains(decision.target.service) {
+                try decision.old?.checkGoesOn("bring up")
+            }
+        }
         write()
         return builder.plan
     }

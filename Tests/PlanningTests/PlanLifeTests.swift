@@ -143,6 +143,19 @@ struct PlanLifeTests {
             Refusal("error: services depend on each other in a circle\n  cause: a → b → a") {
                 try planUp(stack("a: needs b\nb: needs a\nc:"), observed: Observation(project: "demo"))
             },
+            Refusal(
+                "error: cannot bring up service \"web\"\n  cause: its container demo-web-1 is paused\n"
+                    + "  try:   `covey unpause web` lets it go on"
+            ) {
+                var world = try World.running(stack("db:\nweb: needs db"))
+                world.change("demo-web-1") { $0.isPaused = true }
+                return try planUp(stack("db:\nweb: needs db"), observed: world.seen)
+            },
+            Refusal("error: cannot start service \"db\"\n  cause: its container demo-db-1 is paused") {
+                var world = try World.running(stack("db:\nweb: needs db"))
+                world.change("demo-db-1") { $0.isPaused = true }
+                return try planStart(world.seen, services: ["web"])
+            },
             Refusal("error: there is no signal \"SIGHOP\"") {
                 try planKill(Observation(project: "demo"), signal: "SIGHOP")
             },
@@ -238,7 +251,7 @@ private let lifeCases: [LifeCase] = [
             6. remove volume demo_data: down --volumes [after 4]
             """),
     LifeCase(
-        "down of one service leaves networks",
+        "down of one service leaves networks that others are on",
         intent: {
             var options = DownOptions()
             options.services = ["web"]
@@ -250,6 +263,41 @@ private let lifeCases: [LifeCase] = [
             2. remove container demo-web-2: down [after 1]
             3. stop container demo-web-1 within 1s: down
             4. remove container demo-web-1: down [after 3]
+            """),
+    LifeCase(
+        "down of a service takes its dependants along, and the volumes and networks that they alone had",
+        before: """
+            own: net inner; volume data
+            user: needs own; net inner; net outer; volume both; grace 1s
+            other: net outer; volume both
+            """,
+        intent: {
+            var options = DownOptions()
+            options.services = ["own"]
+            options.removeVolumes = true
+            return try planDown($0, options: options)
+        },
+        plan: """
+            1. stop container demo-user-1 within 1s: down
+            2. remove container demo-user-1: down [after 1]
+            3. stop container demo-own-1 within 10s: down [after 1]
+            4. remove container demo-own-1: down [after 3]
+            5. remove network demo_inner: down [after 2, 4]
+            6. remove volume demo_data: down --volumes [after 4]
+            """),
+    LifeCase(
+        "down of a service removes no volume that a container of a forgotten definition may have",
+        before: "own: volume data\nother:",
+        changes: { $0.change("demo-other-1") { $0.configHash = Digest(of: []) } },
+        intent: {
+            var options = DownOptions()
+            options.services = ["own"]
+            options.removeVolumes = true
+            return try planDown($0, options: options)
+        },
+        plan: """
+            1. stop container demo-own-1 within 10s: down
+            2. remove container demo-own-1: down [after 1]
             """),
     LifeCase(
         "rm removes what does not run",

@@ -5,6 +5,7 @@
 
 import FoundationEssentials
 import Glibc
+import Kernel
 import Testing
 
 extension Scenarios {
@@ -46,6 +47,106 @@ extension Scenarios {
                 let line = "timeout -s KILL 2 \(Host.covey ?? "covey") run -T --no-deps job | cat"
                 let run = try stage.serve(["sh", "-c", line])
                 _ = try run.wait(limit: .seconds(20))
+            }
+        }
+
+        @Test("a stop ends the bring-ups it concerns, and waits for no other")
+        func apart() throws {
+            try Stage.play("pending") { stage in
+                try stage.covey("up", "-d", "deaf")
+                let up = try waiting(stage)
+                let queued = try stage.start(["--profile", "waits", "up", "-d", "after"])
+                try stage.eventually("it is queued") { queued.soFar.errors.contains("waiting") }
+                let restart = try stage.start(["restart", "deaf"])
+                try stage.eventually("so is a restart") { restart.soFar.errors.contains("waiting") }
+                try stage.covey("stop", "deaf", limit: .seconds(20))
+                try stage.require(try stage.container("deaf").State == "exited", "it was not stopped")
+                let ended = try restart.wait(limit: .seconds(5))
+                try stage.require(ended.code == 1 && ended.errors.contains("ended by another"), "\(ended)")
+                try stage.require(
+                    up.ended() == nil && queued.ended() == nil, "a bring-up it does not concern")
+
+                // What one waits for concerns it.
+                try stage.covey("stop", "-t", "0", "slow", limit: .seconds(20))
+                for outcome in [try up.wait(limit: .seconds(5)), try queued.wait(limit: .seconds(5))] {
+                    try stage.require(
+                        outcome.code == 1 && outcome.errors.contains("ended by another"), "\(outcome)")
+                }
+            }
+        }
+
+        @Test("down of services takes those that depend on them; of the last ones, the project")
+        func downOfServices() throws {
+            try Stage.play("pending") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    x-idle: &idle {image: "bb:1", init: true, command: [sleep, "1000"]}
+                    services:
+                      db: {<<: *idle, volumes: ["data:/data"], networks: [back]}
+                      web: {<<: *idle, depends_on: [db], networks: [back, front]}
+                      lone: {<<: *idle, volumes: ["kept:/data"], networks: [front]}
+                    volumes: {data: , kept: }
+                    networks: {back: , front: }
+
+                    """)
+                try stage.covey("up", "-d")
+                let pid = try stage.container("lone").Pid
+                let wrong = try stage.covey("down", "dbb", code: 1)
+                try stage.require(wrong.errors.contains("did you mean \"db\""), "\(wrong)")
+                let said = try stage.covey("--dry-run", "down", "-v", "db").text
+                try stage.require(said.contains("remove volume \(stage.project)_data"), said)
+                try stage.covey("down", "-v", "-t", "1", "db")
+                let left = try stage.containers()
+                try stage.require(left.map(\.Service) == ["lone"] && left[0].Pid == pid, "\(left)")
+                let volumes = try directoryEntries("\(stage.directory)/root/volumes")
+                try stage.require(volumes == ["\(stage.project)_kept"], "volumes: \(volumes)")
+                let up = try stage.covey("up", "-d")
+                try stage.require(
+                    up.errors.contains("_back  Created") && !up.errors.contains("_front"), "networks: \(up)")
+                try stage.require(try stage.container("lone").Pid == pid, "it was touched")
+                try stage.covey("down", "-t", "1", "db", "lone")
+                try stage.require(stage.engine().isEmpty, "the project is left")
+                let none = try stage.covey("down", "db")
+                try stage.require(none.errors.contains("is not up"), "\(none)")
+            }
+        }
+
+        @Test("--wait notices who ends at once; what is paused is told, and waited for by nobody")
+        func notReady() throws {
+            try Stage.play("pending") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      short: {image: "bb:1", command: [sh, -c, "sleep 0.05; echo no setting; exit 3"]}
+                      still:
+                        image: bb:1
+                        init: true
+                        command: [sleep, "1000"]
+                        healthcheck: {test: [CMD, test, -e, /well], interval: 50ms, retries: 10000}
+                      after: {image: "bb:1", command: [sleep, "1000"], depends_on: {still: {condition: service_healthy}}}
+
+                    """)
+                let short = try stage.covey("up", "-d", "--wait", "short", code: 1)
+                try stage.require(
+                    short.errors.contains("exited (3)") && short.errors.contains("no setting"), "\(short)")
+                let up = try stage.start(["up", "-d", "after"])
+                try stage.eventually("it waits") {
+                    try stage.containers().contains { $0.Service == "still" && $0.State == "running" }
+                }
+                try stage.covey("pause", "still")
+                let outcome = try up.wait(limit: .seconds(20))
+                try stage.require(
+                    outcome.code == 1 && outcome.errors.contains("is paused")
+                        && outcome.errors.contains("covey unpause still"), "\(outcome)")
+                for words in [["up", "-d", "after"], ["start", "still"]] {
+                    let refused = try stage.start(words).wait(limit: .seconds(20))
+                    try stage.require(refused.code == 1 && refused.errors.contains("is paused"), "\(refused)")
+                }
+                try stage.covey("up", "-d", "--force-recreate", "still")
+                try stage.exec("still", "touch /well")
+                try stage.covey("up", "-d", "--wait", "still")
             }
         }
 
