@@ -18,7 +18,7 @@ public struct FileLock: ~Copyable, Sendable {
 
     /// Waits for the lock of a directory, which needs no file of its own in it.
     public init(directory path: String) throws(SyscallError) {
-        let opened = try openFile(path, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        let opened = try openFile(path, flags: O_RDONLY | O_DIRECTORY)
         let raw = opened.raw
         try retrying("flock", path) { linux_flock(raw, LOCK_EX) }
         fd = opened

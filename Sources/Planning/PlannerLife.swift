@@ -1,72 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The other intents: start, stop, restart, kill, down. They look at what exists and at the requests it was made
-// from; what the files say now does not matter to them.
+// The other intents: start, stop, restart, kill, rm; `down` is in PlannerDown.swift. They look at what exists and at the requests
+// it was made from; what the files say now does not matter to them.
 
 public import Basics
 import ContainerModel
-
-public struct DownOptions: Hashable, Codable, Sendable {
-    /// Services named by the user, with all that depend on them; empty is the whole project.
-    public var services: [String] = []
-    /// Remove the project's volumes too; external ones never.
-    public var removeVolumes = false
-    /// How long containers may take to stop; nil is each service's own grace period.
-    public var timeout: Duration?
-
-    public init() {}
-}
-
-/// Takes the project away, orphans included: dependants stop before those they depend on.
-///
-/// Of named services, with their dependants, the containers go, and the networks and, with `removeVolumes`, the volumes
-/// that they alone had.
-///
-/// - Throws: when a named service is unknown.
-public func planDown(
-    _ observed: Observation, options: DownOptions = DownOptions()
-) throws(Failure) -> Plan {
-    var life = LifePlanner(observed)
-    let targets = life.withDependants(try life.targets(options.services))
-    var leaving: [String: [Int]] = [:]
-    var unmounting: [String: [Int]] = [:]
-    for service in life.stopOrder where targets.contains(service) {
-        for container in (life.containers[service] ?? []).reversed() {
-            let stop = life.stop(container, because: "down", timeout: options.timeout)
-            let node = life.builder.add(
-                .removeContainer(container.reference), because: "down", after: stop.map { [$0] } ?? [])
-            for network in container.networks { leaving[network, default: []].append(node) }
-            for volume in life.mayMount(container) { unmounting[volume, default: []].append(node) }
-        }
-    }
-    let others = observed.containers.filter { !targets.contains($0.service) }
-    let isWhole = options.services.isEmpty
-    let usedNetworks = Set(others.flatMap(\.networks))
-    for (name, network) in observed.networks.sorted(by: { $0.key < $1.key })
-    where network.project == observed.project {
-        if !isWhole, leaving[name] == nil || usedNetworks.contains(name) { continue }
-        guard network.foreignContainers.isEmpty else {
-            life.builder.notice(
-                "network \(name) stays: containers of other projects are on it: "
-                    + network.foreignContainers.sorted().joined(separator: ", "))
-            continue
-        }
-        _ = life.builder.add(.removeNetwork(name: name), because: "down", after: leaving[name] ?? [])
-    }
-    if options.removeVolumes {
-        let usedVolumes = Set(others.flatMap { life.mayMount($0) })
-        let own = Set(
-            observed.containers.filter { targets.contains($0.service) }.flatMap { life.mounted(by: $0) ?? [] }
-        )
-        for (name, volume) in observed.volumes.sorted(by: { $0.key < $1.key })
-        where volume.project == observed.project && volume.request?.external != true {
-            if !isWhole, !own.contains(name) || usedVolumes.contains(name) { continue }
-            _ = life.builder.add(
-                .removeVolume(name: name), because: "down --volumes", after: unmounting[name] ?? [])
-        }
-    }
-    return life.builder.plan
-}
 
 /// The services, of all where none is named, and all that depend on them: whom it concerns when those are stopped.
 public func concerned(by services: [String], in observed: Observation) -> Set<String> {
@@ -188,7 +126,7 @@ public func planKill(
     return life.builder.plan
 }
 
-private struct LifePlanner {
+struct LifePlanner {
     let observed: Observation
     let containers: [String: [ObservedContainer]]
     /// Dependencies first; services nothing is known of come last.

@@ -65,7 +65,7 @@ extension VolumeStore {
     private func isMountPoint(_ name: String) throws(SyscallError) -> Bool {
         let holder: OwnedFD
         do throws(SyscallError) {
-            holder = try openFile(directory(of: name), flags: O_PATH | O_DIRECTORY | O_NOFOLLOW)
+            holder = try openFile(directory(of: name), flags: O_PATH | O_DIRECTORY)
         } catch {
             if error.errno == .noEntry { return false }
             throw error

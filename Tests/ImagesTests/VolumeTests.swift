@@ -133,6 +133,14 @@ struct VolumeTests {
         #expect(try readText("\(whole)/a") == "moved")
         #expect(try fileStatus(whole).st_mode & 0o7777 == 0o710)
 
+        // One that somebody moved to a larger disk.
+        let moved = try volumes.ensure(VolumeRequest(name: "moved"), project: nil)
+        try #require(rename("\(ground.path)/root/volumes/moved", "\(ground.path)/elsewhere") == 0)
+        try #require(symlink("\(ground.path)/elsewhere", "\(ground.path)/root/volumes/moved") == 0)
+        try fill("moved")
+        #expect(try directoryEntries(moved) == ["a", "b"])
+        #expect(try !volumes.isMounted("moved"))
+
         // Something of somebody else's is there: it is theirs.
         let foreign = try volumes.ensure(VolumeRequest(name: "foreign"), project: nil)
         try ensureDirectory("\(foreign)/.covey-filling")
