@@ -11,8 +11,10 @@ public import Kernel
 public enum ArchiveError: Error, Hashable, Sendable {
     /// The bytes are not what they claim to be; the text says where and how.
     case damaged(String)
-    /// A compressed stream that asks for more memory than it may have.
+    /// A compressed stream that asks for a larger window than it may have.
     case greedy(String)
+    /// Its window is allowed and can't be had: why.
+    case noWindow(String)
     /// A well-formed entry that is not let in: its path, and why.
     case refused(path: String, why: String)
     /// The disk is full: the entry being written, and its size in bytes.
@@ -31,7 +33,7 @@ extension ArchiveError {
     /// The cause in one line, for the second part of a `Failure`.
     public var cause: String {
         switch self {
-        case .damaged(let text), .greedy(let text): text
+        case .damaged(let text), .greedy(let text), .noWindow(let text): text
         case .refused(let path, let why): "the archive's entry \"\(path)\" \(why)"
         case .noSpace(let path, let bytes):
             "ENOSPC while writing \"\(path)\" (\(bytes) bytes): no space left on the disk"
@@ -47,7 +49,8 @@ extension ArchiveError {
         switch self {
         case .damaged: "fetch or write the archive again; it is incomplete or was changed"
         case .greedy:
-            "set COVEY_LAYER_MEMORY to more bytes (134217728 reads what zstd and xz write at their highest levels), or compress it anew at a lower level"
+            "if you trust it, set COVEY_LAYER_WINDOW to more bytes; or compress it anew at a lower level"
+        case .noWindow: "make room in /var/tmp, or compress it anew at a lower level"
         case .refused: "the archive is not a file system layer to trust; look into it with `tar -tvf`"
         case .noSpace:
             "free space, or put the state directory elsewhere with --root; nothing was kept of this layer"

@@ -12,6 +12,18 @@ public protocol ByteSink: AnyObject {
     func finish() throws(ArchiveError)
 }
 
+extension ByteSource {
+    /// Hands all bytes on to a sink, which is finished then.
+    public func copy(to sink: some ByteSink) throws(ArchiveError) {
+        while true {
+            let chunk = try next()
+            if chunk.isEmpty { break }
+            try sink.write(chunk)
+        }
+        try sink.finish()
+    }
+}
+
 /// Into a file, its digest taken on the way.
 public final class FileSink: ByteSink {
     private let fd: SharedFD
@@ -19,13 +31,16 @@ public final class FileSink: ByteSink {
     private let hash = ContentHash()
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
     private var held = 0
+    private var early: EarlyWriting?
     /// Bytes written.
     public private(set) var count: Int64 = 0
 
     /// - name: for messages.
-    public init(_ fd: SharedFD, name: String) {
+    /// - isSynchronised: the caller waits for the disk at the end, so that the file had better be on its way.
+    public init(_ fd: SharedFD, name: String, isSynchronised: Bool = false) {
         self.fd = fd
         self.name = name
+        early = isSynchronised ? EarlyWriting(fd.raw) : nil
     }
 
     deinit { buffer.deallocate() }
@@ -38,7 +53,10 @@ public final class FileSink: ByteSink {
         held += bytes.count
     }
 
-    public func finish() throws(ArchiveError) { try flush() }
+    public func finish() throws(ArchiveError) {
+        try flush()
+        early?.finish()
+    }
 
     /// The digest of all that was written, once, after `finish`.
     public func digest() -> Digest { hash.finish() }
@@ -51,6 +69,7 @@ public final class FileSink: ByteSink {
     private func out(_ bytes: UnsafeRawBufferPointer) throws(ArchiveError) {
         hash.update(bytes)
         try writeBytes(fd.raw, bytes, path: name)
+        early?.wrote(bytes.count)
     }
 }
 

@@ -16,10 +16,15 @@ public protocol ByteSource: AnyObject {
 
 extension ByteSource {
     public func skip(_ count: Int64) throws(ArchiveError) -> UnsafeRawBufferPointer {
+        try readPast(count, of: "the archive")
+    }
+
+    fileprivate func readPast(_ count: Int64, of name: String) throws(ArchiveError) -> UnsafeRawBufferPointer
+    {
         var left = count
         while left > 0 {
             let chunk = try next()
-            if chunk.isEmpty { throw .damaged("the archive ends in the middle of an entry") }
+            if chunk.isEmpty { throw .damaged("\(name) ends in the middle of an entry") }
             if Int64(chunk.count) > left { return UnsafeRawBufferPointer(rebasing: chunk[Int(left)...]) }
             left -= Int64(chunk.count)
         }
@@ -99,14 +104,7 @@ public final class FileSource: ByteSource {
             offset = position + count
             return UnsafeRawBufferPointer(start: nil, count: 0)
         }
-        var left = count
-        while left > 0 {
-            let chunk = try next()
-            if chunk.isEmpty { throw .damaged("\(name) ends in the middle of an entry") }
-            if Int64(chunk.count) > left { return UnsafeRawBufferPointer(rebasing: chunk[Int(left)...]) }
-            left -= Int64(chunk.count)
-        }
-        return UnsafeRawBufferPointer(start: nil, count: 0)
+        return try readPast(count, of: name)
     }
 }
 
@@ -133,6 +131,7 @@ public final class Tee: ByteSource {
     private let source: any ByteSource
     private let hash: ContentHash?
     private let copy: Int32?
+    private var early: EarlyWriting?
     /// Bytes that came by.
     public private(set) var count: Int64 = 0
 
@@ -141,14 +140,19 @@ public final class Tee: ByteSource {
         self.source = source
         self.hash = hash
         self.copy = copy
+        early = copy.map { EarlyWriting($0) }
     }
 
     public func next() throws(ArchiveError) -> UnsafeRawBufferPointer {
         let chunk = try source.next()
-        if chunk.isEmpty { return chunk }
+        if chunk.isEmpty {
+            early?.finish()
+            return chunk
+        }
         hash?.update(chunk)
         count += Int64(chunk.count)
         if let copy { try writeBytes(copy, chunk, path: "a blob") }
+        early?.wrote(chunk.count)
         return chunk
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// gzip (RFC 1952) and zstd (RFC 8878) by their magic numbers, never by a name or a media type: both lie. xz and bzip2,
-// which no registry serves, are told here and read by RareCompression.swift.
+// Compressed streams by their magic numbers, never by a name or a media type: both lie. gzip (RFC 1952) is read here; zstd (RFC 8878),
+// and xz and bzip2, which no registry serves and Docker reads archives of, by StreamLibrary.swift.
 
 internal import CLibraries
 
@@ -17,9 +17,9 @@ public final class Decompressed: ByteSource {
     private let inner: any ByteSource
 
     /// - chunk: bytes decompressed at a time; what is damaged behind them is not met before they are given.
-    /// - memory: what all streams of the process together may have for their windows; waits for its share.
+    /// - mostWindow: bytes that a stream may look back; one that asks for more is refused.
     public init(
-        _ source: any ByteSource, chunk: Int = 256 << 10, memory: Int64 = LayerLimits.usualMemory
+        _ source: any ByteSource, chunk: Int = 256 << 10, mostWindow: Int64 = LayerLimits.usualWindow
     ) throws(ArchiveError) {
         let first = try source.next()
         let replay = Replay(first, source)
@@ -28,14 +28,13 @@ public final class Decompressed: ByteSource {
             inner = try GzipSource(replay, chunk)
         } else if first.starts(with: [0x28, 0xb5, 0x2f, 0xfd]) {
             compression = .zstd
-            let share = try StreamMemory("zstd", zstdWindow(first), most: memory)
-            inner = try ZstdSource(replay, chunk, share, most: memory)
+            inner = try LibrarySource(.zstd, replay, chunk, mostWindow: mostWindow)
         } else if first.starts(with: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) {
             compression = .xz
-            inner = try RareSource(.xz, replay, chunk, memory: LayerLimits.xzMemory(memory))
+            inner = try LibrarySource(.xz, replay, chunk, mostWindow: mostWindow)
         } else if first.starts(with: Array("BZh".utf8)) {
             compression = .bzip2
-            inner = try RareSource(.bzip2, replay, chunk, memory: memory)
+            inner = try LibrarySource(.bzip2, replay, chunk, mostWindow: mostWindow)
         } else {
             compression = .plain
             inner = replay
@@ -136,65 +135,5 @@ private final class GzipSource: ByteSource {
         stream.pointee.next_in = position
         stream.pointee.avail_in = count
         inMember = true
-    }
-}
-
-private final class ZstdSource: ByteSource {
-    private let source: any ByteSource
-    private let context: UnsafeMutableRawPointer
-    private let memory: StreamMemory
-    private let most: Int64
-    private let output: UnsafeMutableRawBufferPointer
-    private var input = UnsafeRawBufferPointer(start: nil, count: 0)
-    private var position = 0
-    private var hint = 1
-    private var outputWasFull = false
-
-    /// - memory: what its first frame asks for. Later ones may have all that is allowed: layers that can be read in parts
-    ///   begin with small frames.
-    init(_ source: any ByteSource, _ chunk: Int, _ memory: StreamMemory, most: Int64) throws(ArchiveError) {
-        self.source = source
-        self.memory = memory
-        self.most = most
-        output = .allocate(byteCount: chunk, alignment: 64)
-        if let missing = library_zstd_open() {
-            throw .missingLibrary(name: String(cString: missing), package: "libzstd1")
-        }
-        // The next power of two, from zstd's least to its most (zstd.h, ZSTD_WINDOWLOG_MIN and _MAX_64).
-        let log = Int64.bitWidth - (max(most, 2) - 1).leadingZeroBitCount
-        guard let context = library_zstd_begin(Int32(min(max(log, 10), 31))) else {
-            throw .damaged("zstd refused to start: out of memory")
-        }
-        self.context = context
-    }
-
-    deinit {
-        library_zstd_end(context)
-        output.deallocate()
-    }
-
-    func next() throws(ArchiveError) -> UnsafeRawBufferPointer {
-        var filled = 0
-        while filled < output.count {
-            // With the output full, zstd may hold more without needing input (zstd.h, ZSTD_decompressStream).
-            if position == input.count, !outputWasFull {
-                input = try source.next()
-                position = 0
-                if input.isEmpty {
-                    if hint != 0 { throw .damaged("the zstd stream is truncated") }
-                    break
-                }
-            }
-            var greedy: Int32 = 0
-            if let error = library_zstd_step(
-                context, output.baseAddress, output.count, &filled, input.baseAddress, input.count, &position,
-                &hint, &greedy)
-            {
-                if greedy != 0 { throw .greedy(StreamMemory.refusal("zstd", nil, most: most)) }
-                throw .damaged("the zstd stream is damaged: \(String(cString: error))")
-            }
-            outputWasFull = filled == output.count && hint != 0
-        }
-        return UnsafeRawBufferPointer(rebasing: output[..<filled])
     }
 }

@@ -141,15 +141,13 @@ private final class LayerArchive {
     private func addFile(_ name: CName, at parent: Int32, _ status: stat, _ path: [UInt8])
         throws(ArchiveError)
     {
-        let fd = try system { () throws(SyscallError) in
-            try openFile(name, flags: O_RDONLY | O_NOFOLLOW, at: parent)
-        }
         var entry = entry(.file, path, status)
-        entry.size = Int64(status.st_size)
+        let (fd, opened) = try openBody(of: entry, name, at: parent)
+        entry.size = Int64(opened.st_size)
         entry.xattrs = try attributes(
             system { () throws(SyscallError) in try extendedAttributes(of: fd.raw) })
         try writer.add(entry)
-        var left = Int(status.st_size)
+        var left = Int(opened.st_size)
         while left > 0 {
             let count = try system { () throws(SyscallError) in
                 try retrying("read", entry.pathText) {

@@ -12,12 +12,10 @@ public struct LayerLimits: Hashable, Sendable {
     public var ratio: Int64 = 500
     /// Uncompressed bytes from which on the ratio is looked at: what is small does no harm.
     public var ratioFrom: Int64 = 1 << 30
-    /// Bytes of memory for the windows of compressed streams, of all that are read at once: with what else a client needs it is
-    /// below 64 MB. Enough for `zstd --ultra -20`.
-    public var memory: Int64 = LayerLimits.usualMemory
-    public static let usualMemory: Int64 = 40 << 20
-    /// What an xz stream may have, which is read while no other one is: `xz -9`, as release archives are packed with, takes 65 MiB.
-    static func xzMemory(_ memory: Int64) -> Int64 { memory == usualMemory ? 72 << 20 : memory }
+    /// Bytes that a compressed stream may look back, its window: as many as `zstd` itself reads without being told to, and twice
+    /// those of `xz -9`. How much memory that takes is StreamLibrary's.
+    public var window: Int64 = LayerLimits.usualWindow
+    public static let usualWindow: Int64 = 128 << 20
 
     public init() {}
 }

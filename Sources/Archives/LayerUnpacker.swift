@@ -27,11 +27,11 @@ public struct UnpackNotes: Hashable, Sendable {
 /// Unpacks all entries and reads the stream to its end.
 /// - directory: an open, empty directory; becomes the layer's top, mode 0755 unless the layer says otherwise.
 /// - mostEntries: more are refused.
-public func unpackLayer(_ reader: TarReader, into directory: Int32, mostEntries: Int = .max)
-    throws(ArchiveError)
-    -> UnpackNotes
-{
-    let unpacker = try LayerUnpacker(directory)
+/// - isSynchronised: the caller waits for the disk at the end, so that the files had better be on their way.
+public func unpackLayer(
+    _ reader: TarReader, into directory: Int32, mostEntries: Int = .max, isSynchronised: Bool = false
+) throws(ArchiveError) -> UnpackNotes {
+    let unpacker = try LayerUnpacker(directory, isSynchronised: isSynchronised)
     var count = 0
     while let entry = try reader.next() {
         count += 1
@@ -45,6 +45,7 @@ public func unpackLayer(_ reader: TarReader, into directory: Int32, mostEntries:
 
 final class LayerUnpacker {
     private let root: Int32
+    private let isSynchronised: Bool
     private let umask: UInt32
     private let owner: (uid: UInt32, gid: UInt32)
     /// Open directories by path. Emptied whenever something that exists is removed, as a path may then mean another.
@@ -56,8 +57,9 @@ final class LayerUnpacker {
     private var directories: [[UInt8]: TarEntry] = [:]
     private var notes = UnpackNotes()
 
-    init(_ directory: Int32) throws(ArchiveError) {
+    init(_ directory: Int32, isSynchronised: Bool) throws(ArchiveError) {
         root = directory
+        self.isSynchronised = isSynchronised
         umask = try processUmask()
         owner = (geteuid(), getegid())
         // The parent's set-group-id bit was inherited, and with it every file's group would be (inode(7)).
@@ -188,9 +190,12 @@ final class LayerUnpacker {
         guard let file = file.take() else { return }
         let fd = file.raw
         notes.bytes += entry.size
+        var early = isSynchronised ? EarlyWriting(fd) : nil
         try reader.body { (bytes: UnsafeRawBufferPointer) throws(ArchiveError) in
             try writeBytes(fd, bytes, path: entry.pathText, size: entry.size)
+            early?.wrote(bytes.count)
         }
+        early?.finish()
         do throws(SyscallError) {
             try finishOpen(entry, fd, created: true)
         } catch {

@@ -66,14 +66,7 @@ public final class TreeSource {
             try sink.add(entry)
             try sendContents(of: fd.raw, as: path)
         case 0o100000:
-            // O_NONBLOCK: by now it may be a FIFO that nobody writes.
-            let fd = try system { () throws(SyscallError) in
-                try openFile(name, flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK, at: directory)
-            }
-            let opened = try system { () throws(SyscallError) in try fileStatus(of: fd.raw) }
-            guard opened.isRegular else {
-                throw .refused(path: entry.pathText, why: "changed while it was read")
-            }
+            let (fd, opened) = try openBody(of: entry, name, at: directory)
             entry.size = Int64(opened.st_size)
             entry.xattrs = try attributes(fd.raw)
             try sink.add(entry)
@@ -118,5 +111,19 @@ public final class TreeSource {
         try system { () throws(SyscallError) in try extendedAttributes(of: fd) }
             .map { TarEntry.Attribute(name: String(cName: $0.name), value: $0.value) }
             .filter { $0.name.hasPrefix("user.") || $0.name == "security.capability" }
+    }
+}
+
+/// A file that is to be archived, and what it is now; another kind of file by now is refused.
+func openBody(of entry: TarEntry, _ name: CName, at directory: Int32) throws(ArchiveError) -> (SharedFD, stat)
+{
+    do throws(SyscallError) {
+        let fd = SharedFD(try openRegularFile(name, at: directory))
+        return (fd, try fileStatus(of: fd.raw))
+    } catch {
+        if error.errno.code == ESTALE {
+            throw .refused(path: entry.pathText, why: "changed while it was read")
+        }
+        throw .system(error)
     }
 }

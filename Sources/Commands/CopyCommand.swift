@@ -80,10 +80,10 @@ func runCopy(_ session: Session) throws(Failure) -> Int32 {
             try naming(doing) { () throws(SyscallError) in
                 OwnedFD(taking: try retrying("dup") { dup(session.invocation.input) })
             })
-        let memory = try session.imageStore().limits.memory
+        let window = try session.imageStore().limits.window
         try copying(doing) { () throws(ArchiveError) in
             let stream = FileSource(input, name: "the standard input")
-            let reader = TarReader(try Decompressed(stream, memory: memory))
+            let reader = TarReader(try Decompressed(stream, mostWindow: window))
             try sendArchive(reader, to: TreeWriter(directory.raw))
         }
     default:

@@ -7,14 +7,14 @@ internal import Kernel
 internal import Registry
 
 extension Session {
-    /// The image store with the user's limits: COVEY_LAYER_BYTES, _ENTRIES, _RATIO, _MEMORY.
+    /// The image store with the user's limits: COVEY_LAYER_BYTES, _ENTRIES, _RATIO, _WINDOW.
     func imageStore() throws(Failure) -> ImageStore {
         var store = ImageStore(root: root)
         store.mayWrite = !arguments.has(.dryRun)
         if let bytes = try positive("COVEY_LAYER_BYTES") { store.limits.bytes = bytes }
         if let entries = try positive("COVEY_LAYER_ENTRIES") { store.limits.entries = Int(entries) }
         if let ratio = try positive("COVEY_LAYER_RATIO") { store.limits.ratio = ratio }
-        if let memory = try positive("COVEY_LAYER_MEMORY") { store.limits.memory = memory }
+        if let window = try positive("COVEY_LAYER_WINDOW") { store.limits.window = window }
         let (environment, plain, errors) = (invocation.environment, store, self.errors)
         store.notice = { errors.line("warning: \($0)") }
         store.mend = { (reference, digest) throws(Failure) in

@@ -13,11 +13,12 @@ public import LaunchPlanning
 func readFromLayers(_ path: String, roots: [String]) -> [UInt8]? {
     for root in roots {
         guard let directory = try? openFile(root, flags: O_PATH | O_DIRECTORY) else { continue }
-        guard let file = try? openat2(directory.raw, path, flags: O_RDONLY | O_NONBLOCK, resolve: .inRoot)
-        else {
+        let file: OwnedFD
+        do throws(SyscallError) { file = try openRegularFile(path, in: directory.raw) } catch {
+            // No regular file hides what is beneath, as a file does.
+            if error.errno.code == ESTALE { return nil }
             continue
         }
-        guard let status = try? fileStatus(of: file.raw), status.isRegular else { return nil }
         return try? readAll(file.raw, limit: 4 << 20)
     }
     return nil

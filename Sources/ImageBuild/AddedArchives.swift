@@ -37,7 +37,7 @@ extension StageRun {
                 notes = try unpackLayer(
                     TarReader(
                         limited(
-                            try Decompressed(compressed, memory: limits.memory), compressed: compressed,
+                            try Decompressed(compressed, mostWindow: limits.window), compressed: compressed,
                             limits)),
                     into: top.raw, mostEntries: limits.entries)
             } catch {
@@ -65,7 +65,7 @@ extension StageRun {
         do throws(ArchiveError) {
             let stream = try Decompressed(
                 FileSource(file, offset: 0, length: Int64(source.node.status.st_size), name: source.path),
-                chunk: 512, memory: session.store.limits.memory)
+                chunk: 512, mostWindow: session.store.limits.window)
             while head.count < 512 {
                 let chunk = try stream.next()
                 if chunk.isEmpty { break }

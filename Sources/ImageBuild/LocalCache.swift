@@ -14,27 +14,45 @@ internal import OCIFormats
 public func readLocalCache(_ directory: String, tag: String, title: String) throws(Failure) -> CacheContents?
 {
     let doing = "cannot use the build cache \(title)"
+    let advice = "write it anew with --cache-to, into an empty directory"
     guard exists("\(directory)/index.json") else { return nil }
-    func document(_ path: String) throws(Failure) -> [UInt8] {
+    func read(_ path: String) throws(Failure) -> [UInt8] {
         try system(doing) { () throws(SyscallError) in
             try readFile("\(directory)/\(path)", limit: documentLimit)
         }
     }
+    /// A document's bytes, if they are what is said of them.
+    func document(_ descriptor: Descriptor, _ what: String) throws(Failure) -> [UInt8] {
+        let bytes = try read("blobs/sha256/\(descriptor.digest.hex)")
+        let actual = Digest(of: bytes)
+        guard actual == descriptor.digest, Int64(bytes.count) == descriptor.size else {
+            throw Failure(
+                doing,
+                cause:
+                    "its \(what) shall be \(descriptor.digest) of \(descriptor.size) bytes, but is \(actual) of \(bytes.count)",
+                advice: advice)
+        }
+        return bytes
+    }
     let index = try decodeDocument(
-        ImageIndex.self, try document("index.json"), title: "\(directory)/index.json")
+        ImageIndex.self, try read("index.json"), title: "\(directory)/index.json")
     guard let entry = index.manifests.first(where: { $0.annotations?[referenceNameAnnotation] == tag }) else {
         return nil
     }
-    let bytes = try document("blobs/sha256/\(entry.digest.hex)")
-    guard Digest(of: bytes) == entry.digest else {
-        throw Failure(doing, cause: "its manifest's bytes are not \(entry.digest)")
-    }
-    let manifest = try decodeDocument(ImageManifest.self, bytes, title: "the manifest of the build cache")
-    let config = try document("blobs/sha256/\(manifest.config.digest.hex)")
+    let manifest = try decodeDocument(
+        ImageManifest.self, try document(entry, "manifest"), title: "the manifest of the build cache")
+    let config = try document(manifest.config, "document")
     return try CacheContents(config: config, manifest: manifest, title: title) {
         (layer: Descriptor) throws(Failure) -> any ByteSource in
         let path = "\(directory)/blobs/sha256/\(layer.digest.hex)"
         let file = try system(doing) { () throws(SyscallError) in SharedFD(try openFile(path)) }
+        let size = try system(doing) { () throws(SyscallError) in Int64(try fileStatus(of: file.raw).st_size)
+        }
+        guard size == layer.size else {
+            throw Failure(
+                doing, cause: "its layer \(layer.digest) shall have \(layer.size) bytes, but has \(size)",
+                advice: advice)
+        }
         return FileSource(file, offset: 0, length: layer.size, name: path)
     }
 }
@@ -87,12 +105,7 @@ private func copy(_ file: SharedFD, _ blob: Descriptor, to path: String, _ doing
         let (source, sink) = (
             FileSource(file, offset: 0, length: blob.size, name: path), FileSink(out, name: path)
         )
-        while true {
-            let chunk = try source.next()
-            if chunk.isEmpty { break }
-            try sink.write(chunk)
-        }
-        try sink.finish()
+        try source.copy(to: sink)
         guard sink.digest() == blob.digest else {
             throw .damaged("the store's blob \(blob.digest) is not what its digest says")
         }

@@ -102,10 +102,7 @@ extension SourceRoot {
             return SharedFD(
                 try openat2(directory.raw, source.path, flags: O_RDONLY | O_DIRECTORY, resolve: .inRoot))
         case stat.regular:
-            return try stillRegular(
-                SharedFD(
-                    try openat2(directory.raw, source.path, flags: O_RDONLY | O_NONBLOCK, resolve: .inRoot)),
-                source.path)
+            return SharedFD(try openRegularFile(source.path, in: directory.raw))
         default: return nil
         }
     }
@@ -292,7 +289,7 @@ extension SourceRoot {
             if let known = contents?.digest(of: status) {
                 known.append(to: &bytes)
             } else {
-                let fd = isTop ? holder : try openRegular(node.name, at: holder.raw)
+                let fd = isTop ? holder : SharedFD(try openRegularFile(node.name, at: holder.raw))
                 let digest = try ContentCache.hash(fd.raw, String(cName: node.name))
                 contents?.learn(digest, of: status)
                 digest.append(to: &bytes)
@@ -356,20 +353,6 @@ extension SourceRoot {
         }
         return Failure(doing, cause: "it does not exist", at: place)
     }
-}
-
-/// A file that was a regular one when it was looked at; no link is followed. What has come in its place meanwhile is not
-/// waited for, as opening a fifo would (fifo(7)).
-func openRegular(_ name: CName, at holder: Int32) throws(SyscallError) -> SharedFD {
-    try stillRegular(
-        SharedFD(try openFile(name, flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK, at: holder)),
-        String(cName: name))
-}
-
-private func stillRegular(_ file: SharedFD, _ path: String) throws(SyscallError) -> SharedFD {
-    // ESTALE: what was meant is no longer there.
-    guard try fileStatus(of: file.raw).isRegular else { throw SyscallError("openat", Errno(ESTALE), path) }
-    return file
 }
 
 extension String {

@@ -216,7 +216,7 @@ final class TreeWriter {
         if let opened {
             input = opened
         } else {
-            input = try openRegular(node.name, at: holder?.raw ?? currentDirectory)
+            input = SharedFD(try openRegularFile(node.name, at: holder?.raw ?? currentDirectory))
         }
         try copyBytes(input.raw, output.raw, text)
         try finish(node, input.raw, output.raw, text)

@@ -85,7 +85,7 @@ extension StoreWriter {
         let top = try kernel(doing) { () throws(SyscallError) in
             try openFile(path, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         }
-        let sink = FileSink(file, name: "the layer of \(title)")
+        let sink = FileSink(file, name: "the layer of \(title)", isSynchronised: true)
         let notes: UnpackNotes
         do throws(ArchiveError) {
             notes = try archiveLayer(top.raw, into: TarWriter(sink), cleaning: true)

@@ -120,7 +120,7 @@ struct TakenLayer {
         let (blobHash, diffHash) = (ContentHash(), ContentHash())
         let raw = Tee(source, hash: blobHash, copy: file.raw)
         let (compression, notes) = try archive(doing) { () throws(ArchiveError) in
-            let decompressed = try Decompressed(raw, memory: limits.memory)
+            let decompressed = try Decompressed(raw, mostWindow: limits.window)
             let plain = Tee(limited(decompressed, compressed: raw, limits), hash: diffHash)
             var notes = UnpackNotes()
             let ahead = ReadAhead(plain)
@@ -144,7 +144,7 @@ struct TakenLayer {
         ]
         if blob == nil, types[compression] == nil {
             // Layers have no media type for it (image-spec, layer.md), so that nobody else could read the layout.
-            size = try TakenLayer.writePlain(places.blob, memory: limits.memory, doing)
+            size = try TakenLayer.writePlain(places.blob, limits, doing)
             actualBlob = actual
         }
         descriptor = Descriptor(
@@ -158,7 +158,9 @@ struct TakenLayer {
     func discard() { TakenLayer.discard(places) }
 
     /// Replaces a compressed blob's file by its plain form; gives that one's size.
-    private static func writePlain(_ path: String, memory: Int64, _ doing: String) throws(Failure) -> Int64 {
+    private static func writePlain(_ path: String, _ limits: LayerLimits, _ doing: String) throws(Failure)
+        -> Int64
+    {
         let plain = "\(path).plain"
         defer { unlink(plain) }
         let (input, output) = try kernel(doing) { () throws(SyscallError) in
@@ -167,15 +169,10 @@ struct TakenLayer {
                 SharedFD(try openFile(plain, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600))
             )
         }
-        let sink = FileSink(output, name: path)
+        let sink = FileSink(output, name: path, isSynchronised: true)
         try archive(doing) { () throws(ArchiveError) in
-            let stream = try Decompressed(FileSource(input, name: path), memory: memory)
-            while true {
-                let chunk = try stream.next()
-                if chunk.isEmpty { break }
-                try sink.write(chunk)
-            }
-            try sink.finish()
+            let stream = try Decompressed(FileSource(input, name: path), mostWindow: limits.window)
+            try stream.copy(to: sink)
         }
         _ = try kernel(doing) { () throws(SyscallError) in
             try retrying("rename", path) { rename(plain, path) }
@@ -203,6 +200,7 @@ struct TakenLayer {
         {
             throw .system(error)
         }
-        return try unpackLayer(TarReader(source), into: top.raw, mostEntries: limits.entries)
+        return try unpackLayer(
+            TarReader(source), into: top.raw, mostEntries: limits.entries, isSynchronised: true)
     }
 }

@@ -85,19 +85,14 @@ struct LayoutFiles {
         }
         let compressed = Tee(FileSource(file, offset: 0, length: size, name: path))
         let decompressed = try archive(doing) { () throws(ArchiveError) in
-            try Decompressed(compressed, memory: limits.memory)
+            try Decompressed(compressed, mostWindow: limits.window)
         }
         if decompressed.compression == .plain { return file }
         let stream = limited(decompressed, compressed: compressed, limits)
         let copy = SharedFD(try kernel(doing) { () throws(SyscallError) in try temporary(scratch) })
         let sink = FileSink(copy, name: path)
         try archive(doing) { () throws(ArchiveError) in
-            while true {
-                let chunk = try stream.next()
-                if chunk.isEmpty { break }
-                try sink.write(chunk)
-            }
-            try sink.finish()
+            try stream.copy(to: sink)
         }
         return copy
     }

@@ -79,7 +79,8 @@ extension ImageStore {
         do throws(ArchiveError) {
             let plain = Tee(
                 limited(
-                    try Decompressed(raw, memory: limits.memory), compressed: raw, limits), hash: diffHash)
+                    try Decompressed(raw, mostWindow: limits.window), compressed: raw, limits), hash: diffHash
+            )
             let ahead = ReadAhead(plain)
             defer { ahead.stop() }
             let different = try firstDifference(between: TarReader(ahead), and: top.raw)

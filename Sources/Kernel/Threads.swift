@@ -38,29 +38,6 @@ public final class ThreadLock {
     public func awaitNews() { pthread_cond_wait(changed, mutex) }
 }
 
-/// An amount that threads take shares of. The owner of its number is who holds its lock: nobody touches it without.
-public final class SharedAmount: @unchecked Sendable {
-    private let lock = ThreadLock()
-    private var taken: Int64 = 0
-
-    public init() {}
-
-    /// Waits until the shares with this one are `most` together at most, or nobody has any.
-    public func take(_ share: Int64, most: Int64) {
-        lock.held {
-            while taken > 0, taken + share > most { lock.awaitNews() }
-            taken += share
-        }
-    }
-
-    public func giveBack(_ share: Int64) {
-        lock.held {
-            taken -= share
-            lock.announce()
-        }
-    }
-}
-
 /// Runs `body` on `count` threads, this one among them, with their numbers, and returns when all have ended.
 ///
 /// What the threads share is theirs to guard by a `ThreadLock`. Where no further thread can be made there are fewer.

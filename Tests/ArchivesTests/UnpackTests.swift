@@ -184,4 +184,45 @@ struct UnpackTests {
         let top = try openFile("\(ground.path)/out", flags: O_RDONLY | O_DIRECTORY)
         #expect(throws: ArchiveError.self) { try archiveLayer(top.raw, into: TarWriter(MemorySink())) }
     }
+
+    @Test("a file that becomes a FIFO while its tree is archived is told, and nobody waits for who writes it")
+    func becomesFIFO() throws {
+        let ground = try Ground()
+        let (file, pipe, name) = ("\(ground.path)/file", "\(ground.path)/pipe", "\(ground.path)/out/a")
+        try ensureDirectory("\(ground.path)/out")
+        try writeFile(file, Array("x".utf8))
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let over = SharedFlag()
+        let flipper = try #require(
+            JoinableThread {
+                while !over.isSet {
+                    for kind in [file, pipe] {
+                        _ = CLinux.link(kind, "\(name).new")
+                        _ = rename("\(name).new", name)
+                    }
+                }
+            })
+        let top = try openFile("\(ground.path)/out", flags: O_RDONLY | O_DIRECTORY)
+        for _ in 0..<3000 {
+            do throws(ArchiveError) {
+                try archiveLayer(top.raw, into: TarWriter(MemorySink()))
+            } catch {
+                // Gone between two looks, or another kind of file by now.
+                let isRefused =
+                    if case .refused(_, let why) = error { why == "changed while it was read" } else { false }
+                let isGone = if case .system(let cause) = error { cause.errno == .noEntry } else { false }
+                #expect(isRefused || isGone, "\(error)")
+            }
+        }
+        over.set()
+        flipper.join()
+    }
+}
+
+/// Seen by two threads.
+private final class SharedFlag {
+    private let lock = ThreadLock()
+    private var value = false
+    var isSet: Bool { lock.held { value } }
+    func set() { lock.held { value = true } }
 }

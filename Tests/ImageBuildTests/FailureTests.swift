@@ -96,9 +96,9 @@ struct BadBuild: Sendable, CustomTestStringConvertible {
             at: "2:13"),
         BadBuild(
             "FROM scratch\nADD greedy.xz /", "cannot read `greedy.xz`",
-            cause: "the xz stream asks for too much memory; 72 MiB are allowed",
+            cause: "the xz stream asks for a window above the 128 MiB that are allowed",
             advice:
-                "set COVEY_LAYER_MEMORY to more bytes (134217728 reads what zstd and xz write at their highest levels), or compress it anew at a lower level",
+                "if you trust it, set COVEY_LAYER_WINDOW to more bytes; or compress it anew at a lower level",
             at: "2:1"),
         BadBuild("FROM scratch\nADD cut.tar.xz /", "cannot unpack `cut.tar.xz`", at: "2:1"),
         BadBuild(

@@ -291,6 +291,26 @@ struct TransportTests {
         }
     }
 
+    @Test(
+        "an archive's names are its own files, however they climb or link; nothing of this host is read (CVE-2014-9356)",
+        arguments: ["../../../../../etc/passwd", "/etc/passwd", "link", "up", "loop"])
+    func foreignNames(name: String) throws {
+        let ground = try Playground()
+        let path = "\(ground.path)/hostile.tar"
+        let writer = TarWriter(FileSink(SharedFD(try openFile(path, flags: O_RDWR | O_CREAT)), name: path))
+        for (name, target) in [("link", "/etc/passwd"), ("up", "../../../../etc/passwd"), ("loop", "loop")] {
+            var entry = TarEntry(.symlink, name)
+            entry.link = Array(target.utf8)
+            try writer.add(entry)
+        }
+        let entry = DockerArchiveImage(config: name, repoTags: ["../../hostile"], layers: [name])
+        try writer.add(TarEntry(.file, "manifest.json"), body: try encodeDocument([entry]))
+        try writer.finish()
+        let failure = #expect(throws: Failure.self) { try ground.store.load(path) }
+        #expect(failure?.cause == "\(name) is not there", "\(failure.map { "\($0)" } ?? "")")
+        #expect(try ground.store.list().isEmpty)
+    }
+
     @Test("a document of a gigabyte is refused before it is read")
     func giant() throws {
         let ground = try Playground()

@@ -145,9 +145,25 @@ extension Scenarios {
                 let forged = try stage.attempt(
                     "build", "--cache-from", "type=local,src=kept", variables: other)
                 try stage.require(forged.code == 1 && forged.errors.contains("sha256:"), "\(forged)")
+                // Sizes that are not those of the blobs: a layer's ends the build, a document's is a cache less.
+                try stage.inHost([
+                    "sh", "-ec",
+                    "for f in kept/blobs/sha256/*; do tar -tf $f >/dev/null 2>&1 && printf y >>$f || true; done",
+                ]).orThrow()
+                let longer = try stage.attempt(
+                    "build", "--cache-from", "type=local,src=kept", variables: other)
+                try stage.require(
+                    longer.code == 1 && longer.errors.contains("bytes, but has "), "\(longer)")
                 try stage.require(
                     try stage.covey("image", "ls", variables: other).output.contains("-app") == false,
                     "an image of forged layers")
+                try stage.inHost(["sed", "-i", "s/\"size\": *[0-9]*/\"size\":7/", "kept/index.json"])
+                    .orThrow()
+                let lied = try stage.attempt(
+                    "build", "--cache-from", "type=local,src=kept", variables: other)
+                try stage.require(
+                    lied.code == 0 && lied.errors.contains("its manifest shall be")
+                        && lied.errors.contains("of 7 bytes, but is"), "\(lied)")
             }
         }
 

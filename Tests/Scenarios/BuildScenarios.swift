@@ -153,6 +153,26 @@ extension Scenarios {
                 )
                 let linked = try stage.attempt("build")
                 try stage.require(linked.code == 1 && linked.errors.contains("ELOOP"), "\(linked)")
+                // The same as a race between two builds.
+                try stage.write(
+                    "flip.Dockerfile",
+                    "FROM bb:1\nRUN --mount=type=cache,id=f,target=/m while :; do mkdir /m/sub; rmdir /m/sub; ln -s \(victim) /m/sub; rm -f /m/sub; touch /m/flips; done\n"
+                )
+                try stage.write(
+                    "flip.yaml", "services: {x: {build: {context: ., dockerfile: flip.Dockerfile}}}\n")
+                let flipper = try stage.start(["-f", "flip.yaml", "build"])
+                try stage.eventually("the flipper flips") {
+                    tree("\(stage.directory)/root/buildcache/mounts").contains { $0.hasSuffix("/flips") }
+                }
+                try stage.write(
+                    "ctx/Dockerfile",
+                    "FROM bb:1\nRUN --mount=type=cache,id=f,source=sub,target=/m touch /m/hacked\n")
+                for _ in 0..<12 {
+                    let raced = try stage.attempt("build", "--no-cache")
+                    try stage.require(raced.code <= 1, "\(raced)")
+                }
+                flipper.signal(SIGINT)
+                _ = try flipper.wait()
                 // CVE-2024-23652: what a step puts in the place of a mount point, or above it.
                 try stage.write(
                     "ctx/Dockerfile",

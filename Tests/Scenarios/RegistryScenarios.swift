@@ -217,6 +217,15 @@ extension Scenarios {
                 _ = try tool(
                     "skopeo", "--insecure-policy", "copy", "oci:from-docker:x",
                     "docker-archive:theirs.tar:theirs:1")
+                // Podman reads what we save, and its root file system is the same to the byte.
+                let podman = [
+                    "podman", "--root", "\(stage.files)/podman", "--runroot", "\(stage.files)/podman-run",
+                    "--storage-driver", "vfs",
+                ]
+                try stage.inHost(podman + ["load", "-q", "-i", "one.tar"]).orThrow()
+                let theirs = try stage.inHost(podman + ["image", "mount", "mine:1"]).orThrow().text
+                try stage.require(contents("\(theirs)/built") == "built\n", "Podman has another file")
+                try stage.inHost(podman + ["image", "umount", "-a"]).orThrow()
                 let before = try stage.covey("image", "inspect", "mine:1").output
                 try stage.covey("image", "rm", "mine:1")
                 try stage.covey("image", "rm", "bb:1")

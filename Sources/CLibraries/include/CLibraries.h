@@ -43,32 +43,30 @@ int library_deflate_begin(struct library_z_stream *stream, int level);
 int library_deflate(struct library_z_stream *stream, int finish);
 void library_deflate_end(struct library_z_stream *stream);
 
+// zstd, xz (liblzma) and bzip2, alike. A context reads all frames or members of a stream.
+// `begin`: `window`: bytes, a larger one is refused. `memory`: what the windows of all streams of the process may have together;
+// what is above lies in `directory`, in files without a name.
+// `step` advances the positions, and gives NULL or what is wrong. `last`: no input follows what is given. `*ended` is set at the
+// stream's end. `*why` is 0 where the stream is damaged, or library_window_too_large, or the errno of why its window found no room.
+enum { library_window_too_large = -1 };
 const char *library_zstd_open(void);
-// A frame's window may have at most 1 << `window_log` bytes, which bounds memory.
-void *library_zstd_begin(int window_log);
+void *library_zstd_begin(uint64_t window, size_t memory, const char *directory);
 void library_zstd_end(void *context);
-// Advances `*in_position` and `*out_position`. Gives NULL or zstd's name of the error; `*hint` is 0 at a frame's end;
-// `*greedy` is 1 when what is wrong is a larger window.
 const char *library_zstd_step(
     void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
-    size_t *in_position, size_t *hint, int *greedy);
-
-// xz (liblzma) and bzip2, which only archives of others are compressed with. A context reads all members of a stream; the
-// step advances the positions, and gives NULL or what is wrong. `last`: no input follows what is given. `*ended` is set
-// at the end of a member when no input is left of it, `*greedy` when what is wrong is that it asks for too much memory.
+    size_t *in_position, int last, int *ended, int *why);
 const char *library_xz_open(void);
-// `memory`: bytes it may have.
-void *library_xz_begin(uint64_t memory);
+void *library_xz_begin(uint64_t window, size_t memory, const char *directory);
 void library_xz_end(void *context);
 const char *library_xz_step(
     void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
-    size_t *in_position, int last, int *ended, int *greedy);
+    size_t *in_position, int last, int *ended, int *why);
 const char *library_bzip2_open(void);
-void *library_bzip2_begin(void);
+void *library_bzip2_begin(uint64_t window, size_t memory, const char *directory);
 void library_bzip2_end(void *context);
 const char *library_bzip2_step(
     void *context, void *out, size_t out_size, size_t *out_position, const void *in, size_t in_size,
-    size_t *in_position, int last, int *ended, int *greedy);
+    size_t *in_position, int last, int *ended, int *why);
 
 const char *library_crypto_open(void);
 void *library_sha256_begin(void);

@@ -135,6 +135,9 @@ static inline int linux_prctl(int option, unsigned long a, unsigned long b, unsi
     return prctl(option, a, b, c, d);
 }
 static inline int linux_syncfs(int fd) { return syncfs(fd); }
+static inline int linux_begin_writeback(int fd, int64_t offset, int64_t count) {
+    return sync_file_range(fd, offset, count, SYNC_FILE_RANGE_WRITE);
+}
 static inline int linux_mknodat(int dirfd, const char *path, unsigned mode, uint64_t device) { return mknodat(dirfd, path, mode, device); }
 static inline uint64_t linux_makedev(unsigned major_, unsigned minor_) { return makedev(major_, minor_); }
 static inline unsigned linux_major(uint64_t device) { return major(device); }
