@@ -134,7 +134,7 @@ let package = Package(
 
         tests("BasicsTests", ["Basics"]),
         tests("KernelTests", ["Kernel", "Basics"]),
-        tests("SSHAgentTests", ["SSHAgent", "Kernel"]),
+        tests("SSHAgentTests", ["SSHAgent", "Kernel", "CLinux"]),
         tests("YAMLTreeTests", ["YAMLTree", "Basics"]),
         .testTarget(
             name: "ComposeLoaderTests",

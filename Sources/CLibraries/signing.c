@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Signatures by libcrypto (OpenSSL 3): keys are made from their numbers through OSSL_PARAM (EVP_PKEY_fromdata(3),
-// EVP_PKEY-RSA(7), EVP_PKEY-EC(7)), signed with by EVP_DigestSign(3).
+// EVP_PKEY-RSA(7), EVP_PKEY-EC(7)), signed with by EVP_DigestSign(3). libcrypto erases a key's secret numbers when it is freed, and
+// its BIGNUMs by BN_clear_free(3); not what it was given them in, which is erased here.
+#define _GNU_SOURCE
 #include "CLibraries.h"
 #include "table.h"
 
@@ -10,8 +12,17 @@
 
 enum { EVP_ED25519 = 1087, EVP_KEYPAIR = 0x87 };
 
+// OSSL_PARAM(3); the last has no name.
+struct parameter {
+    const char *name;
+    unsigned type;
+    void *data;
+    size_t size, returned;
+};
+
 static struct {
     void *(*raw_key)(int, void *, const uint8_t *, size_t);
+    int (*raw_public)(const void *, uint8_t *, size_t *);
     void (*key_free)(void *);
     void *(*context)(void *, const char *, const char *);
     void (*context_free)(void *);
@@ -22,8 +33,8 @@ static struct {
     int (*push_number)(void *, const char *, const void *);
     int (*push_text)(void *, const char *, const char *, size_t);
     int (*push_octets)(void *, const char *, const void *, size_t);
-    void *(*to_parameters)(void *);
-    void (*parameters_free)(void *);
+    struct parameter *(*to_parameters)(void *);
+    void (*parameters_free)(struct parameter *);
     void *(*number)(const uint8_t *, int, void *);
     void (*number_free)(void *);
     void *(*digest_create)(void);
@@ -40,7 +51,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void load(void) {
     static const char *const symbols[] = {
-        "EVP_PKEY_new_raw_private_key", "EVP_PKEY_free", "EVP_PKEY_CTX_new_from_name", "EVP_PKEY_CTX_free",
+        "EVP_PKEY_new_raw_private_key", "EVP_PKEY_get_raw_public_key", "EVP_PKEY_free", "EVP_PKEY_CTX_new_from_name", "EVP_PKEY_CTX_free",
         "EVP_PKEY_fromdata_init", "EVP_PKEY_fromdata", "OSSL_PARAM_BLD_new", "OSSL_PARAM_BLD_free",
         "OSSL_PARAM_BLD_push_BN", "OSSL_PARAM_BLD_push_utf8_string", "OSSL_PARAM_BLD_push_octet_string",
         "OSSL_PARAM_BLD_to_param", "OSSL_PARAM_free", "BN_bin2bn", "BN_clear_free", "EVP_MD_CTX_new",
@@ -58,17 +69,27 @@ const char *library_signing_open(void) {
     return missing;
 }
 
-void *library_key_ed25519(const uint8_t *seed) { return crypto.raw_key(EVP_ED25519, NULL, seed, 32); }
+void *library_key_ed25519(const void *seed, const uint8_t *point) {
+    void *key = crypto.raw_key(EVP_ED25519, NULL, seed, 32);
+    // Of the seed alone; a file whose public half is another's would sign what nobody can verify.
+    uint8_t own[32];
+    size_t size = sizeof own;
+    if (key && crypto.raw_public(key, own, &size) == 1 && size == sizeof own && !memcmp(own, point, size)) return key;
+    crypto.key_free(key);
+    crypto.errors_clear();
+    return NULL;
+}
 
 // A key of the kind out of what was pushed, which is freed.
 static void *key_from(const char *kind, void *build) {
     void *key = NULL;
-    void *parameters = crypto.to_parameters(build);
+    struct parameter *parameters = crypto.to_parameters(build);
     void *context = crypto.context(NULL, kind, NULL);
     if (!parameters || !context || crypto.from_data_begin(context) != 1 ||
         crypto.from_data(context, &key, EVP_KEYPAIR, parameters) != 1)
         key = NULL;
     crypto.context_free(context);
+    for (struct parameter *each = parameters; each && each->name; each++) explicit_bzero(each->data, each->size);
     crypto.parameters_free(parameters);
     crypto.build_free(build);
     crypto.errors_clear();
@@ -76,7 +97,7 @@ static void *key_from(const char *kind, void *build) {
 }
 
 void *library_key_rsa(
-    const uint8_t *n, size_t n_size, const uint8_t *e, size_t e_size, const uint8_t *d, size_t d_size) {
+    const uint8_t *n, size_t n_size, const uint8_t *e, size_t e_size, const void *d, size_t d_size) {
     if (n_size > 2048 || e_size > 2048 || d_size > 2048) return NULL;
     void *numbers[] = {
         crypto.number(n, (int)n_size, NULL), crypto.number(e, (int)e_size, NULL), crypto.number(d, (int)d_size, NULL),
@@ -92,7 +113,7 @@ void *library_key_rsa(
 }
 
 void *library_key_ec(
-    const char *group, const uint8_t *point, size_t point_size, const uint8_t *d, size_t d_size) {
+    const char *group, const uint8_t *point, size_t point_size, const void *d, size_t d_size) {
     if (d_size > 2048) return NULL;
     void *number = crypto.number(d, (int)d_size, NULL);
     void *build = crypto.build(), *key = NULL;

@@ -27,10 +27,14 @@ enum AgentSource {
             text = own
         }
         let whole = session.invocation.absolute(text)
-        let paths =
-            exists(whole)
-            ? [whole] : text.split(separator: ",").map { session.invocation.absolute(String($0)) }
-        var files: [String] = []
+        let names = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        guard exists(whole) || !names.contains("") else {
+            throw Failure(
+                doing, cause: "`\(text)` has a comma with no path beside it",
+                advice: "name an agent's socket, or key files with commas between them")
+        }
+        let paths = exists(whole) ? [whole] : names.map { session.invocation.absolute($0) }
+        var files: [SecretBytes] = []
         for path in paths {
             if let file = try AgentSource.keyFile(path, doing) {
                 files.append(file)
@@ -57,8 +61,8 @@ enum AgentSource {
         }
     }
 
-    /// The text of a key's file; nil for a socket.
-    private static func keyFile(_ path: String, _ doing: String) throws(Failure) -> String? {
+    /// A key's file; nil for a socket.
+    private static func keyFile(_ path: String, _ doing: String) throws(Failure) -> SecretBytes? {
         let status: stat
         do throws(SyscallError) { status = try fileStatus(path, follow: true) } catch {
             throw Failure(doing, error)
@@ -71,7 +75,7 @@ enum AgentSource {
         }
         do throws(SyscallError) {
             // As much as BuildKit reads; a key of 16384 bits has 13 kB.
-            return String(decoding: try readFile(path, limit: 100 << 10), as: UTF8.self)
+            return try SecretBytes(file: path, limit: 100 << 10)
         } catch {
             throw Failure(doing, error)
         }

@@ -87,8 +87,9 @@ extension Field {
             if socket == nil, id != "default", node.items != nil {
                 field.error("is \"\(id)\"; expected default, or ID=SOCKET")
             }
-            let paths = (socket ?? "").split(separator: ",").map {
-                around.absolute(String($0), at: field.place)
+            // An empty one is told by who looks for the files.
+            let paths = (socket ?? "").split(separator: ",", omittingEmptySubsequences: false).map {
+                $0.isEmpty ? "" : around.absolute(String($0), at: field.place)
             }
             agents[id] = paths.joined(separator: ",")
         }

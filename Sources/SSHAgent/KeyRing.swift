@@ -7,8 +7,8 @@
 public final class KeyRing {
     private let keys: [SigningKey]
 
-    /// - files: the texts of private key files.
-    public init(_ files: [String]) throws(KeyFileError) {
+    /// - files: private key files. What is kept of them is libcrypto's, which erases it when it goes.
+    public init(_ files: [SecretBytes]) throws(KeyFileError) {
         var keys: [SigningKey] = []
         for file in files { keys.append(try SigningKey(PrivateKey(file: file))) }
         self.keys = keys

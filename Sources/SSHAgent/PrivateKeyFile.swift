@@ -5,13 +5,13 @@
 // is an agent's work, which can ask for it.
 
 /// What a private key is made of.
-struct PrivateKey: Equatable {
-    enum Parts: Equatable {
+struct PrivateKey {
+    enum Parts {
         /// RFC 8032: the seed that all of the key is made from, and the public point.
-        case ed25519(seed: [UInt8], point: [UInt8])
-        case rsa(modulus: [UInt8], publicExponent: [UInt8], privateExponent: [UInt8])
+        case ed25519(seed: SecretPart, point: [UInt8])
+        case rsa(modulus: [UInt8], publicExponent: [UInt8], privateExponent: SecretPart)
         /// RFC 5656: the curve by its name there, the public point, the private number.
-        case ecdsa(curve: String, point: [UInt8], number: [UInt8])
+        case ecdsa(curve: String, point: [UInt8], number: SecretPart)
     }
     var parts: Parts
     /// As it is sent to a server (RFC 4253, 6.6).
@@ -56,37 +56,38 @@ public enum KeyFileError: Error, Equatable {
 
 extension PrivateKey {
     private static let (begin, end) = (
-        "-----BEGIN OPENSSH PRIVATE KEY-----", "-----END OPENSSH PRIVATE KEY-----"
+        Array("-----BEGIN OPENSSH PRIVATE KEY-----".utf8), Array("-----END OPENSSH PRIVATE KEY-----".utf8)
     )
 
-    init(file text: String) throws(KeyFileError) {
-        let lines = text.split(whereSeparator: \.isNewline).map(String.init)
-        guard let first = lines.firstIndex(where: { $0.hasPrefix("-----BEGIN ") }) else {
+    /// - file: the bytes of the file.
+    init(file: SecretBytes) throws(KeyFileError) {
+        let lines = lines(of: file.all)
+        guard let first = lines.firstIndex(where: { $0.starts(with: "-----BEGIN ".utf8) }) else {
             throw .noKey
         }
-        guard lines[first] == PrivateKey.begin else {
+        guard lines[first].equals(PrivateKey.begin) else {
             // Its line ends are gone, as in a variable they were pasted into.
-            if lines[first].hasPrefix(PrivateKey.begin) { throw .damaged }
+            if lines[first].starts(with: PrivateKey.begin) { throw .damaged }
             // PKCS #8 says so in its mark, the older PEM in a header (RFC 1421, 4.6.1.1).
             let isEncrypted = lines.contains {
-                $0.hasPrefix("-----BEGIN ENCRYPTED ") || $0 == "Proc-Type: 4,ENCRYPTED"
+                $0.starts(with: "-----BEGIN ENCRYPTED ".utf8) || $0.equals("Proc-Type: 4,ENCRYPTED".utf8)
             }
             throw isEncrypted ? .encrypted : .otherFormat(mark(of: lines[first]))
         }
-        guard let last = lines[first...].firstIndex(of: PrivateKey.end),
-            let bytes = decodeBase64(lines[(first + 1)..<last].joined())
+        guard let last = lines[first...].firstIndex(where: { $0.equals(PrivateKey.end) }),
+            let bytes = decodeBase64(lines[(first + 1)..<last])
         else { throw .damaged }
-        try self.init(bytes)
+        try self.init(bytes.all)
     }
 
-    private init(_ bytes: [UInt8]) throws(KeyFileError) {
+    private init(_ bytes: SecretPart) throws(KeyFileError) {
         let magic = Array("openssh-key-v1\0".utf8)
         var reader = WireReader(bytes)
         guard reader.bytes(magic.count) == magic, let cipher = reader.text(), let derivation = reader.text(),
             reader.string() != nil, let count = reader.number()
         else { throw .damaged }
         guard cipher == "none", derivation == "none" else { throw .encrypted }
-        guard count == 1, let publicKey = reader.string(), let section = reader.string() else {
+        guard count == 1, let publicKey = reader.string(), let section = reader.secret() else {
             throw .damaged
         }
         var inner = WireReader(section)
@@ -96,9 +97,8 @@ extension PrivateKey {
         }
         guard let parts = try Parts(kind, &inner), let comment = inner.text() else { throw .damaged }
         // Padded with 1, 2, 3, … to whole blocks.
-        guard
-            inner.remaining.enumerated().allSatisfy({ $0.element == UInt8(truncatingIfNeeded: $0.offset + 1) }
-            ),
+        let padding = inner.remaining
+        guard padding.equals((0..<padding.count).map { UInt8(truncatingIfNeeded: $0 + 1) }),
             publicKey == parts.publicKey
         else { throw .damaged }
         self.init(parts: parts, publicKey: publicKey, comment: comment)
@@ -110,20 +110,20 @@ extension PrivateKey.Parts {
     fileprivate init?(_ kind: String, _ reader: inout WireReader) throws(KeyFileError) {
         switch kind {
         case "ssh-ed25519":
-            guard let point = reader.string(), let both = reader.string(), point.count == 32,
-                both.count == 64,
-                Array(both[32...]) == point
+            guard let point = reader.string(), let both = reader.secret(), point.count == 32,
+                both.count == 64, both[32..<64].equals(point)
             else { return nil }
-            self = .ed25519(seed: Array(both[..<32]), point: point)
+            self = .ed25519(seed: both[0..<32], point: point)
         case "ssh-rsa":
             guard let modulus = reader.magnitude(), let exponent = reader.magnitude(),
-                let own = reader.magnitude(),
-                reader.magnitude() != nil, reader.magnitude() != nil, reader.magnitude() != nil
+                let own = reader.secretMagnitude(),
+                // The inverse and the primes, which libcrypto does without.
+                reader.secret() != nil, reader.secret() != nil, reader.secret() != nil
             else { return nil }
             self = .rsa(modulus: modulus, publicExponent: exponent, privateExponent: own)
         case "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521":
             guard let curve = reader.text(), kind.hasSuffix(curve), let point = reader.string(),
-                let number = reader.magnitude()
+                let number = reader.secretMagnitude()
             else { return nil }
             self = .ecdsa(curve: curve, point: point, number: number)
         default:
@@ -153,34 +153,60 @@ extension PrivateKey.Parts {
     }
 }
 
-/// `-----BEGIN …-----` and nothing that follows it in its line, which may be the key.
-private func mark(of line: String) -> String {
-    let words = line.dropFirst("-----BEGIN ".count).prefix { $0 != "-" }
-    return "-----BEGIN \(words.prefix(40))-----"
+/// The lines of a file that have something in them.
+private func lines(of file: SecretPart) -> [SecretPart] {
+    let (lineFeed, carriageReturn): (UInt8, UInt8) = (10, 13)
+    var lines: [SecretPart] = []
+    var start = 0
+    for index in 0...file.count where index == file.count || [lineFeed, carriageReturn].contains(file[index])
+    {
+        if index > start { lines.append(file[start..<index]) }
+        start = index + 1
+    }
+    return lines
 }
 
-/// Bytes of base64 (RFC 4648, 4); nil for anything else.
-func decodeBase64(_ text: String) -> [UInt8]? {
-    var bytes: [UInt8] = []
-    var (bits, count): (UInt32, Int) = (0, 0)
-    let digits = text.utf8.reversed().drop { $0 == UInt8(ascii: "=") }.reversed()
-    guard text.utf8.count % 4 == 0, text.utf8.count - digits.count <= 2 else { return nil }
-    for character in digits {
-        let value: UInt8
-        switch character {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = character - UInt8(ascii: "A")
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): value = character - UInt8(ascii: "a") + 26
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): value = character - UInt8(ascii: "0") + 52
-        case UInt8(ascii: "+"): value = 62
-        case UInt8(ascii: "/"): value = 63
-        default: return nil
-        }
-        bits = bits << 6 | UInt32(value)
-        count += 6
-        if count >= 8 {
-            count -= 8
-            bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+/// `-----BEGIN …-----` and nothing that follows it in its line, which may be the key.
+private func mark(of line: SecretPart) -> String {
+    let start = "-----BEGIN ".utf8.count
+    let words = line.withBytes { bytes in
+        Array(bytes.dropFirst(start).prefix { $0 != UInt8(ascii: "-") }.prefix(40))
+    }
+    return "-----BEGIN \(String(decoding: words, as: UTF8.self))-----"
+}
+
+/// The bytes that lines of base64 (RFC 4648, 4) hold together; nil for anything else.
+func decodeBase64(_ lines: some Collection<SecretPart>) -> SecretBytes? {
+    let length = lines.reduce(0) { $0 + $1.count }
+    guard length % 4 == 0 else { return nil }
+    let decoded = SecretBytes(room: length / 4 * 3)
+    var (bits, count, padding): (UInt32, Int, Int) = (0, 0, 0)
+    for line in lines {
+        for index in 0..<line.count {
+            let character = line[index]
+            if character == UInt8(ascii: "=") {
+                padding += 1
+                continue
+            }
+            guard padding == 0, let value = base64Value(character) else { return nil }
+            bits = bits << 6 | value
+            count += 6
+            if count >= 8 {
+                count -= 8
+                decoded.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+            }
         }
     }
-    return bytes
+    return padding <= 2 ? decoded : nil
+}
+
+private func base64Value(_ character: UInt8) -> UInt32? {
+    switch character {
+    case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(character - UInt8(ascii: "A"))
+    case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(character - UInt8(ascii: "a") + 26)
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(character - UInt8(ascii: "0") + 52)
+    case UInt8(ascii: "+"): 62
+    case UInt8(ascii: "/"): 63
+    default: nil
+    }
 }

@@ -26,17 +26,20 @@ final class SigningKey {
         comment = key.comment
         let made: UnsafeMutableRawPointer?
         switch key.parts {
-        case .ed25519(let seed, _):
+        case .ed25519(let seed, let point):
             parts = .ed25519
-            made = library_key_ed25519(seed)
+            made = seed.withBytes { library_key_ed25519($0.baseAddress, point) }
         case .rsa(let modulus, let exponent, let own):
             parts = .rsa
-            made = library_key_rsa(modulus, modulus.count, exponent, exponent.count, own, own.count)
+            made = own.withBytes {
+                library_key_rsa(
+                    modulus, modulus.count, exponent, exponent.count, $0.baseAddress, $0.count)
+            }
         case .ecdsa(let curve, let point, let number):
             parts = .ecdsa(curve: curve)
             // libcrypto's names for RFC 5656's.
             let group = curve == "nistp256" ? "prime256v1" : curve == "nistp384" ? "secp384r1" : "secp521r1"
-            made = library_key_ec(group, point, point.count, number, number.count)
+            made = number.withBytes { library_key_ec(group, point, point.count, $0.baseAddress, $0.count) }
         }
         guard let made else { throw .damaged }
         handle = made

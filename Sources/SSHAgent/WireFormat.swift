@@ -9,34 +9,45 @@
 
 /// Reads one value after the other; nil where the bytes end before the value does.
 struct WireReader {
-    private var rest: ArraySlice<UInt8>
+    private var rest: SecretPart
 
-    init(_ bytes: some Sequence<UInt8>) { rest = Array(bytes)[...] }
+    init(_ part: SecretPart) { rest = part }
 
-    var isAtEnd: Bool { rest.isEmpty }
-    var remaining: [UInt8] { Array(rest) }
+    init(_ bytes: some Collection<UInt8>) { self.init(SecretBytes(bytes).all) }
 
-    mutating func bytes(_ count: Int) -> [UInt8]? {
+    var isAtEnd: Bool { rest.count == 0 }
+    /// What was not read yet.
+    var remaining: SecretPart { rest }
+
+    private mutating func take(_ count: Int) -> SecretPart? {
         guard count >= 0, count <= rest.count else { return nil }
-        defer { rest = rest.dropFirst(count) }
-        return Array(rest.prefix(count))
+        defer { rest = rest[count..<rest.count] }
+        return rest[0..<count]
     }
 
-    mutating func byte() -> UInt8? { rest.popFirst() }
+    mutating func bytes(_ count: Int) -> [UInt8]? { take(count)?.copy }
+
+    mutating func byte() -> UInt8? { take(1)?[0] }
 
     mutating func number() -> UInt32? {
-        bytes(4).map { $0.reduce(0) { $0 << 8 | UInt32($1) } }
+        take(4).map { $0.withBytes { $0.reduce(0) { $0 << 8 | UInt32($1) } } }
     }
 
-    mutating func string() -> [UInt8]? { number().flatMap { bytes(Int($0)) } }
+    /// A string that stays where it is.
+    mutating func secret() -> SecretPart? { number().flatMap { take(Int($0)) } }
+
+    mutating func string() -> [UInt8]? { secret()?.copy }
 
     mutating func text() -> String? { string().map { String(decoding: $0, as: UTF8.self) } }
 
     /// A number that is not negative, without leading zeros.
-    mutating func magnitude() -> [UInt8]? {
-        guard let bytes = string(), bytes.first.map({ $0 & 0x80 == 0 }) ?? true else { return nil }
-        return Array(bytes.drop { $0 == 0 })
+    mutating func secretMagnitude() -> SecretPart? {
+        guard let part = secret() else { return nil }
+        if part.count > 0, part[0] & 0x80 != 0 { return nil }
+        return part[part.withBytes { $0.prefix { $0 == 0 }.count }..<part.count]
     }
+
+    mutating func magnitude() -> [UInt8]? { secretMagnitude()?.copy }
 }
 
 /// Writes the same.

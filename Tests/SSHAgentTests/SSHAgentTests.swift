@@ -2,6 +2,7 @@
 //
 // Keys of ssh-keygen, asked for and signed with through OpenSSH's own programs; and what an agent must not take.
 
+import CLinux
 import Glibc
 import Kernel
 import Testing
@@ -25,6 +26,9 @@ private final class Keys {
         return try readText("\(path)/\(name)")
     }
 
+    /// Of a text; reading a file itself would forbid the tests' process to leave a core.
+    static func secret(_ text: String) -> SecretBytes { SecretBytes(text.utf8) }
+
     @discardableResult
     func sh(_ line: String) -> Int32 { system("cd \(path) && { \(line); } >out 2>&1") }
     var output: String { (try? readText("\(path)/out")) ?? "" }
@@ -43,7 +47,7 @@ struct SSHAgentTests {
         let keys = try Keys()
         var files: [String] = []
         for (index, kind) in Self.kinds.enumerated() { files.append(try keys.make("k\(index)", kind)) }
-        let server = try AgentServer(try KeyRing(files), in: keys.path)
+        let server = try AgentServer(try KeyRing(files.map(Keys.secret)), in: keys.path)
         let agent = "SSH_AUTH_SOCK=\(server.path)"
         keys.sh("\(agent) ssh-add -L")
         for index in Self.kinds.indices {
@@ -74,8 +78,8 @@ struct SSHAgentTests {
     func requests() throws {
         let keys = try Keys()
         let file = try keys.make("k", "rsa -b 2048")
-        let ring = try KeyRing([file])
-        let publicKey = try PrivateKey(file: file).publicKey
+        let ring = try KeyRing([Keys.secret(file)])
+        let publicKey = try PrivateKey(file: Keys.secret(file)).publicKey
         func ask(_ key: [UInt8], flags: Int, more: [UInt8] = []) -> [UInt8] {
             var request = WireWriter()
             request.byte(13)
@@ -101,7 +105,7 @@ struct SSHAgentTests {
     @Test("a connection that says too much ends, and others are served; messages may come in pieces")
     func connections() throws {
         let keys = try Keys()
-        let server = try AgentServer(try KeyRing([try keys.make("k", "ed25519")]), in: keys.path)
+        let server = try AgentServer(try KeyRing([Keys.secret(try keys.make("k", "ed25519"))]), in: keys.path)
         let rude = try connectUnix(server.path)
         try writeAll(rude.raw, [0x7f, 0xff, 0xff, 0xff, 11])
         var byte: UInt8 = 0
@@ -133,31 +137,38 @@ struct SSHAgentTests {
             (good.replacing("\n", with: "\n!", maxReplacements: 3), "whole"),
         ]
         for (file, says) in cases {
-            let error = #expect(throws: KeyFileError.self) { try KeyRing([file]) }
+            let error = #expect(throws: KeyFileError.self) { try KeyRing([Keys.secret(file)]) }
             let text = "\(error?.cause ?? "") \(error?.advice(for: "FILE") ?? "")"
             #expect(text.contains(says), "\(text)")
         }
         // Line ends that were lost: no error quotes what then stands beside the mark.
         for name in ["good", "pem"] {
             let file = try readText("\(keys.path)/\(name)")
-            let error = #expect(throws: KeyFileError.self) { try KeyRing([file.replacing("\n", with: " ")]) }
+            let error = #expect(throws: KeyFileError.self) {
+                try KeyRing([Keys.secret(file.replacing("\n", with: " "))])
+            }
             let secret = file.split(separator: "\n")[1]
             #expect(
                 error?.cause.contains(secret) == false && error?.advice(for: "F").contains(secret) == false)
         }
         // Each byte changed in turn never harms, and no change of the key itself goes unseen.
         let lines = good.split(separator: "\n")
-        let bytes = try #require(decodeBase64(lines.dropFirst().dropLast().joined()))
+        let bytes = try #require(decoded(lines.dropFirst().dropLast().joined()))
+        let seed = try #require(
+            bytes.ranges(of: try PrivateKey(file: Keys.secret(good)).publicKey.suffix(32)).last
+        )
+        .lowerBound
         for index in bytes.indices {
             var changed = bytes
             changed[index] ^= 0x41
-            if let ring = try? KeyRing([file(changed)]) {
+            if let ring = try? KeyRing([Keys.secret(file(changed))]) {
+                #expect(!(seed - 32..<seed + 32).contains(index), "another seed signs for this point")
                 // Check numbers are compared, comments are anybody's.
                 var answer = WireReader(ring.answer([11]))
                 _ = answer.bytes(5)
-                #expect(answer.string() == (try PrivateKey(file: good)).publicKey)
+                #expect(answer.string() == (try PrivateKey(file: Keys.secret(good))).publicKey)
             }
-            _ = try? KeyRing([file(Array(bytes[..<index]))])
+            _ = try? KeyRing([Keys.secret(file(Array(bytes[..<index])))])
         }
     }
 
@@ -174,13 +185,28 @@ struct SSHAgentTests {
         return "-----BEGIN OPENSSH PRIVATE KEY-----\n\(text)\n-----END OPENSSH PRIVATE KEY-----\n"
     }
 
+    @Test("a key that is read from its file can't be found in a core, and a large file is none")
+    func undumpable() throws {
+        let keys = try Keys()
+        _ = try keys.make("k", "ed25519")
+        defer { linux_prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) }
+        let file = try SecretBytes(file: "\(keys.path)/k", limit: 4096)
+        #expect(linux_prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0)
+        #expect(file.all.copy == (try readFile("\(keys.path)/k")))
+        let error = #expect(throws: SyscallError.self) { try SecretBytes(file: "\(keys.path)/k", limit: 100) }
+        #expect(error?.errno == Errno(EFBIG))
+    }
+
+    private func decoded(_ text: String) -> [UInt8]? { decodeBase64([SecretBytes(text.utf8).all])?.all.copy }
+
     @Test("base64 is told from what is none")
     func base64() {
-        #expect(decodeBase64("") == [])
-        #expect(decodeBase64("Zm9v") == Array("foo".utf8))
-        #expect(decodeBase64("Zm8=") == Array("fo".utf8) && decodeBase64("Zg==") == Array("f".utf8))
+        #expect(decoded("") == [])
+        #expect(decoded("Zm9v") == Array("foo".utf8))
+        #expect(decodeBase64([Keys.secret("Zm").all, Keys.secret("9v").all])?.all.copy == Array("foo".utf8))
+        #expect(decoded("Zm8=") == Array("fo".utf8) && decoded("Zg==") == Array("f".utf8))
         for bad in ["Zg=", "Z===", "====", "Zm9\u{e9}", "Z=m9", "Zm9v\n"] {
-            #expect(decodeBase64(bad) == nil, "\(bad)")
+            #expect(decoded(bad) == nil, "\(bad)")
         }
     }
 }

@@ -83,6 +83,8 @@ extension Scenarios {
                     ("'default=./locked'", "ssh-add \(stage.files)/locked"), ("'default=./key.pub'", ".pub"),
                     ("'default=./key,./none'", "ENOENT"), ("'default=./pipe'", "neither"),
                     ("'default=./key,./who'", "who: it is no private key"),
+                    ("'default=,'", "a comma with no path beside it"),
+                    ("'default=./key,'", "a comma with no path beside it"),
                 ] {
                     try file(agents)
                     let refused = try stage.covey("build", code: 1)
@@ -97,5 +99,56 @@ extension Scenarios {
                 try stage.require(mixed.errors.contains("name one socket, or key files"), "\(mixed)")
             }
         }
+
+        @Test(
+            "while a step runs, the client has one copy of its key, libcrypto's, and none of the file's text",
+            .enabled(
+                if: Host.which("ssh-keygen") != nil || Host.inCI, "needs openssh-client"))
+        func memory() throws {
+            try Stage.play("one") { stage in
+                try Host.run(
+                    ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "\(stage.files)/key"]
+                ).orThrow()
+                try stage.write("Dockerfile", "FROM bb:1\nRUN --mount=type=ssh exec sleep 98765\n")
+                try stage.write(
+                    "compose.yaml", "services: {app: {build: {context: ., ssh: ['default=./key']}}}\n")
+                try stage.write("look.py", Self.look)
+                let build = try stage.start(["build"])
+                try stage.eventually("the step runs") {
+                    try stage.inHost(["pgrep", "-f", "^sleep 98765"]).code == 0
+                }
+                let found = try stage.inHost(["python3", "look.py", "\(build.pid)", "key"]).orThrow()
+                kill(build.pid, SIGTERM)
+                _ = try build.wait()
+                try stage.require(found.text == "seed 1, text 0", "\(found)")
+            }
+        }
+
+        /// Looks for a key in all that a process may write.
+        private static let look = """
+            import base64, sys
+            lines = open(sys.argv[2]).read().split()
+            body = [line for line in lines if len(line) == 70]
+            raw = base64.b64decode("".join(open(sys.argv[2]).read().splitlines()[1:-1]))
+            point = raw[raw.index(b"ssh-ed25519") + 15:][:32]
+            seed = raw[raw.rindex(point) - 32:raw.rindex(point)]
+            seeds = texts = 0
+            with open(f"/proc/{sys.argv[1]}/maps") as maps, open(f"/proc/{sys.argv[1]}/mem", "rb") as memory:
+                for line in maps:
+                    words = line.split()
+                    if not words[1].startswith("rw"):
+                        continue
+                    start, end = (int(number, 16) for number in words[0].split("-"))
+                    try:
+                        memory.seek(start)
+                        data = memory.read(end - start)
+                    except OSError:
+                        continue
+                    seeds += data.count(seed)
+                    # The second line and the third hold the seed.
+                    texts += sum(data.count(line.encode()) for line in body[1:])
+            print(f"seed {seeds}, text {texts}")
+
+            """
     }
 }

@@ -74,14 +74,16 @@ int library_sha256_update(void *context, const void *bytes, size_t count);
 // Writes 32 bytes and frees the context; `digest` may be NULL to only free it.
 int library_sha256_finish(void *context, uint8_t *digest);
 
-// Signatures, of libcrypto too. A key is made from its numbers, most significant byte first; NULL for what is none.
+// Signatures, of libcrypto too. A key is made from its numbers, most significant byte first; NULL for what is none. What is secret of
+// them is erased with the key.
 const char *library_signing_open(void);
-void *library_key_ed25519(const uint8_t *seed);
+// 32 bytes each; NULL too where the point is another seed's.
+void *library_key_ed25519(const void *seed, const uint8_t *point);
 void *library_key_rsa(
-    const uint8_t *n, size_t n_size, const uint8_t *e, size_t e_size, const uint8_t *d, size_t d_size);
+    const uint8_t *n, size_t n_size, const uint8_t *e, size_t e_size, const void *d, size_t d_size);
 // `group`: OpenSSL's name of the curve.
 void *library_key_ec(
-    const char *group, const uint8_t *point, size_t point_size, const uint8_t *d, size_t d_size);
+    const char *group, const uint8_t *point, size_t point_size, const void *d, size_t d_size);
 void library_key_free(void *key);
 // `digest`: bits of SHA-2, 0 for a kind of key that hashes by itself. `*signature_size`: the room, then what was written.
 // 1 when it was signed.

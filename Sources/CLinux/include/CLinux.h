@@ -134,6 +134,8 @@ static inline int linux_umount2(const char *target, int flags) { return umount2(
 static inline int linux_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
     return prctl(option, a, b, c, d);
 }
+// memset(3) that no compiler takes away.
+static inline void linux_erase(void *bytes, size_t count) { explicit_bzero(bytes, count); }
 static inline int linux_syncfs(int fd) { return syncfs(fd); }
 static inline int linux_begin_writeback(int fd, int64_t offset, int64_t count) {
     return sync_file_range(fd, offset, count, SYNC_FILE_RANGE_WRITE);
