@@ -90,7 +90,7 @@ final class LayerList {
             case .waiting: break
             case .moving:
                 rates[layer.digest, default: TransferRate(now)].add(layer.moved, at: now)
-                let text = transferText(layer, rates[layer.digest])
+                let text = transferText(layer.moved, of: layer.size, rates[layer.digest])
                 progress.note(task, text, moved: layer.moved, of: layer.size)
             case .finished, .alreadyThere, .mounted: progress.update(task, .done)
             case .failed: progress.update(task, .failed)
@@ -138,10 +138,10 @@ struct TransferRate {
 }
 
 /// `12.3MB/45.6MB  8.1MB/s  4s left`
-func transferText(_ layer: LayerTransfer, _ rate: TransferRate?) -> String {
-    var text = "\(humanSize(bytes: layer.moved))/\(humanSize(bytes: layer.size))"
+func transferText(_ moved: Int64, of size: Int64, _ rate: TransferRate?) -> String {
+    var text = "\(humanSize(bytes: moved))/\(humanSize(bytes: size))"
     if let rate = rate?.bytesPerSecond, rate > 0 {
-        text += "  \(humanSize(bytes: rate))/s  \((layer.size - layer.moved + rate - 1) / rate)s left"
+        text += "  \(humanSize(bytes: rate))/s  \((size - moved + rate - 1) / rate)s left"
     }
     return text
 }

@@ -7,6 +7,7 @@ internal import Controller
 internal import Images
 internal import JSONFormat
 internal import Kernel
+internal import OCIFormats
 internal import Volumes
 
 /// The little `images` reads of a container's record.
@@ -26,7 +27,7 @@ func runImages(_ session: Session) throws(Failure) -> Int32 {
     let wanted = session.arguments.operands
     try checkKnown(wanted, among: containers.map(\.service), session)
     let stored = try ImageStore(root: session.root).list()
-    var rows: [(container: String, image: ImageRecord.Image, size: Int64?)] = []
+    var rows: [(container: String, image: ImageRecord.Image, stored: ImageStore.Listing?)] = []
     for container in containers where wanted.isEmpty || wanted.contains(container.service) {
         let path = "\(place.directory)/containers/\(container.name)/container.json"
         // Removed meanwhile, or being made.
@@ -35,19 +36,25 @@ func runImages(_ session: Session) throws(Failure) -> Int32 {
             continue
         }
         let image = record.service.container.image
-        rows.append((container.name, image, stored.first { $0.id == image.id }?.size.bytes))
+        rows.append((container.name, image, stored.first { $0.id == image.id }))
     }
     if session.arguments.has(.quiet) {
         for id in Set(rows.map(\.image.id.description)).sorted() { session.out.line(id) }
     } else if session.arguments.last(.format) == "json" {
-        for row in rows {
-            session.out.line(
-                JSONText.object([
-                    ("ContainerName", .string(row.container)), ("Image", .string(row.image.reference)),
-                    ("ID", .string(row.image.id.description)),
-                    ("Size", row.size.map { .number($0) } ?? .null),
-                ]).compact)
-        }
+        // One array, with the names of Docker Compose's; `ps`, `stats` and `volumes` write a line for each, there as here.
+        session.out.line(
+            JSONText.array(
+                rows.map { row in
+                    let (repository, tag) = repositoryAndTag(row.image.reference)
+                    return .object([
+                        ("ID", .string(row.image.id.description)), ("ContainerName", .string(row.container)),
+                        ("Repository", .string(repository)), ("Tag", .string(tag)),
+                        ("Platform", .string("linux/\(hostArchitecture)")),
+                        ("Size", row.stored.map { .number($0.size.bytes) } ?? .null),
+                        ("Created", .optional(row.stored?.created)),
+                    ])
+                }
+            ).compact)
     } else {
         session.out.write(
             table(
@@ -55,11 +62,21 @@ func runImages(_ session: Session) throws(Failure) -> Int32 {
                 rows.map {
                     [
                         $0.container, $0.image.reference, String($0.image.id.hex.prefix(12)),
-                        $0.size.map { humanSize(bytes: $0) } ?? "-",
+                        $0.stored.map { humanSize(bytes: $0.size.bytes) } ?? "-",
                     ]
                 }))
     }
     return 0
+}
+
+/// The two parts of a name as Docker shows them; a digest is no tag.
+private func repositoryAndTag(_ reference: String) -> (repository: String, tag: String) {
+    let name = reference.prefix { $0 != "@" }
+    // A colon before the last slash is a port's.
+    guard let colon = name.lastIndex(of: ":"), !name[colon...].contains("/") else {
+        return (String(name), "")
+    }
+    return (String(name[..<colon]), String(name[name.index(after: colon)...]))
 }
 
 func runVolumes(_ session: Session) throws(Failure) -> Int32 {

@@ -61,6 +61,7 @@ extension RegistryAccess {
             }
             var delay = Duration.milliseconds(250 << min(tries - 1, 5))
             var broken: String
+            var wanted: Int64?
             do throws(TransferError) {
                 let response = try connection.send(request, tls: authorities(of: url))
                 switch response.status {
@@ -75,12 +76,7 @@ extension RegistryAccess {
                     continue
                 case 408, 429, 500, 502, 503, 504:
                     broken = "the server answered \(response.status)"
-                    // Longer than a minute nobody waits for.
-                    if let seconds = response["retry-after"].flatMap({ Int64($0) }),
-                        (0...60).contains(seconds)
-                    {
-                        delay = .seconds(seconds)
-                    }
+                    wanted = response.secondsToWait
                 case let status:
                     throw TransferError.broken(code: 22, text: "the server answered \(status)")
                 }
@@ -92,6 +88,14 @@ extension RegistryAccess {
             }
             guard tries < settings.attempts else {
                 throw Failure(doing, cause: "\(broken), \(tries) times", advice: "try again later")
+            }
+            if let wanted {
+                guard wanted <= longestWait else {
+                    throw Failure(
+                        doing, cause: broken,
+                        advice: "try again in \(wanted) s: that is what the server asks for")
+                }
+                delay = .seconds(wanted)
             }
             tries += 1
             pauseBetweenLooks(delay)
@@ -159,26 +163,4 @@ extension TransferError {
         default: advice
         }
     }
-}
-
-/// An HTTP date in the one form that is sent today (RFC 9110, 5.6.7, IMF-fixdate), in seconds since 1970; nil for others.
-func parseHTTPDate(_ text: String) -> Int64? {
-    // Sun, 06 Nov 1994 08:49:37 GMT
-    let words = text.split(separator: " ")
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-    guard words.count == 6, words[5] == "GMT", let day = Int64(words[1]), (1...31).contains(day),
-        let month = months.firstIndex(of: String(words[2])), let year = Int64(words[3]),
-        (1970...9999).contains(year)
-    else { return nil }
-    let clock = words[4].split(separator: ":").compactMap { Int64($0) }
-    guard clock.count == 3, (0...23).contains(clock[0]), (0...59).contains(clock[1]),
-        (0...60).contains(clock[2])
-    else { return nil }
-    // Days by the civil calendar, years beginning in March so that the leap day is the last.
-    let shifted = month < 2 ? year - 1 : year
-    let (era, place) = (shifted / 400, Int64((month + 10) % 12))
-    let ofEra = shifted - era * 400
-    let ofYear = (153 * place + 2) / 5 + day - 1
-    let days = era * 146_097 + ofEra * 365 + ofEra / 4 - ofEra / 100 + ofYear - 719_468
-    return days * 86_400 + clock[0] * 3600 + clock[1] * 60 + clock[2]
 }

@@ -170,11 +170,8 @@ final class RegistryClient {
     private func backoff(_ tries: Int) -> Duration { .milliseconds(250 << min(tries - 1, 5)) }
 
     private func delay(_ response: HTTPResponse, _ tries: Int, _ url: HTTPURL) throws(Failure) -> Duration {
-        // Seconds; the form with a date is not used by registries, and ours is the shorter wait then.
-        guard let text = response["retry-after"], let seconds = Int64(text), seconds >= 0 else {
-            return backoff(tries)
-        }
-        guard seconds <= 60 else {
+        guard let seconds = response.secondsToWait else { return backoff(tries) }
+        guard seconds <= longestWait else {
             var failure = refusal(response, url)
             failure.advice = "try again in \(seconds) s: that is what the registry asks for"
             throw failure

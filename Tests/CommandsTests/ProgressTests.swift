@@ -74,6 +74,21 @@ private final class Clock {
                 """)
     }
 
+    @Test(
+        "a layer on its way shows its bytes, the rate of the last looks and the time left; no rate before there is a span"
+    )
+    func transfer() {
+        var rate = TransferRate(0)
+        rate.add(1_000_000, at: 100_000_000)
+        #expect(transferText(1_000_000, of: 45_600_000, rate) == "1MB/45.6MB")
+        rate.add(5_000_000, at: 1_000_000_000)
+        #expect(transferText(5_000_000, of: 45_600_000, rate) == "5MB/45.6MB  5MB/s  9s left")
+        // Slower since: what was long ago does not count.
+        for look in 1...30 { rate.add(5_000_000 + Int64(look) * 10_000, at: Int64(look + 1) * 1_000_000_000) }
+        #expect(transferText(5_300_000, of: 5_400_000, rate) == "5.3MB/5.4MB  10kB/s  10s left")
+        #expect(transferText(0, of: 7, nil) == "0B/7B")
+    }
+
     @Test("quiet progress says nothing")
     func quiet() throws {
         let text = try written(.quiet) { progress, _ in

@@ -79,6 +79,7 @@ struct DownloadTests {
             case "/silent": Reply(manner: .silent)
             case "/trickle": Reply(manner: .trickle)
             case "/busy": .status(503, ["Retry-After": "0"])
+            case "/closed": .status(503, ["Retry-After": "7200"])
             default: .status(403)
             }
         }
@@ -86,6 +87,8 @@ struct DownloadTests {
         #expect(cause("\(base)/cut").contains("3 times"))
         #expect(server.requests("/cut").count == 3)
         #expect(cause("\(base)/busy").contains("503, 3 times"))
+        #expect(cause("\(base)/closed") == "the server answered 503")
+        #expect(server.requests("/closed").count == 1)
         #expect(cause("\(base)/large", limit: 100).contains("larger than the 100 bytes"))
         #expect(cause("\(base)/endless", limit: 1 << 20).contains("larger than"))
         #expect(cause("\(base)/silent", stall: .seconds(1)).contains("stalled"))

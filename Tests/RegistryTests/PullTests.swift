@@ -117,7 +117,8 @@ struct PullTests {
             if request.path.contains("/manifests/") {
                 switch times.next() {
                 case 1: return .status(429, ["Retry-After": "0"])
-                case 2: return .status(503)
+                // A date that has come.
+                case 2: return .status(503, ["Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT"])
                 default: break
                 }
             }
@@ -127,13 +128,17 @@ struct PullTests {
         #expect(server.requests("/v2/app/manifests/").count == 3)
     }
 
-    @Test("a registry that wants more than a minute of patience gets an error that says so")
-    func tooMuchPatience() throws {
+    @Test(
+        "a registry that wants more than a minute of patience gets an error that says so",
+        arguments: [
+            ("3600", "in 3600 s"), ("Fri, 31 Dec 2049 23:59:59 GMT", "that is what the registry asks for"),
+        ])
+    func tooMuchPatience(after: String, says: String) throws {
         let server = try ScriptedServer {
-            $0.path == "/v2/" ? .status(200) : .status(429, ["Retry-After": "3600"])
+            $0.path == "/v2/" ? .status(200) : .status(429, ["Retry-After": after])
         }
         let failure = try #require(throws: Failure.self) { try place.pull("\(server.host)/app:1") }
-        #expect(failure.advice?.contains("3600 s") == true, "\(failure)")
+        #expect(failure.advice?.contains(says) == true, "\(failure)")
         #expect(server.requests("/v2/app/").count == 1)
     }
 

@@ -196,6 +196,13 @@ extension Scenarios {
                 let images = try stage.covey("images")
                 try stage.require(images.output.contains("\(stage.project)-web-1   bb:1"), "\(images)")
                 try stage.require(try stage.covey("images", "-q").lines.count == 1, "one image")
+                let json = try stage.covey("images", "--format", "json", "web").lines
+                try stage.require(
+                    json.count == 1 && json[0].hasPrefix("[{\"ID\":\"sha256:") && json[0].hasSuffix("}]")
+                        && json[0].contains(
+                            "\"ContainerName\":\"\(stage.project)-web-1\",\"Repository\":\"bb\",\"Tag\":\"1\",\"Platform\":\"linux/"
+                        ),
+                    "\(json)")
                 try stage.require(try stage.covey("volumes", "-q").text == "\(stage.project)_data", "volumes")
                 try stage.require(try stage.covey("volumes", "-q", "db").text == "", "db has none")
                 for command in ["top", "stats", "images", "volumes"] {
