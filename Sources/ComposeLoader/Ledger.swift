@@ -95,8 +95,10 @@ public struct LedgerRow: Sendable {
     /// What stands inside something refused is refused with it.
     public let standing: Attribute.Standing
     public let attribute: Attribute
-    /// The test that proves it, when it works: its own or that of what it stands in.
+    /// The test that proves it, when it works: its own or that of what it stands in; several with commas.
     public let proof: String
+
+    public var proofs: [String] { proof.split(separator: ", ").map(String.init) }
 }
 
 extension Ledger {

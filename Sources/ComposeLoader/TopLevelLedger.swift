@@ -61,8 +61,8 @@ extension Ledger {
         .works("driver", "`local`"),
         .works(
             "driver_opts",
-            "`type`, `device` and `o` as mount(8) takes them, `o: bind` for a directory of the host; `x-systemd.mount-timeout=` among them is how long a server may take, 90 s unless it is said",
-            by: "Mounts.volumeOptions"),
+            "`type`, `device` and `o` as mount(8) takes them, `o: bind` for a directory of the host; `x-systemd.mount-timeout=` among them is how long a server may be silent, 90 s unless it is said, `0` or `infinity` for ever",
+            by: "Mounts.volumeOptions, SilentVolumes.patience"),
         .works("external", "", external, by: "ComposeLoaderTests.resources"),
         .works("labels", "", .keyed),
     ])

@@ -175,4 +175,10 @@ public struct VolumeMount: Hashable, Codable, Sendable {
         self.device = device
         self.options = options
     }
+
+    /// Whether the kernel would be asked for the same: options that begin with `x-` are for others to read (mount(8)).
+    public func isSame(as other: VolumeMount) -> Bool {
+        func read(_ options: [String]) -> [String] { options.filter { !$0.hasPrefix("x-") } }
+        return type == other.type && device == other.device && read(options) == read(other.options)
+    }
 }

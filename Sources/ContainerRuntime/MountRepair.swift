@@ -27,7 +27,7 @@ public func missingMounts(_ setup: ContainerSetup, pid: Int32, pidfd: SharedFD) 
     let missing: [DeclaredMount]
     do throws(SyscallError) {
         // Of a program that changed its root the table tells what is below that alone.
-        let points = Set(MountEntry.all(in: try readFile("/proc/\(pid)/mountinfo")).map(\.point))
+        let points = MountEntry.reachablePoints(MountEntry.all(in: try readFile("/proc/\(pid)/mountinfo")))
         let doubtful = declared.filter { !points.contains($0.target) }
         if doubtful.isEmpty { return [] }
         missing = try inMountNamespace(of: pidfd.raw) { () throws(SyscallError) in

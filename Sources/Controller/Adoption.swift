@@ -126,6 +126,7 @@ extension ProjectController {
             directories: directories, bootID: bootID, oneOff: record.oneOff)
         containers[name] = container
         container.rest = Rest(in: directories.state)
+        try adoptUnfilled(container)
         if let status = try readRecord(ContainerStatusRecord.self, directories.run + "/status.json"),
             status.bootID == bootID
         {

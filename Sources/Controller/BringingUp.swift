@@ -23,7 +23,7 @@ extension ProjectController {
             let former = formerServices(wanted)
             try saveContents(Array(connection.blobs.dropFirst()))
             if bytes != desiredBytes { try saveDesired(wanted, bytes) }
-            adoptSettings(of: wanted)
+            try adoptSettings(of: wanted)
             connection.scope = scope(of: options.services)
             execute(
                 plan, for: connection, goesOn: false, renewsVolumes: options.renewsVolumes,
@@ -106,8 +106,9 @@ extension ProjectController {
         desiredBytes = bytes
     }
 
-    /// What changes without a new container: restart policy, dependencies, number of replicas.
-    func adoptSettings(of wanted: DesiredState) {
+    /// What changes without a new container or volume: restart policy, dependencies, number of replicas, a mount's patience.
+    func adoptSettings(of wanted: DesiredState) throws(Failure) {
+        for request in wanted.volumes.values { try volumes.adopt(request, project: place.project) }
         for container in containers.values {
             if let service = wanted.services[container.reference.service],
                 service.configHash == container.service.configHash

@@ -154,7 +154,7 @@ extension ProjectController {
 
     /// Whether it has run for long enough; if not, all is looked at again when it has.
     private func hasSettled(_ container: Container) -> Bool {
-        let lived = Duration.nanoseconds(monotonicNanoseconds() - container.runningSince)
+        let lived = container.lived ?? .zero
         if lived >= settling { return true }
         if settleTimer == nil {
             settleTimer = loop.after(settling - lived) { [unowned self] in

@@ -42,6 +42,8 @@ final class Container {
     var isOrphan = false
     /// Its program runs, and the keeper has yet to say which process it is.
     var wasExecutedEarly = false
+    /// Volumes to be filled before its first start (VolumeFills.swift).
+    var unfilled: Set<String> = []
     /// Its launch waits for this volume to be mounted (VolumeWaits.swift).
     var awaitedVolume: VolumeWork?
     var sync: SharedFD?
@@ -88,7 +90,10 @@ final class Container {
     var restartTimer: EventLoop.Timer?
     /// Failures in a row, for the policy's bound and the growing delay.
     var restartStreak = 0
-    var runningSince: Int64 = 0
+    /// On the monotonic clock.
+    var runningSince: Int64?
+    /// Since its last start; nil when that has not come to its program.
+    var lived: Duration? { runningSince.map { .nanoseconds(monotonicNanoseconds() - $0) } }
     /// What the kernel's out-of-memory counter said at the start.
     var memoryKillsBefore = 0
     /// Of that counter, told as events.

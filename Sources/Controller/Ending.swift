@@ -168,9 +168,9 @@ extension ProjectController {
         guard !container.status.endIsWanted, !leaving, !takingDown, container.restartTimer == nil,
             restarts(container)
         else { return }
-        let lived = Duration.nanoseconds(monotonicNanoseconds() - container.runningSince)
         let pace = container.service.pace
-        if lived >= pace?.window ?? goodRun { container.restartStreak = 0 }
+        // A start that failed, however long it took, is no run.
+        if let lived = container.lived, lived >= pace?.window ?? goodRun { container.restartStreak = 0 }
         guard isAllowedAttempt(container) else { return }
         let delay =
             pace?.delay

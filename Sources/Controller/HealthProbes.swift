@@ -14,7 +14,7 @@ extension ProjectController {
     func startHealth(of container: Container, atOnce: Bool = false) {
         guard let check = container.service.healthcheck else { return }
         container.health = HealthMonitor(
-            check, startedAt: container.runningSince, atOnce: atOnce, loop: loop,
+            check, startedAt: container.runningSince ?? monotonicNanoseconds(), atOnce: atOnce, loop: loop,
             probe: { [unowned self, unowned container] told in probe(container, check, told) },
             changed: { [unowned self, unowned container] in
                 if let health = container.health {

@@ -53,10 +53,18 @@ extension ProjectController {
     /// What a started container still has to do before others may count on it.
     func finishStart(of container: Container, _ told: @escaping (Failure?) -> Void) {
         guard let hooks = container.service.hooks?.postStart, !hooks.isEmpty else { return told(nil) }
+        let run = run
+        if let run, run.isCancelled {
+            return told(
+                Failure(
+                    "hook `post_start` of container \"\(container.name)\" was not run",
+                    cause: "the command was ended meanwhile"))
+        }
+        runHooks("post_start", hooks[...], in: container, told)
+        // There is a hook to end only now.
         run?.whenCancelled { [weak self, weak container] in
             if let container { self?.endHook(of: container) }
         }
-        runHooks("post_start", hooks[...], in: container, told)
     }
 
     /// Runs `pre_stop`, at most as long as the stop itself may take, then `goOn`. A hook that fails is told, and

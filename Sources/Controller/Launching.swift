@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From "start this container" to its program running: prepare, hand the launch program to the keeper, make its links
-// when it was cloned, let it go on, and hear of its exec or of the operation that failed.
+// "Start this container": wait for its volumes, prepare, and hand the launch program to the keeper. What is heard of it from
+// then on is LaunchNews.swift's.
 
 internal import Basics
 internal import Cgroups
@@ -13,6 +13,7 @@ internal import LaunchPlanning
 internal import Netlink
 internal import Networking
 internal import Planning
+internal import Volumes
 
 extension ProjectController {
     /// Starts a container that is created or has exited; the closure hears once how that went.
@@ -20,6 +21,7 @@ extension ProjectController {
         guard !container.isLive else { return told(nil) }
         cancelRestart(container)
         container.startedByPolicy = byPolicy
+        container.runningSince = nil
         endRest(of: container)
         do throws(Failure) {
             try launchWithVolumes(container)
@@ -31,33 +33,32 @@ extension ProjectController {
     }
 
     /// Once its volumes are there; a reboot, or somebody, may have taken them away.
-    private func launchWithVolumes(_ container: Container) throws(Failure) {
-        if let need = try need(of: container) {
-            try wait(container, for: need)
-        } else {
-            try launch(container)
+    /// - Parameter done: what it has waited for.
+    private func launchWithVolumes(_ container: Container, after done: VolumeWork? = nil) throws(Failure) {
+        let others = try mountsOfOthers(container)
+        guard let need = try need(of: container, container.request.mounts + others) else {
+            try forgetUnfilled(container)
+            return try launch(container, others)
         }
+        if let done, done.was(for: need) {
+            throw Failure(
+                VolumeProgress.mounting.doing(done.volume), cause: "it was mounted, and is not any more",
+                advice: "see who unmounts it")
+        }
+        try beginWait(of: container, for: need)
     }
 
     /// It waited for a volume; another may be wanted still.
-    func launchAfterVolume(_ container: Container) {
+    func launchAfterVolume(_ container: Container, _ work: VolumeWork) {
         container.phase = container.phaseWithoutProcess
         do throws(Failure) {
-            try launchWithVolumes(container)
+            try launchWithVolumes(container, after: work)
         } catch {
             endLaunch(of: container, error)
         }
     }
 
-    private func inService(_ container: Container, _ failure: Failure) -> Failure {
-        if failure.doing.contains("\"\(container.name)\"") { return failure }
-        return Failure(
-            "cannot start container \"\(container.name)\": \(failure.doing)", cause: failure.cause,
-            advice: failure.advice,
-            at: failure.location, others: failure.others)
-    }
-
-    private func launch(_ container: Container) throws(Failure) {
+    private func launch(_ container: Container, _ others: [MountRequest]) throws(Failure) {
         let networking = try ensureNetworking()
         try networking.assignAddresses(
             [(container.name, container.request)], external: externalNetworks)
@@ -66,7 +67,7 @@ extension ProjectController {
         try reservePorts(of: container, networking)
         let shared = try sharedNamespaces(of: container)
         try ensureForwarder(of: container)
-        let (program, own) = try planLaunch(of: container, shared)
+        let (program, own) = try planLaunch(of: container, shared, others)
         container.memoryKillsBefore = own.memoryKills ?? 0
         do throws(SyscallError) {
             try send(program, of: container, cloneInto: own.cloneInto, shared.descriptors)
@@ -80,12 +81,13 @@ extension ProjectController {
     }
 
     /// Prepares directories, files and cgroup, and plans what the child shall do.
-    func planLaunch(of container: Container, _ shared: SharedNamespaces) throws(Failure) -> (
-        program: LaunchProgram, cgroup: ContainerCgroup
-    ) {
+    /// - Parameter others: what it has of `volumes_from`, when that is known.
+    func planLaunch(
+        of container: Container, _ shared: SharedNamespaces, _ others: [MountRequest]? = nil
+    ) throws(Failure) -> (program: LaunchProgram, cgroup: ContainerCgroup) {
         let request = container.request
         let networking = try ensureNetworking()
-        var setup = try setup(of: container)
+        var setup = try setup(of: container, others)
         setup.hostsText = hostsFile(of: container, networking)
         setup.resolvText = resolvFile(of: container)
         if let owner = shared.network { try takeNames(of: owner, &setup) }
@@ -136,11 +138,15 @@ extension ProjectController {
     }
 
     /// All of it but the generated files' texts.
-    func setup(of container: Container) throws(Failure) -> ContainerSetup {
+    func setup(of container: Container, _ others: [MountRequest]? = nil) throws(Failure) -> ContainerSetup {
         var setup = ContainerSetup(
             name: container.name, request: container.request, directories: container.directories)
         setup.contents = contents
-        setup.request.mounts += try mountsOfOthers(container)
+        if let others {
+            setup.request.mounts += others
+        } else {
+            setup.request.mounts += try mountsOfOthers(container)
+        }
         for mount in setup.request.mounts {
             guard case .volume(let name) = mount.source else { continue }
             setup.volumes[name] = volumes.dataDirectory(name)
@@ -186,207 +192,6 @@ extension ProjectController {
         // The keeper has its copies; end of file on ours must mean the child's exec.
         _ = consume pair
         try loop.watch(sync.raw) { [unowned self, unowned container] _ in childSpoke(container) }
-    }
-
-    // MARK: What the keeper says
-
-    func keeperSpoke() {
-        do throws(SyscallError) {
-            guard let event = try keeper.receive() else { return keeperLost() }
-            switch event {
-            case .launched(let id, let pid, let pidfd): launched(id, pid, pidfd)
-            case .refused(let id, let errno, let operation): refused(id, errno, operation)
-            case .exited(let id, let pid, let end, _, let at): exited(id, pid, end, at)
-            case .ping: keeperAsks()
-            case .stopped(let id):
-                if let container = launching[id], container.phase == .running {
-                    drift.mark(.cgroup(container.name))
-                }
-            case .child, .held, .ready: break
-            }
-        } catch {
-            if error.errno != .again { log("the keeper's socket failed: \(error)") }
-        }
-    }
-
-    private func launched(_ id: UInt32, _ pid: Int32, _ pidfd: SharedFD) {
-        // Of an exec this is the child that joins; the one that counts reports its own pid.
-        if sessions[id] != nil { return }
-        guard let container = launching[id] else { return }
-        container.pid = pid
-        container.pidfd = pidfd
-        if container.wasExecutedEarly {
-            container.wasExecutedEarly = false
-            executed(container)
-        }
-        if container.status.stopRequested {
-            _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL)
-            return
-        }
-        guard !container.request.networks.isEmpty, let sync = container.sync else { return }
-        do throws(Failure) {
-            try networking?.attach(container.name, container.request, pid: pid)
-            do throws(SyscallError) {
-                try sendTag(LaunchTag.linksReady, to: sync.raw)
-            } catch {
-                // It ended meanwhile; its own report says why.
-                if error.errno != .brokenPipe && error.errno != .connectionReset {
-                    throw Failure("cannot start container \"\(container.name)\"", error)
-                }
-            }
-        } catch {
-            // What the child itself says comes first: that it is gone may be why it could not be connected.
-            drainSync(of: container)
-            // Without its links it must not run; its end follows and finds the failure told.
-            failStart(of: container, error)
-            _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL)
-        }
-    }
-
-    private func refused(_ id: UInt32, _ errno: Errno, _ operation: Int) {
-        if let session = sessions.removeValue(forKey: id) {
-            return session.failed(Failure("cannot start a process", SyscallError("clone3", errno)))
-        }
-        guard let container = launching.removeValue(forKey: id) else { return }
-        let what = operation >= 0 ? container.program?.doing(at: operation) : nil
-        endLaunch(
-            of: container,
-            Failure("cannot start container \"\(container.name)\"", SyscallError("clone3", errno, what)))
-    }
-
-    /// No process comes of it: whoever waits for its start, or for its end, is told.
-    func endLaunch(of container: Container, _ failure: Failure) {
-        abandonLaunch(of: container)
-        failStart(of: container, failure)
-        let waiting = container.onExited
-        container.onExited = []
-        for told in waiting { told() }
-        changed()
-    }
-
-    // MARK: What the child says
-
-    func childSpoke(_ container: Container) {
-        guard let sync = container.sync else { return }
-        do throws(SyscallError) {
-            switch try LaunchReport.receive(sync.raw) {
-            case .failed(let operation, let errno):
-                let doing = container.program?.doing(at: operation) ?? "starting"
-                failStart(
-                    of: container,
-                    Failure(
-                        "cannot start container \"\(container.name)\": \(doing) failed",
-                        cause: "\(errno) (\(errno.sentence))",
-                        advice: advice(doing, errno)))
-            case .tag(LaunchTag.nameServiceSockets, let sockets):
-                container.nameSockets = sockets
-                for (kind, socket) in zip(["dns-udp:", "dns-tcp:"], sockets) {
-                    try keeper.hold(socket.raw, as: kind + container.name)
-                }
-                serveNames(of: container)
-            case .tag(LaunchTag.terminal, let descriptors):
-                container.terminal = descriptors.first
-                if let master = descriptors.first { try keeper.hold(master.raw, as: "tty:" + container.name) }
-                openStreams(of: container)
-            case .tag, .born: break
-            case nil:
-                closeSync(of: container)
-                hearOfClone(of: container)
-                executed(container)
-            }
-        } catch {
-            log("the socket of container \(container.name) failed: \(error)")
-            closeSync(of: container)
-        }
-    }
-
-    /// The end of its socket means that its program runs, unless it was never cloned: what the keeper said of that came
-    /// before.
-    private func hearOfClone(of container: Container) {
-        while container.pid == nil, launching[container.childID] === container {
-            var entry = pollfd(fd: keeper.descriptor, events: Int16(POLLIN), revents: 0)
-            guard poll(&entry, 1, 0) > 0 else { return }
-            keeperSpoke()
-        }
-    }
-
-    private func advice(_ doing: String, _ errno: Errno) -> String? {
-        if doing.hasPrefix("running"), errno == .noEntry {
-            return "see which programs the image has; set `command` or `entrypoint`"
-        }
-        if doing.hasPrefix("running"), errno == .access { return "make the program executable in the image" }
-        if doing.contains("root file system"), errno == .invalid {
-            return "the state directory must not lie on overlayfs: give it a volume or tmpfs with --root"
-        }
-        return nil
-    }
-
-    func closeSync(of container: Container) {
-        if let sync = container.sync { loop.unwatch(sync.raw) }
-        container.sync = nil
-    }
-
-    /// The program runs, unless a failure was told before.
-    private func executed(_ container: Container) {
-        guard let told = container.onStarted else { return }
-        // One without networks waits for nobody, and its word may come before the keeper's, who says which process it is.
-        // By that it is known to the next controller, so it is not called started before.
-        guard container.pid != nil else {
-            container.wasExecutedEarly = true
-            return
-        }
-        container.onStarted = nil
-        container.program = nil
-        container.phase = .running
-        container.runningSince = monotonicNanoseconds()
-        let before = container.status
-        container.status = statusOfStart(container)
-        container.status.stopRequested = before.stopRequested
-        container.status.signalledToStop = before.signalledToStop
-        do throws(Failure) {
-            try publish(container)
-            try container.saveStatus()
-            startHealth(of: container)
-            watchForDriftSoon()
-            tell("start", of: container, container.startedByPolicy ? ["by": "restart policy"] : [:])
-            restartSharers(of: container)
-            finishStart(of: container, told)
-        } catch {
-            if !container.startedByPolicy { container.status.stopRequested = true }
-            if let pidfd = container.pidfd { _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL) }
-            told(error)
-        }
-        changed()
-    }
-
-    private func statusOfStart(_ container: Container) -> ContainerStatusRecord {
-        var status = ContainerStatusRecord(bootID: bootID)
-        status.pid = container.pid
-        status.startTime = container.pid.flatMap(processStartTime)
-        status.startedAt = realtimeNanoseconds()
-        status.restarts = container.status.restarts
-        status.addresses = networking?.shownAddresses(of: container.name) ?? [:]
-        status.ports = container.status.ports
-        return status
-    }
-
-    /// Tells whoever waits; the process itself is dealt with when its exit comes.
-    func failStart(of container: Container, _ failure: Failure) {
-        guard let told = container.onStarted else { return }
-        container.onStarted = nil
-        // A start that was asked for and failed is reported, not tried again.
-        if !container.startedByPolicy { container.status.stopRequested = true }
-        told(inService(container, failure))
-    }
-
-    /// Undoes what was begun for a child that never came to be.
-    func abandonLaunch(of container: Container) {
-        closeSync(of: container)
-        closeStreams(of: container)
-        releasePorts(of: container)
-        launching[container.childID] = nil
-        container.program = nil
-        container.phase = container.phaseWithoutProcess
     }
 
     // MARK: Files

@@ -114,7 +114,7 @@ extension ProjectController {
         let plan = try planUp(wanted, observed: try observe(for: wanted), options: planned)
         try saveContents(Array(connection.blobs.dropFirst()))
         if bytes != desiredBytes { try saveDesired(declared, bytes) }
-        adoptSettings(of: declared)
+        try adoptSettings(of: declared)
         return plan
     }
 

@@ -155,26 +155,6 @@ extension ProjectController {
         try ensureNetworking().assignAddresses(wanted, external: externalNetworks)
     }
 
-    /// Those that are directories of ours; what is mounted is filled when it is (VolumeWaits.swift).
-    func fillVolumes(of container: Container) throws(Failure) {
-        for mount in container.request.mounts where mount.copyFromImage && mount.subpath == nil {
-            switch mount.source {
-            case .volume(let name):
-                // Many containers may share it: after one look it has its first content, or keeps what it had.
-                guard let fill = VolumeFill(name, mount, of: container.request),
-                    !filledVolumes.contains(fill.key), try volumes.mount(of: name) == nil
-                else { continue }
-                try volumes.fill(name, from: fill.layers, path: fill.path)
-                filledVolumes.insert(fill.key)
-            case .anonymous(let number):
-                try copyUp(
-                    from: container.request.image.layers, path: mount.target,
-                    into: "\(container.directories.anonymousVolumes)/\(number)")
-            case .bind, .tmpfs, .image: break
-            }
-        }
-    }
-
     func remove(_ name: String) throws(Failure) {
         if let container = containers[name] {
             cancelRestart(container)
@@ -209,12 +189,20 @@ extension ProjectController {
     }
 
     func sendSignal(_ signal: String, to name: String) throws(Failure) {
-        guard let container = containers[name], let pidfd = container.pidfd, container.isLive else { return }
+        guard let container = containers[name], container.isLive else { return }
         guard let number = signalNumber(signal).map(Int32.init) else {
             throw Failure("there is no signal \"\(signal)\"")
         }
-        // As Docker: a container killed by hand is not started again by its policy.
         let stops = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
+        guard let pidfd = container.pidfd else {
+            guard number == SIGKILL || number == stops else {
+                throw Failure(
+                    "cannot send \(signal) to container \"\(name)\"", cause: "its program does not run yet",
+                    advice: "wait until it does, or end its start with `covey kill` or `covey stop`")
+            }
+            return endLaunchBySignal(of: container)
+        }
+        // As Docker: a container killed by hand is not started again by its policy.
         if number == SIGKILL || number == stops {
             // A program may go on after its stop signal: then it runs, and only its policy is off.
             if number == SIGKILL {
@@ -240,5 +228,13 @@ extension ProjectController {
                 throw Failure("cannot send \(signal) to container \"\(name)\"", error)
             }
         }
+    }
+
+    /// It has no process that a signal could reach: it waits for a volume, or was cloned a moment ago.
+    private func endLaunchBySignal(of container: Container) {
+        // Whoever hears of its process kills it.
+        container.status.stopRequested = true
+        rest(container, .stopped)
+        endWait(of: container, cause: "its container was killed meanwhile")
     }
 }

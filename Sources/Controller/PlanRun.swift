@@ -127,6 +127,8 @@ final class PlanRun {
         if missing[index] == 0 { ready.append(index) }
     }
 
+    var isCancelled: Bool { cancelled != nil }
+
     /// Ends what only this run waits for, when it is cancelled, or at once when it was.
     func whenCancelled(_ end: @escaping () -> Void) {
         if cancelled == nil { onCancel.append(end) } else { end() }

@@ -41,6 +41,12 @@ extension ProjectController {
     private func runStep(
         _ index: Int, before container: Container, _ run: PlanRun, _ told: @escaping (Failure?) -> Void
     ) {
+        if run.isCancelled {
+            return told(
+                Failure(
+                    "cannot start container \"\(container.name)\"",
+                    cause: "the command was ended meanwhile"))
+        }
         let steps = container.service.hooks?.preStart ?? []
         guard index < steps.count else { return told(nil) }
         if isDone(index, perReplica: steps[index].perReplica, for: container, run) {

@@ -132,7 +132,7 @@ extension ProjectController {
                 throw Failure("cannot write the desired state", cause: "\(error)")
             }
             try saveDesired(wanted, bytes)
-            adoptSettings(of: wanted)
+            try adoptSettings(of: wanted)
             execute(plan, for: connection, goesOn: false) { failure in
                 told(
                     failure.map { "going back failed as well: \($0.doing)" }

@@ -29,6 +29,7 @@ public struct Errno: Hashable, Sendable {
     public static let crossDevice = Errno(EXDEV)
     public static let notSupported = Errno(EOPNOTSUPP)
     public static let noSystemCall = Errno(ENOSYS)
+    public static let noLocks = Errno(ENOLCK)
     public static let addressInUse = Errno(EADDRINUSE)
     public static let addressNotAvailable = Errno(EADDRNOTAVAIL)
     public static let connectionRefused = Errno(ECONNREFUSED)

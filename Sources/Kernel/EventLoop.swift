@@ -57,11 +57,12 @@ public final class EventLoop {
         _ = linux_epoll_ctl(epoll.raw, EPOLL_CTL_DEL, fd, 0, 0)
     }
 
-    /// Runs `action` once after `delay` of monotonic time.
+    /// Runs `action` once after `delay` of monotonic time; one that is longer than the clock can say never comes.
     @discardableResult
     public func after(_ delay: Duration, _ action: @escaping () -> Void) -> Timer {
         nextTimer += 1
-        timers[nextTimer] = (monotonicNanoseconds() + max(0, delay.nanoseconds), action)
+        let (due, isBeyond) = monotonicNanoseconds().addingReportingOverflow(max(0, delay.nanoseconds))
+        timers[nextTimer] = (isBeyond ? .max : due, action)
         return Timer(number: nextTimer)
     }
 
@@ -95,7 +96,7 @@ public final class EventLoop {
         }
         if !deferred.isEmpty { wait = 0 }
         // Rounded up: a timer must not find itself early and spin.
-        let milliseconds = wait.map { Int32(clamping: ($0 + 999_999) / 1_000_000) } ?? -1
+        let milliseconds = wait.map { Int32(clamping: $0 / 1_000_000 + ($0 % 1_000_000).signum()) } ?? -1
         let count = try retrying("epoll_wait") {
             linux_epoll_wait(epoll.raw, &readyEvents, &readyData, 64, milliseconds)
         }

@@ -5,27 +5,41 @@
 // go on in Swift. It has none of its parent's descriptors, so that nothing is kept open by one that hangs, and ends with
 // its parent.
 //
-// The child waits for a word before it works: until then it can't hang, and whatever fails meanwhile takes it back.
+//   parent ──one byte: begin──▶ child          until then it can't hang, and whatever fails meanwhile takes it back
+//          ◀──a byte of news, not 0──          whenever it comes to something; may be lost, and is not waited for
+//          ◀──0, its answer──                  once; without the 0 it did not come to its end
 
 internal import CLinux
+
+private let dontWait: Int32 = 0x40  // MSG_DONTWAIT
 
 /// One such child, until it was reaped.
 public final class ForkedWork {
     public let pid: Int32
     private let pidfd: SharedFD
     private let channel: SharedFD
-    /// Less than a socket takes at once: the child never waits for its parent (unix(7), net.core.wmem_default).
+    private var answer: [UInt8]?
     private static let longestAnswer = 64 << 10
 
-    /// - Parameter work: done in the child once it is told to begin; the bytes are its answer, at most 64 KiB.
-    public init(_ work: () -> [UInt8]) throws(SyscallError) {
+    /// - Parameter work: done in the child once it is told to begin. What it is given sends a byte of news to the parent; the
+    ///   bytes it returns are its answer, at most 64 KiB.
+    public init(_ work: (_ tell: (UInt8) -> Void) -> [UInt8]) throws(SyscallError) {
         let pair = try streamSocketPair()
         // Before there is a child: nothing that could leave it unwaited for comes between.
         channel = SharedFD(try pair.first.duplicate())
         let child = try retrying("fork") { linux_fork_alone(pair.second.raw) }
         if child == 0 {
             var word: UInt8 = 0
-            if read(3, &word, 1) == 1 { try? writeAll(3, work().prefix(ForkedWork.longestAnswer)) }
+            guard read(3, &word, 1) == 1 else { _exit(1) }
+            let answer = work { news in
+                var news = news
+                _ = send(3, &news, 1, dontWait | 0x4000)  // MSG_NOSIGNAL
+            }
+            do throws(SyscallError) {
+                try writeAll(3, [0] + answer.prefix(ForkedWork.longestAnswer))
+            } catch {
+                _exit(1)
+            }
             _exit(0)
         }
         pid = child
@@ -39,7 +53,10 @@ public final class ForkedWork {
     }
 
     /// Readable once it has ended.
-    public var descriptor: Int32 { pidfd.raw }
+    public var end: Int32 { pidfd.raw }
+
+    /// Readable when it has said something, or can't any more.
+    public var news: Int32 { channel.raw }
 
     public func begin() throws(SyscallError) { try sendMessage(channel.raw, [1]) }
 
@@ -52,6 +69,23 @@ public final class ForkedWork {
         _ = try? retrying("waitpid") { waitpid(pid, &status, 0) }
     }
 
+    /// What it has told since this was asked last.
+    /// - Returns: nil when nothing more will come.
+    public func hear() throws(SyscallError) -> [UInt8]? {
+        let bytes = try receiveMessage(channel.raw, capacity: 4096, flags: dontWait).bytes
+        return bytes.isEmpty ? nil : take(bytes)
+    }
+
+    private func take(_ bytes: [UInt8]) -> [UInt8] {
+        if answer != nil {
+            answer? += bytes
+            return []
+        }
+        guard let start = bytes.firstIndex(of: 0) else { return bytes }
+        answer = Array(bytes[(start + 1)...])
+        return Array(bytes[..<start])
+    }
+
     /// Asks for its end. One that waits in the kernel where no signal reaches it ends when that does.
     public func kill() { _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL) }
 
@@ -60,7 +94,9 @@ public final class ForkedWork {
     public func reap() throws(SyscallError) -> [UInt8]? {
         var status: Int32 = 0
         try retrying("waitpid") { waitpid(pid, &status, 0) }
+        // After its answer nothing can go wrong but that it is killed: then nobody wanted the answer.
         guard status == 0 else { return nil }
-        return try readAll(channel.raw, limit: ForkedWork.longestAnswer)
+        _ = take(try readAll(channel.raw, limit: 2 * ForkedWork.longestAnswer))
+        return answer
     }
 }

@@ -4,6 +4,9 @@
 
 /// One mount.
 public struct MountEntry: Hashable, Sendable {
+    public let id: Int
+    /// Of the mount it lies on; of the topmost one the reader sees it may be anything.
+    public let parent: Int
     /// What of its file system is mounted: `/` is all of it.
     public let root: String
     /// Where, as seen from the reader's root.
@@ -19,8 +22,11 @@ public struct MountEntry: Hashable, Sendable {
         // A source may be empty: two blanks.
         let fields = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
         guard fields.count > 6, let dash = fields.dropFirst(6).firstIndex(of: [UInt8(ascii: "-")]),
-            fields.count > dash + 3
+            fields.count > dash + 3, let id = Int(String(decoding: fields[0], as: UTF8.self)),
+            let parent = Int(String(decoding: fields[1], as: UTF8.self))
         else { return nil }
+        self.id = id
+        self.parent = parent
         func text(_ field: ArraySlice<UInt8>) -> String { String(decoding: field, as: UTF8.self) }
         root = unescapedMountField(fields[3])
         point = unescapedMountField(fields[4])
@@ -32,6 +38,25 @@ public struct MountEntry: Hashable, Sendable {
     /// All mounts a mountinfo tells of, in its order.
     public static func all(in text: [UInt8]) -> [MountEntry] {
         text.split(separator: UInt8(ascii: "\n")).compactMap(MountEntry.init)
+    }
+
+    /// Where of these mounts one can be reached by its name: none lies beneath it on the way there that was made later.
+    public static func reachablePoints(_ entries: [MountEntry]) -> Set<String> {
+        let byParent = Dictionary(grouping: entries, by: \.parent)
+        let byID = Dictionary(entries.map { ($0.id, $0) }) { first, _ in first }
+        func isReachable(_ entry: MountEntry, depth: Int) -> Bool {
+            // On the same mount as it, at a directory above its own. What lies over the reader's root is not seen: a walk
+            // begins beneath it (path_resolution(7)).
+            let hidesIt = byParent[entry.parent, default: []].contains { other in
+                other.point != "/" && entry.point != other.point && entry.isBelow(other.point)
+            }
+            if hidesIt { return false }
+            guard let parent = byID[entry.parent], parent.id != entry.id, depth < entries.count else {
+                return true
+            }
+            return isReachable(parent, depth: depth + 1)
+        }
+        return Set(entries.filter { isReachable($0, depth: 0) }.map(\.point))
     }
 
     /// True for what lies in or below `directory`.

@@ -69,14 +69,15 @@ public func copyMetadata(from source: Int32, _ status: stat, to target: Int32, t
 }
 
 /// Copies one entry that is no directory: file, link, device, fifo, with all it is. The target must not exist.
-public func copyEntry(_ name: CName, from source: Int32, _ status: stat, to target: Int32)
-    throws(SyscallError)
-{
+/// - Parameter wentOn: called now and then while a file's bytes are copied.
+public func copyEntry(
+    _ name: CName, from source: Int32, _ status: stat, to target: Int32, _ wentOn: () -> Void = {}
+) throws(SyscallError) {
     if status.isRegular {
         let input = try openFile(name, flags: O_RDONLY | O_NOFOLLOW, at: source)
         let output = try openFile(
             name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: target)
-        try copyContent(input.raw, output.raw, String(cName: name))
+        try copyContent(input.raw, output.raw, String(cName: name), wentOn)
         return try copyMetadata(from: input.raw, status, to: output.raw)
     }
     if status.isSymlink {
@@ -103,13 +104,19 @@ public func copyEntry(_ name: CName, from source: Int32, _ status: stat, to targ
 }
 
 /// The bytes, by copy_file_range(2) where the file systems can (a reflink where they share blocks), else by hand.
-public func copyContent(_ input: Int32, _ output: Int32, _ name: String) throws(SyscallError) {
+/// - Parameter wentOn: called after each part.
+public func copyContent(_ input: Int32, _ output: Int32, _ name: String, _ wentOn: () -> Void = {})
+    throws(SyscallError)
+{
+    // Small enough that a slow file system is heard of.
+    let part = 4 << 20
     while true {
         do throws(SyscallError) {
             let count = try retrying("copy_file_range", name) {
-                linux_copy_file_range(input, nil, output, nil, 1 << 30)
+                linux_copy_file_range(input, nil, output, nil, part)
             }
             if count == 0 { break }
+            wentOn()
         } catch {
             // EXDEV, EINVAL, EOPNOTSUPP: not between these two (copy_file_range(2), ERRORS).
             guard error.errno == .crossDevice || error.errno == .invalid || error.errno == .notSupported
@@ -131,11 +138,13 @@ public func copyContent(_ input: Int32, _ output: Int32, _ name: String) throws(
                 write(output, buffer.baseAddress?.advanced(by: done), count - done)
             }
         }
+        wentOn()
     }
 }
 
 /// Removes an entry and all below it, whatever bytes its name is of; follows no link, leaves other file systems alone.
-public func removeEntry(_ name: CName, at directory: Int32) throws(SyscallError) {
+/// - Parameter wentOn: called for each thing below it.
+public func removeEntry(_ name: CName, at directory: Int32, _ wentOn: () -> Void = {}) throws(SyscallError) {
     if unlinkat(directory, name, 0) == 0 { return }
     let errno = Errno(linux_errno())
     if errno == .noEntry { return }
@@ -147,6 +156,28 @@ public func removeEntry(_ name: CName, at directory: Int32) throws(SyscallError)
     guard try fileStatus(of: fd.raw).st_dev == fileStatus(of: directory).st_dev else {
         throw SyscallError("unlinkat", .crossDevice, String(cName: name))
     }
-    for child in try entryNames(of: fd.raw) { try removeEntry(child, at: fd.raw) }
+    for child in try entryNames(of: fd.raw) {
+        try removeEntry(child, at: fd.raw, wentOn)
+        wentOn()
+    }
     try retrying("rmdir", String(cName: name)) { unlinkat(directory, name, AT_REMOVEDIR) }
+}
+
+/// Moves an entry to another directory of the same mount, unless something of its name is there.
+/// - Returns: false when there is.
+public func moveUnlessThere(_ name: CName, from source: Int32, to target: Int32) throws(SyscallError) -> Bool
+{
+    do throws(SyscallError) {
+        try retrying("renameat2", String(cName: name)) {
+            linux_renameat2(source, name, target, name, 1)  // RENAME_NOREPLACE
+        }
+        return true
+    } catch {
+        if error.errno == .exists { return false }
+        // A file system that can't (rename(2), "RENAME_NOREPLACE"; NFS).
+        guard error.errno == .invalid else { throw error }
+    }
+    if try status(of: name, at: target) != nil { return false }
+    try retrying("renameat", String(cName: name)) { renameat(source, name, target, name) }
+    return true
 }

@@ -205,7 +205,7 @@ struct UpPlanner {
                     "volume \(name) is used although "
                         + (found.project.map { "project \(quoted($0)) made it" } ?? "no project made it")
                         + "; write `external: true` if that is meant")
-            } else if let old = found.request, old.mounted != request.mounted {
+            } else if let old = found.request, !isSame(old.mounted, request.mounted) {
                 throw Failure(
                     "cannot change the `driver_opts` of volume \(quoted(name))",
                     cause:
@@ -216,6 +216,11 @@ struct UpPlanner {
                 builder.notice("volume \(name) keeps the labels it was made with")
             }
         }
+    }
+
+    private func isSame(_ old: VolumeMount?, _ new: VolumeMount?) -> Bool {
+        guard let old, let new else { return old == new }
+        return old.isSame(as: new)
     }
 
     func isOrphan(_ service: String) -> Bool {

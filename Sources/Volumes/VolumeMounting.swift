@@ -23,10 +23,12 @@ extension VolumeStore {
 
     /// Mounts what the volume is, unless it is a directory of ours or is mounted already. May take for ever: whoever has
     /// others to serve lets a child do it.
-    public func ensureMounted(_ name: String) throws(Failure) {
-        guard let wanted = try mount(of: name) else { return }
-        let doing = "cannot mount volume \"\(name)\""
-        try alone(with: name, doing) { () throws(Failure) in
+    /// - Parameter tell: called when it goes on.
+    public func ensureMounted(_ name: String, _ tell: (VolumeProgress) -> Void = { _ in }) throws(Failure) {
+        let doing = VolumeProgress.mounting.doing(name)
+        _ = try alone(with: name, doing, waits: true, tell) { () throws(Failure) -> Void in
+            guard let wanted = try mount(of: name) else { return }
+            tell(.mounting)
             do throws(SyscallError) {
                 if try isMountPoint(name) { return }
                 let data = try openFile(dataDirectory(name), flags: O_PATH | O_DIRECTORY | O_NOFOLLOW)
@@ -159,21 +161,26 @@ extension VolumeStore {
     }
 }
 
+/// What systemd gives a mount (systemd-system.conf(5), `DefaultTimeoutStartSec=`).
+public let usualPatience = Duration.seconds(90)
+
 extension VolumeMount {
     fileprivate var isBind: Bool { options.contains("bind") }
 
-    /// How long its mounting and filling may take: 90 s, as with systemd, unless the word of fstab says otherwise that
-    /// systemd has for it (systemd.mount(5), `x-systemd.mount-timeout=`).
-    public func patience() throws(Failure) -> Duration {
+    /// How long its mounting and filling may stand still: 90 s, as with systemd, unless the word of fstab says otherwise that
+    /// systemd has for it (systemd.mount(5), `x-systemd.mount-timeout=`; `0` and `infinity` as with `TimeoutSec=`).
+    /// - Returns: nil for as long as it takes.
+    public func patience() throws(Failure) -> Duration? {
         let key = "x-systemd.mount-timeout="
-        guard let option = options.last(where: { $0.hasPrefix(key) }) else { return .seconds(90) }
+        guard let option = options.last(where: { $0.hasPrefix(key) }) else { return usualPatience }
         let text = option.dropFirst(key.count)
+        if text == "infinity" { return nil }
         let found = Int(text).map { Duration.seconds($0) } ?? Duration(compose: String(text))
-        guard let found, found > .zero else {
+        guard let found, found >= .zero else {
             throw Failure(
                 "cannot mount \(device)", cause: "`\(option)` is no time",
-                advice: "write seconds, or a duration such as 1m30s")
+                advice: "write seconds, a duration such as 1m30s, or `infinity`")
         }
-        return found
+        return found == .zero ? nil : found
     }
 }

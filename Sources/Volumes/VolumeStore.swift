@@ -76,24 +76,58 @@ public struct VolumeStore: Sendable {
         return dataDirectory(name)
     }
 
-    /// Gives the volume, if it is empty, what an image has at `path`. Of a volume that is mounted this may take for ever, as
-    /// its mounting may.
-    public func fill(_ name: String, from layers: [String], path: String) throws(Failure) {
-        try alone(with: name, "cannot fill volume \"\(name)\"") { () throws(Failure) in
-            try copyUp(from: layers, path: path, into: dataDirectory(name))
-        }
+    /// What may change of a volume that is there: those of its mount's options that no kernel reads.
+    public func adopt(_ request: VolumeRequest, project: String) throws(Failure) {
+        guard let wanted = request.mounted, !request.external, exists(request.name),
+            var volume = try readRecord(Volume.self, recordPath(request.name)), volume.project == project,
+            let mounted = volume.mounted, mounted != wanted, mounted.isSame(as: wanted)
+        else { return }
+        volume.mounted = wanted
+        try writeRecord(volume, recordPath(request.name))
     }
 
-    /// Another project's controller may be about to mount or fill the same volume.
-    func alone(with name: String, _ doing: String, _ body: () throws(Failure) -> some Any) throws(Failure) {
-        let lock: FileLock
+    /// Gives the volume, if it is empty, what an image has at `path`. Of a volume that is mounted this may take for ever, as
+    /// its mounting may.
+    /// - Parameters:
+    ///   - waits: for another process that mounts or fills it.
+    ///   - tell: called whenever it went on.
+    @discardableResult
+    public func fill(
+        _ name: String, from layers: [String], path: String, waits: Bool = true,
+        _ tell: (VolumeProgress) -> Void = { _ in }
+    ) throws(Failure) -> FillOutcome {
+        let outcome = try alone(with: name, VolumeProgress.filling.doing(name), waits: waits, tell) {
+            () throws(Failure) -> FillOutcome in
+            let ours = "\(directory(of: name))/filling"
+            return try fillDirectory(
+                dataDirectory(name), from: layers, path: path,
+                gathering: try mount(of: name) == nil ? .beside(ours) : .within(mark: ours), waits: waits,
+                tell)
+        }
+        return outcome ?? .busy
+    }
+
+    /// Another project's controller may be about to mount, fill or remove the same volume.
+    /// - Returns: nil when it is, and is not waited for.
+    func alone<Result>(
+        with name: String, _ doing: String, waits: Bool, _ tell: (VolumeProgress) -> Void = { _ in },
+        _ body: () throws(Failure) -> Result
+    ) throws(Failure) -> Result? {
+        let path = directory(of: name)
+        var lock: FileLock?
         do throws(SyscallError) {
-            lock = try FileLock(directory: directory(of: name))
+            lock = try FileLock.attempt(directory: path)
+            if lock == nil {
+                guard waits else { return nil }
+                tell(.waiting)
+                lock = try FileLock(directory: path)
+            }
         } catch {
             throw Failure(doing, error)
         }
-        _ = try body()
+        let result = try body()
         _ = consume lock
+        return result
     }
 
     /// The file that makes a directory a volume.
@@ -118,19 +152,29 @@ public struct VolumeStore: Sendable {
     }
 
     /// Removes the volume and all its files; a missing one is fine. Never enters another file system.
+    /// - Throws: while another process mounts or fills it, among others.
     public func remove(_ name: String) throws(Failure) {
         try check(name)
-        // A directory of the host may be mounted there, which is on the same file system: nothing of it is touched.
-        try unmount(name)
         let path = directory(of: name)
+        guard Kernel.exists(path) else { return }
+        let doing = "cannot remove volume \"\(name)\""
+        // A link that leads nowhere has nothing that could be locked.
+        guard access(path, F_OK) == 0 else { return try removeFiles(of: name, doing) }
+        let done: Void? = try alone(with: name, doing, waits: false) { () throws(Failure) -> Void in
+            // A directory of the host may be mounted there, which is on the same file system: nothing of it is touched.
+            try unmount(name)
+            try removeFiles(of: name, doing)
+        }
+        if done == nil {
+            throw Failure(
+                doing, cause: "another process mounts or fills it",
+                advice: "run the command again when that is done; `covey ls` shows who is up")
+        }
+    }
+
+    private func removeFiles(of name: String, _ doing: String) throws(Failure) {
         do throws(SyscallError) {
-            let parent: OwnedFD
-            do throws(SyscallError) {
-                parent = try openFile(directory, flags: O_RDONLY | O_DIRECTORY)
-            } catch {
-                if error.errno == .noEntry { return }
-                throw error
-            }
+            let parent = try openFile(directory, flags: O_RDONLY | O_DIRECTORY)
             // Data first: until the record goes the volume is there, and an interrupted removal can be repeated.
             if let volume = try status(of: name.cName, at: parent.raw), volume.isDirectory {
                 let inner = try openFile(
@@ -142,8 +186,8 @@ public struct VolumeStore: Sendable {
         } catch {
             let mounted = error.errno == .crossDevice || error.errno == .busy
             throw Failure(
-                "cannot remove volume \"\(name)\"", error,
-                advice: mounted ? "something is mounted below \(path); unmount it" : nil)
+                doing, error,
+                advice: mounted ? "something is mounted below \(directory(of: name)); unmount it" : nil)
         }
     }
 

@@ -37,7 +37,7 @@ func reasons() {
 func proofs() throws {
     let tests = try testFunctions()
     for row in Ledger.rows where row.standing == .works {
-        let isThere = tests.contains(row.proof)
+        let isThere = row.proofs.allSatisfy(tests.contains) && !row.proofs.isEmpty
         #expect(isThere, "\(row.path): \"\(row.proof)\"")
     }
     for row in Ledger.rows where row.attribute.standing != .works { #expect(row.attribute.proof.isEmpty) }
@@ -175,7 +175,7 @@ private func supportPage() -> String {
         if !row.attribute.harmless.isEmpty {
             notes.append("accepted: \(row.attribute.harmless.map { "`\($0)`" }.joined(separator: ", "))")
         }
-        let proof = row.proof.isEmpty ? "" : "`\(row.proof)`"
+        let proof = row.proofs.map { "`\($0)`" }.joined(separator: ", ")
         text += "| `\(row.path)` | \(word(row.standing)) | \(notes.joined(separator: "; ")) | \(proof) |\n"
     }
     return text

@@ -74,6 +74,13 @@ extension Scenarios {
                     try stage.exec("one", "cat /data/seed") == "from the image", "it was filled")
                 try stage.covey("restart", "one")
                 try stage.require(try stage.exec("one", "cat /memory/x") == "shared", "after a restart")
+                // Once it was started it is its users', whichever boot it is.
+                try stage.exec("one", "rm /data/seed")
+                try stage.covey("stop", "-t", "0")
+                try stage.reboot(emptiesRun: true)
+                try stage.covey("up", "-d", "one", "two")
+                try stage.require(
+                    try stage.exec("one", "ls /data; ls /host/new") == "/host/new", "filled again")
                 for (service, said) in [
                     ("nowhere", "/files/nothing is not there (ENOENT)"),
                     ("unknown", "this kernel has no file system \"nofs\" (ENODEV)"),

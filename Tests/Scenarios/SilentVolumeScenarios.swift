@@ -47,17 +47,22 @@ extension Scenarios {
             try Stage.play("silent-volume") { stage in
                 try stage.withSilentFileSystem { silent in
                     // Its root is there without a question; what is in it is not.
-                    for device in ["\(silent)/data", silent] {
-                        let variables = ["SILENT=\(device)", "PATIENCE=1"]
-                        let up = try stage.covey("up", "-d", code: 1, variables: variables)
-                        for part in [
-                            "cannot mount volume \"", "cause: \(device) did not answer within 1s",
-                            "x-systemd.mount-timeout=",
-                        ] {
-                            try stage.require(up.errors.contains(part), "\(up)")
+                    for (device, doing, told) in [
+                        ("\(silent)/data", "cannot mount volume", "did not answer within"),
+                        (silent, "cannot fill volume", "stood still for"),
+                    ] {
+                        // A longer time, as it is advised, is a change that the volume takes.
+                        for (patience, text) in [("300ms", "300ms"), ("0.5s", "500ms")] {
+                            let variables = ["SILENT=\(device)", "PATIENCE=\(patience)"]
+                            let up = try stage.covey("up", "-d", code: 1, variables: variables)
+                            for part in [
+                                "\(doing) \"", "cause: \(device) \(told) \(text)", "x-systemd.mount-timeout=",
+                            ] {
+                                try stage.require(up.errors.contains(part), "\(up)")
+                            }
                         }
                         try stage.served()
-                        try stage.covey("down", "-v", "--timeout", "1", variables: variables)
+                        try stage.covey("down", "-v", "--timeout", "1", variables: ["SILENT=\(device)"])
                         let left = contents("/proc/self/mountinfo")
                         try stage.require(!left.contains("\(stage.directory)/root/volumes"), left)
                     }
@@ -66,6 +71,68 @@ extension Scenarios {
                     try stage.require(
                         wrong.errors.contains("`x-systemd.mount-timeout=soon` is no time"), "\(wrong)")
                 }
+            }
+        }
+
+        @Test("kill ends a container that waits for its volume; a signal that ends nothing is refused")
+        func killed() throws {
+            try Stage.play("silent-volume") { stage in
+                try stage.withSilentFileSystem { silent in
+                    let variables = ["SILENT=\(silent)/data", "PATIENCE=9999999999"]
+                    try stage.covey("up", "-d", "well", variables: variables)
+                    let up = try stage.start(["up", "-d", "waits"], variables: variables)
+                    try stage.eventually("it waits") { stage.mountsInWork == 1 }
+                    let refused = try stage.covey("kill", "-s", "HUP", "waits", code: 1, variables: variables)
+                    try stage.require(refused.errors.contains("its program does not run yet"), "\(refused)")
+                    try stage.require(stage.mountsInWork == 1, "it was ended")
+                    try stage.covey("kill", "waits", variables: variables)
+                    let ended = try up.wait()
+                    try stage.require(
+                        ended.code == 1 && ended.errors.contains("killed meanwhile"), "\(ended)")
+                    try stage.require(stage.mountsInWork == 0, "its child is left")
+                    try stage.served()
+                    try stage.covey("down", "-v", "--timeout", "1", variables: variables)
+                }
+            }
+        }
+
+        @Test("a volume of ours that another project is filling is waited for by a child")
+        func others() throws {
+            try Stage.play("silent-volume") { stage in
+                try stage.covey("up", "-d", "well")
+                let volume = "\(stage.directory)/root/volumes/\(stage.project)_own"
+                try ensureDirectory(volume)
+                let held = try FileLock(directory: volume)
+                let up = try stage.start(["up", "-d", "plain"])
+                try stage.eventually("it waits") { stage.mountsInWork == 1 }
+                try stage.served()
+                _ = consume held
+                try stage.require(try up.wait().code == 0, "it was filled")
+                try stage.require(try stage.exec("plain", "ls /data") == "seed", "by the image")
+                try stage.covey("down", "-v", "--timeout", "1")
+            }
+        }
+
+        @Test("a policy counts the starts that fail for want of a volume")
+        func lost() throws {
+            try Stage.play("silent-volume") { stage in
+                let device = "\(stage.files)/data"
+                try ensureDirectory(device)
+                try stage.covey("up", "-d", "again")
+                guard let program = try stage.container("again").Pid else {
+                    throw ScenarioError("it does not run")
+                }
+                let mounted = "\(stage.directory)/root/volumes/\(stage.project)_silent/data"
+                try stage.require(umount2(mounted, Int32(MNT_DETACH)) == 0, "it was mounted")
+                try removeTree(device)
+                kill(pid_t(program), SIGKILL)
+                try stage.eventually("it was tried as often as it may be") {
+                    let log = contents("\(stage.directory)/run/\(stage.project)/engine.log")
+                    return try stage.container("again").State == "exited"
+                        && log.split(separator: "\n").filter { $0.contains("is not there (ENOENT)") }.count
+                            == 2
+                }
+                try stage.covey("down", "-v", "--timeout", "1")
             }
         }
     }
