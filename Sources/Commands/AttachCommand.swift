@@ -112,8 +112,8 @@ private final class ContainerAttachment {
         signals = try kernel("cannot listen for signals") { () throws(SyscallError) in
             try SignalStream([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH])
         }
-        guard let client = try ControlClient.connect(to: place) else { throw session.hangup(place) }
-        watch = try StatusWatch(client, LogChoice())
+        guard let client = try session.controller(place) else { throw session.hangup(place) }
+        watch = try StatusWatch(session, place, client)
         logs = try LogWatch()
         try logs.add(container.logDirectory)
         outputs = [
@@ -132,16 +132,22 @@ private final class ContainerAttachment {
             for output in outputs { try output.tail.copy(to: output.fd) }
             if let signal = news.signal, try !take(signal) { return 128 + signal }
             if target != nil, try !readInput(input) { return 0 }
-            if news.ended { return 0 }
-            guard let containers = news.containers else { continue }
-            let now = containers.first { $0.name == container.name }
-            guard let now, now.state == .exited || now.state == .restarting else {
-                if now == nil { return 0 }
-                continue
-            }
+            guard let code = code(after: news) else { continue }
             for output in outputs { try output.tail.copy(to: output.fd) }
-            return Int32(clamping: now.exitCode ?? 1)
+            return code
         }
+    }
+
+    /// The container's exit code; nil while it runs. Of one that was gone before it was seen to end nobody knows it: 1.
+    private func code(after news: StatusWatch.News) -> Int32? {
+        for containers in news.states {
+            let now = containers.first {
+                $0.name == container.name && $0.createdAt == container.createdAt
+            }
+            guard let now else { return 1 }
+            if now.state == .exited || now.state == .restarting { return Int32(clamping: now.exitCode ?? 1) }
+        }
+        return news.ended ? 1 : nil
     }
 
     /// False when the signal ends us instead of going on to the program.

@@ -17,9 +17,9 @@ func attach(
     _ policy: AbortPolicy, _ watching: Watching? = nil
 ) throws(Failure) -> Int32 {
     forgoKeeper(waits: true)
-    guard let client = try ControlClient.connect(to: place) else { throw session.hangup(place) }
+    guard let client = try session.controller(place) else { throw session.hangup(place) }
     let choice = LogChoice(services: services)
-    let watch = try StatusWatch(client, choice)
+    let watch = try StatusWatch(session, place, client, choice)
     var shown = choice
     shown.only = session.arguments.all(.attach)
     // Named on the command line it is shown, whatever its `attach` says.
@@ -41,7 +41,7 @@ func attach(
             atMost: LogFeed.look)
         if ending == nil { try watching?.look() }
         if let containers = news.containers {
-            try feed.add(containers.filter { !$0.oneOff }.map(LogContainer.init))
+            try feed.update(to: containers.filter { !$0.oneOff }.map(LogContainer.init))
         }
         try feed.printAvailable(last: news.ended)
         for text in ends.texts(of: news.containers ?? []) { feed.say(text) }
@@ -70,7 +70,7 @@ func attach(
         if news.ended || ending == nil && watch.everyoneEnded {
             try feed.printAvailable(last: true)
             if isInterrupted { return interruptedCode }
-            // Taken down by another, or the controller is lost: nobody can say how what was waited for ended.
+            // Taken down by another: nobody can say how what was waited for ended.
             if news.ended { return policy.trigger == .never ? 0 : 1 }
             return policy.code(cause: cause, try session.containers(place))
         }
@@ -133,19 +133,20 @@ private final class Ending {
 
     init(_ place: ProjectPlace, _ request: ControlRequest, _ session: Session) throws(Failure) {
         if case .kill = request { isKill = true } else { isKill = false }
-        client = try ControlClient.connect(to: place)
+        client = try session.controller(place)
         try client?.send(request)
     }
 
     var descriptor: Int32 { over ? -1 : client?.descriptor ?? -1 }
 
-    /// Reads what was said; true at the request's end, or when nobody is left to answer.
+    /// Reads what was said; true at the request's end, or when the project is down. A controller that was lost meanwhile
+    /// has another after it, which is asked the same.
     func hasEnded() throws(Failure) -> Bool {
         guard let client, !over else { return true }
         let ready = try kernel("cannot wait for the controller") { () throws(SyscallError) in
             try waitReadable([client.descriptor], atMost: .zero)
         }
-        if ready[0], try !client.fill() { over = true }
+        let hungUp = ready[0] ? try !client.fill() : false
         while let (event, _) = try client.nextBuffered() {
             switch event {
             case .done: over = true
@@ -153,6 +154,7 @@ private final class Ending {
             default: break
             }
         }
+        if hungUp, !over { over = try !client.sendAgain() }
         return over
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// LogFeed: the logs of a project's containers on their way to the user; containers may join while it runs.
+// LogFeed: the logs of a project's containers on their way to the user; containers may join, leave and be made anew while
+// it runs.
 
 internal import Basics
 internal import Controller
@@ -13,13 +14,19 @@ final class LogFeed {
     private let tail: Int?
     private let printer: LogPrinter
     private let merge = LogMerge()
-    private var known: Set<String> = []
+    private var known: [String: Known] = [:]
     private var started = false
     private var watch: LogWatch?
     /// Only lines of this time, nanoseconds since 1970.
     private let period: ClosedRange<Int64>
     /// With an end in time the last lines are counted back from there: by container, until that end.
     private var held: [String: [MergedLine]] = [:]
+
+    /// A container whose log is shown. One of the same name that was made later has another log.
+    private struct Known {
+        var createdAt: Int64
+        var source: LogSource
+    }
 
     /// How long to rely on inotify alone: before Linux 6.6 a splice(2) into a file told nobody, and an index record
     /// may come after its bytes.
@@ -38,24 +45,29 @@ final class LogFeed {
 
     var isEmpty: Bool { known.isEmpty }
 
-    /// Readable when something was written; -1 before `add`.
+    /// Readable when something was written; nil before `update`.
     var wakeup: LogWatch? { watch }
 
-    /// Takes in those containers that are wanted and new.
-    func add(_ containers: [LogContainer]) throws(Failure) {
-        let new = containers.filter { choice.wants($0) && !known.contains($0.name) }
+    /// Takes in those containers that are wanted and new. What is left of those that are gone, or were made anew, comes
+    /// before.
+    func update(to containers: [LogContainer]) throws(Failure) {
+        let present = Dictionary(containers.map { ($0.name, $0.createdAt) }) { $1 }
+        for (name, old) in known where present[name] != old.createdAt {
+            known[name] = nil
+            try merge.remove(old.source)
+        }
+        let new = containers.filter { choice.wants($0) && known[$0.name] == nil }
             .sorted { ($0.service, $0.index) < ($1.service, $1.index) }
         for container in new {
             // One that has no directory yet has written nothing; it is asked for again with the next status.
             guard exists(container.directory) else { continue }
-            known.insert(container.name)
             let isPrefixed = ["-", "_"].contains { container.name.hasPrefix(project + $0) }
             let label =
                 isPrefixed ? String(container.name.dropFirst(project.count + 1)) : container.name
             printer.announce(label)
-            try merge.add(
-                LogSource(label: label, directory: container.directory),
-                tail: started || period.upperBound < .max ? nil : tail)
+            let source = LogSource(label: label, directory: container.directory)
+            known[container.name] = Known(createdAt: container.createdAt, source: source)
+            try merge.add(source, tail: started || period.upperBound < .max ? nil : tail)
             if watch == nil { watch = try LogWatch() }
             try watch?.add(container.directory)
         }
@@ -115,60 +127,5 @@ final class LogWatch {
         } catch {
             throw Failure("cannot follow the log in \(path)", error)
         }
-    }
-}
-
-/// The controller's `watch`: the containers' states as they change.
-final class StatusWatch {
-    private let client: ControlClient
-    private let choice: LogChoice
-    private var containers: [ContainerStatus]?
-
-    struct News {
-        /// The states, when they changed.
-        var containers: [ContainerStatus]?
-        var signal: Int32?
-        /// The controller left: the project is down.
-        var ended = false
-    }
-
-    init(_ client: ControlClient, _ choice: LogChoice) throws(Failure) {
-        self.client = client
-        self.choice = choice
-        try client.send(.watch)
-    }
-
-    /// Every container that is wanted has ended and none will start again; false while there is none.
-    var everyoneEnded: Bool {
-        let wanted = (containers ?? []).filter { choice.wants(LogContainer($0)) }
-        return !wanted.isEmpty && wanted.allSatisfy { $0.state == .exited || $0.state == .dead }
-    }
-
-    /// Waits for a state, a signal, bytes in the logs or another descriptor, or the time.
-    func wait(signals: SignalStream, logs: LogWatch?, also other: Int32 = -1, atMost limit: Duration)
-        throws(Failure)
-        -> News
-    {
-        let isUnread = client.hasBuffered
-        let ready = try kernel("cannot wait for the controller") { () throws(SyscallError) in
-            try waitReadable(
-                [client.descriptor, signals.raw, logs?.raw ?? -1, other], atMost: isUnread ? .zero : limit)
-        }
-        var news = News()
-        if ready[1] { news.signal = signals.next() }
-        if ready[0] || isUnread {
-            if ready[0] { news.ended = try !client.fill() }
-            while let (event, _) = try client.nextBuffered() {
-                switch event {
-                case .status(let states):
-                    news.containers = states
-                    containers = states
-                case .failed(let failure): throw failure
-                case .done: news.ended = true
-                default: break
-                }
-            }
-        }
-        return news
     }
 }

@@ -3,6 +3,8 @@
 // LogMerging: the streams of several containers as one row of lines, ordered by the time they came.
 
 internal import Basics
+internal import CLinux
+internal import Kernel
 
 /// One container's output.
 final class LogSource {
@@ -11,12 +13,22 @@ final class LogSource {
     let directory: String
     let standard: LogStream
     let errors: LogStream
+    private let opened: SharedFD?
 
     init(label: String, directory: String) {
         self.label = label
         self.directory = directory
-        standard = LogStream(directory: directory, name: "stdout")
-        errors = LogStream(directory: directory, name: "stderr")
+        // By its descriptor: a container that is made anew has another directory at this path. The dot ends the path with
+        // no link, which `directoryEntries` would not follow (proc_pid_fd(5)).
+        var path = directory
+        if let file = try? openFile(directory, flags: O_RDONLY | O_DIRECTORY) {
+            path = "/proc/self/fd/\(file.raw)/."
+            opened = SharedFD(file)
+        } else {
+            opened = nil
+        }
+        standard = LogStream(directory: path, name: "stdout")
+        errors = LogStream(directory: path, name: "stderr")
     }
 }
 
@@ -75,8 +87,19 @@ final class LogMerge {
         return try next(among: sources)
     }
 
+    /// Takes a container out that writes no more; what is left of it comes first.
+    func remove(_ source: LogSource) throws(Failure) {
+        var lines: [MergedLine] = []
+        while let line = try next(among: [source]) { lines.append(line) }
+        lines += rest(of: [source])
+        sources.removeAll { $0 === source }
+        front += lines.reversed()
+    }
+
     /// Last lines without a line feed, when nothing more will be written.
-    func rest() -> [MergedLine] {
+    func rest() -> [MergedLine] { rest(of: sources) }
+
+    private func rest(of sources: [LogSource]) -> [MergedLine] {
         sources.flatMap { source in
             [(source.standard, false), (source.errors, true)].compactMap { stream, isError in
                 stream.takeRest().map { MergedLine(label: source.label, isError: isError, line: $0) }

@@ -35,7 +35,7 @@ func runLogs(_ session: Session) throws(Failure) -> Int32 {
         period: since...until)
     guard let client = try ControlClient.connect(to: place) else {
         let containers = try containersOnDisk(place)
-        try feed.add(containers)
+        try feed.update(to: containers)
         guard !feed.isEmpty || exists(place.directory) else {
             throw Failure(
                 "project \"\(place.project)\" has no logs", cause: "nothing of it is in \(place.directory)",
@@ -48,11 +48,11 @@ func runLogs(_ session: Session) throws(Failure) -> Int32 {
     if !arguments.has(.follow) {
         let containers = try session.containers(place)
         try checkKnown(arguments.operands, among: containers.map(\.service), session)
-        try feed.add(containers.map(LogContainer.init))
+        try feed.update(to: containers.map(LogContainer.init))
         try feed.printAvailable(last: true)
         return 0
     }
-    return try followLogs(feed, choice, client, session)
+    return try followLogs(feed, choice, try StatusWatch(session, place, client, choice), session)
 }
 
 /// A name that is only not up is fine, a misspelt one is not; without Compose files the containers' names are all
@@ -68,18 +68,17 @@ func checkKnown(_ names: [String], among present: [String], _ session: Session) 
     }
 }
 
-private func followLogs(_ feed: LogFeed, _ choice: LogChoice, _ client: ControlClient, _ session: Session)
+private func followLogs(_ feed: LogFeed, _ choice: LogChoice, _ watch: StatusWatch, _ session: Session)
     throws(Failure) -> Int32
 {
     let signals = try interruptSignals()
-    let watch = try StatusWatch(client, choice)
     var checked = false
     while true {
         let news = try watch.wait(signals: signals, logs: feed.wakeup, atMost: LogFeed.look)
         if let containers = news.containers {
             if !checked { try checkKnown(choice.services, among: containers.map(\.service), session) }
             checked = true
-            try feed.add(containers.map(LogContainer.init))
+            try feed.update(to: containers.map(LogContainer.init))
         }
         try feed.printAvailable(last: news.ended)
         if news.signal != nil { return interruptedCode }
@@ -108,12 +107,15 @@ struct LogContainer: Equatable {
     var service: String
     var index: Int
     var directory: String
+    /// Nanoseconds since 1970; 0 when it is not known.
+    var createdAt: Int64 = 0
 }
 
 extension LogContainer {
     init(_ status: ContainerStatus) {
         self.init(
-            name: status.name, service: status.service, index: status.index, directory: status.logDirectory)
+            name: status.name, service: status.service, index: status.index, directory: status.logDirectory,
+            createdAt: status.createdAt)
     }
 }
 

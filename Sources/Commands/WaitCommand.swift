@@ -10,12 +10,11 @@ func runWait(_ session: Session) throws(Failure) -> Int32 {
     let client = try session.runningController()
     let place = try session.place()
     let services = session.arguments.operands
-    try client.send(.watch)
+    let watch = try StatusWatch(session, place, client)
     var awaited: Set<String>?
     var first: Int32?
-    while let (event, _) = try client.next() {
-        if case .failed(let failure) = event { throw failure }
-        guard case .status(let all) = event else { continue }
+    /// The code to end with once these states say that nothing is left to wait for.
+    func code(after all: [ContainerStatus]) throws(Failure) -> Int32? {
         let own = all.filter { services.contains($0.service) }
         if awaited == nil {
             try checkKnown(services, among: all.map(\.service), session)
@@ -38,7 +37,14 @@ func runWait(_ session: Session) throws(Failure) -> Int32 {
         }
         // Removed before it was seen to end: nobody can tell how.
         awaited?.formIntersection(own.map(\.name))
-        if awaited?.isEmpty ?? false { return first ?? 1 }
+        return awaited?.isEmpty ?? false ? first ?? 1 : nil
+    }
+    while true {
+        let news = try watch.wait(atMost: nil)
+        for states in news.states {
+            if let code = try code(after: states) { return code }
+        }
+        if news.ended { break }
     }
     if let first { return first }
     throw session.hangup(place)

@@ -17,7 +17,7 @@ private func container(_ name: String, _ state: ContainerStatus.State, log: Stri
     var status = ContainerStatus(
         name: "p-\(name)-1", service: name, index: 1, image: "i", command: ["c"], state: state,
         logDirectory: log)
-    status.createdAt = realtimeNanoseconds()
+    status.createdAt = 1_000
     if state == .exited { status.exitCode = 0 }
     return status
 }
@@ -201,6 +201,50 @@ private func writeLog(_ directory: String, _ name: String, _ time: Int64, _ text
             // How wide the prefix is depends on when the second container is heard of.
             #expect(ran.out.hasPrefix("web-1 ") && ran.out.contains("| one\n"))
             #expect(ran.out.contains("| two\n") && ran.out.contains("late-1  | late\n"))
+        }
+    }
+
+    @Test(
+        "a controller that is lost has another after it: who follows goes on, and an end is told as it was",
+        arguments: [
+            (["logs", "-f"], 0, "web-1  | one\n"), (["wait", "web"], 3, "p-web-1 exited with code 3\n"),
+        ] as [([String], Int32, String)])
+    func lostController(words: [String], code: Int32, output: String) throws {
+        try withPlace { directory, place in
+            let log = "\(place.directory)/containers/p-web-1/log"
+            try writeLog(log, "stdout.0", 1, "one\n")
+            let first: Scene = { _, channel, _ in
+                try channel.send(json: ControlEvent.status([container("web", .running, log: log)]))
+            }
+            let second: Scene = { request, channel, _ in
+                guard case .watch = request else { return }
+                var ended = container("web", .exited, log: log)
+                ended.exitCode = 3
+                try channel.send(json: ControlEvent.status([ended]))
+                _ = try channel.next()
+            }
+            let ran = try withController(of: place, [first, second]) {
+                try runCovey(["-p", "p"] + words, in: directory)
+            }
+            #expect(ran.code == code && ran.out == output, "\(ran)")
+        }
+    }
+
+    @Test("without --index the first container there is is exported, whatever its number")
+    func firstContainer() throws {
+        try withPlace { directory, place in
+            var second = container("web", .exited, log: "/")
+            second.name = "p-web-2"
+            second.index = 2
+            let shown = second
+            let scene: Scene = { _, channel, _ in
+                try channel.send(json: ControlEvent.status([shown]))
+                try channel.send(json: ControlEvent.done(changed: false))
+            }
+            let ran = try withController(of: place, [scene]) {
+                try runCovey(["-p", "p", "export", "web"], in: directory)
+            }
+            #expect(ran.errors.contains("cannot open the files of container \"p-web-2\""), "\(ran)")
         }
     }
 

@@ -122,6 +122,39 @@ private func all(_ stream: LogStream) throws -> [String] {
         }
     }
 
+    @Test("a container that is made anew is shown anew, after what is left of the one before")
+    func recreated() throws {
+        try withScratch { directory in
+            try writeFile("\(directory)/out", [])
+            let file = try openFile("\(directory)/out", flags: 1)
+            let output = Output(fd: file.raw, colours: false, isTerminal: false)
+            let feed = LogFeed(
+                project: "p", choice: LogChoice(), tail: nil,
+                printer: LogPrinter(out: output, errors: output, style: .init(prefix: false)))
+            let path = "\(directory)/web"
+            func web(_ createdAt: Int64) -> LogContainer {
+                LogContainer(
+                    name: "p-web-1", service: "web", index: 1, directory: path, createdAt: createdAt)
+            }
+            try segment(path, "stdout.0", [(1, "one\n")])
+            try feed.update(to: [web(1)])
+            try feed.printAvailable(last: false)
+            try append("\(path)/stdout.0", Array("two\nhalf".utf8))
+            try removeTree(path)
+            try segment(path, "stdout.0", [(3, "new\n")])
+            try segment(path, "stderr.0", [(4, "new error\n")])
+            // Before the controller tells of it nothing of the new one is taken for the old one's.
+            try feed.printAvailable(last: false)
+            #expect(try readText("\(directory)/out") == "one\ntwo\n")
+            try feed.update(to: [web(2)])
+            try feed.update(to: [web(2)])
+            try feed.printAvailable(last: false)
+            try feed.update(to: [])
+            try feed.printAvailable(last: true)
+            #expect(try readText("\(directory)/out") == "one\ntwo\nhalf\nnew\nnew error\n")
+        }
+    }
+
     @Test("a tail is of each container, its two streams together")
     func mergedTail() throws {
         try withScratch { directory in
