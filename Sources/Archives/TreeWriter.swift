@@ -2,7 +2,7 @@
 //
 // Entries into a directory that others use. Every path is walked with openat2(RESOLVE_IN_ROOT) from one open directory, so
 // that no link, whoever makes it and when, leads out; the entry itself is made by its last name with calls that follow
-// nothing. What is there is replaced, a directory by nothing but a directory.
+// nothing. What is there is replaced, a directory by nothing but a directory, a device by nothing at all.
 
 internal import CLinux
 internal import Kernel
@@ -28,13 +28,17 @@ public final class TreeWriter: EntrySink {
         if path.isEmpty { return }
         let (parentPath, name) = TarPath.split(path)
         let cName = TarPath.cString(name)
+        var isInUse = false
         do throws(SyscallError) {
             let parent = try directory(parentPath)
-            try make(entry, parent.raw, cName)
+            isInUse = try status(of: cName, at: parent.raw)?.isDevice == true
+            if !isInUse { try make(entry, parent.raw, cName) }
             withExtendedLifetime(parent) {}
         } catch {
             throw .writing(error, entry.pathText, entry.size)
         }
+        // A file in the place of /dev/null would keep what everybody throws away.
+        if isInUse { throw .refused(path: entry.pathText, why: "would take the place of a device") }
     }
 
     public func write(_ bytes: UnsafeRawBufferPointer) throws(ArchiveError) {

@@ -15,7 +15,7 @@ internal import OCIFormats
 func runCommit(_ session: Session) throws(Failure) -> Int32 {
     let (service, name) = (session.arguments.operands[0], session.arguments.operands[1])
     let doing = "cannot make an image of \"\(service)\""
-    let index = try session.arguments.number(.index, atLeast: 1) ?? 1
+    let index = try session.arguments.number(.index, atLeast: 1)
     let container = try session.container(of: service, number: index)
     let state = "\(try session.place().directory)/containers/\(container.name)"
     let record = try ContainerTree.image("\(state)/container.json", doing)

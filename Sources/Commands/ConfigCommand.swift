@@ -4,6 +4,7 @@
 // thing of it, a line each.
 
 internal import Basics
+internal import CLinux
 internal import ComposeLoader
 internal import ComposeModel
 internal import Kernel
@@ -26,7 +27,9 @@ func runConfig(_ session: Session) throws(Failure) -> Int32 {
         return 0
     }
     do throws(SyscallError) {
-        try writeFile(target, Array(text.utf8), mode: 0o666)
+        // As a shell's `>`: into what a link leads to.
+        let file = try openFile(target, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o666)
+        try writeAll(file.raw, text.utf8, path: target)
     } catch {
         throw Failure("cannot write \(path)", error)
     }

@@ -126,11 +126,11 @@ private struct CopySource {
     init(_ root: SharedFD, _ path: String, inRoot: Bool, follows: Bool, _ doing: String) throws(Failure) {
         let resolve: Resolve = inRoot ? [.inRoot, .noMagicLinks] : [.inRoot]
         do throws(SyscallError) {
-            let found = follows ? try CopySource.end(of: path, root, resolve) : path
+            let found = follows ? try endOfLinks(path, root, resolve) : path
             // `DIR/.`: what is in it, not itself.
             // What is said of a link is meant of what it leads to.
             let contentsOnly = [path, found].contains { $0.hasSuffix("/.") || $0 == "/" || $0 == "." }
-            var parts = CopySource.parts(of: found)
+            var parts = names(of: found)
             if parts.isEmpty || parts.last == ".." || contentsOnly {
                 // The directory itself, known by its descriptor alone.
                 parent = SharedFD(
@@ -148,7 +148,7 @@ private struct CopySource {
                     root.raw, "/" + parts.joined(separator: "/"), flags: O_RDONLY | O_DIRECTORY,
                     resolve: resolve))
             name = last.cName
-            title = Array((CopySource.parts(of: path).last ?? last).utf8)
+            title = Array((names(of: path).last ?? last).utf8)
             guard let status = try status(of: name, at: parent.raw) else {
                 throw SyscallError("fstatat", .noEntry, path)
             }
@@ -156,29 +156,6 @@ private struct CopySource {
         } catch {
             throw Failure(doing, error)
         }
-    }
-
-    private static func parts(of path: String) -> [String] {
-        path.split(separator: "/").filter { $0 != "." }.map(String.init)
-    }
-
-    /// The path at the end of the links that a path's last name begins; as many as path_resolution(7) follows.
-    private static func end(of path: String, _ root: SharedFD, _ resolve: Resolve) throws(SyscallError)
-        -> String
-    {
-        var path = path
-        for _ in 0..<40 {
-            var parts = parts(of: path)
-            guard let last = parts.popLast(), last != ".." else { return path }
-            let above = "/" + parts.joined(separator: "/")
-            let directory = try openat2(root.raw, above, flags: O_RDONLY | O_DIRECTORY, resolve: resolve)
-            guard let status = try status(of: last.cName, at: directory.raw),
-                status.isSymlink
-            else { return path }
-            let target = try readLink(last, at: directory.raw)
-            path = target.hasPrefix("/") ? target : "\(above)/\(target)"
-        }
-        throw SyscallError("readlinkat", .loop, path)
     }
 
     func write(to fd: Int32, _ doing: String) throws(Failure) {
@@ -213,6 +190,27 @@ private struct CopySource {
     }
 }
 
+private func names(of path: String) -> [String] {
+    path.split(separator: "/").filter { $0 != "." }.map(String.init)
+}
+
+/// The path at the end of the links that a path's last name begins; as many as path_resolution(7) follows.
+private func endOfLinks(_ path: String, _ root: SharedFD, _ resolve: Resolve) throws(SyscallError) -> String {
+    var path = path
+    for _ in 0..<40 {
+        var parts = names(of: path)
+        guard let last = parts.popLast(), last != ".." else { return path }
+        let above = "/" + parts.joined(separator: "/")
+        let directory = try openat2(root.raw, above, flags: O_RDONLY | O_DIRECTORY, resolve: resolve)
+        guard let status = try status(of: last.cName, at: directory.raw), status.isSymlink else {
+            return path
+        }
+        let target = try readLink(last, at: directory.raw)
+        path = target.hasPrefix("/") ? target : "\(above)/\(target)"
+    }
+    throw SyscallError("readlinkat", .loop, path)
+}
+
 /// Where it goes: an open directory, and the name there when it is not the source's own.
 private struct CopyTarget {
     let directory: SharedFD
@@ -242,7 +240,9 @@ private struct CopyTarget {
         if written.hasSuffix("/"), !source.isDirectory {
             throw Failure(doing, cause: "the directory \(written) does not exist", advice: "make it first")
         }
-        var parts = absolute.split(separator: "/").map(String.init)
+        // As `docker cp` has it: a link's target is written, the link stays.
+        let end = try naming(doing) { () throws(SyscallError) in try endOfLinks(absolute, root, resolve) }
+        var parts = end.split(separator: "/").map(String.init)
         guard let last = parts.popLast(), last != "..", last != "." else {
             throw Failure(doing, cause: "\(written) does not exist")
         }
@@ -252,6 +252,14 @@ private struct CopyTarget {
         }
         directory = SharedFD(parent)
         name = Array(last.utf8)
+        let there = try naming(doing) { () throws(SyscallError) in
+            try status(of: last.cName, at: directory.raw)
+        }
+        if let there, !there.isRegular {
+            throw Failure(
+                doing, cause: "\(written) is a device, a pipe or a socket, and would be replaced",
+                advice: "name a file or a directory; `-` writes a tar to the standard output")
+        }
         if source.name == [46, 0] {
             try naming(doing) { () throws(SyscallError) in try makeDirectory(last, at: directory.raw) }
         }

@@ -10,7 +10,7 @@ internal import Kernel
 func runExport(_ session: Session) throws(Failure) -> Int32 {
     let service = session.arguments.operands[0]
     let doing = "cannot export \"\(service)\""
-    let index = try session.arguments.number(.index, atLeast: 1) ?? 1
+    let index = try session.arguments.number(.index, atLeast: 1)
     let container = try session.container(of: service, number: index)
     let tree = try ContainerTree(session, container, writable: false, isBare: true)
     guard let target = session.arguments.last(.output), target != "-" else {
@@ -20,17 +20,8 @@ func runExport(_ session: Session) throws(Failure) -> Int32 {
         try exportTree(tree.root, to: session.invocation.output, doing)
         return 0
     }
-    let path = session.invocation.absolute(target)
-    let temporary = "\(path).tmp.\(getpid())"
-    let file = try naming(doing) { () throws(SyscallError) in
-        try openFile(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
-    }
-    do throws(Failure) {
+    try writeOutput(to: session.invocation.absolute(target), doing) { (file) throws(Failure) in
         try exportTree(tree.root, to: file.raw, doing)
-        try naming(doing) { () throws(SyscallError) in try moveFile(temporary, to: path) }
-    } catch {
-        try? removeFile(temporary)
-        throw error
     }
     return 0
 }

@@ -52,15 +52,15 @@ extension Session {
         return found
     }
 
-    /// A service's container by number, whether it runs or not.
-    func container(of service: String, number: Int) throws(Failure) -> ContainerStatus {
+    /// A service's container by number, whether it runs or not; without one its first.
+    func container(of service: String, number: Int?) throws(Failure) -> ContainerStatus {
         let all = try containers(try place())
         try checkKnown([service], among: all.map(\.service), self)
-        guard
-            let found = all.first(where: { $0.service == service && $0.index == number && !$0.oneOff })
-        else {
+        let own = all.filter { $0.service == service && !$0.oneOff }
+        guard let found = own.first(where: { number == nil || $0.index == number }) else {
             throw Failure(
-                "service \"\(service)\" has no container \(number)", advice: "covey ps -a lists them")
+                "service \"\(service)\" has no container\(number.map { " \($0)" } ?? "")",
+                advice: "covey ps -a lists them")
         }
         return found
     }

@@ -138,17 +138,8 @@ func runImageSave(_ session: Session) throws(Failure) -> Int32 {
     }
     let path = session.invocation.absolute(target)
     let doing = "cannot write the archive \(path)"
-    // Whole or not at all: what was there stays until the new one is complete.
-    let temporary = "\(path).tmp.\(getpid())"
-    let file = try naming(doing) { () throws(SyscallError) in
-        try openFile(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
-    }
-    do throws(Failure) {
+    try writeOutput(to: path, doing) { (file) throws(Failure) in
         try store.save(selected, to: file.raw, compression: compression)
-        try naming(doing) { () throws(SyscallError) in try moveFile(temporary, to: path) }
-    } catch {
-        try? removeFile(temporary)
-        throw error
     }
     return 0
 }

@@ -115,6 +115,7 @@ extension stat {
     public var isRegular: Bool { st_mode & 0o170000 == 0o100000 }
     public var isSymlink: Bool { st_mode & 0o170000 == 0o120000 }
     public var isCharacterDevice: Bool { st_mode & 0o170000 == 0o020000 }
+    public var isDevice: Bool { isCharacterDevice || st_mode & 0o170000 == 0o060000 }
 }
 
 /// True when something is at the path; a dangling link counts.

@@ -251,6 +251,27 @@ extension Scenarios {
                 try stage.covey("cp", "-L", "own", "a:/d")
                 try stage.require(
                     try stage.exec("a", "test -L /d/own || cat /d/own") == "text", "of the host")
+
+                // What is written to is not replaced: a device of our own, and links on both sides.
+                let null = "\(stage.files)/null"
+                try Host.run(["mknod", "-m", "666", null, "c", "1", "3"]).orThrow()
+                try stage.covey("export", "a", "-o", "null")
+                try stage.covey("image", "save", "bb:1", "-o", "null")
+                try stage.exec("a", "echo more >/tmp/null")
+                for words in [["cp", "a:/d/sub/far", "null"], ["cp", "a:/tmp/null", "."]] {
+                    let refused = try stage.start(words).wait()
+                    try stage.require(refused.code == 1 && refused.errors.contains("device"), "\(refused)")
+                }
+                try stage.require(try fileStatus(null).isCharacterDevice, "the device was replaced")
+                try Host.run(["ln", "-s", "target", "\(stage.files)/to"]).orThrow()
+                try stage.covey("cp", "a:/d/sub/far", "to")
+                try stage.require(contents("\(stage.files)/target") == "far\n", "the link was replaced")
+                try stage.covey("config", "-o", "to")
+                try stage.require(contents("\(stage.files)/target").contains("services"), "config -o")
+                try stage.exec("a", "ln -s /d/real /d/to")
+                try stage.covey("cp", "file", "a:/d/to")
+                try stage.require(
+                    try stage.exec("a", "readlink /d/to; cat /d/real") == "/d/real\ntext", "in the container")
                 let loop = try stage.covey("cp", "-L", "a:/d/loop", "x", code: 1)
                 try stage.require(loop.errors.contains("ELOOP"), "\(loop)")
 
