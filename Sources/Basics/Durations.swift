@@ -3,7 +3,8 @@
 /// Durations as Compose writes them: `us ms s m h`, combined (`1m30s`), fractions allowed (11-extension.md).
 extension Duration {
     /// Parses a Compose duration; a bare number is refused except `0`. Nil when it is none or negative.
-    public init?(compose text: String) {
+    /// - Parameter saturates: one that is too long to count is the longest; it is none otherwise.
+    public init?(compose text: String, saturates: Bool = false) {
         if text == "0" {
             self = .zero
             return
@@ -21,15 +22,17 @@ extension Duration {
             guard let value = Double(number), let scale = scales[String(unit)] else { return nil }
             nanoseconds += value * scale
         }
-        guard !text.isEmpty, nanoseconds < 9e18 else { return nil }
-        self = .nanoseconds(Int64(nanoseconds))
+        guard !text.isEmpty, saturates || nanoseconds < 9e18 else { return nil }
+        self = .nanoseconds(nanoseconds < 9e18 ? Int64(nanoseconds) : .max)
     }
 
     /// Whole nanoseconds, saturating.
     public var nanoseconds: Int64 {
         let (seconds, attoseconds) = components
         let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return overflow ? (seconds < 0 ? .min : .max) : product + attoseconds / 1_000_000_000
+        if overflow { return seconds < 0 ? .min : .max }
+        let (sum, isBehind) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
+        return isBehind ? (seconds < 0 ? .min : .max) : sum
     }
 
     /// Compose's own spelling, `1m30s`.

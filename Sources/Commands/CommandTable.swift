@@ -225,7 +225,8 @@ let commandTable: [CommandDefinition] = [
             Flag(.scale, nil, .many("SERVICE=N"), "how many containers of a service"),
         ], dryRun: .harmless, run: runPlan),
     CommandDefinition(
-        "config", "Check the Compose file and print it resolved", operands: .services,
+        "config", alias: "convert", "Check the Compose file and print it resolved", operands: .services,
+        details: "`covey convert` is the same.",
         flags: [
             Flag(.format, nil, .choice(["yaml", "json"]), "how it is written"),
             Flag(.quiet, "q", "only check it"),
@@ -492,7 +493,7 @@ let commandTable: [CommandDefinition] = [
     CommandDefinition(
         "version", "Show the version",
         flags: [
-            Flag(.format, "f", .choice(["text", "json"]), "how it is written"),
+            Flag(.format, "f", .choice(["text", "pretty", "json"]), "how it is written; pretty is text"),
             Flag(.short, nil, "the number alone"),
         ], needsRoot: false, dryRun: .harmless, run: runVersion),
     CommandDefinition(

@@ -51,6 +51,7 @@ func run(_ invocation: Invocation) throws(Failure) -> Int32 {
             if let limit = arguments.last(.parallel) {
                 _ = try parallelLimit(["COMPOSE_PARALLEL_LIMIT": limit])
             }
+            try AnsiChoice.check(arguments, invocation)
             if command.needsRoot { try requireRoot(command.name) }
             return try command.run(Session(invocation, command, arguments))
         }

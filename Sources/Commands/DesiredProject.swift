@@ -120,10 +120,17 @@ func applyScale(_ session: Session, to project: inout Project) throws(Failure) {
 
 /// `SERVICE=N` put into the project; the service's name.
 func applyScale(_ text: String, to project: inout Project) throws(Failure) -> String {
-    guard let equals = text.lastIndex(of: "="), let count = Int(text[text.index(after: equals)...]),
-        count >= 0
+    guard let equals = text.lastIndex(of: "="), equals != text.startIndex,
+        case let number = text[text.index(after: equals)...], !number.isEmpty,
+        number.utf8.allSatisfy({ (48...57).contains($0) })
     else {
         throw Failure("cannot understand the scale \(text)", cause: "it is not of the form SERVICE=N")
+    }
+    let bounds = Service.replicaBounds
+    guard let count = Int(number), bounds.contains(count) else {
+        throw Failure(
+            "cannot understand the scale \(text)",
+            cause: "a service has from \(bounds.lowerBound) to \(bounds.upperBound) containers")
     }
     let name = String(text[..<equals])
     try checkServices([name], project)

@@ -200,6 +200,8 @@ enum DryRun: Sendable {
 /// One command: its name (two words for `image ls`), its flags and what runs it.
 struct CommandDefinition: Sendable {
     let name: String
+    /// Another name it answers to.
+    let alias: String?
     let summary: String
     let operands: Operands
     /// Further text of its help.
@@ -218,13 +220,15 @@ struct CommandDefinition: Sendable {
     var namesServices: Bool { operands.usage == Operands.services.usage }
 
     init(
-        _ name: String, _ summary: String, operands: Operands = .none, details: String = "",
+        _ name: String, alias: String? = nil, _ summary: String, operands: Operands = .none,
+        details: String = "",
         flags: [Flag] = [],
         needsRoot: Bool = true, passesRest: Bool = false, isRefused: Bool = false,
         dryRun: DryRun = .refused,
         run: @escaping @Sendable (Session) throws(Failure) -> Int32
     ) {
         self.name = name
+        self.alias = alias
         self.summary = summary
         self.operands = operands
         self.details = details
@@ -263,11 +267,13 @@ struct Arguments {
         return number
     }
 
-    /// Seconds (`10`) or a Compose duration (`1m30s`), nil when it isn't given.
+    /// Seconds (`10`) or a Compose duration (`1m30s`), nil when it isn't given. Longer than a century is a century: no clock
+    /// counts to its end.
     func duration(_ name: FlagName) throws(Failure) -> Duration? {
         guard let text = last(name) else { return nil }
-        if let seconds = Int64(text), seconds >= 0 { return .seconds(seconds) }
-        if let duration = Duration(compose: text) { return duration }
+        let century = Duration.seconds(100 * 365 * 86_400)
+        if let seconds = Int64(text), seconds >= 0 { return min(.seconds(seconds), century) }
+        if let duration = Duration(compose: text, saturates: true) { return min(duration, century) }
         throw Failure(
             "cannot understand --\(name.rawValue) \(text)", cause: "it is neither seconds nor a duration",
             advice: "write seconds, or a duration such as 1m30s")

@@ -49,18 +49,6 @@ func runPs(_ session: Session) throws(Failure) -> Int32 {
     return 0
 }
 
-/// A container's fields for templates: those of the JSON, and Docker's names for what is text in its table.
-private func containerFields(_ container: ContainerStatus, project: String, now: Int64) -> [(
-    name: String, value: JSONText
-)] {
-    guard case .object(let members) = containerJSON(container, project: project, now: now) else { return [] }
-    return members.map { ($0.name, $0.value) } + [
-        ("ID", .string(container.name)), ("Names", .string(container.name)),
-        ("Ports", .string(portsText(container.ports))),
-        ("RunningFor", .string("\(humanDuration(nanoseconds: now - container.createdAt)) ago")),
-    ]
-}
-
 /// What `--status` and `--filter status=` ask for; none is every state that `ps` shows.
 private func wantedStates(_ arguments: Arguments) throws(Failure) -> Set<ContainerStatus.State> {
     var states: Set<ContainerStatus.State> = []
@@ -139,10 +127,18 @@ func portsText(_ ports: [PublishedPortStatus]) -> String {
     }.joined(separator: ", ")
 }
 
-/// One container for machines; Docker Compose's keys where it has them.
+/// One container for machines.
 func containerJSON(_ container: ContainerStatus, project: String, now: Int64) -> JSONText {
+    .object(containerFields(container, project: project, now: now).map { ($0.name, $0.value) })
+}
+
+/// A container's fields for JSON and templates: Docker Compose's names, with what its own list says under them, and ours.
+private func containerFields(_ container: ContainerStatus, project: String, now: Int64) -> [(
+    name: String, value: JSONText
+)] {
     func moment(_ value: Int64?) -> JSONText { value.map { .string(rfc3339(nanoseconds: $0)) } ?? .null }
-    return .object([
+    let addresses = container.addresses.sorted { $0.key < $1.key }
+    return [
         ("Name", .string(container.name)),
         ("Project", .string(project)),
         ("Service", .string(container.service)),
@@ -161,10 +157,12 @@ func containerJSON(_ container: ContainerStatus, project: String, now: Int64) ->
         ("CreatedAt", moment(container.createdAt)),
         ("StartedAt", moment(container.startedAt)),
         ("FinishedAt", moment(container.finishedAt)),
-        (
-            "Networks",
-            .object(container.addresses.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })
-        ),
+        ("ID", .string(container.name)),
+        ("Names", .string(container.name)),
+        ("RunningFor", .string("\(humanDuration(nanoseconds: now - container.createdAt)) ago")),
+        ("Networks", .string(addresses.map(\.key).joined(separator: ","))),
+        ("Addresses", .object(addresses.map { ($0.key, .string($0.value)) })),
+        ("Ports", .string(portsText(container.ports))),
         (
             "Publishers",
             .array(
@@ -176,7 +174,7 @@ func containerJSON(_ container: ContainerStatus, project: String, now: Int64) ->
                     ])
                 })
         ),
-    ])
+    ]
 }
 
 /// One project as `ls` shows it.

@@ -20,7 +20,10 @@ extension Arguments {
 
 func parseMoment(_ text: String, now: Int64) -> Int64? {
     if let seconds = decimalSeconds(text) { return seconds }
-    if let ago = Duration(compose: text), ago >= .zero { return now - ago.nanoseconds }
+    if let ago = Duration(compose: text, saturates: true), ago >= .zero {
+        let (moment, overflow) = now.subtractingReportingOverflow(ago.nanoseconds)
+        return overflow ? .min : moment
+    }
     return calendarMoment(text)
 }
 
@@ -84,8 +87,9 @@ private func calendarMoment(_ text: String) -> Int64? {
     parts.tm_sec = Int32(clock[2])
     parts.tm_isdst = -1
     let seconds = zone == nil ? Int64(mktime(&parts)) : Int64(timegm(&parts)) - (zone ?? 0)
-    let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-    return overflow ? nil : product + rest
+    let (product, isTooFar) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+    let (moment, isBehind) = product.addingReportingOverflow(rest)
+    return isTooFar || isBehind ? nil : moment
 }
 
 private func numbers(_ text: Substring, by separator: Character, count: ClosedRange<Int>) -> [Int64]? {

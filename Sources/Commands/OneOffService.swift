@@ -138,8 +138,7 @@ func oneOffRequest(_ lowered: ServiceRequest, _ name: OneOffName, useAliases: Bo
     request.replicas = 1
     for index in request.container.networks.indices {
         if !useAliases { request.container.networks[index].aliases = [] }
-        // The service's own container has it.
-        request.container.networks[index].ipv4Address = nil
+        request.container.networks[index].leaveAddressesToOthers()
     }
     return request
 }

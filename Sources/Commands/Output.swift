@@ -70,6 +70,14 @@ struct AnsiChoice {
         dumb = invocation.variable("TERM") == "dumb"
     }
 
+    /// - Throws: when COMPOSE_ANSI is asked for and none of the words; of --ansi the flag's own table knows.
+    static func check(_ arguments: Arguments, _ invocation: Invocation) throws(Failure) {
+        guard arguments.last(.ansi) == nil, let text = invocation.variable("COMPOSE_ANSI"),
+            Wish(rawValue: text) == nil
+        else { return }
+        throw Failure("cannot understand COMPOSE_ANSI=\(text)", cause: "it is none of auto, always, never")
+    }
+
     func output(_ fd: Int32) -> Output {
         let terminal = isTerminal(fd) && !dumb && wish != .never
         return Output(

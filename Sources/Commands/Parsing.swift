@@ -84,7 +84,7 @@ func parse(_ words: [String], commands: [CommandDefinition], globals: [Flag]) th
 private func find(
     _ name: String, _ commands: [CommandDefinition], helpAsked: Bool = false
 ) throws(Failure) -> CommandDefinition {
-    if let found = commands.first(where: { $0.name == name }) { return found }
+    if let found = commands.first(where: { $0.name == name || $0.alias == name }) { return found }
     let near = nearest(to: name, among: commands.map(\.name)).map { "there is a command \"\($0)\"" }
     throw Failure(
         "no command \"\(name)\"", cause: near ?? (helpAsked ? "No help topic for '\(name)'" : nil),

@@ -13,7 +13,6 @@ func runPlan(_ session: Session) throws(Failure) -> Int32 {
     try applyScale(session, to: &project)
     var options = UpOptions()
     options.services = services
-    options.removeOrphans = session.arguments.has(.removeOrphans)
     if session.arguments.has(.pull) {
         for line in try pullChanges(session, project, services: withDependencies(services, project)) {
             session.errors.line(line)

@@ -61,7 +61,9 @@ func runOneOff(_ session: Session) throws(Failure) -> Int32 {
         service: oneOffRequest(request, oneOff, useAliases: arguments.has(.useAliases)),
         oneOff: OneOff(service: name, removeAtEnd: arguments.has(.remove)), volumes: own.desired.volumes)
     options.noDependencies = noDependencies
-    options.removeOrphans = arguments.has(.removeOrphans)
+    let orphans = try session.orphanChoice()
+    options.removeOrphans = orphans == .removed
+    options.ignoresOrphans = orphans == .ignored ? true : nil
     options.detached = detached
     if let size = windowSize(of: output) {
         options.rows = Int(size.rows)

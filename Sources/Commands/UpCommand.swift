@@ -38,7 +38,6 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     let attached = try attachedServices(arguments, project, detached: detached)
     var options = UpOptions()
     options.services = arguments.operands
-    options.removeOrphans = arguments.has(.removeOrphans)
     options.renewsVolumes = arguments.has(.renewVolumes)
     options.wait = wait ? ReadyWait(timeout: try arguments.duration(.waitTimeout)) : nil
     options.noStart = arguments.has(.noStart)
@@ -95,7 +94,6 @@ func runCreate(_ session: Session) throws(Failure) -> Int32 {
     try applyScale(session, to: &project)
     var options = UpOptions()
     options.services = session.arguments.operands
-    options.removeOrphans = session.arguments.has(.removeOrphans)
     options.noStart = true
     let bringUp = try BringUp(session, project, options, title: "create")
     if session.arguments.has(.dryRun) { return try bringUp.rehearse() }
@@ -141,6 +139,9 @@ struct BringUp {
             }
             for name in project.services.keys { self.project.services[name]?.build = nil }
         }
+        let orphans = try session.orphanChoice()
+        self.options.removeOrphans = orphans == .removed
+        self.options.ignoresOrphans = orphans == .ignored ? true : nil
         self.options.forceRecreate = arguments.has(.forceRecreate)
         self.options.noRecreate = arguments.has(.noRecreate)
         self.options.recreateDependencies = arguments.has(.alwaysRecreateDependencies)

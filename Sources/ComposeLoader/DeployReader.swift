@@ -16,7 +16,8 @@ extension Field {
         for (key, _, field) in fields() where !field.node.isNull {
             switch key {
             case "mode": deploy.mode = field.nonEmptyString()
-            case "replicas": deploy.replicas = field.integer(0...10_000, what: "a number of containers")
+            case "replicas":
+                deploy.replicas = field.integer(Service.replicaBounds, what: "a number of containers")
             case "labels": deploy.labels = field.labels()
             case "update_config": deploy.update = field.updating()
             case "rollback_config": deploy.rollback = field.updating()

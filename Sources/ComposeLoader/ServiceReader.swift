@@ -183,7 +183,7 @@ struct ServiceReader {
         case "read_only": service.readOnly = field.bool() ?? false
         case "restart": service.restart = field.restart()
         case "runtime": service.runtime = field.nonEmptyString()
-        case "scale": service.scale = field.integer(0...10_000, what: "a number of containers")
+        case "scale": service.scale = field.integer(Service.replicaBounds, what: "a number of containers")
         case "secrets": service.secrets = field.grants(defaultDirectory: "/run/secrets/")
         case "security_opt": service.securityOptions = field.securityOptions()
         case "shm_size": service.shmSize = field.bytes()

@@ -123,6 +123,9 @@ public struct Service: Sendable, Equatable {
 // MARK: What two attributes say together
 
 extension Service {
+    /// How many containers a service may have.
+    public static let replicaBounds = 0...10_000
+
     /// `scale`, or `deploy.replicas`; 1 when neither is given.
     public var replicas: Int {
         get { scale ?? deploy?.replicas ?? 1 }

@@ -190,6 +190,14 @@ public struct EndpointRequest: Hashable, Codable, Sendable {
         self.aliases = aliases
         self.ipv4Address = ipv4Address
     }
+
+    /// Leaves out the addresses that only one container can have: for one beside the service's own.
+    public mutating func leaveAddressesToOthers() {
+        ipv4Address = nil
+        ipv6Address = nil
+        macAddress = nil
+        settings?.linkLocalAddresses = []
+    }
 }
 
 /// What few network interfaces are asked to have.

@@ -61,6 +61,8 @@ public struct UpOptions: Codable, Sendable {
     public var services: [String] = []
     public var forceRecreate = false
     public var removeOrphans = false
+    /// Don't tell of orphans that stay; nil is no.
+    public var ignoresOrphans: Bool?
     /// Containers that are recreated begin with new anonymous volumes.
     public var renewsVolumes = false
     public var wait: ReadyWait?

@@ -66,6 +66,7 @@ func planning(_ options: UpOptions) -> Planning.UpOptions {
     result.services = options.services
     result.forceRecreate = options.forceRecreate
     result.removeOrphans = options.removeOrphans
+    result.ignoresOrphans = options.ignoresOrphans ?? false
     result.wait = options.wait != nil
     result.noDependencies = options.noDependencies
     result.noStart = options.noStart

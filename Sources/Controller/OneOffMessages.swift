@@ -13,6 +13,8 @@ public struct RunOptions: Codable, Sendable {
     /// Leave alone what the service depends on.
     public var noDependencies = false
     public var removeOrphans = false
+    /// Don't tell of orphans that stay; nil is no.
+    public var ignoresOrphans: Bool?
     /// Answer when it was started; its output goes to its log.
     public var detached = false
     /// Of its terminal, where it has one.

@@ -111,6 +111,7 @@ extension ProjectController {
         planned.services = [options.service.name]
         planned.noDependencies = options.noDependencies
         planned.removeOrphans = options.removeOrphans
+        planned.ignoresOrphans = options.ignoresOrphans ?? false
         let plan = try planUp(wanted, observed: try observe(for: wanted), options: planned)
         try saveContents(Array(connection.blobs.dropFirst()))
         if bytes != desiredBytes { try saveDesired(declared, bytes) }

@@ -6,11 +6,14 @@ internal import CLinux
 /// - Parameter limit: how long to wait; nil waits for ever. Nothing is ready when it passed.
 public func waitReadable(_ descriptors: [Int32], atMost limit: Duration?) throws(SyscallError) -> [Bool] {
     var entries = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-    let deadline = limit.map { monotonicNanoseconds() + max(0, $0.nanoseconds) }
+    let deadline = limit.map {
+        let (moment, overflow) = monotonicNanoseconds().addingReportingOverflow(max(0, $0.nanoseconds))
+        return overflow ? Int64.max : moment
+    }
     while true {
         // Rounded up: a wait must not end early and spin.
         let milliseconds = deadline.map {
-            Int32(clamping: (max(0, $0 - monotonicNanoseconds()) + 999_999) / 1_000_000)
+            Int32(clamping: (min(max(0, $0 - monotonicNanoseconds()), .max - 999_999) + 999_999) / 1_000_000)
         }
         let count = poll(&entries, UInt(entries.count), milliseconds ?? -1)
         if count >= 0 { return entries.map { $0.revents != 0 } }

@@ -46,7 +46,7 @@ extension ServiceLowering {
                     cause: "the reservation is \(processors), the limit \(bound)",
                     advice: "lower the reservation, or raise the limit")
             }
-            limits.cpuShares = limits.cpuShares ?? min(max(Int(processors * 1024), 2), 262_144)
+            limits.cpuShares = limits.cpuShares ?? Int(min(max(processors * 1024, 2), 262_144))
         }
     }
 }

@@ -81,10 +81,7 @@ extension ServiceLowering {
         step.stdinOpen = false
         for index in step.networks.indices {
             step.networks[index].aliases = []
-            step.networks[index].ipv4Address = nil
-            step.networks[index].ipv6Address = nil
-            step.networks[index].macAddress = nil
-            step.networks[index].settings?.linkLocalAddresses = []
+            step.networks[index].leaveAddressesToOthers()
         }
         step.labels["com.docker.compose.oneoff"] = "True"
         return step

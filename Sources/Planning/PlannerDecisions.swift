@@ -185,7 +185,7 @@ extension UpPlanner {
                         .remove, orphan.reference, old: orphan,
                         because: "service \(quoted(orphan.service)) is not declared", early: true))
             }
-        } else if !orphans.isEmpty {
+        } else if !orphans.isEmpty, !options.ignoresOrphans {
             builder.notice(
                 "orphans: \(orphans.map(\.name).joined(separator: ", ")) "
                     + "(their services are not declared; --remove-orphans removes them)")

@@ -24,6 +24,8 @@ public struct UpOptions: Hashable, Codable, Sendable {
     public var forceRecreate = false
     /// Remove containers of services that are no longer declared, and networks nothing declares any more.
     public var removeOrphans = false
+    /// Say nothing of such containers that stay.
+    public var ignoresOrphans = false
     /// Wait for the health of every service that has a check.
     public var wait = false
     /// Create and recreate, start nothing.

@@ -107,7 +107,14 @@ private let second: Int64 = 1_000_000_000
         web.command = ["sh", "-c", "while :; do\n\tls\u{1b}[2J\ndone"]
         #expect(containerTable([web], now: 60 * second).contains("\"sh -c while :; do  …\"   web"))
         #expect(stateCounts([web, web]) == "running(2)")
+        web.addresses = ["p_default": "10.0.0.2", "p_back": "10.0.1.2"]
         let json = containerJSON(web, project: "p", now: 60 * second).compact
+        for part in [
+            #""ID":"p-web-1","Names":"p-web-1","RunningFor":"About a minute ago","Networks":"p_back,p_default","#,
+            #""Addresses":{"p_back":"10.0.1.2","p_default":"10.0.0.2"},"Ports":"\#(ports)","#,
+        ] {
+            #expect(json.contains(part), "\(json)")
+        }
         #expect(json.hasPrefix(#"{"Name":"p-web-1","Project":"p","Service":"web","Index":1,"#))
         #expect(json.hasSuffix(#"{"URL":"::1","TargetPort":53,"PublishedPort":53,"Protocol":"udp"}]}"#))
     }

@@ -8,6 +8,7 @@ import ComposeLoader
 import Glibc
 import Kernel
 import Testing
+import YAMLTree
 
 /// Where compose-go is ahead of the schema, and a proposal for it.
 private let ahead = [
@@ -125,6 +126,7 @@ func document() throws {
 
 private func supportPage() -> String {
     let counts = Ledger.rows.reduce(into: [:]) { $0[word($1.standing), default: 0] += 1 }
+    let limits = YAMLLimits()
     var text = """
         # Compose attributes: what works
 
@@ -151,8 +153,8 @@ private func supportPage() -> String {
 
         What differs from Docker Compose on purpose: a plain value of `environment`, `labels` and `args` is the text
         that was written (`1.10` stays `1.10`, `True` stays `True`); an `env_file` that has junk after a closing quote
-        is an error; a text under `x-*` that is no template is left as it is; a file is read up to 4 MiB, 100 levels
-        deep, 100,000 keys and values and 100 documents, and a project up to 1000 files.
+        is an error; a text under `x-*` that is no template is left as it is; a file is read up to 4 MiB, \(limits.depth) levels
+        deep, \(limits.nodes / 1000),000 keys and values and \(limits.documents) documents, and a project up to 1000 files.
 
         In paths a star stands for a name, or for an element of a list.
 

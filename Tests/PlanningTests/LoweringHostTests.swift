@@ -60,6 +60,18 @@ struct LoweringHostTests {
         #expect(try !request { $0.privileged = true }.container.seccomp)
     }
 
+    @Test("processors that are reserved are a weight, of more than there can be the greatest")
+    func reservedProcessors() throws {
+        for (processors, shares) in [(0.5, 512), (1e-9, 2), (1e16, 262_144)] {
+            let container = try request {
+                $0.deploy = Deploy()
+                $0.deploy?.reservations = Deploy.Resources()
+                $0.deploy?.reservations?.cpus = processors
+            }.container
+            #expect(container.limits.cpuShares == shares)
+        }
+    }
+
     @Test(
         "logging is how much is kept of each stream",
         arguments: [

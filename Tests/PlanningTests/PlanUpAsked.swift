@@ -14,6 +14,9 @@ let askedCases: [UpCase] = [
             notice: orphans: demo-old-1 (their services are not declared; --remove-orphans removes them)
             """),
     UpCase(
+        "orphans are ignored when asked", before: "web:\nold:", after: "web:",
+        options: { $0.ignoresOrphans = true }, plan: "nothing to do"),
+    UpCase(
         "orphans are removed when asked, with the network nobody declares any more",
         before: "web:\nold: net side; needs web", after: "web:", options: { $0.removeOrphans = true },
         plan: """

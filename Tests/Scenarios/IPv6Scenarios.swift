@@ -25,6 +25,8 @@ extension Scenarios {
                     try stage.exec("a", "cat /sys/class/net/eth0/mtu") == "1400", "the mtu that was given")
                 try stage.require(
                     try stage.covey("up", "-d").errors.contains("unchanged"), "a second up changes nothing")
+                // Beside the container that has the address.
+                try stage.covey("run", "--rm", "-T", "web", "true")
                 // CVE-2020-13401: neither the host nor a neighbour takes a container for a router.
                 let accepted = try stage.inHost([
                     "sh", "-ec",

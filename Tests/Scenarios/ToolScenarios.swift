@@ -85,7 +85,10 @@ extension Scenarios {
                 try stage.covey("scale", "db=1")
                 let one = try stage.containers().filter { $0.Service == "db" }
                 try stage.require(one.map(\.Name) == ["\(stage.project)-db-1"], "\(one)")
-                for (word, part) in [("db", "SERVICE=N"), ("db=x", "SERVICE=N"), ("dx=2", "\"db\"")] {
+                for (word, part) in [
+                    ("db", "SERVICE=N"), ("db=x", "SERVICE=N"), ("db=-1", "SERVICE=N"), ("dx=2", "\"db\""),
+                    ("db=10001", "from 0 to 10000"), ("db=99999999999999999999", "from 0 to 10000"),
+                ] {
                     let bad = try stage.covey("scale", word, code: 1)
                     try stage.require(bad.errors.contains(part), "\(bad)")
                 }
