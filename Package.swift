@@ -170,7 +170,7 @@ let package = Package(
                 "OCIRuntime", "OCIFormats", "JSONFormat", "LaunchPlanning", "Cgroups", "Kernel", "Basics",
             ], exclude: ["schemas"], swiftSettings: swift),
         tests("ImageBuildTests", ["ImageBuild", "Images", "DockerfileSyntax", "Kernel", "Basics"]),
-        tests("ControllerTests", ["Controller", "ContainerModel", "Planning", "Kernel", "Basics"]),
+        tests("ControllerTests", ["Controller", "ContainerModel", "Planning", "Kernel", "Basics", "CLinux"]),
         tests("CommandsTests", ["Commands", "Controller", "ComposeModel", "Basics", "Kernel"]),
         tests("RepositoryTests", ["Basics"]),
         .testTarget(

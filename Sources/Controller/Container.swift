@@ -46,6 +46,10 @@ final class Container {
     var unfilled: Set<String> = []
     /// Its launch waits for this volume to be mounted (VolumeWaits.swift).
     var awaitedVolume: VolumeWork?
+    /// Its launch waits for who receives its output to answer (Streams.swift).
+    var awaitsReceiver = false
+    /// It is being launched, and no process is being made yet.
+    var isBeforeProcess: Bool { awaitedVolume != nil || awaitsReceiver }
     var sync: SharedFD?
     var program: LaunchProgram?
     var pumps: [LogPump] = []

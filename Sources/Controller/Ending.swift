@@ -24,7 +24,7 @@ extension ProjectController {
         // and no `up` takes it for one that stays.
         if container.phase != .created { try? container.saveStatus() }
         guard container.isLive else { return told(nil) }
-        if container.awaitedVolume != nil {
+        if container.isBeforeProcess {
             return endWait(of: container, cause: "its container was stopped meanwhile", told)
         }
         container.onExited.append { told(nil) }

@@ -24,7 +24,7 @@ extension ProjectController {
         container.runningSince = nil
         endRest(of: container)
         do throws(Failure) {
-            try launchWithVolumes(container)
+            try launchWhenPossible(container)
             container.onStarted = told
         } catch {
             abandonLaunch(of: container)
@@ -32,12 +32,13 @@ extension ProjectController {
         }
     }
 
-    /// Once its volumes are there; a reboot, or somebody, may have taken them away.
+    /// Once its volumes are there, which a reboot, or somebody, may have taken away, and who receives its output is.
     /// - Parameter done: what it has waited for.
-    private func launchWithVolumes(_ container: Container, after done: VolumeWork? = nil) throws(Failure) {
+    private func launchWhenPossible(_ container: Container, after done: VolumeWork? = nil) throws(Failure) {
         let others = try mountsOfOthers(container)
         guard let need = try need(of: container, container.request.mounts + others) else {
             try forgetUnfilled(container)
+            if try awaitReceiver(of: container) { return }
             return try launch(container, others)
         }
         if let done, done.was(for: need) {
@@ -48,11 +49,11 @@ extension ProjectController {
         try beginWait(of: container, for: need)
     }
 
-    /// It waited for a volume; another may be wanted still.
-    func launchAfterVolume(_ container: Container, _ work: VolumeWork) {
+    /// It waited for a volume, or for who receives its output; more may be wanted still.
+    func launchAfterWait(_ container: Container, _ work: VolumeWork? = nil) {
         container.phase = container.phaseWithoutProcess
         do throws(Failure) {
-            try launchWithVolumes(container, after: work)
+            try launchWhenPossible(container, after: work)
         } catch {
             endLaunch(of: container, error)
         }
@@ -66,7 +67,6 @@ extension ProjectController {
         if !container.startedByPolicy { try checkExternalLinks(of: container, networking) }
         try reservePorts(of: container, networking)
         let shared = try sharedNamespaces(of: container)
-        try ensureForwarder(of: container)
         let (program, own) = try planLaunch(of: container, shared, others)
         container.memoryKillsBefore = own.memoryKills ?? 0
         do throws(SyscallError) {

@@ -2,7 +2,7 @@
 //
 // LogForwarder: a container's output, line by line, to the journal or a syslog receiver. What was kept in files is sent
 // after; nothing is sent twice, and what a receiver does not take at once is dropped and counted: a container never waits
-// for a receiver. The journal's protocol: systemd's "Native Journal Protocol"; syslog: RFC 3164, RFC 5424.
+// for a receiver (LogReceiver.swift). The journal's protocol: systemd's "Native Journal Protocol"; syslog: RFC 3164, RFC 5424.
 
 internal import Basics
 internal import CLinux
@@ -12,32 +12,26 @@ internal import Kernel
 final class LogForwarder {
     /// Docker's: a longer line goes in pieces.
     private static let longestLine = 16 << 10
-    private static let patience = Int32(2000)
-    /// Between two tries to reach a receiver that was lost.
-    private static let pauseBetweenTries: Int64 = 1_000_000_000
 
     private let forwarding: LogForwarding
     private let container: String
     private let image: String
     private let tag: String
-    private let journal: String
     private let hostname: String
-    private var socket: SharedFD?
-    private var isStream = false
-    private var lastTry: Int64 = 0
+    private let receiver: LogReceiver
     private var rests: [String: [UInt8]] = [:]
     /// Lines nobody took.
     private(set) var dropped = 0
 
     /// - Throws: when the receiver is not there: a container whose output would be lost is not started.
     init(
-        _ forwarding: LogForwarding, container: String, image: ImageFacts,
+        _ forwarding: LogForwarding, container: String, image: ImageFacts, loop: EventLoop,
         journal: String = "/run/systemd/journal/socket"
     ) throws(Failure) {
         self.forwarding = forwarding
         self.container = container
         self.image = image.reference
-        self.journal = journal
+        receiver = LogReceiver(forwarding.receiver, journal: journal, loop: loop)
         var tag = forwarding.tag
         for (placeholder, value) in zip(
             LogForwarding.placeholders,
@@ -48,71 +42,27 @@ final class LogForwarder {
         self.tag = tag
         hostname = (try? readText("/proc/sys/kernel/hostname"))?.filter { $0 != "\n" } ?? "-"
         do throws(SyscallError) {
-            try connect()
+            try receiver.connect()
         } catch {
-            throw Failure(
-                "cannot send the output of container \"\(container)\" to \(receiver)", error,
-                advice: "start what receives it, or use another `logging.driver`")
+            throw absence(error)
         }
     }
 
-    private var receiver: String {
-        switch forwarding.receiver {
-        case .journal: "the journal at \(journal)"
-        case .syslog(let syslog):
-            syslog.transport == .unix
-                ? "syslog at \(syslog.address)"
-                : "syslog at \(syslog.transport.rawValue)://\(syslog.address):\(syslog.port)"
-        }
+    private func absence(_ error: SyscallError) -> Failure {
+        Failure(
+            "cannot send the output of container \"\(container)\" to \(receiver.place)", error,
+            advice: "start what receives it, or use another `logging.driver`")
     }
 
-    private func connect() throws(SyscallError) {
-        lastTry = monotonicNanoseconds()
-        socket = nil
-        switch forwarding.receiver {
-        case .journal: socket = try connectDatagram(journal)
-        case .syslog(let syslog):
-            switch syslog.transport {
-            case .unix:
-                do throws(SyscallError) {
-                    socket = try connectDatagram(syslog.address)
-                } catch {
-                    // EPROTOTYPE: a stream is served there.
-                    guard error.errno == Errno(EPROTOTYPE) else { throw error }
-                    socket = SharedFD(try connectUnix(syslog.address))
-                    isStream = true
-                }
-            case .udp, .tcp:
-                let type: Int32 = syslog.transport == .udp ? 2 : 1  // SOCK_DGRAM, SOCK_STREAM
-                let fd = SharedFD(
-                    OwnedFD(
-                        taking: try retrying("connect", syslog.address) {
-                            linux_connect_numeric(syslog.address, syslog.port, type)
-                        }))
-                isStream = syslog.transport == .tcp
-                if isStream { try awaitConnection(fd.raw, syslog.address) }
-                socket = fd
-            }
-        }
+    /// The receiver has not answered yet; lines are dropped until it has.
+    var isConnecting: Bool { receiver.isConnecting }
+
+    /// Tells once whether the receiver, which is connecting, is there.
+    func whenAnswered(_ told: @escaping (Failure?) -> Void) {
+        receiver.onAnswer = { [unowned self] error in told(error.map(absence)) }
     }
 
-    private func connectDatagram(_ path: String) throws(SyscallError) -> SharedFD {
-        let fd = SharedFD(
-            OwnedFD(taking: try retrying("socket") { linux_socket(AF_UNIX, 2 | O_CLOEXEC, 0) }))
-        try retrying("connect", path) { linux_unix_connect(fd.raw, path) }
-        return fd
-    }
-
-    private func awaitConnection(_ fd: Int32, _ address: String) throws(SyscallError) {
-        var entry = pollfd(fd: fd, events: Int16(POLLOUT), revents: 0)
-        guard poll(&entry, 1, Self.patience) > 0 else {
-            throw SyscallError("connect", Errno(ETIMEDOUT), address)
-        }
-        var code: Int32 = 0
-        var size = socklen_t(MemoryLayout<Int32>.size)
-        try retrying("getsockopt", address) { getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size) }
-        if code != 0 { throw SyscallError("connect", Errno(code), address) }
-    }
+    func close() { receiver.close() }
 
     // MARK: Lines
 
@@ -144,26 +94,7 @@ final class LogForwarder {
             case .journal: journalEntry(line, severity, isWhole)
             case .syslog(let syslog): syslogMessage(line, severity, syslog)
             }
-        if !deliver(message) { dropped += 1 }
-    }
-
-    private func deliver(_ message: [UInt8]) -> Bool {
-        for attempt in 0..<2 {
-            if let socket {
-                let sent = message.withUnsafeBytes {
-                    CLinux.send(socket.raw, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
-                }
-                if sent == message.count { return true }
-                // Half a message on a stream can't be taken back; the next one begins on a new connection.
-                if sent < 0, [EAGAIN, EMSGSIZE, ENOBUFS].contains(linux_errno()) { return false }
-                self.socket = nil
-            }
-            guard attempt == 0, monotonicNanoseconds() - lastTry > Self.pauseBetweenTries else {
-                return false
-            }
-            try? connect()
-        }
-        return false
+        if !receiver.send(message) { dropped += 1 }
     }
 
     // MARK: Forms
@@ -209,7 +140,7 @@ final class LogForwarder {
             let fraction = String(repeating: "0", count: 6 - part.count) + part
             head = "\(priority)1 \(stamp.dropLast()).\(fraction)Z \(hostname) \(tag) \(pid) \(tag) - "
         }
-        return Array(head.utf8) + line + (isStream ? [UInt8(ascii: "\n")] : [])
+        return Array(head.utf8) + line + (receiver.isStream ? [UInt8(ascii: "\n")] : [])
     }
 
     /// `Nov  9 08:07:06`, from `2026-11-09T08:07:06Z`.

@@ -68,7 +68,7 @@ extension ProjectController {
             connection.onClosed = { [unowned self] in
                 // Nothing runs yet: without its client it is not wanted. One that is being started goes on.
                 guard let start = oneOffs[key], let run else { return }
-                if let container = start.container, container.isLive, container.awaitedVolume == nil {
+                if let container = start.container, container.isLive, !container.isBeforeProcess {
                     return
                 }
                 endRun(run, Failure("the command's client is gone"))

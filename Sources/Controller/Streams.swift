@@ -42,7 +42,23 @@ extension ProjectController {
             return
         }
         container.forwarder = try LogForwarder(
-            forwarding, container: container.name, image: container.request.image)
+            forwarding, container: container.name, image: container.request.image, loop: loop)
+    }
+
+    /// True when it is launched once who receives its output has answered. One that is started by its policy doesn't wait.
+    func awaitReceiver(of container: Container) throws(Failure) -> Bool {
+        try ensureForwarder(of: container)
+        guard let forwarder = container.forwarder, forwarder.isConnecting, !container.startedByPolicy else {
+            return false
+        }
+        container.awaitsReceiver = true
+        container.phase = .launching
+        forwarder.whenAnswered { [unowned self, unowned container] failure in
+            container.awaitsReceiver = false
+            if let failure { endLaunch(of: container, failure) } else { launchAfterWait(container) }
+        }
+        changed()
+        return true
     }
 
     private func addPump(_ pump: LogPump, _ container: Container) throws(SyscallError) {
@@ -84,6 +100,7 @@ extension ProjectController {
         container.pumps = []
         if let forwarder = container.forwarder {
             forwarder.finish()
+            forwarder.close()
             if forwarder.dropped > 0 {
                 log(
                     "\(forwarder.dropped) lines of container \(container.name) were not taken by their receiver"

@@ -169,7 +169,7 @@ extension ProjectController {
         while let container = work.waiting.first {
             work.waiting.removeFirst()
             container.awaitedVolume = nil
-            if let failure { endLaunch(of: container, failure) } else { launchAfterVolume(container, work) }
+            if let failure { endLaunch(of: container, failure) } else { launchAfterWait(container, work) }
         }
         work.ended?(nil)
         work.ended = nil
@@ -204,6 +204,15 @@ extension ProjectController {
     func endWait(
         of container: Container, cause: String, _ told: @escaping (Failure?) -> Void = { _ in }
     ) {
+        if container.awaitsReceiver {
+            container.awaitsReceiver = false
+            endLaunch(
+                of: container,
+                Failure(
+                    "cannot send the output of container \"\(container.name)\" to its receiver", cause: cause)
+            )
+            return told(nil)
+        }
         guard let work = container.awaitedVolume else { return told(nil) }
         container.awaitedVolume = nil
         work.waiting.removeAll { $0 === container }

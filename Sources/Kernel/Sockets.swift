@@ -27,9 +27,15 @@ public func listenUnix(_ path: String, backlog: Int32 = 128) throws(SyscallError
     return fd
 }
 
-/// A connected unix stream socket. ENOENT and ECONNREFUSED mean that nobody serves the path.
-public func connectUnix(_ path: String) throws(SyscallError) -> OwnedFD {
-    let fd = OwnedFD(taking: try retrying("socket") { linux_socket(AF_UNIX, streamSocket | O_CLOEXEC, 0) })
+public enum UnixSocketKind: Sendable { case stream, datagram }
+
+/// A connected unix socket. ENOENT and ECONNREFUSED mean that nobody serves the path; EAGAIN, of one that doesn't block, that
+/// who serves it takes no connections at the moment.
+public func connectUnix(_ path: String, _ kind: UnixSocketKind = .stream, isBlocking: Bool = true)
+    throws(SyscallError) -> OwnedFD
+{
+    let type = (kind == .stream ? streamSocket : datagramSocket) | O_CLOEXEC | (isBlocking ? 0 : O_NONBLOCK)
+    let fd = OwnedFD(taking: try retrying("socket") { linux_socket(AF_UNIX, type, 0) })
     let raw = fd.raw
     try withSocketPath(path) { (short) throws(SyscallError) in
         _ = try retrying("connect", path) { linux_unix_connect(raw, short) }
