@@ -125,15 +125,21 @@ private final class ContainerAttachment {
     /// Carries until the container has ended or the keys were typed; the exit code.
     func carry() throws(Failure) -> Int32 {
         let input = session.invocation.input
+        /// More was written than was copied.
+        var isBehind = false
         while true {
             let typing = target == nil ? -1 : input
-            let news = try watch.wait(signals: signals, logs: logs, also: typing, atMost: LogFeed.look)
+            let news = try watch.wait(
+                signals: signals, logs: logs, also: typing, atMost: isBehind ? .zero : LogFeed.look)
             logs.drain()
-            for output in outputs { try output.tail.copy(to: output.fd) }
+            isBehind = false
+            for output in outputs {
+                if try output.tail.copy(to: output.fd, atMost: 8) { isBehind = true }
+            }
             if let signal = news.signal, try !take(signal) { return 128 + signal }
             if target != nil, try !readInput(input) { return 0 }
             guard let code = code(after: news) else { continue }
-            for output in outputs { try output.tail.copy(to: output.fd) }
+            for output in outputs { _ = try output.tail.copy(to: output.fd) }
             return code
         }
     }
@@ -199,8 +205,9 @@ final class RawLogTail {
     init(_ directory: String, _ stream: String) throws(Failure) {
         self.directory = directory
         self.stream = stream
-        guard let last = segments().last else { return }
-        try open(last)
+        for number in segments().reversed() {
+            if try open(number) { break }
+        }
         if let file { offset = Int64((try? fileStatus(of: file.raw).st_size) ?? 0) }
     }
 
@@ -210,18 +217,23 @@ final class RawLogTail {
         }.sorted()
     }
 
-    private func open(_ number: Int) throws(Failure) {
-        file = try kernel("cannot read the output in \(directory)") { () throws(SyscallError) in
-            SharedFD(try openFile("\(directory)/\(stream).\(number)"))
-        }
+    /// False when it was rotated away; it is passed by.
+    private func open(_ number: Int) throws(Failure) -> Bool {
         segment = number
+        do throws(SyscallError) {
+            file = SharedFD(try openFile("\(directory)/\(stream).\(number)"))
+        } catch {
+            if error.errno == .noEntry { return false }
+            throw Failure("cannot read the output in \(directory)", error)
+        }
         offset = 0
+        return true
     }
 
-    /// Writes what came since the last time.
-    func copy(to output: Int32) throws(Failure) {
+    /// Writes what came since the last time, at most so many pieces; true when there may be more.
+    func copy(to output: Int32, atMost pieces: Int = .max) throws(Failure) -> Bool {
         var buffer = [UInt8](repeating: 0, count: 256 << 10)
-        while true {
+        for _ in 0..<pieces {
             if let raw = file?.raw {
                 let count = pread(raw, &buffer, buffer.count, off_t(offset))
                 if count > 0 {
@@ -232,10 +244,11 @@ final class RawLogTail {
                 }
             }
             // At its end; a later one means that this one grows no more.
-            guard let next = segments().first(where: { $0 > segment }) else { return }
+            guard let next = segments().first(where: { $0 > segment }) else { return false }
             // It may have grown between the two looks.
             if let raw = file?.raw, offset < Int64((try? fileStatus(of: raw).st_size) ?? 0) { continue }
-            try open(next)
+            _ = try open(next)
         }
+        return true
     }
 }

@@ -38,7 +38,7 @@ func attach(
     while true {
         let news = try watch.wait(
             signals: signals, logs: feed.wakeup, also: ending?.descriptor ?? watching?.descriptor ?? -1,
-            atMost: LogFeed.look)
+            atMost: feed.patience)
         if ending == nil { try watching?.look() }
         if let containers = news.containers {
             try feed.update(to: containers.filter { !$0.oneOff }.map(LogContainer.init))

@@ -31,6 +31,15 @@ final class LogFeed {
     /// How long to rely on inotify alone: before Linux 6.6 a splice(2) into a file told nobody, and an index record
     /// may come after its bytes.
     static let look = Duration.milliseconds(500)
+    /// So much is printed at once, bytes and a few for each line: then its caller sees to signals and states, also when
+    /// containers write faster than we.
+    private static let portion = 1 << 20
+    private static let costOfLine = 64
+    /// More is there than was printed.
+    private var isBehind = false
+
+    /// How long its caller may wait for news.
+    var patience: Duration { isBehind ? .zero : Self.look }
 
     init(
         project: String, choice: LogChoice, tail: Int?, printer: LogPrinter,
@@ -77,10 +86,17 @@ final class LogFeed {
         }
     }
 
-    /// Prints what is there. `last`: nothing will follow, so lines without an end are printed too.
+    /// Prints what is there, or a portion of it. `last`: all that is there now, with lines without an end; what follows is
+    /// not wanted.
     func printAvailable(last: Bool) throws(Failure) {
         watch?.drain()
-        while let line = try merge.next() { show(line) }
+        if last { merge.stopAtPresent() } else { merge.goOn() }
+        var room = last ? Int.max : Self.portion
+        while room > 0, let line = try merge.next() {
+            show(line)
+            room -= line.line.bytes.count + Self.costOfLine
+        }
+        isBehind = room <= 0
         if last {
             for line in merge.rest() { show(line) }
             for line in held.values.joined().sorted(by: { $0.line.time < $1.line.time }) {

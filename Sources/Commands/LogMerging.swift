@@ -48,14 +48,15 @@ final class LogMerge {
     func add(_ source: LogSource, tail: Int?) throws(Failure) {
         sources.append(source)
         guard let tail else { return }
-        try source.standard.start(last: tail)
-        try source.errors.start(last: tail)
+        let streams = [source.standard, source.errors]
+        for stream in streams { try stream.start(last: tail) }
         guard tail > 0 else { return }
+        for stream in streams { stream.stopAtPresent() }
         // Each stream gives its last lines, and maybe one without an end; together they are more than wanted.
         var lines: [MergedLine] = []
         while let line = try next(among: [source]) { lines.append(line) }
         var unended: [(stream: LogStream, time: Int64)] = []
-        for stream in [source.standard, source.errors] {
+        for stream in streams {
             if let time = stream.restTime { unended.append((stream, time)) }
         }
         unended.sort { $0.time < $1.time }
@@ -81,6 +82,16 @@ final class LogMerge {
         front.reverse()
     }
 
+    /// What is written from now on is left out; of a container with a tail, from its addition on.
+    func stopAtPresent() {
+        for stream in sources.flatMap({ [$0.standard, $0.errors] }) { stream.stopAtPresent() }
+    }
+
+    /// Ends that.
+    func goOn() {
+        for stream in sources.flatMap({ [$0.standard, $0.errors] }) { stream.goOn() }
+    }
+
     /// The earliest line that is there and was not taken yet; nil when all was taken for now.
     func next() throws(Failure) -> MergedLine? {
         if let line = front.popLast() { return line }
@@ -90,6 +101,7 @@ final class LogMerge {
     /// Takes a container out that writes no more; what is left of it comes first.
     func remove(_ source: LogSource) throws(Failure) {
         var lines: [MergedLine] = []
+        for stream in [source.standard, source.errors] { stream.goOn() }
         while let line = try next(among: [source]) { lines.append(line) }
         lines += rest(of: [source])
         sources.removeAll { $0 === source }

@@ -24,20 +24,29 @@ final class LogStream {
     let name: String
 
     private var segment: Int?
+    /// The last that was rotated away before it could be opened.
+    private var passedBy = -1
     private var fd: SharedFD?
     private var offset = 0
+    private var indexFile: SharedFD?
     private var index: [(offset: Int, time: Int64)] = []
     private var indexRead = 0
     private var indexPosition = 0
+    /// What a line has whose segment's index was rotated away.
+    private var lastTime: Int64 = 0
     /// The beginning of a line whose end has not come yet.
     private var partial: [UInt8] = []
     private var partialTime: Int64 = 0
-    /// The line that `partial` begins is not wanted.
-    private var skipsPartial = false
+    /// What comes up to the next line feed belongs to a line that is not wanted, or whose beginning was rotated away.
+    private var skipsToFeed = false
+    /// Nothing behind this place is read.
+    private var limit: (segment: Int, offset: Int)?
     private var lines: [LogLine] = []
     private var nextLine = 0
 
     static let chunk = 256 << 10
+    /// A longer line is given in pieces: one that never ends would fill the memory.
+    static let longestLine = 1 << 20
 
     init(directory: String, name: String) {
         self.directory = directory
@@ -70,60 +79,89 @@ final class LogStream {
         }
     }
 
+    /// Ends with what is there now, or was there when this was asked before: of a container that writes faster than its log
+    /// is read there would never be an end.
+    func stopAtPresent() {
+        if limit != nil { return }
+        limit = (-1, 0)
+        for number in segments().reversed() {
+            guard let status = try? fileStatus(path(number)) else { continue }
+            limit = (number, Int(status.st_size))
+            break
+        }
+    }
+
+    /// Reads on behind that place.
+    func goOn() { limit = nil }
+
     /// A last line without a line feed, when nothing will follow.
     func takeRest() -> LogLine? {
-        guard !partial.isEmpty, !skipsPartial else { return nil }
+        guard !partial.isEmpty else { return nil }
         defer { partial = [] }
         return LogLine(time: partialTime, bytes: partial)
     }
 
     /// When the last line came, as long as it has no line feed.
-    var restTime: Int64? { partial.isEmpty || skipsPartial ? nil : partialTime }
+    var restTime: Int64? { partial.isEmpty ? nil : partialTime }
 
     /// Leaves that last line out, also what of it comes later.
-    func skipRest() { skipsPartial = !partial.isEmpty }
+    func skipRest() {
+        guard !partial.isEmpty else { return }
+        partial = []
+        skipsToFeed = true
+    }
 
     /// Reads one chunk on; false when there is nothing more for now.
     private func readMore() throws(Failure) -> Bool {
-        if fd == nil {
-            guard let first = segments().first(where: { $0 > (segment ?? -1) }) else { return false }
-            try open(first)
-        }
         while true {
-            let bytes = try readChunk()
-            if !bytes.isEmpty {
-                split(bytes)
-                return true
-            }
+            if try readChunk() { return true }
             // At its end; a later segment means that this one grows no more. It may have grown between the two looks.
-            guard let next = segments().first(where: { $0 > (segment ?? -1) }) else { return false }
-            let rest = try readChunk()
-            if !rest.isEmpty {
-                split(rest)
-                return true
+            let behind = max(segment ?? -1, passedBy)
+            guard let next = segments().first(where: { $0 > behind }) else { return false }
+            if let limit, next > limit.segment { return false }
+            if try readChunk() { return true }
+            let before = segment
+            guard try open(next) else {
+                passedBy = next
+                continue
             }
-            try open(next)
+            if let before, next != before + 1 {
+                partial = []
+                skipsToFeed = true
+            }
         }
     }
 
-    private func open(_ number: Int) throws(Failure) {
+    /// False when there is none of that number any more.
+    private func open(_ number: Int) throws(Failure) -> Bool {
         do throws(SyscallError) {
             fd = SharedFD(try openFile(path(number)))
         } catch {
+            if error.errno == .noEntry { return false }
             throw Failure("cannot read the log of \(directory)", error)
         }
         segment = number
         offset = 0
+        indexFile = nil
         index = []
         indexRead = 0
         indexPosition = 0
+        return true
     }
 
-    private func readChunk() throws(Failure) -> [UInt8] {
-        guard let fd else { return [] }
-        return try kernel("cannot read the log \(path(segment ?? 0))") { () throws(SyscallError) in
-            try readAt(fd.raw, offset, Self.chunk)
+    /// False at the segment's end.
+    private func readChunk() throws(Failure) -> Bool {
+        guard let fd, let segment else { return false }
+        var count = Self.chunk
+        if let limit, segment >= limit.segment {
+            count = segment > limit.segment ? 0 : min(count, limit.offset - offset)
         }
+        if count <= 0 { return false }
+        let bytes = try kernel("cannot read the log \(path(segment))") { () throws(SyscallError) in
+            try readAt(fd.raw, offset, count)
+        }
+        if !bytes.isEmpty { split(bytes) }
+        return !bytes.isEmpty
     }
 
     /// Cuts a chunk of the segment, which begins at `offset`, into lines.
@@ -136,20 +174,24 @@ final class LogStream {
                 let found = memchr(base + start, 10, buffer.count - start)
             {
                 let end = UnsafeRawPointer(found) - UnsafeRawPointer(base)
-                if partial.isEmpty {
+                if skipsToFeed {
+                    skipsToFeed = false
+                } else if partial.isEmpty {
                     lines.append(LogLine(time: time(at: offset + start), bytes: Array(buffer[start..<end])))
                 } else {
-                    partial += buffer[start..<end]
-                    if !skipsPartial { lines.append(LogLine(time: partialTime, bytes: partial)) }
-                    skipsPartial = false
+                    lines.append(LogLine(time: partialTime, bytes: partial + buffer[start..<end]))
                     partial = []
                 }
                 start = end + 1
             }
         }
-        if start < bytes.count {
+        if start < bytes.count, !skipsToFeed {
             if partial.isEmpty { partialTime = time(at: offset + start) }
             partial += bytes[start...]
+            if partial.count >= Self.longestLine {
+                lines.append(LogLine(time: partialTime, bytes: partial))
+                partial = []
+            }
         }
         offset += bytes.count
     }
@@ -159,12 +201,16 @@ final class LogStream {
         while indexPosition + 1 < index.count, index[indexPosition + 1].offset <= offset {
             indexPosition += 1
         }
-        return indexPosition < index.count ? index[indexPosition].time : 0
+        if indexPosition < index.count { lastTime = index[indexPosition].time }
+        return lastTime
     }
 
     private func readIndex() {
-        guard let segment, let file = try? openFile("\(path(segment)).idx") else { return }
-        while let bytes = try? readAt(file.raw, indexRead, Self.chunk), bytes.count >= 16 {
+        guard let segment else { return }
+        // Kept open: it may be rotated away while its segment is still read.
+        if indexFile == nil, let file = try? openFile("\(path(segment)).idx") { indexFile = SharedFD(file) }
+        guard let indexFile else { return }
+        while let bytes = try? readAt(indexFile.raw, indexRead, Self.chunk), bytes.count >= 16 {
             let records = decodeIndex(bytes)
             index += records
             indexRead += records.count * 16
@@ -177,13 +223,8 @@ final class LogStream {
         var found = 0
         var end: (segment: Int, offset: Int)?
         for number in segments().reversed() {
-            do throws(Failure) {
-                try open(number)
-            } catch {
-                // Rotated away under our eyes: what is left begins behind it.
-                break
-            }
-            guard let fd else { return }
+            // Rotated away under our eyes: what is left begins behind it.
+            guard try open(number), let fd else { break }
             var position = try kernel("cannot read the log \(path(number))") { () throws(SyscallError) in
                 Int(try fileStatus(of: fd.raw).st_size)
             }

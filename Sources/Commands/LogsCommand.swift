@@ -74,7 +74,7 @@ private func followLogs(_ feed: LogFeed, _ choice: LogChoice, _ watch: StatusWat
     let signals = try interruptSignals()
     var checked = false
     while true {
-        let news = try watch.wait(signals: signals, logs: feed.wakeup, atMost: LogFeed.look)
+        let news = try watch.wait(signals: signals, logs: feed.wakeup, atMost: feed.patience)
         if let containers = news.containers {
             if !checked { try checkKnown(choice.services, among: containers.map(\.service), session) }
             checked = true

@@ -2,6 +2,7 @@
 
 import Basics
 import Controller
+import Glibc
 import Kernel
 import Testing
 
@@ -186,6 +187,8 @@ private func all(_ stream: LogStream) throws -> [String] {
             #expect(try all(merge).map { $0.replacing("!", with: "") } == lines)
             try append("\(path)/stdout.0", Array("\n".utf8))
             try append("\(path)/stderr.0", Array("\n".utf8))
+            #expect(try merge.next() == nil)
+            merge.goOn()
             #expect(try all(merge).compactMap { $0.split(separator: " ").last.map(String.init) } == ends)
         }
     }
@@ -200,6 +203,93 @@ private func all(_ stream: LogStream) throws -> [String] {
             #expect(try all(stream) == ["1 half"])
             try segment(directory, "stdout.1", [(8, "next\n")])
             #expect(try all(stream) == ["8 next"])
+        }
+    }
+
+    @Test("what was rotated away is passed by, and halves of two lines are no line")
+    func rotated() throws {
+        try withScratch { directory in
+            try segment(directory, "stdout.3", [(1, "one\nhal")])
+            let stream = LogStream(directory: directory, name: "stdout")
+            #expect(try all(stream) == ["1 one"])
+            // Listed, and gone when it is opened.
+            symlink("\(directory)/nowhere", "\(directory)/stdout.4")
+            try segment(directory, "stdout.5", [(5, "of another\nthree\n")])
+            #expect(try all(stream) == ["5 three"])
+            try segment(directory, "stdout.6", [(6, "four\n")])
+            #expect(try all(stream) == ["6 four"])
+        }
+    }
+
+    @Test("a segment that is rotated away while it is read keeps its times")
+    func rotatedIndex() throws {
+        try withScratch { directory in
+            try segment(directory, "stdout.0", [(5, "one\n")])
+            let stream = LogStream(directory: directory, name: "stdout")
+            #expect(try all(stream) == ["5 one"])
+            try append("\(directory)/stdout.0", Array("two\n".utf8))
+            try removeFile("\(directory)/stdout.0.idx")
+            #expect(try all(stream) == ["5 two"])
+        }
+    }
+
+    @Test("what is written while a log is read to its end is left out, until it goes on")
+    func present() throws {
+        try withScratch { directory in
+            try segment(directory, "stdout.0", [(1, "one\n")])
+            let stream = LogStream(directory: directory, name: "stdout")
+            let silent = LogStream(directory: directory, name: "stderr")
+            stream.stopAtPresent()
+            silent.stopAtPresent()
+            try append("\(directory)/stdout.0", Array("two\n".utf8))
+            try segment(directory, "stdout.1", [(3, "three\n")])
+            try segment(directory, "stderr.0", [(3, "error\n")])
+            #expect(try all(stream) == ["1 one"])
+            #expect(try all(silent) == [])
+            stream.goOn()
+            silent.goOn()
+            #expect(try all(stream) == ["1 two", "3 three"])
+            #expect(try all(silent) == ["3 error"])
+        }
+    }
+
+    @Test("a line that does not end is given in pieces")
+    func pieces() throws {
+        try withScratch { directory in
+            let whole = 5 * LogStream.longestLine / 2
+            try segment(directory, "stdout.0", [(1, String(repeating: "x", count: whole))])
+            let stream = LogStream(directory: directory, name: "stdout")
+            var sizes: [Int] = []
+            while let line = try stream.peek() {
+                sizes.append(line.bytes.count)
+                stream.advance()
+            }
+            let rest = stream.takeRest()?.bytes.count ?? 0
+            #expect(sizes.count == 2 && rest < LogStream.longestLine)
+            #expect(sizes.reduce(rest, +) == whole)
+        }
+    }
+
+    @Test("a long log is printed in portions, so that somebody looks at signals between them")
+    func portions() throws {
+        try withScratch { directory in
+            let lines = (0..<300_000).map { "line \($0)\n" }.joined()
+            try segment("\(directory)/log", "stdout.0", [(1, lines)])
+            try writeFile("\(directory)/out", [])
+            let file = try openFile("\(directory)/out", flags: 1)
+            let out = Output(fd: file.raw, colours: false, isTerminal: false)
+            let feed = LogFeed(
+                project: "p", choice: LogChoice(), tail: nil,
+                printer: LogPrinter(out: out, errors: out, style: .init(prefix: false, times: false)))
+            try feed.update(to: [
+                LogContainer(name: "p-a-1", service: "a", index: 1, directory: "\(directory)/log")
+            ])
+            try feed.printAvailable(last: false)
+            let first = try readFile("\(directory)/out").count
+            #expect(feed.patience == .zero)
+            #expect(0 < first && first < lines.utf8.count)
+            while feed.patience == .zero { try feed.printAvailable(last: false) }
+            #expect(try readText("\(directory)/out") == lines)
         }
     }
 
