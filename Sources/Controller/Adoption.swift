@@ -169,20 +169,14 @@ extension ProjectController {
             container.nameSockets.append(fd)
             taken.append(name)
         }
-        for (name, fd) in held {
-            if name == "tty:" + container.name {
-                container.terminal = fd
-            } else if name.hasPrefix("port:\(container.name):") {
-                container.reservations.append(fd)
-            } else {
-                continue
-            }
-            taken.append(name)
+        if let fd = held["tty:" + container.name] {
+            container.terminal = fd
+            taken.append("tty:" + container.name)
         }
-        for port in container.status.ports where port.hostAddress.contains(":") {
-            let name = port.listenerName(container.name)
+        for port in container.status.ports {
+            let name = port.heldName(container.name)
             guard let fd = held[name] else { continue }
-            container.listeners.append((port, fd))
+            take(fd, port, for: container)
             taken.append(name)
         }
         openStreams(of: container)

@@ -123,7 +123,9 @@ extension ProjectController {
         var observation = observe()
         let networking = try ensureNetworking()
         for name in wanted.networks.keys where observation.networks[name] == nil {
-            if let owner = networking.owner(of: name) {
+            // One of our own that we don't have was left to its guests, or its making was cut off: it is made again, as far as it
+            // is not there.
+            if let owner = networking.owner(of: name), owner != place.project {
                 observation.networks[name] = ObservedNetwork(name: name, project: owner, request: nil)
             }
         }

@@ -6,6 +6,8 @@
 internal import Basics
 internal import ContainerModel
 internal import ContainerRuntime
+internal import Kernel
+internal import Records
 
 /// `container.json` in the container's state directory.
 struct ContainerRecord: Codable {
@@ -16,6 +18,31 @@ struct ContainerRecord: Codable {
     var createdAt: Int64
     /// Set when `run` made it.
     var oneOff: OneOff?
+}
+
+extension ProjectPlace {
+    /// Containers of other projects under this root that mount named volumes, by volume. One that does not run counts: its
+    /// next start would find nothing in the volume's place.
+    func usersOfVolumes() -> [String: [String]] {
+        var users: [String: Set<String>] = [:]
+        let projects = "\(root)/projects"
+        for other in (try? directoryEntries(projects)) ?? [] where other != project {
+            let containers = "\(projects)/\(other)/containers"
+            for name in (try? directoryEntries(containers)) ?? [] {
+                let record: ContainerRecord?
+                do throws(Failure) {
+                    record = try readRecord(ContainerRecord.self, "\(containers)/\(name)/container.json")
+                } catch {
+                    log("\(error)")
+                    continue
+                }
+                for mount in record?.service.container.mounts ?? [] {
+                    if case .volume(let volume) = mount.source { users[volume, default: []].insert(name) }
+                }
+            }
+        }
+        return users.mapValues { $0.sorted() }
+    }
 }
 
 /// `status.json` in the container's run directory.

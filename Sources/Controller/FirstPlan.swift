@@ -43,7 +43,7 @@ public func firstPlan(_ place: ProjectPlace, desired: [UInt8], options: UpOption
     if !wanted.networks.isEmpty {
         let host = try HostNetworks(root: place.root)
         for name in wanted.networks.keys {
-            if let network = try host.network(name), network.isThere {
+            if let network = try host.network(name), network.isThere, network.project != place.project {
                 observation.networks[name] = ObservedNetwork(
                     name: name, project: network.project, request: nil)
             }

@@ -76,12 +76,12 @@ extension ProjectController {
                 try keeper.hold(terminal.raw, as: "tty:" + container.name)
             }
             // What is published on IPv6 has a listener, all else a reservation.
-            let reserved = container.status.ports.filter { !$0.hostAddress.contains(":") }
+            let reserved = container.status.ports.filter { !$0.isIPv6 }
             for (port, socket) in zip(reserved, container.reservations) {
-                try keeper.hold(socket.raw, as: "port:\(container.name):\(port.hostPort)")
+                try keeper.hold(socket.raw, as: port.heldName(container.name))
             }
             for (port, socket) in container.listeners {
-                try keeper.hold(socket.raw, as: port.listenerName(container.name))
+                try keeper.hold(socket.raw, as: port.heldName(container.name))
             }
         } catch {
             log("the keeper does not hold what belongs to container \(container.name): \(error)")

@@ -22,6 +22,7 @@ extension ProjectController {
         for (alias, other) in container.request.rare?.externalLinks ?? [:] {
             client.externalLinks[alias.lowercased()] = other
         }
+        names.locateOthers = { [weak self] in self?.networking?.others(named: $0, on: $1) ?? [] }
         names.locate = { [weak self] in self?.networking?.locate($0, on: $1) }
         do throws(SyscallError) {
             try names.add(client, udp: container.nameSockets[0], tcp: container.nameSockets[1])

@@ -97,21 +97,24 @@ extension ProjectController {
     }
 
     private func reservePortsAgain(of container: Container) {
-        for port in container.status.ports {
-            let wanted = PortRequest(
-                target: port.containerPort, published: port.hostPort...port.hostPort,
-                hostAddress: port.hostAddress, proto: port.proto)
-            do throws(Failure) {
-                let networking = try ensureNetworking()
-                let reserved = try networking.reserve(
-                    wanted, service: container.reference.service,
-                    lacksIPv4: networking.lacksIPv4(container.request))
-                hold(reserved, port, for: container)
-            } catch {
-                log("\(error)")
-            }
-        }
         do throws(Failure) {
+            let networking = try ensureNetworking()
+            let lacksIPv4 = networking.lacksIPv4(container.request)
+            try networking.reservingPorts { (reserving) throws(Failure) in
+                for port in container.status.ports {
+                    let wanted = PortRequest(
+                        target: port.containerPort, published: port.hostPort...port.hostPort,
+                        hostAddress: port.hostAddress, proto: port.proto)
+                    do throws(Failure) {
+                        let held = try networking.reserve(
+                            wanted, service: container.reference.service, lacksIPv4: lacksIPv4,
+                            by: &reserving)
+                        hold(held, [port], for: container)
+                    } catch {
+                        log("\(error)")
+                    }
+                }
+            }
             try serveListeners(of: container)
         } catch {
             log("\(error)")

@@ -40,25 +40,28 @@ final class PortRelay {
     private let target: RelayTarget
     private let port: UInt16
     private let proto: PortRequest.Proto
+    private let room: RelayRoom
     private var connections: [ObjectIdentifier: RelayedConnection] = [:]
     private var flows: [[UInt8]: RelayedFlow] = [:]
     private var pause: EventLoop.Timer?
     private var sweep: EventLoop.Timer?
 
-    /// Of a relay, at a time; more wait in the listener's queue.
+    /// Of a relay, at a time, if there is room; more wait in the listener's queue.
     private static let mostConnections = 1024
     private static let mostFlows = 512
     /// A datagram flow is forgotten when nothing came or went for so long, as nf_conntrack does with unanswered ones.
     private static let flowLife = Duration.seconds(30)
 
     init(
-        loop: EventLoop, listener: SharedFD, target: RelayTarget, port: UInt16, proto: PortRequest.Proto
+        loop: EventLoop, listener: SharedFD, target: RelayTarget, port: UInt16, proto: PortRequest.Proto,
+        room: RelayRoom
     ) {
         self.loop = loop
         self.listener = listener
         self.target = target
         self.port = port
         self.proto = proto
+        self.room = room
     }
 
     func start() throws(SyscallError) {
@@ -72,6 +75,7 @@ final class PortRelay {
         loop.unwatch(listener.raw)
         for timer in [pause, sweep] { if let timer { loop.cancel(timer) } }
         for connection in connections.values { connection.close() }
+        room.giveBack(connections.count * RelayRoom.ofConnection + flows.count * RelayRoom.ofFlow)
         connections = [:]
         for flow in flows.values { loop.unwatch(flow.socket.raw) }
         flows = [:]
@@ -82,9 +86,12 @@ final class PortRelay {
     private func accept() {
         // A few at a time: other descriptors have a turn between.
         for _ in 0..<16 {
-            guard connections.count < PortRelay.mostConnections else { return rest() }
+            guard connections.count < PortRelay.mostConnections, room.take(RelayRoom.ofConnection) else {
+                return rest()
+            }
             let raw = linux_accept4(listener.raw, O_CLOEXEC | O_NONBLOCK)
             if raw < 0 {
+                room.giveBack(RelayRoom.ofConnection)
                 let errno = Errno(linux_errno())
                 // Gone again before it was taken; out of descriptors, the queue has to wait.
                 if errno != .again && errno != .interrupted && errno.code != ECONNABORTED { rest() }
@@ -92,15 +99,23 @@ final class PortRelay {
             }
             let client = SharedFD(OwnedFD(taking: raw))
             do throws(SyscallError) {
-                let server = try connectedSocket(.tcp)
-                let connection = try RelayedConnection(client, server, loop)
-                let id = ObjectIdentifier(connection)
-                connections[id] = connection
-                try connection.start { [unowned self] in connections[id] = nil }
+                try relay(client)
             } catch {
+                room.giveBack(RelayRoom.ofConnection)
                 log("cannot relay a connection to \(target):\(port): \(error)")
             }
         }
+    }
+
+    /// - Throws: when nothing was begun.
+    private func relay(_ client: SharedFD) throws(SyscallError) {
+        let connection = try RelayedConnection(client, try connectedSocket(.tcp), loop)
+        let id = ObjectIdentifier(connection)
+        try connection.start { [unowned self] in
+            connections[id] = nil
+            room.giveBack(RelayRoom.ofConnection)
+        }
+        connections[id] = connection
     }
 
     /// Level-triggered: a queue that can't be served now would be told of without end.
@@ -151,6 +166,7 @@ final class PortRelay {
         {
             forget(oldest.key)
         }
+        guard room.take(RelayRoom.ofFlow) else { return nil }
         do throws(SyscallError) {
             let flow = RelayedFlow(try connectedSocket(.udp))
             try loop.watch(flow.socket.raw) { [unowned self, unowned flow] _ in answer(flow, way) }
@@ -158,6 +174,7 @@ final class PortRelay {
             scheduleSweep()
             return flow
         } catch {
+            room.giveBack(RelayRoom.ofFlow)
             log("cannot relay a datagram to \(target):\(port): \(error)")
             return nil
         }
@@ -177,7 +194,9 @@ final class PortRelay {
     }
 
     private func forget(_ way: [UInt8]) {
-        if let flow = flows.removeValue(forKey: way) { loop.unwatch(flow.socket.raw) }
+        guard let flow = flows.removeValue(forKey: way) else { return }
+        loop.unwatch(flow.socket.raw)
+        room.giveBack(RelayRoom.ofFlow)
     }
 
     private func scheduleSweep() {
@@ -265,14 +284,10 @@ private final class RelayedConnection {
         down = try Direction()
     }
 
+    /// - Parameter ended: told once of its end, unless it is closed before.
     func start(_ ended: @escaping () -> Void) throws(SyscallError) {
+        try loop.watch(server.raw, .writable) { [unowned self] _ in ready() }
         self.ended = ended
-        do throws(SyscallError) {
-            try loop.watch(server.raw, .writable) { [unowned self] _ in ready() }
-        } catch {
-            end()
-            throw error
-        }
     }
 
     private func ready() {

@@ -84,6 +84,7 @@ final class ProjectController {
     var settleTimer: EventLoop.Timer?
     /// Ports that were given back; the keeper's copies of their sockets are closed when it comes to it.
     var portsGivenBack: Set<UInt16> = []
+    let relayRoom = RelayRoom()
     let volumes: VolumeStore
     /// Volumes that were offered an image's content since this controller began, by volume, image and path.
     var filledVolumes: Set<String> = []
@@ -201,10 +202,11 @@ final class ProjectController {
         }
         if let networking {
             for name in networking.networks.keys {
+                let owner = networking.owner(of: name) ?? place.project
                 observation.networks[name] = ObservedNetwork(
-                    name: name, project: networking.owner(of: name) ?? place.project,
-                    request: desired?.networks[name],
-                    foreignContainers: oneOffs ? [] : liveOneOffs(on: name))
+                    name: name, project: owner, request: desired?.networks[name],
+                    foreignContainers: (oneOffs ? [] : liveOneOffs(on: name))
+                        + (owner == place.project ? networking.guests(on: name) : []))
             }
         }
         return observation

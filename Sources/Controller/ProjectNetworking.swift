@@ -14,8 +14,8 @@ internal import Networking
 let nameServicePort: UInt16 = 61053
 
 final class ProjectNetworking {
-    private let project: String
-    private let host: HostNetworks
+    let project: String
+    let host: HostNetworks
     private let group: UInt32
     /// By real name.
     private(set) var networks: [String: NetworkState] = [:]
@@ -117,7 +117,8 @@ final class ProjectNetworking {
         for (name, request) in containers {
             for endpoint in request.networks where addresses[name]?[endpoint.network] == nil {
                 wanted[endpoint.network, default: []].append(
-                    AddressRequest(container: name, fixed: endpoint.ipv4Address))
+                    AddressRequest(
+                        container: name, fixed: endpoint.ipv4Address, names: endpoint.aliases))
             }
             for endpoint in request.networks where ipv6Addresses[name]?[endpoint.network] == nil {
                 guard endpoint.ipv6Address != nil || networks[endpoint.network]?.ipv6 != nil else { continue }
@@ -214,21 +215,6 @@ final class ProjectNetworking {
     /// The container's address on a network, nil where that has no IPv4.
     func ipv4Address(of container: String, on network: String) -> IPv4Address? {
         networks[network]?.hasIPv4 == false ? nil : addresses[container]?[network]
-    }
-
-    /// A running container of another project on one of the networks.
-    func locate(_ container: String, on names: [String]) -> Zone.Host? {
-        for name in names {
-            guard let state = networks[name] else { continue }
-            do throws(Failure) {
-                guard let found = try host.locate(container, on: state) else { continue }
-                return Zone.Host(
-                    container: container, names: [], address: found.ipv4, ipv6Address: found.ipv6)
-            } catch {
-                log("\(error)")
-            }
-        }
-        return nil
     }
 
     /// What the child sends in its own namespace, and what it sets of each link before.
@@ -328,13 +314,19 @@ final class ProjectNetworking {
         var listener: (address: String, socket: SharedFD)?
     }
 
+    /// Holds the host ports that `body` asks for; none of them is written down when it throws.
+    func reservingPorts(_ body: (inout PortReserving) throws(Failure) -> Void) throws(Failure) {
+        try host.reservingPorts(project: project, body)
+    }
+
     /// Holds a host port; the error names who has it. Without an address it is held over IPv4 and, where the host has it,
     /// IPv6, with one number.
     ///
     /// - Parameter isInternal: its networks take nothing from outside, which a relay on every address would lead in.
     /// - Parameter lacksIPv4: only a relay leads there, and that listens over IPv6.
     func reserve(
-        _ port: PortRequest, service: String, isInternal: Bool = false, lacksIPv4: Bool = false
+        _ port: PortRequest, service: String, isInternal: Bool = false, lacksIPv4: Bool = false,
+        by reserving: inout PortReserving
     ) throws(Failure) -> HeldPort {
         if lacksIPv4 {
             guard !isInternal, let address = port.hostAddress.map(ListenAddress.init) ?? .any else {
@@ -349,7 +341,7 @@ final class ProjectNetworking {
             return try listen(port, address, service: service)
         }
         guard let text = port.hostAddress ?? (isInternal ? IPv4Address.any.description : nil) else {
-            return try reserveEverywhere(port, service: service)
+            return try reserveEverywhere(port, service: service, by: &reserving)
         }
         if let address = ListenAddress(text) { return try listen(port, address, service: service) }
         guard let address = IPv4Address(text) else {
@@ -357,22 +349,18 @@ final class ProjectNetworking {
                 "cannot publish port \(port.target)/\(port.proto.rawValue) of service \"\(service)\"",
                 cause: "\"\(text)\" is not an address")
         }
-        let reserved = try reserve(port, address, port.published, service: service)
+        let reserved = try reserving.reserve(
+            PortReservation(proto: port.proto, address: address, ports: port.published, service: service))
         return HeldPort(number: reserved.port, reservation: reserved.socket)
     }
 
-    private func reserve(
-        _ port: PortRequest, _ address: IPv4Address, _ range: ClosedRange<UInt16>?, service: String
-    ) throws(Failure) -> ReservedPort {
-        try host.reservePort(
-            PortReservation(proto: port.proto, address: address, ports: range, service: service),
-            project: project)
-    }
-
-    private func reserveEverywhere(_ port: PortRequest, service: String) throws(Failure) -> HeldPort {
+    private func reserveEverywhere(
+        _ port: PortRequest, service: String, by reserving: inout PortReserving
+    ) throws(Failure) -> HeldPort {
         var range = port.published
         for attempt in 1... {
-            let reserved = try reserve(port, .any, range, service: service)
+            let reserved = try reserving.reserve(
+                PortReservation(proto: port.proto, address: .any, ports: range, service: service))
             do throws(ListenRefusal) {
                 let listener = try listenIPv6(port.proto, .any, port: reserved.port)
                 return HeldPort(
@@ -466,10 +454,11 @@ final class ProjectNetworking {
 
     /// Everything of the project, links in one delete.
     func removeAll() -> [Failure] {
+        let known = Set(networks.keys)
         networks = [:]
         addresses = [:]
         ipv6Addresses = [:]
-        return host.removeProject(project, group: group)
+        return host.removeProject(project, group: group, visited: known)
     }
 }
 

@@ -9,50 +9,86 @@ internal import Kernel
 internal import Netlink
 internal import Networking
 
+/// Of the descriptors a process may have: for containers' pipes, connections and files.
+private let descriptorsKeptFree = 128
+
 extension ProjectController {
+    /// Holds all of a container's ports, or none.
     func reservePorts(of container: Container, _ networking: ProjectNetworking) throws(Failure) {
         releasePorts(of: container)
-        var shown: [PublishedPortStatus] = []
-        let isInternal = networking.isInternal(container.request)
-        let lacksIPv4 = networking.lacksIPv4(container.request)
-        for port in container.request.ports {
-            var looks = port.published.map { !portsGivenBack.isDisjoint(with: $0) } ?? false ? 50 : 0
-            let reserved: ProjectNetworking.HeldPort
-            while true {
-                do throws(Failure) {
-                    reserved = try networking.reserve(
-                        port, service: container.reference.service, isInternal: isInternal,
-                        lacksIPv4: lacksIPv4)
-                    break
-                } catch {
-                    guard looks > 0 else { throw error }
-                    looks -= 1
-                    pauseBetweenLooks(.milliseconds(1))
+        let ports = container.request.ports
+        var held: [ProjectNetworking.HeldPort] = []
+        if !ports.isEmpty {
+            try checkRoom(forPortsOf: container)
+            try networking.reservingPorts { (reserving) throws(Failure) in
+                for port in ports {
+                    held.append(try reserve(port, of: container, networking, by: &reserving))
                 }
             }
-            portsGivenBack.remove(reserved.number)
-            var status = PublishedPortStatus(
-                hostAddress: port.hostAddress ?? "0.0.0.0", hostPort: reserved.number,
-                containerPort: port.target, proto: port.proto)
-            if reserved.reservation != nil { shown.append(status) }
-            if let listener = reserved.listener {
-                status.hostAddress = listener.address
-                shown.append(status)
-            }
-            hold(reserved, status, for: container)
+        }
+        var shown: [PublishedPortStatus] = []
+        for (port, held) in zip(ports, held) {
+            portsGivenBack.remove(held.number)
+            var places: [PublishedPortStatus] = []
+            if held.reservation != nil { places.append(port.status(held, at: port.hostAddress ?? "0.0.0.0")) }
+            if let listener = held.listener { places.append(port.status(held, at: listener.address)) }
+            hold(held, places, for: container)
+            shown += places
         }
         container.status.ports = shown
     }
 
-    /// The sockets of a published port, here and with the keeper.
-    func hold(_ held: ProjectNetworking.HeldPort, _ port: PublishedPortStatus, for container: Container) {
-        if let socket = held.reservation {
-            container.reservations.append(socket)
-            try? keeper.hold(socket.raw, as: "port:\(container.name):\(held.number)")
+    /// One that was given back a moment ago may be held by the keeper still.
+    private func reserve(
+        _ port: PortRequest, of container: Container, _ networking: ProjectNetworking,
+        by reserving: inout PortReserving
+    ) throws(Failure) -> ProjectNetworking.HeldPort {
+        var looks = port.published.map { !portsGivenBack.isDisjoint(with: $0) } ?? false ? 50 : 0
+        while true {
+            do throws(Failure) {
+                return try networking.reserve(
+                    port, service: container.reference.service,
+                    isInternal: networking.isInternal(container.request),
+                    lacksIPv4: networking.lacksIPv4(container.request), by: &reserving)
+            } catch {
+                guard looks > 0 else { throw error }
+                looks -= 1
+                pauseBetweenLooks(.milliseconds(1))
+            }
         }
-        if let listener = held.listener {
-            container.listeners.append((port, listener.socket))
-            try? keeper.hold(listener.socket.raw, as: port.listenerName(container.name))
+    }
+
+    /// A port is held by a socket for IPv4 and one for IPv6, here and by the keeper, which has the same limit; what else is
+    /// opened while containers run needs room beside them.
+    private func checkRoom(forPortsOf container: Container) throws(Failure) {
+        let count = container.request.ports.count
+        let limit = descriptorLimit()
+        let taken = (try? directoryEntries("/proc/self/fd"))?.count ?? 0
+        guard taken + 2 * count + descriptorsKeptFree > limit else { return }
+        throw Failure(
+            "cannot publish the \(count) ports of service \"\(container.reference.service)\"",
+            cause: "each takes two open files, and of \(limit) that may be open \(taken) are",
+            advice: "raise the limit (`ulimit -Hn`) in the shell that runs the project's first `covey up`,"
+                + " or publish fewer ports")
+    }
+
+    /// The sockets of a published port, here and with the keeper.
+    func hold(
+        _ held: ProjectNetworking.HeldPort, _ places: [PublishedPortStatus], for container: Container
+    ) {
+        for place in places {
+            guard let socket = place.isIPv6 ? held.listener?.socket : held.reservation else { continue }
+            take(socket, place, for: container)
+            try? keeper.hold(socket.raw, as: place.heldName(container.name))
+        }
+    }
+
+    /// In the order of the status.
+    func take(_ socket: SharedFD, _ place: PublishedPortStatus, for container: Container) {
+        if place.isIPv6 {
+            container.listeners.append((place, socket))
+        } else {
+            container.reservations.append(socket)
         }
     }
 
@@ -63,7 +99,8 @@ extension ProjectController {
         else { return }
         for (port, socket) in container.listeners {
             let relay = PortRelay(
-                loop: loop, listener: socket, target: target, port: port.containerPort, proto: port.proto)
+                loop: loop, listener: socket, target: target, port: port.containerPort, proto: port.proto,
+                room: relayRoom)
             try naming("cannot serve port [\(port.hostAddress)]:\(port.hostPort)") {
                 () throws(SyscallError) in
                 try relay.start()
@@ -75,9 +112,7 @@ extension ProjectController {
     func releasePorts(of container: Container) {
         for port in container.status.ports {
             portsGivenBack.insert(port.hostPort)
-            let isListener = port.hostAddress.contains(":")
-            try? keeper.drop(
-                isListener ? port.listenerName(container.name) : "port:\(container.name):\(port.hostPort)")
+            try? keeper.drop(port.heldName(container.name))
         }
         container.reservations = []
         for relay in container.relays { relay.stop() }
@@ -104,7 +139,20 @@ extension ProjectController {
     }
 }
 
+extension PortRequest {
+    fileprivate func status(_ held: ProjectNetworking.HeldPort, at address: String) -> PublishedPortStatus {
+        PublishedPortStatus(
+            hostAddress: address, hostPort: held.number, containerPort: target, proto: proto)
+    }
+}
+
 extension PublishedPortStatus {
-    /// By which the keeper knows a listening socket.
-    func listenerName(_ container: String) -> String { "\(proto.rawValue)6:\(container):\(hostPort)" }
+    /// What comes there is relayed, not forwarded.
+    var isIPv6: Bool { hostAddress.contains(":") }
+
+    /// By which the keeper knows its socket. Names there are short: a digest stands for whose it is, and where.
+    func heldName(_ container: String) -> String {
+        let place = Digest(of: Array("\(container) \(proto.rawValue) \(hostAddress)".utf8))
+        return "port:\(place.hex.prefix(16)):\(hostPort)"
+    }
 }

@@ -30,9 +30,11 @@ extension ProjectController {
 
     func downPlan(_ options: DownOptions) throws(Failure) -> Plan {
         var observation = observe(oneOffs: true)
+        let users = options.volumes ? place.usersOfVolumes() : [:]
         for volume in try volumes.list() where volume.project == place.project {
             observation.volumes[volume.name] = ObservedVolume(
-                name: volume.name, project: volume.project, request: nil)
+                name: volume.name, project: volume.project, request: nil,
+                foreignContainers: users[volume.name] ?? [])
         }
         var planned = Planning.DownOptions()
         planned.removeVolumes = options.volumes

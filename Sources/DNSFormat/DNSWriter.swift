@@ -44,6 +44,7 @@ public enum DNSAnswer: Hashable, Sendable {
 extension DNSQuery {
     /// A response of our own: authoritative, recursion available, with EDNS when the query had it.
     ///
+    /// A pointer to what is no DNS name is left out.
     /// - Parameter limit: bytes the transport takes; answers that do not fit are left out and TC is set.
     public func response(
         _ code: DNSResponseCode, answers: [DNSAnswer] = [], ttl: UInt32 = 0, limit: Int
@@ -61,7 +62,10 @@ extension DNSQuery {
             let data: [UInt8]
             switch answer {
             case .address(let address): (type, data) = (address.count == 16 ? .aaaa : .a, address)
-            case .pointer(let name): (type, data) = (.ptr, encodeDNSName(name) ?? [0])
+            case .pointer(let name):
+                // A container's name may be longer than a label may be.
+                guard let encoded = encodeDNSName(name) else { continue }
+                (type, data) = (.ptr, encoded)
             }
             if bytes.count + 12 + data.count + tail.count > limit {
                 truncated = true

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Addresses of containers: leased per network by container name, lowest free first, so that the same containers get
-// the same addresses again. A lease outlives the container and goes with `releaseAddress` or the network.
+// the same addresses again. A lease outlives the container and goes with `releaseAddress` or the network. Who of other
+// projects is on a network is found among them (Guests.swift).
 
 public import Basics
 internal import Kernel
@@ -12,9 +13,12 @@ public struct AddressRequest: Sendable {
     public var container: String
     /// The address the user named, nil for any.
     public var fixed: String?
-    public init(container: String, fixed: String? = nil) {
+    /// What it is called there besides its own name; nil leaves what was told before.
+    public var names: [String]?
+    public init(container: String, fixed: String? = nil, names: [String]? = nil) {
         self.container = container
         self.fixed = fixed
+        self.names = names
     }
 }
 
@@ -82,35 +86,14 @@ extension HostNetworks {
         return address
     }
 
-    /// The addresses of a running container of any project on a network; nil when none of that name runs there.
-    public func locate(_ container: String, on network: NetworkState) throws(Failure)
-        -> (ipv4: IPv4Address?, ipv6: IPv6Address?)?
-    {
-        // Its file is replaced whole, so that it can be read without the lock.
-        let leases = try records.addresses(network.name).filter { $0.value.container == container }
-        if leases.isEmpty { return nil }
-        let present = Set(try links("cannot look for container \"\(container)\"").map(\.alias))
-        for project in Set(leases.values.map(\.project)).sorted()
-        where present.contains(owner(project).alias(container: container, network: network.name)) {
-            let own = leases.filter { $0.value.project == project }.keys
-            return (
-                network.hasIPv4 ? own.compactMap { IPv4Address($0) }.first : nil,
-                network.ipv6 == nil ? nil : own.compactMap { IPv6Address($0) }.first
-            )
-        }
-        return nil
-    }
-
     /// Frees a container's address on a network, or on all.
     public func releaseAddresses(project: String, container: String, network: String? = nil) throws(Failure) {
         try locked("cannot release the addresses of container \"\(container)\"") { () throws(Failure) in
-            let names = if let network { [network] } else { try records.networks().map(\.name) }
-            for name in names {
-                var leases = try records.addresses(name)
-                let before = leases.count
-                leases = leases.filter { $0.value != AddressLease(project: project, container: container) }
-                if leases.count != before { try records.save(leases, network: name) }
-            }
+            let own = AddressLease(project: project, container: container)
+            guard let network else { return try records.removeLeases { $0 == own } }
+            let leases = try records.addresses(network)
+            let kept = leases.filter { $0.value != own }
+            if kept.count != leases.count { try records.save(kept, network: network) }
         }
     }
 }
@@ -164,6 +147,13 @@ enum AddressLeases {
                     advice: "give the network a larger `subnet` or `ip_range`")
             }
             give(IPv4Address(next), lease)
+        }
+        for request in requests {
+            guard let names = request.names, let address = result[request.container]?.description,
+                leases[address]?.names ?? [] != names
+            else { continue }
+            leases[address]?.names = names
+            changed = true
         }
         return (result, changed)
     }

@@ -42,6 +42,8 @@ public final class HostNetworks {
     let records: NetworkRecords
     public let firewall: Firewall
     private var attachments: UInt32 = 0
+    /// By network (Guests.swift).
+    var knownLeases: [String: KnownLeases] = [:]
 
     /// Opens netlink sockets in the calling thread's network namespace and makes the record directories.
     public init(root: String = NetworkOwner.defaultRoot) throws(Failure) {
@@ -159,6 +161,11 @@ public final class HostNetworks {
                     "cannot use external network \"\(request.name)\"",
                     cause: "its bridge \(bridge) is not there",
                     advice: "bring project \"\(recorded?.project ?? "")\" up again")
+            }
+            // Made anew it would be another bridge, without their links.
+            let guests = link == nil ? [] : try guests(on: request.name, besides: project)
+            guard guests.isEmpty else {
+                throw Failure("cannot change network \"\(request.name)\"", guests: guests)
             }
             let links = try links(doing)
             let routes = try asking(doing) { () throws(NetlinkError) in
@@ -363,6 +370,13 @@ extension Requests {
 }
 
 extension Failure {
+    /// A network is in use by other projects.
+    init(_ doing: String, guests: [String]) {
+        self.init(
+            doing, cause: "containers of other projects are on it: \(guests.joined(separator: ", "))",
+            advice: "stop them first")
+    }
+
     /// A netlink refusal in the user's words.
     init(_ doing: String, _ error: NetlinkError, advice: String? = nil) {
         self.init(

@@ -51,6 +51,8 @@ public final class NameService {
         let tcp: SharedFD
         var underWay = 0
         var connections: [ObjectIdentifier: Connection] = [:]
+        /// Nothing is accepted until then.
+        var pause: EventLoop.Timer?
 
         init(_ client: NameServiceClient, _ udp: SharedFD, _ tcp: SharedFD) {
             self.client = client
@@ -73,6 +75,10 @@ public final class NameService {
     /// Finds a container of another project on networks; asked each time, as nobody tells of its coming and going.
     public var locate: (_ container: String, _ networks: [String]) -> Zone.Host? = { _, _ in nil }
 
+    /// Containers of other projects that are called so on the first of these networks where somebody is; asked for each name
+    /// that the zone doesn't know.
+    public var locateOthers: (_ name: String, _ networks: [String]) -> [Zone.Host] = { _, _ in [] }
+
     private let loop: EventLoop
     private let limits: Limits
     private let forwarder: Forwarder
@@ -80,7 +86,8 @@ public final class NameService {
     private var resolvers: [ResolverAddress] = []
     private var resolversSeen: (checked: Int64, modified: Int64, inode: UInt64) = (.min, 0, 0)
     private var members: [String: Member] = [:]
-    private var rotation = 0
+    /// How often a question with several answers was answered, by the name that was looked up.
+    private var turns: [DNSQuestion: Int] = [:]
     /// Made when first somebody asks.
     private lazy var buffer = [UInt8](repeating: 0, count: 65535)
 
@@ -114,12 +121,17 @@ public final class NameService {
         let name = client.container
         try loop.watch(udp.raw) { [weak self] _ in self?.datagrams(name) }
         do throws(SyscallError) {
-            try loop.watch(tcp.raw) { [weak self] _ in self?.accept(name) }
+            try watchConnections(of: member)
         } catch {
             loop.unwatch(udp.raw)
             throw error
         }
         members[name] = member
+    }
+
+    private func watchConnections(of member: Member) throws(SyscallError) {
+        let name = member.client.container
+        try loop.watch(member.tcp.raw) { [weak self] _ in self?.accept(name) }
     }
 
     /// Changes what a container sees, without touching its sockets.
@@ -134,6 +146,7 @@ public final class NameService {
         guard let member = members.removeValue(forKey: container) else { return }
         loop.unwatch(member.udp.raw)
         loop.unwatch(member.tcp.raw)
+        if let pause = member.pause { loop.cancel(pause) }
         for connection in member.connections.values { close(connection, of: member) }
     }
 
@@ -214,17 +227,30 @@ public final class NameService {
                 [host?.address?.bytes].compactMap { $0 }, [host?.ipv6Address?.bytes].compactMap { $0 },
                 question)
         }
-        if let hosts = zone.hosts(named: member.client.links[name] ?? name, on: member.visible) {
-            rotation &+= 1
-            let start = Int(UInt(bitPattern: rotation) % UInt(hosts.count))
-            let rotated = hosts[start...] + hosts[..<start]
-            return chosen(
-                rotated.compactMap(\.address?.bytes), rotated.compactMap(\.ipv6Address?.bytes), question)
+        let called = member.client.links[name] ?? name
+        let hosts =
+            zone.hosts(named: called, on: member.visible) ?? locateOthers(called, member.client.networks)
+        if !hosts.isEmpty {
+            return turned(
+                chosen(hosts.compactMap(\.address?.bytes), hosts.compactMap(\.ipv6Address?.bytes), question),
+                question)
         }
         if let address = reverseAddress(name), let name = zone.name(of: address, on: member.visible) {
             return question.type == .ptr || question.type == .any ? [.pointer(name)] : []
         }
         return nil
+    }
+
+    /// Each time another answer is the first. Of every question by itself: who asks for A and AAAA in turn would otherwise
+    /// see every other turn alone.
+    private func turned(_ answers: [DNSAnswer], _ question: DNSQuestion) -> [DNSAnswer] {
+        guard answers.count > 1 else { return answers }
+        // Names come and go with what is asked; a turn that is forgotten begins again.
+        if turns.count >= 1024 { turns = [:] }
+        let turn = turns[question, default: 0]
+        turns[question] = turn &+ 1
+        let start = Int(UInt(bitPattern: turn) % UInt(answers.count))
+        return Array(answers[start...] + answers[..<start])
     }
 
     private func chosen(_ ipv4: [[UInt8]], _ ipv6: [[UInt8]], _ question: DNSQuestion) -> [DNSAnswer] {
@@ -259,13 +285,27 @@ public final class NameService {
         let raw = member.tcp.raw
         // SOCK_NONBLOCK and SOCK_CLOEXEC.
         let accepted = linux_accept4(raw, 0o2004000)
-        guard accepted >= 0 else { return }
+        guard accepted >= 0 else {
+            let errno = Errno(linux_errno())
+            if errno != .again && errno != .interrupted && errno.code != ECONNABORTED { rest(member) }
+            return
+        }
         let connection = Connection(SharedFD(OwnedFD(taking: accepted)))
         guard member.connections.count < limits.connections else { return }
         let key = ObjectIdentifier(connection)
         member.connections[key] = connection
         watch(connection, key, member)
         touch(connection, member)
+    }
+
+    /// Out of descriptors its queue has to wait: level-triggered, it would be told of without end.
+    private func rest(_ member: Member) {
+        loop.unwatch(member.tcp.raw)
+        member.pause = loop.after(.milliseconds(100)) { [weak self, weak member] in
+            guard let self, let member else { return }
+            member.pause = nil
+            try? self.watchConnections(of: member)
+        }
     }
 
     private func watch(_ connection: Connection, _ key: ObjectIdentifier, _ member: Member) {

@@ -87,18 +87,45 @@ struct NetworkRecords {
         record.index = 0
         try write(record, networkPath(state.name))
     }
-    func removeNetwork(_ name: String) throws(Failure) {
+    /// With the leases of its project; those of others stay, whose containers have the addresses still.
+    func removeNetwork(_ name: String, of project: String) throws(Failure) {
         try remove(networkPath(name))
-        try remove(addressPath(name))
+        try save(try addresses(name).filter { $0.value.project != project }, network: name)
     }
 
     /// Address → the container that has it.
     func addresses(_ network: String) throws(Failure) -> [String: AddressLease] {
         try read([String: AddressLease].self, addressPath(network)) ?? [:]
     }
+    /// Tells one state of a network's leases from another: the file is replaced whole. nil when there are none.
+    func stamp(ofAddresses network: String) -> [Int64]? {
+        guard let status = try? fileStatus(addressPath(network)) else { return nil }
+        return [Int64(status.st_ino), Int64(status.st_mtim.tv_sec), Int64(status.st_mtim.tv_nsec)]
+    }
     func save(_ addresses: [String: AddressLease], network: String) throws(Failure) {
         if addresses.isEmpty { return try remove(addressPath(network)) }
         try write(addresses, addressPath(network))
+    }
+
+    /// Takes leases out of the file of each network, also of one that is gone.
+    func removeLeases(where isGone: (AddressLease) -> Bool) throws(Failure) {
+        let directory = "\(root)/leases"
+        let names: [String]
+        do throws(SyscallError) {
+            names = try directoryEntries(directory)
+        } catch {
+            throw Failure("cannot list the leases of addresses", error)
+        }
+        for name in names where name.hasPrefix("addresses-") && name.hasSuffix(".json") {
+            let path = "\(directory)/\(name)"
+            let leases = try read([String: AddressLease].self, path) ?? [:]
+            let kept = leases.filter { !isGone($0.value) }
+            if kept.isEmpty {
+                try remove(path)
+            } else if kept.count != leases.count {
+                try write(kept, path)
+            }
+        }
     }
 
     /// Project → link group.
@@ -180,10 +207,21 @@ struct NetworkRecords {
     }
 }
 
-/// Who has an address.
+/// Who has an address. What it is called makes it no other.
 struct AddressLease: Hashable, Codable, Sendable {
     var project: String
     var container: String
+    /// On that network, besides its own name: for containers of other projects. On its IPv4 lease alone.
+    var names: [String]?
+
+    static func == (one: AddressLease, other: AddressLease) -> Bool {
+        one.project == other.project && one.container == other.container
+    }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(project)
+        hasher.combine(container)
+    }
 }
 
 /// Who published a host port.

@@ -14,7 +14,7 @@
 //     removeProjectLinks(project:group:)        all links of a project in one delete
 //     removeProject(_:group:)                   links, firewall elements, records, leases: nothing is left
 //   Firewall(tag:)                              the shared table `inet covey`: apply, unpublish, withdraw, drift
-//   reservePort(…)                              a bound socket, so that other programs see a published port as taken
+//   reservingPorts(…)                           a bound socket, so that other programs see a published port as taken
 //   NameService(loop:resolvers:)                answers at 127.0.0.11 in containers from a Zone, forwards the rest
 //   resolvConfText, hostsText                   the two files a container's resolver reads
 //

@@ -37,36 +37,16 @@ public struct ReservedPort: Sendable {
 }
 
 extension HostNetworks {
-    /// Holds host ports, in order; all or none. Errors name the port and who has it.
-    public func reservePorts(_ requests: [PortReservation], project: String) throws(Failure) -> [ReservedPort]
-    {
-        guard !requests.isEmpty else { return [] }
-        return try locked("cannot reserve ports for project \"\(project)\"") { () throws(Failure) in
-            var leases = try records.ports()
-            var result: [ReservedPort] = []
-            for request in requests {
-                let reserved = try reserve(request, project: project, leases: leases)
-                result.append(reserved)
-                let lease = PortLease(
-                    address: request.address, port: reserved.port, proto: request.proto.rawValue,
-                    project: project,
-                    service: request.service)
-                // We hold it, so whoever stands there no longer does.
-                leases.removeAll {
-                    $0.address == lease.address && $0.port == lease.port && $0.proto == lease.proto
-                }
-                leases.append(lease)
-            }
-            try records.save(ports: leases)
-            return result
+    /// Holds the host ports that `body` asks for, with one look at the records and one write for all of them. When it throws,
+    /// none of them is written down.
+    public func reservingPorts(
+        project: String, _ body: (inout PortReserving) throws(Failure) -> Void
+    ) throws(Failure) {
+        try locked("cannot reserve ports for project \"\(project)\"") { () throws(Failure) in
+            var reserving = PortReserving(project: project, before: try records.ports())
+            try body(&reserving)
+            if reserving.changesSomething { try records.save(ports: reserving.result) }
         }
-    }
-
-    /// Holds one host port.
-    public func reservePort(_ request: PortReservation, project: String) throws(Failure) -> ReservedPort {
-        let reserved = try reservePorts([request], project: project)
-        guard let port = reserved.first else { preconditionFailure("a reservation is held or throws") }
-        return port
     }
 
     /// Forgets who holds a service's ports; the sockets are their owner's to close.
@@ -77,10 +57,47 @@ extension HostNetworks {
             if kept.count != leases.count { try records.save(ports: kept) }
         }
     }
+}
 
-    private func reserve(_ request: PortReservation, project: String, leases: [PortLease]) throws(Failure)
-        -> ReservedPort
-    {
+/// Ports of a project as they are held, one after the other, beside those that others hold.
+public struct PortReserving {
+    private struct Place: Hashable {
+        var address: IPv4Address
+        var port: UInt16
+        var proto: String
+    }
+
+    private let project: String
+    private let before: [PortLease]
+    private var own: [Place: PortLease] = [:]
+
+    init(project: String, before: [PortLease]) {
+        self.project = project
+        self.before = before
+    }
+
+    var changesSomething: Bool { !own.isEmpty }
+
+    /// All that is held now.
+    var result: [PortLease] {
+        // We hold ours, so whoever stands there no longer does.
+        before.filter { own[Place(address: $0.address, port: $0.port, proto: $0.proto)] == nil }
+            + own.values.sorted {
+                ($0.proto, $0.port, $0.address.value) < ($1.proto, $1.port, $1.address.value)
+            }
+    }
+
+    /// Holds a host port. Errors name it and who has it.
+    public mutating func reserve(_ request: PortReservation) throws(Failure) -> ReservedPort {
+        let reserved = try hold(request)
+        let place = Place(address: request.address, port: reserved.port, proto: request.proto.rawValue)
+        own[place] = PortLease(
+            address: place.address, port: place.port, proto: place.proto, project: project,
+            service: request.service)
+        return reserved
+    }
+
+    private func hold(_ request: PortReservation) throws(Failure) -> ReservedPort {
         let range = request.ports ?? 0...0
         var last: SyscallError?
         for port in range {
@@ -99,7 +116,7 @@ extension HostNetworks {
         switch last.errno {
         case .addressInUse:
             let holder =
-                portHolder(request.proto, request.address, range.lowerBound, leases: leases)
+                portHolder(request.proto, request.address, range.lowerBound, leases: result)
                 ?? "another program, which holds it without listening"
             throw Failure(
                 doing,

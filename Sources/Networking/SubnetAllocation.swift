@@ -17,7 +17,8 @@ struct SubnetAllocation {
     /// Our own bridge's index: what it has does not count.
     var ownBridge: UInt32?
 
-    /// Tried in order; the later ones serve hosts whose routes cover all of 10.0.0.0/8.
+    /// Tried in order; the later ones serve hosts whose routes cover all of 10.0.0.0/8. Where routes cover all of them, a subnet
+    /// lies inside one.
     static let pools = [Subnet("10.128.0.0/10"), Subnet("172.16.0.0/12"), Subnet("192.168.0.0/16")].compactMap
     { $0 }
 
@@ -36,14 +37,14 @@ struct SubnetAllocation {
                         "subnet \(subnet) has no room for a gateway and a container, or is larger than a /8",
                     advice: "use a prefix from /8 to /30, such as 10.128.7.0/24")
             }
-            if let holder = collision(subnet, explicit: true) {
+            if let holder = collision(subnet, .named) {
                 throw Failure(
                     doing, cause: "subnet \(subnet) overlaps \(holder)",
                     advice: "choose another `subnet`, or leave it out and Covey picks a free one")
             }
-        } else if let recorded, collision(recorded.subnet, explicit: false) == nil {
+        } else if let recorded, collision(recorded.subnet, .within) == nil {
             subnet = recorded.subnet
-        } else if let free = free(seed) {
+        } else if let free = free(seed, .apart) ?? free(seed, .within) {
             subnet = free
         } else {
             throw Failure(
@@ -98,21 +99,34 @@ struct SubnetAllocation {
         subnet.contains(address) && address != subnet.base && address != subnet.last
     }
 
-    private func free(_ seed: String) -> Subnet? {
+    private func free(_ seed: String, _ regard: Regard) -> Subnet? {
         for pool in Self.pools {
             let count: UInt32 = 1 << UInt32(24 - pool.prefix)
             let start = spread(seed) % count
             for step in 0..<count {
                 let base = pool.base.value + ((start + step) % count) << 8
                 let candidate = Subnet(IPv4Address(base), prefix: 24)
-                if collision(candidate, explicit: false) == nil { return candidate }
+                if collision(candidate, regard) == nil { return candidate }
             }
         }
         return nil
     }
 
+    /// How a subnet may lie to the host's routes.
+    enum Regard {
+        /// In none of them but those that stand for everything.
+        case apart
+        /// Inside wide ones, such as a VPN's to all private networks: it is more specific and simply wins.
+        case within
+        /// Inside wider ones through a gateway, as the user named it.
+        case named
+    }
+
+    /// A route to so much is no network's: some VPNs write the default route in halves or quarters.
+    private static let everything: UInt8 = 7
+
     /// Who uses part of a subnet already, in the user's words.
-    func collision(_ subnet: Subnet, explicit: Bool) -> String? {
+    func collision(_ subnet: Subnet, _ regard: Regard) -> String? {
         if let other = others.first(where: { $0.subnet.overlaps(subnet) }) {
             return "\(other.subnet) of network \"\(other.name)\" (project \"\(other.project)\")"
         }
@@ -122,11 +136,16 @@ struct SubnetAllocation {
         if let other = addresses.first(where: { $0.index != ownBridge && $0.subnet.overlaps(subnet) }) {
             return "\(other.address)/\(other.prefix) of this host's \(linkName(other.index))"
         }
-        for other in routes where other.kind == 1 && other.destination.prefix > 0 {
+        for other in routes where other.kind == 1 && other.destination.prefix > Self.everything {
             if let ownBridge, other.index == ownBridge { continue }
             guard other.destination.overlaps(subnet) else { continue }
-            // What a user names inside a wider route through a gateway is more specific and simply wins.
-            if explicit, other.gateway != nil, other.destination.prefix < subnet.prefix { continue }
+            let isWider = other.destination.prefix < subnet.prefix
+            switch regard {
+            case .apart: break
+            // The host's own networks are among its addresses, which were looked at before.
+            case .within: if isWider { continue }
+            case .named: if isWider, other.gateway != nil { continue }
+            }
             return "the route to \(other.destination) through \(linkName(other.index))"
         }
         return nil

@@ -3,6 +3,9 @@
 // Taking a project's networks away. Links go in one request by group, since each deletion alone waits for RCU grace
 // periods (16–32 ms); containers' links die with their namespaces and are not deleted here. Errors are collected,
 // and the work goes on.
+//
+// A network on which containers of other projects run stays as it is, though its project goes: the last of those projects
+// takes it along.
 
 public import Basics
 internal import Kernel
@@ -10,7 +13,10 @@ internal import Netlink
 
 extension HostNetworks {
     /// Deletes every link of the project: all of its group at once, after a look that none of them is another's.
-    public func removeProjectLinks(project: String, group: UInt32) -> [Failure] {
+    /// - Parameter bridges: stay.
+    public func removeProjectLinks(project: String, group: UInt32, keeping bridges: Set<String> = [])
+        -> [Failure]
+    {
         let doing = "cannot remove the links of project \"\(project)\""
         let owner = owner(project)
         let links: [LinkState]
@@ -26,8 +32,9 @@ extension HostNetworks {
                 || link.alias.isEmpty && link.group == group && group != 0 && link.name.hasPrefix("cvy")
         }
         let foreign = links.filter { $0.group == group && !isOurs($0) }
-        let own = links.filter(isOurs)
-        if foreign.isEmpty, group != 0, own.contains(where: { $0.group == group }) {
+        let own = links.filter { isOurs($0) && !bridges.contains($0.name) }
+        let isWhole = foreign.isEmpty && bridges.isEmpty
+        if isWhole, group != 0, own.contains(where: { $0.group == group }) {
             var requests = Requests()
             requests.deleteLinks(group: group)
             do throws(NetlinkError) {
@@ -45,7 +52,7 @@ extension HostNetworks {
                         "take it out with `ip link set \(link.name) group default`; the others were removed"))
         }
         // What is ours outside the group, or when the group could not go as a whole.
-        for link in own where link.group != group || !foreign.isEmpty {
+        for link in own where link.group != group || !isWhole {
             failures += delete(link, doing)
         }
         return failures
@@ -64,19 +71,20 @@ extension HostNetworks {
 
     /// Removes one network of the project: its bridge, its firewall elements, its record and leases.
     public func removeNetwork(_ name: String, project: String) -> [Failure] {
-        var failures: [Failure] = []
         let doing = "cannot remove network \"\(name)\""
-        let alias = owner(project).alias(network: name)
         do throws(Failure) {
-            try firewall.withdraw(matching: { $0 == alias })
+            let guests = try guests(on: name, besides: project)
+            guard guests.isEmpty else { return [Failure(doing, guests: guests)] }
         } catch {
-            failures.append(error)
+            return [error]
         }
+        var failures: [Failure] = []
         do throws(Failure) {
-            let link = try asking(doing) { () throws(NetlinkError) in try findLink(bridgeName(name)) }
-            if let link, link.alias == alias { failures += delete(link, doing) }
+            try removeFromKernel(name, of: project, doing)
             try locked(doing) { () throws(Failure) in
-                if try records.network(name)?.project == project { try records.removeNetwork(name) }
+                if try records.network(name)?.project == project {
+                    try records.removeNetwork(name, of: project)
+                }
             }
         } catch {
             failures.append(error)
@@ -84,39 +92,76 @@ extension HostNetworks {
         return failures
     }
 
-    /// Removes all of the project: links, firewall elements, records, leases, ports and its group.
-    public func removeProject(_ project: String, group: UInt32) -> [Failure] {
+    /// The firewall's elements of a network, and its bridge.
+    private func removeFromKernel(_ name: String, of project: String, _ doing: String) throws(Failure) {
         var failures: [Failure] = []
+        let alias = owner(project).alias(network: name)
         do throws(Failure) {
-            let owner = owner(project)
-            try firewall.withdraw(matching: { owner.owns($0) })
+            try firewall.withdraw(matching: { $0 == alias })
         } catch {
             failures.append(error)
         }
-        let links = removeProjectLinks(project: project, group: group)
+        let link = try asking(doing) { () throws(NetlinkError) in try findLink(bridgeName(name)) }
+        if let link, link.alias == alias { failures += delete(link, doing) }
+        if let failure = Failure.collect(failures) { throw failure }
+    }
+
+    /// Removes all of the project: links, firewall elements, records, leases, ports and its group.
+    /// - Parameter visited: networks of other projects that it was on.
+    public func removeProject(_ project: String, group: UInt32, visited: Set<String> = []) -> [Failure] {
+        var failures: [Failure] = []
+        let owner = owner(project)
+        var kept: [NetworkState] = []
+        do throws(Failure) {
+            for network in try records.networks() where network.project == project {
+                if try !guests(on: network.name, besides: project).isEmpty { kept.append(network) }
+            }
+            let stays = Set(kept.map { owner.alias(network: $0.name) })
+            try firewall.withdraw(matching: { owner.owns($0) && !stays.contains($0) })
+        } catch {
+            failures.append(error)
+        }
+        let links = removeProjectLinks(project: project, group: group, keeping: Set(kept.map(\.bridge)))
         failures += links
         do throws(Failure) {
             try locked("cannot remove the network records of project \"\(project)\"") { () throws(Failure) in
-                for network in try records.networks() {
-                    if network.project == project {
-                        try records.removeNetwork(network.name)
-                        continue
-                    }
-                    // Our containers on another project's network.
-                    let leases = try records.addresses(network.name)
-                    let kept = leases.filter { $0.value.project != project }
-                    if kept.count != leases.count { try records.save(kept, network: network.name) }
-                }
-                let ports = try records.ports()
-                let kept = ports.filter { $0.project != project }
-                if kept.count != ports.count { try records.save(ports: kept) }
-                records.removeUnfinished()
+                try removeRecords(of: project, keeping: Set(kept.map(\.name)), visited)
             }
             // With links left, the group stays reserved: the next attempt needs it.
-            if links.isEmpty { try releaseGroup(project: project) }
+            if links.isEmpty, kept.isEmpty { try releaseGroup(project: project) }
         } catch {
             failures.append(error)
         }
         return failures
+    }
+
+    private func removeRecords(of project: String, keeping kept: Set<String>, _ visited: Set<String>)
+        throws(Failure)
+    {
+        let networks = try records.networks()
+        for network in networks where network.project == project && !kept.contains(network.name) {
+            try records.removeNetwork(network.name, of: project)
+        }
+        try records.removeLeases { $0.project == project }
+        for network in networks where network.project != project && visited.contains(network.name) {
+            try removeAbandoned(network, among: networks)
+        }
+        let ports = try records.ports()
+        let own = ports.filter { $0.project != project }
+        if own.count != ports.count { try records.save(ports: own) }
+        records.removeUnfinished()
+    }
+
+    /// The network of a project that went before its guests did, once the last of them has gone.
+    private func removeAbandoned(_ network: NetworkState, among networks: [NetworkState]) throws(Failure) {
+        guard !exists("\(root)/projects/\(network.project)"), try records.addresses(network.name).isEmpty
+        else { return }
+        try removeFromKernel(network.name, of: network.project, "cannot remove network \"\(network.name)\"")
+        try records.removeNetwork(network.name, of: network.project)
+        guard !networks.contains(where: { $0.project == network.project && $0.name != network.name }) else {
+            return
+        }
+        var groups = try records.groups()
+        if groups.removeValue(forKey: network.project) != nil { try records.save(groups: groups) }
     }
 }

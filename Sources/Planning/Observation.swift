@@ -114,11 +114,16 @@ public struct ObservedVolume: Hashable, Codable, Sendable {
     /// The project that made it; nil when no project did.
     public var project: String?
     public var request: VolumeRequest?
+    /// Containers of other projects that mount it, running or not.
+    public var foreignContainers: [String]
 
-    public init(name: String, project: String?, request: VolumeRequest?) {
+    public init(
+        name: String, project: String?, request: VolumeRequest?, foreignContainers: [String] = []
+    ) {
         self.name = name
         self.project = project
         self.request = request
+        self.foreignContainers = foreignContainers
     }
 }
 

@@ -87,6 +87,12 @@ private struct DownPlanner {
         for (name, volume) in observed.volumes.sorted(by: { $0.key < $1.key })
         where volume.project == observed.project && volume.request?.external != true {
             guard isWhole || own.contains(name) && !used.contains(name) else { continue }
+            guard volume.foreignContainers.isEmpty else {
+                life.builder.notice(
+                    "volume \(name) stays: containers of other projects use it: "
+                        + volume.foreignContainers.sorted().joined(separator: ", "))
+                continue
+            }
             _ = life.builder.add(
                 .removeVolume(name: name), because: "down --volumes", after: unmounting[name] ?? [])
         }

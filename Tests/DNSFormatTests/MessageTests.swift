@@ -108,6 +108,15 @@ private let query: [UInt8] =
         #expect(encodeDNSName(name) == nil)
     }
 
+    @Test("a pointer to a name that cannot travel is left out")
+    func longPointer() throws {
+        let read = try #require(try DNSQuery(query))
+        let name = String(repeating: "a", count: 64) + ".net"
+        #expect(
+            read.response(.noError, answers: [.pointer(name), .pointer("a.b")], limit: 512)
+                == read.response(.noError, answers: [.pointer("a.b")], limit: 512))
+    }
+
     @Test("random bytes and damaged messages never crash the readers")
     func fuzz() throws {
         var random = SystemRandomNumberGenerator()

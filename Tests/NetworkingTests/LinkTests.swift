@@ -212,6 +212,22 @@ import Testing
         }
     }
 
+    @Test(
+        "where a VPN routes everything, or all private networks, there is a subnet all the same",
+        arguments: [
+            ["0.0.0.0/1 dev out0", "128.0.0.0/1 dev out0"],
+            ["10.0.0.0/8 dev out0", "172.16.0.0/12 via 192.0.2.9", "192.168.0.0/16 via 192.0.2.9"],
+        ])
+    func widestRoutes(routes: [String]) throws {
+        try inPrivateHost { host in
+            try host.shell(
+                "ip link add out0 type bridge; ip addr add 192.0.2.1/24 dev out0; ip link set out0 up")
+            for route in routes { try host.shell("ip route add \(route)") }
+            let network = try Stack(host).network("shop_default")
+            #expect("\(network.subnet)".hasPrefix("10.") && network.subnet.prefix == 24)
+        }
+    }
+
     @Test("an external network that is not there says what to do")
     func external() throws {
         try inPrivateHost { host in

@@ -183,6 +183,17 @@ struct PlanLifeTests {
                 """)
     }
 
+    @Test("a volume other projects use stays when the project goes with its volumes")
+    func sharedVolumeStays() throws {
+        var world = try World.running(stack("web: volume data"))
+        world.seen.volumes["demo_data"]?.foreignContainers = ["theirs-1"]
+        var options = DownOptions()
+        options.removeVolumes = true
+        #expect(
+            try planDown(world.seen, options: options).description.hasSuffix(
+                "notice: volume demo_data stays: containers of other projects use it: theirs-1"))
+    }
+
     @Test("a plan goes through JSON and back, flat for scripts")
     func json() throws {
         let world = try World.running(stack("db: check; volume data\nold:"))

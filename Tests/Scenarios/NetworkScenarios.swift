@@ -34,6 +34,47 @@ extension Scenarios {
             }
         }
 
+        @Test("containers of two projects on a network know each other, and what one uses outlives the other")
+        func shared() throws {
+            try Stage.play("sharing-projects") { stage in
+                let name = "sh-\(stage.project)"
+                func covey(_ file: String, _ arguments: String...) throws -> Outcome {
+                    let outcome = try stage.start(
+                        ["-f", "\(file).yaml", "-p", "\(file)-\(stage.project)"] + arguments,
+                        variables: ["SHARED=\(name)"]
+                    ).wait()
+                    return try outcome.orThrow()
+                }
+                let services = ["owner": "one", "guest": "two"]
+                func exec(_ file: String, _ line: String) throws -> String {
+                    try covey(file, "exec", "-T", services[file] ?? "", "sh", "-c", line).text
+                }
+                func meet() throws {
+                    for name in ["two", "visitor"] { _ = try exec("owner", "ping -c 1 -w 5 \(name)") }
+                    _ = try exec("guest", "ping -c 1 -w 5 one")
+                }
+                _ = try covey("owner", "up", "-d")
+                _ = try covey("guest", "up", "-d")
+                try meet()
+                _ = try exec("guest", "echo mine > /data/file")
+                let guest = try exec("guest", "hostname -i")
+                let down = try covey("owner", "down", "-v", "--timeout", "1")
+                for kind in ["network", "volume"] {
+                    try stage.require("\(down)".contains("\(kind) \(name) stays"), "\(down)")
+                }
+                try stage.require(try exec("guest", "cat /data/file") == "mine", "the volume")
+                // Back again it finds both, and its addresses are not the guest's.
+                _ = try covey("owner", "up", "-d")
+                try stage.require(try exec("owner", "hostname -i") != guest, "one address twice")
+                try meet()
+                _ = try covey("owner", "down", "--timeout", "1")
+                _ = try covey("guest", "down", "--timeout", "1")
+                let links = try stage.inHost(["ip", "-br", "link"])
+                try stage.require(!links.output.contains("cvy"), links.output)
+                _ = try covey("owner", "down", "-v")
+            }
+        }
+
         @Test("replicas answer with all their addresses")
         func replicas() throws {
             try Stage.play("networks") { stage in

@@ -123,15 +123,15 @@ extension Scenarios {
                 }
                 try elsewhere(["up", "-d"])
                 try stage.covey("up", "-d", "linked", "unlinked", variables: variables)
-                for name in ["store", "\(other)-store-1"] {
+                for name in ["depot", "\(other)-store-1"] {
                     try stage.exec("linked", "ping -c 1 -w 5 \(name)")
                 }
                 try stage.require(
-                    try !stage.execSucceeds("unlinked", "ping -c 1 -w 2 store"), "unlinked sees the alias")
+                    try !stage.execSucceeds("unlinked", "ping -c 1 -w 2 depot"), "unlinked sees the alias")
                 try elsewhere(["stop", "-t", "1"])
                 // The kernel takes a stopped container's link away in its own time.
                 try stage.eventually("the name of one that is stopped goes") {
-                    try !stage.execSucceeds("linked", "ping -c 1 -w 2 store")
+                    try !stage.execSucceeds("linked", "ping -c 1 -w 2 depot")
                 }
                 let up = try stage.covey(
                     "up", "-d", "--force-recreate", "linked", code: 1, variables: variables)
