@@ -47,6 +47,12 @@ static long second_process(struct run *r, unsigned wanted) {
     return e;
 }
 
+// Without the stub: what is executed must not be us.
+static long execute(const struct launch_operation *o, const char *path, const char **arguments, const char **environment) {
+    long e = o->flags & LAUNCH_UNCHECKED ? 0 : launch_check_foreign(path);
+    return e < 0 ? e : RAW3(__NR_execve, path, arguments, environment);
+}
+
 long op_exec(struct run *r, const struct launch_operation *o) {
     static const char *pointers[16384];
     const char *p = r->program + o->blob, *candidates = p;
@@ -66,7 +72,7 @@ long op_exec(struct run *r, const struct launch_operation *o) {
     for (uint64_t i = 0; i < o->n[0]; i++, p += raw_length(p) + 1) {
         long x;
         if (stub < 0) {
-            x = RAW3(__NR_execve, p, pointers + 1, environment);
+            x = execute(o, p, pointers + 1, environment);
         } else {
             x = launch_executable(p);
             if (x >= 0) {
@@ -78,7 +84,7 @@ long op_exec(struct run *r, const struct launch_operation *o) {
                 if (x == -EPERM || x == -ENOSYS) {
                     stub = -1;
                     x = second_process(r, o->flags);
-                    if (x >= 0) x = RAW3(__NR_execve, p, pointers + 1, environment);
+                    if (x >= 0) x = execute(o, p, pointers + 1, environment);
                 }
             }
         }

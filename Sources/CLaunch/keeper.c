@@ -307,7 +307,7 @@ static void launch(const struct keeper_message *m, const char *program, size_t s
     struct child *c = error ? NULL : calloc(1, sizeof *c);
     if (!error && !c) error = ENOMEM;
     if (!error) {
-        int pid = covey_launch(program, fds, &pidfd);
+        int pid = covey_launch(program, fds, NULL, 0, &pidfd);
         if (pid < 0) error = -pid;
         else {
             *c = (struct child){.id = m->id, .pid = pid, .pidfd = pidfd, .record = record >= 0 ? fds[record] : -1};

@@ -132,7 +132,7 @@ static __attribute__((noreturn)) void interpret(struct run *r) {
     launch_leave(0);
 }
 
-int covey_launch(const void *program, const int *given, int *pidfd) {
+int covey_launch(const void *program, const int *given, const int *peers, size_t peer_count, int *pidfd) {
     struct run r;
     r.program = program;
     r.head = program;
@@ -159,7 +159,10 @@ int covey_launch(const void *program, const int *given, int *pidfd) {
         }
     }
     long pid = RAW2(NR_clone3, &a, sizeof a);
-    if (pid == 0) interpret(&r);
+    if (pid == 0) {
+        for (size_t i = 0; i < peer_count; i++) RAW1(__NR_close, peers[i]);
+        interpret(&r);
+    }
     if (home >= 0) {
         // One's own namespace is always allowed; whoever can't come back must clone nothing more.
         if (RAW2(__NR_setns, home, CLONE_NEWPID) < 0) launch_leave(126);

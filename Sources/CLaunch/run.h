@@ -103,6 +103,9 @@ long op_reset_signals(void);
 long op_chdir(const char *path);
 long op_hook(struct run *r, const struct launch_operation *o);
 
+// binary.c
+long launch_check_foreign(const char *path);
+
 // execution.c
 long launch_executable(const char *path);
 long op_stub(struct run *r, const struct launch_operation *o);

@@ -14,6 +14,7 @@
 
 #define _GNU_SOURCE 1
 #include "CLaunch.h"
+#include "binary.h"
 #include "keeper.h"
 #include "raw.h"
 #include <errno.h>
@@ -193,6 +194,7 @@ __attribute__((destructor)) static void await_seed(void) {
 
 // argv of a keeper: covey-keeper VERSION PROJECT ROOT RUN [fault=FILE] [CGROUP FILE…]
 __attribute__((constructor(101))) static void begin(int argc, char **argv, char **environment) {
+    covey_know_binary(argv);
     if (argc >= 5 && !strcmp(argv[0], "covey-keeper")) {
         keeper_argc = argc;
         keeper_argv = argv;

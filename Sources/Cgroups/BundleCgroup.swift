@@ -34,6 +34,16 @@ public struct BundleCgroup: Sendable {
     /// True when some hierarchy has it.
     public var exists: Bool { places.contains { Kernel.exists($0.path) } }
 
+    /// Those that are there.
+    public var directories: [String] { places.map(\.path).filter { Kernel.exists($0) } }
+
+    /// Where it lies besides these directories.
+    public func without(_ directories: [String]) -> BundleCgroup {
+        var rest = self
+        rest.places.removeAll { directories.contains($0.path) }
+        return rest
+    }
+
     /// Makes the directories that are missing. On v2 the controllers are switched on for it, on v1 its processors and
     /// memory nodes are its parent's.
     public func ensure() throws(Failure) {
@@ -136,29 +146,48 @@ public struct BundleCgroup: Sendable {
     }
 
     /// Stops or lets go on; waits until the kernel says that all have stopped.
+    /// - Throws: when they have not after two seconds, or a cgroup above holds them. One that could not be stopped goes on.
     public func setFrozen(_ frozen: Bool) throws(Failure) {
+        let doing = frozen ? "cannot pause the container" : "cannot resume the container"
+        let isDone: Bool
         do throws(SyscallError) {
-            if let unified, Kernel.exists("\(unified.path)/cgroup.freeze") {
-                try writeControl("\(unified.path)/cgroup.freeze", frozen ? "1" : "0")
-                for _ in 0..<2000 {
-                    let events = (try? readText("\(unified.path)/cgroup.events")) ?? ""
-                    if events.contains("frozen \(frozen ? 1 : 0)") { break }
-                    pauseBetweenLooks(.milliseconds(1))
-                }
-            } else if let freezer = legacyFreezer {
-                let file = "\(freezer.path)/freezer.state"
-                for _ in 0..<2000 {
-                    // Written again while it is FREEZING: a process in the midst of vfork escapes the first try.
-                    try writeControl(file, frozen ? "FROZEN" : "THAWED")
-                    if try readText(file).hasPrefix(frozen ? "FROZEN" : "THAWED") { return }
-                    pauseBetweenLooks(.milliseconds(1))
-                }
-            } else {
-                throw SyscallError("open", .notSupported, "no cgroup hierarchy of this host has a freezer")
-            }
+            isDone = try freeze(frozen)
+            if !isDone, frozen { _ = try freeze(false) }
         } catch {
-            throw Failure(frozen ? "cannot pause the container" : "cannot resume the container", error)
+            throw Failure(doing, error)
         }
+        if !isDone {
+            throw Failure(
+                doing,
+                cause: frozen
+                    ? "one of its processes can't be stopped: the kernel holds it in a call"
+                    : "the kernel keeps its processes frozen",
+                advice: frozen ? "try again later" : "see whether a cgroup above \(path) is frozen")
+        }
+    }
+
+    /// False when the kernel has not done it after two seconds of looking.
+    private func freeze(_ frozen: Bool) throws(SyscallError) -> Bool {
+        if let unified, Kernel.exists("\(unified.path)/cgroup.freeze") {
+            try writeControl("\(unified.path)/cgroup.freeze", frozen ? "1" : "0")
+            for _ in 0..<2000 {
+                if try readText("\(unified.path)/cgroup.events").contains("frozen \(frozen ? 1 : 0)") {
+                    return true
+                }
+                pauseBetweenLooks(.milliseconds(1))
+            }
+        } else if let freezer = legacyFreezer {
+            let file = "\(freezer.path)/freezer.state"
+            for _ in 0..<2000 {
+                // Written again while it is FREEZING: a process in the midst of vfork escapes the first try.
+                try writeControl(file, frozen ? "FROZEN" : "THAWED")
+                if try readText(file).hasPrefix(frozen ? "FROZEN" : "THAWED") { return true }
+                pauseBetweenLooks(.milliseconds(1))
+            }
+        } else {
+            throw SyscallError("open", .notSupported, "no cgroup hierarchy of this host has a freezer")
+        }
+        return false
     }
 
     // MARK: ending

@@ -30,7 +30,11 @@ public struct LaunchClone: Sendable {
             sync = SharedFD(try pair.first.duplicate())
             var raw: Int32 = -1
             let given = [pair.second.raw] + descriptors
-            let pid = bytes.withUnsafeBytes { covey_launch($0.baseAddress, given, &raw) }
+            // As long as the child had our end too, it would never hear that we are gone.
+            let peers = [pair.first.raw, sync.raw]
+            let pid = bytes.withUnsafeBytes {
+                covey_launch($0.baseAddress, given, peers, peers.count, &raw)
+            }
             if pid < 0 { throw SyscallError("clone3", Errno(-pid)) }
             self.pid = pid
             pidfd = SharedFD(OwnedFD(taking: raw))

@@ -5,6 +5,7 @@
 
 internal import CLaunch
 public import OCIFormats
+internal import SeccompCompiler
 
 extension LaunchProgram {
     /// All but the wait and the execution; gives the stub's slot.
@@ -96,9 +97,12 @@ extension LaunchProgram {
         let name = process.arguments.first ?? ""
         let candidates = executables(name, environment: process.environment)
         let environment = process.environment
+        let filter = settings.filter.program
+        let mayLook = filter.isEmpty || lookingCalls.allSatisfy { filterAllows(filter, $0) }
         add(
             L_EXEC, "running \"\(name)\"", slots: [stub],
-            blob: nulTerminated(candidates + process.arguments + environment), flags: second.flags,
+            blob: nulTerminated(candidates + process.arguments + environment),
+            flags: second.flags | (mayLook ? 0 : UInt32(LAUNCH_UNCHECKED)),
             numbers: [UInt64(candidates.count), UInt64(process.arguments.count), UInt64(environment.count)])
     }
 
@@ -109,6 +113,9 @@ extension LaunchProgram {
             blob: filter.program, numbers: [filter.flags, UInt64(LaunchTag.listener)])
     }
 }
+
+/// Those a program without a stub is held against our binary with (CLaunch/binary.c).
+private let lookingCalls: [Syscall] = [.openat, .fstat, .read, .close, .geteuid]
 
 /// What an exec's program needs beside the process.
 public struct BundleExec: Sendable {
@@ -210,7 +217,7 @@ public func hookProgram(_ hook: RuntimeConfig.Hook, inherited: [String]) -> Laun
     let environment = hook.environment ?? inherited
     program.add(
         L_EXEC, "running hook \(hook.path)",
-        blob: nulTerminated([hook.path] + arguments + environment),
+        blob: nulTerminated([hook.path] + arguments + environment), flags: UInt32(LAUNCH_UNCHECKED),
         numbers: [1, UInt64(arguments.count), UInt64(environment.count)])
     return program
 }

@@ -31,6 +31,11 @@ extension RuntimeConfig.NamespaceKind {
     }
 }
 
+extension RuntimeConfig.Hook {
+    /// Seconds it may take; what is beyond 68 years is no limit that anybody would see.
+    public var timeLimitSeconds: Int? { timeout.map { min($0, Int(Int32.max)) } }
+}
+
 extension LaunchProgram {
     func given(_ name: String) -> Slot? {
         given.firstIndex(of: name).map { Slot(Int32($0)) }
@@ -166,12 +171,13 @@ extension LaunchProgram {
             }
             addHooks(
                 launch.config.hooks.createContainer, "createContainer", state: state,
-                inherited: launch.environment)
+                inherited: launch.environment, ofHost: true)
         }
     }
 
     mutating func addHooks(
-        _ hooks: [RuntimeConfig.Hook], _ kind: String, state: Slot, inherited: [String]
+        _ hooks: [RuntimeConfig.Hook], _ kind: String, state: Slot, inherited: [String],
+        ofHost: Bool = false
     ) {
         for hook in hooks {
             let arguments = hook.arguments.isEmpty ? [hook.path] : hook.arguments
@@ -179,9 +185,10 @@ extension LaunchProgram {
             add(
                 L_HOOK, "running \(kind) hook \(hook.path)", slots: [state],
                 blob: nulTerminated([hook.path] + arguments + environment),
+                flags: ofHost ? UInt32(LAUNCH_UNCHECKED) : 0,
                 numbers: [
                     UInt64(arguments.count), UInt64(environment.count),
-                    UInt64((hook.timeout ?? 0) * 1000),
+                    UInt64((hook.timeLimitSeconds ?? 0) * 1000),
                 ])
         }
     }

@@ -153,19 +153,17 @@ func checkProcess(_ process: RuntimeConfig.Process, _ file: String) throws(Failu
     }
 }
 
+/// Descriptor numbers have 16 bits at most, and three are the standard ones.
+private let mostPreserved = (1 << 16) - 3
+
 /// Numbers that shall be handed over and that the caller left free are taken, so that no descriptor of ours comes to be
 /// among them (CVE-2024-21626). These close at the execve(2), as long as which they must stay.
-private func reserveNumbers(below end: Int) throws(Failure) {
-    guard end > 3 else { return }
-    guard end <= 1 << 16 else {
-        throw Failure(
-            "cannot hand over \(end - 3) descriptors", cause: "more than 65533",
-            advice: "ask for fewer with --preserve-fds")
-    }
-    try naming("cannot hand over \(end - 3) descriptors") { () throws(SyscallError) in
+private func reserveNumbers(_ count: Int) throws(Failure) {
+    guard count > 0 else { return }
+    try naming("cannot hand over \(count) descriptors") { () throws(SyscallError) in
         let null = try openFile("/dev/null")
         let raw = null.raw
-        for number in Int32(3)..<Int32(end) where linux_fcntl_int(number, F_GETFD, 0) < 0 {
+        for number in Int32(3)..<Int32(3 + count) where linux_fcntl_int(number, F_GETFD, 0) < 0 {
             _ = try retrying("fcntl", "F_DUPFD_CLOEXEC") { linux_fcntl_int(raw, F_DUPFD_CLOEXEC, number) }
         }
     }
@@ -185,7 +183,7 @@ extension BundleProcess {
         self.init(process)
         capabilities = capabilitySets(
             process.capabilities ?? RuntimeConfig.Capabilities(), warn: settings.warn)
-        preserved = settings.preservedDescriptors
+        var counts = [settings.preservedDescriptors]
         if let count = settings.environment["LISTEN_FDS"].flatMap({ Int($0) }), count > 0 {
             // sd_listen_fds(3): the program is the one they are for, whatever its number outside is.
             self.process.environment.append("LISTEN_FDS=\(count)")
@@ -193,9 +191,19 @@ extension BundleProcess {
             if let names = settings.environment["LISTEN_FDNAMES"] {
                 self.process.environment.append("LISTEN_FDNAMES=\(names)")
             }
+            counts.append(count)
+        }
+        for count in counts {
+            guard count <= mostPreserved - preserved else {
+                throw Failure(
+                    "cannot hand over \(count) descriptors",
+                    cause:
+                        "more than \(mostPreserved)\(preserved > 0 ? " with the \(preserved) before them" : "")",
+                    advice: "ask for fewer with --preserve-fds and LISTEN_FDS")
+            }
             preserved += count
         }
-        try reserveNumbers(below: 3 + preserved)
+        try reserveNumbers(preserved)
         if !process.environment.contains(where: { $0.hasPrefix("HOME=") }) {
             let home = (try? resolveHome(process.user.uid, rootfs)) ?? "/"
             self.process.environment.append("HOME=\(home)")

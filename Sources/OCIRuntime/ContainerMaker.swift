@@ -27,8 +27,6 @@ struct ContainerMaker {
     private let readinessPlace: ReadinessPlace?
     /// What listens there, once the program may run.
     private(set) var readiness: ReadinessRelay?
-    /// Then others' processes may be in it: a failed creation leaves it as it is.
-    private var cgroupWasThere = false
 
     init(
         _ creation: Creation, _ bundle: Bundle, _ settings: RuntimeSettings
@@ -40,6 +38,11 @@ struct ContainerMaker {
         host = try CgroupHost.detect()
         let path = bundle.config.linux.cgroupsPath ?? BundleCgroup.defaultPath(id: creation.id)
         cgroup = BundleCgroup(host: host, path: path)
+        guard cgroup.path != "/" else {
+            throw containerFailure(
+                creation.id, "create", "linux.cgroupsPath \"\(path)\" is the cgroup of all processes",
+                advice: "name one of the container's own, or leave it out")
+        }
         if let given = bundle.config.process {
             var process = try BundleProcess(given, settings: settings, rootfs: bundle.rootfs)
             try process.take(bundle.config.linux)
@@ -50,6 +53,9 @@ struct ContainerMaker {
         } else {
             process = nil
         }
+        try sealBinary(
+            for: process, label: bundle.config.process,
+            hooksInside: !bundle.config.hooks.startContainer.isEmpty, settings)
         let pid = getpid()
         record = ContainerRecord(
             id: creation.id, bundle: bundle.path, rootfs: bundle.rootfs, maker: pid,
@@ -70,7 +76,9 @@ struct ContainerMaker {
         waits: Bool, terminal: (SharedFD) throws(Failure) -> Void
     ) throws(Failure) -> BundleChild {
         try store.claim()
-        cgroupWasThere = cgroup.exists
+        // One of ours by default that is empty was left by a creation that was cut off.
+        let isLeft = bundle.config.linux.cgroupsPath == nil && cgroup.processes.isEmpty
+        record.foundCgroups = isLeft ? [] : cgroup.directories
         var child: BundleChild?
         do throws(Failure) {
             try store.write(record)
@@ -94,7 +102,7 @@ struct ContainerMaker {
     /// A cgroup that is there already may be somebody's: one that is frozen would hold the new process for ever
     /// (config-linux.md, "Control groups").
     private func checkFitness() throws(Failure) {
-        guard cgroupWasThere else { return }
+        guard !record.foundCgroups.isEmpty else { return }
         if cgroup.isFrozen {
             throw Failure(
                 "cannot use the cgroup \(cgroup.path)", cause: "container's cgroup unexpectedly frozen",
@@ -106,10 +114,11 @@ struct ContainerMaker {
 
     /// Takes back whatever there is.
     func undo(_ child: BundleChild?) throws(Failure) {
-        if !cgroupWasThere { try? cgroup.signalAll(SIGKILL) }
+        let own = cgroup.without(record.foundCgroups)
+        try? own.signalAll(SIGKILL)
         child?.killAndReap()
         // A cgroup that can't be removed keeps the record: by that `delete --force` finds it.
-        if !cgroupWasThere { try cgroup.remove() }
+        try own.remove()
         try record.detachHostRoot()
         try store.removeAll()
         // What failed is told already; a poststop hook that fails as well would hide it.
@@ -122,8 +131,9 @@ struct ContainerMaker {
         guard (try? readFile(store.file)) == record.text() else {
             return try deleteContainer(record.id, settings, force: true)
         }
-        try? cgroup.signalAll(SIGKILL)
-        try remove(record, store, cgroup, settings)
+        let own = cgroup.without(record.foundCgroups)
+        try? own.signalAll(SIGKILL)
+        try remove(record, store, own, settings)
     }
 
     private mutating func launch(
@@ -260,27 +270,23 @@ struct ContainerMaker {
             try runHooks(hooks.createRuntime, "createRuntime", state: record.hookState(.creating))
             try child.send(LaunchTag.hooksRan)
         }
-        if process == nil {
-            _ = try child.await(nil, other)
-            try keep(child)
-        } else if launch.waitsForStart {
-            guard try child.await(LaunchTag.ready, other) else {
-                throw Failure("the container's process ended early")
-            }
-            try keep(child)
-        } else {
-            // Recorded while the child is at work; the end of its reports is its exec.
-            if !launch.joinsUser { try keep(child) }
-            _ = try child.await(nil, other)
-            if launch.joinsUser { try keep(child) }
-        }
+        // Recorded while the child is at work. The end of its reports is its exec, or its end without a process.
+        if process != nil, !launch.joinsUser { try keep(child) }
+        let isReady = try child.await(launch.waitsForStart ? LaunchTag.ready : nil, other)
+        if launch.waitsForStart, !isReady { throw Failure("the container's process ended early") }
+        try keep(child, made: true)
         if let path = creation.pidFile { try writePidFile(path, child.pid) }
     }
 
-    private mutating func keep(_ child: BundleChild) throws(Failure) {
-        if record.pid == child.pid { return }
-        record.pid = child.pid
-        record.startTime = processStat(child.pid)?.start ?? 0
+    /// Its process may be looked for from then on; joined it may be only once it is `made`: before, its root is the host's.
+    private mutating func keep(_ child: BundleChild, made: Bool = false) throws(Failure) {
+        if record.pid != child.pid {
+            record.pid = child.pid
+            record.startTime = processStat(child.pid)?.start ?? 0
+        } else if record.isMade == made {
+            return
+        }
+        record.isMade = made
         try store.write(record)
     }
 

@@ -4,10 +4,11 @@
 // the fifo `exec.fifo`. The file says what was made; whether it still is is asked of the kernel each time, so that the
 // answer is true after any death of ours.
 //
-//     directory, pid 0       creating, or cut off while it was
-//     process waits in fifo  created
-//     process runs           running; paused when its cgroup is frozen
-//     no such process        stopped
+//     directory, not made yet  creating, or cut off while it was
+//     no such process          stopped
+//     its cgroup is frozen     paused
+//     process waits in fifo    created
+//     process runs             running
 
 internal import Basics
 internal import CLinux
@@ -27,7 +28,11 @@ struct ContainerRecord {
     var pid: Int32 = 0
     /// Clock ticks since boot, proc_pid_stat(5); a pid alone may be another process's by now.
     var startTime: UInt64 = 0
-    /// Who makes it: while it lives and pid is 0, the container is being made.
+    /// All that comes before `created` is done, hooks too: from then on it can be started and joined.
+    var isMade = false
+    /// Directories of its cgroup that were there before: they aren't the container's, and others' processes may be in them.
+    var foundCgroups: [String] = []
+    /// Who makes it: while it lives and the container isn't made, that is being made.
     var maker: Int32 = 0
     var makerStart: UInt64 = 0
     /// RFC 3339.
@@ -48,6 +53,7 @@ struct ContainerRecord {
             .init("pid", .integer(Int64(pid))), .init("startTime", .unsigned(startTime)),
             .init("maker", .integer(Int64(maker))), .init("makerStart", .unsigned(makerStart)),
             .init("created", .string(created)), .init("cgroupPath", .string(cgroupPath)),
+            .init("isMade", .bool(isMade)), .init("foundCgroups", .array(foundCgroups.map { .string($0) })),
         ]
         if let rootMount { members.append(.init("rootMount", .unsigned(rootMount))) }
         var bytes: [UInt8] = []
@@ -159,16 +165,22 @@ struct ContainerStore {
 
     /// What the kernel says.
     func status(_ record: ContainerRecord) -> ContainerStatus {
-        guard record.pid > 0 else {
+        guard record.isMade else {
             return isAlive(record.maker, record.makerStart) ? .creating : .stopped
         }
         guard isAlive(record.pid, record.startTime) else { return .stopped }
-        if waitsForStart { return .created }
-        return cgroup(record).isFrozen ? .paused : .running
+        // The freezer first: one that waits for its start may be paused as well.
+        if cgroup(record).isFrozen { return .paused }
+        return waitsForStart ? .created : .running
     }
 
     /// Opening it for writing fails with ENXIO once nobody has it open for reading (fifo(7)): the process exec'ed.
     private var waitsForStart: Bool { (try? openFile(fifo, flags: O_WRONLY | O_NONBLOCK)) != nil }
+
+    /// What of the cgroup the container has to itself: all in there ends with it, and goes.
+    func ownCgroup(_ record: ContainerRecord) -> BundleCgroup {
+        cgroup(record).without(record.foundCgroups)
+    }
 
     func cgroup(_ record: ContainerRecord) -> BundleCgroup {
         BundleCgroup(
@@ -191,6 +203,11 @@ extension ContainerRecord {
         startTime = UInt64(bitPattern: whole(tree["startTime"]))
         maker = Int32(truncatingIfNeeded: whole(tree["maker"]))
         makerStart = UInt64(bitPattern: whole(tree["makerStart"]))
+        // Without these words it is of an earlier version, which wrote the pid of what it had made.
+        isMade = tree["isMade"].map { $0 == .bool(true) } ?? (pid > 0)
+        if case .array(let found) = tree["foundCgroups"] {
+            foundCgroups = found.compactMap { if case .string(let path) = $0 { path } else { nil } }
+        }
         rootMount = tree["rootMount"].map { UInt64(bitPattern: whole($0)) }
         configuration = []
         configTree.write(to: &configuration)

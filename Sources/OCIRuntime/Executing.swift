@@ -43,7 +43,9 @@ public func executeInContainer(
     let store = try ContainerStore(settings, execution.id)
     let record = try store.load()
     switch store.status(record) {
-    case .stopped, .creating:
+    case .creating:
+        throw containerFailure(execution.id, "exec in", "it is still being created")
+    case .stopped:
         throw containerFailure(execution.id, "exec in", "cannot exec in a stopped container")
     case .paused where !execution.ignorePaused:
         throw containerFailure(
@@ -54,6 +56,7 @@ public func executeInContainer(
     try checkConsole(given.terminal, execution.consoleSocket, detached: execution.detached)
     let cgroup = try cgroup(of: execution, store, record)
     let exec = try bundleExec(given, record, cgroup, settings)
+    try sealBinary(for: exec.process, label: given, hooksInside: false, settings)
     let console = try execution.consoleSocket.map { (path) throws(Failure) in try ConsoleSocket(path) }
     var foreground = execution.detached ? nil : try Foreground()
     var descriptors = [try processDescriptor(record)]

@@ -31,7 +31,7 @@ func runHooks(_ hooks: [RuntimeConfig.Hook], _ kind: String, state: [UInt8]) thr
         let inherited = hook.environment == nil ? processEnvironment().map { "\($0.key)=\($0.value)" } : []
         let child = try BundleChild(hookProgram(hook, inherited: inherited), descriptors: [file.raw])
         let ended = try naming(doing) { () throws(SyscallError) in
-            try waitReadable([child.pidfd.raw], atMost: hook.timeout.map { .seconds($0) })[0]
+            try waitReadable([child.pidfd.raw], atMost: hook.timeLimitSeconds.map { .seconds($0) })[0]
         }
         if !ended {
             child.killAndReap()

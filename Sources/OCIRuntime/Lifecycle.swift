@@ -20,9 +20,13 @@ public func startContainer(_ id: String, _ settings: RuntimeSettings) throws(Fai
     }
     guard status == .created else {
         let cause =
-            status == .running || status == .paused
-            ? "cannot start an already running container" : "cannot start a container that has stopped"
-        throw containerFailure(id, "start", cause)
+            switch status {
+            case .creating: "it is still being created"
+            case .paused: "cannot start a paused container"
+            case .running: "cannot start an already running container"
+            default: "cannot start a container that has stopped"
+            }
+        throw containerFailure(id, "start", cause, advice: status == .paused ? "`resume` it first" : nil)
     }
     let readiness = try ReadinessRelay(settings, store)
     let pidfd = readiness == nil ? nil : try processDescriptor(record)
@@ -65,15 +69,17 @@ public func killContainer(_ id: String, signal text: String, all: Bool, _ settin
     let status = store.status(record)
     let cgroup = store.cgroup(record)
     let sharesPids = !record.config.linux.namespaces.contains { $0.kind == .pid && $0.path == nil }
+    // Without a cgroup of its own only the first process, and with it its pid namespace, is known for the container's.
+    let own = store.ownCgroup(record)
     guard [.created, .running, .paused].contains(status) else {
         // Its first process is gone; others of a pid namespace that is not its own may live on.
-        if sharesPids || all, status == .stopped, all || !cgroup.processes.isEmpty {
-            return try cgroup.signalAll(Int32(signal))
+        if sharesPids || all, status == .stopped, all || !own.processes.isEmpty {
+            return try own.signalAll(Int32(signal))
         }
         throw containerFailure(id, "signal", "container not running")
     }
-    if all || sharesPids && signal == Int(SIGKILL) {
-        try cgroup.signalAll(Int32(signal))
+    if own.exists, all || sharesPids && signal == Int(SIGKILL) {
+        try own.signalAll(Int32(signal))
         return
     }
     try naming("cannot signal container \"\(id)\"") { () throws(SyscallError) in
@@ -83,8 +89,8 @@ public func killContainer(_ id: String, signal text: String, all: Bool, _ settin
         let raw = pidfd.raw
         try retrying("pidfd_send_signal") { linux_pidfd_send_signal(raw, Int32(signal)) }
     }
-    // A process that v1's freezer holds dies only once it is thawed.
-    if signal == Int(SIGKILL), status == .paused { try? cgroup.setFrozen(false) }
+    // A process that v1's freezer holds dies only once it is thawed. It is asked anew: it may have been frozen since.
+    if signal == Int(SIGKILL), cgroup.isFrozen { try? cgroup.setFrozen(false) }
 }
 
 public func pauseContainer(_ id: String, _ settings: RuntimeSettings) throws(Failure) {
@@ -150,23 +156,22 @@ public func deleteContainer(
             advice: "kill it first, or use --force")
     }
     let cgroup = BundleCgroup(host: host, path: record.cgroupPath)
-    if force {
-        try end(record, status, cgroup)
-    } else if !cgroup.processes.isEmpty {
+    let own = cgroup.without(record.foundCgroups)
+    // One that was cut off in its making may have left a process that waits for a hook, or for its start.
+    if force || !record.isMade {
+        try end(record, cgroup)
+    } else if !own.processes.isEmpty {
         // Without a pid namespace of its own others outlive the first process; they are the container's all the same.
-        try? cgroup.signalAll(SIGKILL)
+        try? own.signalAll(SIGKILL)
     }
-    try remove(record, store, cgroup, settings)
+    try remove(record, store, own, settings)
 }
 
 /// Kills all there is of a container, and waits until its first process has ended.
-private func end(
-    _ record: ContainerRecord, _ status: ContainerStatus, _ cgroup: BundleCgroup
-) throws(Failure) {
+private func end(_ record: ContainerRecord, _ cgroup: BundleCgroup) throws(Failure) {
     // The pidfd first: it tells the end of just this process.
-    let isLiving = [.created, .running, .paused].contains(status)
-    let pidfd = isLiving ? try? processDescriptor(record) : nil
-    try? cgroup.signalAll(SIGKILL)
+    let pidfd = isAlive(record.pid, record.startTime) ? try? processDescriptor(record) : nil
+    try? cgroup.without(record.foundCgroups).signalAll(SIGKILL)
     guard let pidfd else { return }
     if isAlive(record.pid, record.startTime) { _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL) }
     var ended = (try? waitReadable([pidfd.raw], atMost: .seconds(1))[0]) ?? false
@@ -181,7 +186,7 @@ private func end(
     }
 }
 
-/// Takes off what a container leaves whose processes have ended: cgroup, mounts, state.
+/// Takes off what a container leaves whose processes have ended: mounts, state, and `cgroup`, which is its own.
 func remove(
     _ record: ContainerRecord, _ store: ContainerStore, _ cgroup: BundleCgroup, _ settings: RuntimeSettings
 ) throws(Failure) {

@@ -38,10 +38,12 @@ struct SchemaTests {
         let store = try ContainerStore(settings, "one")
         try store.claim()
         let schemas = Schemas()
-        for (status, pid, maker) in [
-            (ContainerStatus.creating, Int32(0), own), (.running, own, own), (.stopped, 0, 0),
+        for (status, pid, maker, isMade) in [
+            (ContainerStatus.creating, Int32(0), own, false), (.creating, own, own, false),
+            (.running, own, own, true), (.stopped, 0, 0, false), (.stopped, own, 0, false),
+            (.stopped, 0, own, true),
         ] {
-            (record.pid, record.maker) = (pid, maker)
+            (record.pid, record.maker, record.isMade) = (pid, maker, isMade)
             record.startTime = start
             try store.write(record)
             let found = try containerState("one", settings)

@@ -155,7 +155,9 @@ extension Scenarios {
             try Stage.play("attacks") { stage in
                 let binary = Host.covey ?? "covey"
                 let before = try Host.run(["sha256sum", binary]).text
-                for service in ["itself", "script"] {
+                // An attacker brings the loader it needs: without one it would fail whatever stands against it.
+                try takeLibraries(of: binary, into: "\(stage.files)/libraries")
+                for service in ["itself", "script", "direct"] {
                     _ = try stage.attempt("up", "-d", "--build", service)
                     try stage.eventually("\(service) has ended") {
                         try stage.container(service).State != "running"
@@ -168,6 +170,7 @@ extension Scenarios {
                     ["exec", "-T", "neighbour", "/proc/self/exe", "--help"],
                     ["exec", "-T", "-d", "neighbour", "/proc/self/exe", "up"],
                     ["run", "--rm", "-T", "itself"], ["run", "--rm", "-T", "script"],
+                    ["run", "--rm", "-T", "direct"], ["run", "--rm", "-T", "direct", "/script"],
                 ] {
                     let outcome = try stage.start(words).wait()
                     try stage.require(outcome.output.isEmpty, "\(outcome)")

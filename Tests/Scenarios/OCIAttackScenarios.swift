@@ -41,6 +41,57 @@ extension Scenarios {
             }
         }
 
+        /// The loader and libraries are an attacker's to bring, so they are there: without them executing the binary would
+        /// fail whatever protects it.
+        @Test(
+            "a program, script or startContainer hook that is /proc/self/exe is no binary of the host, also under a filter without execveat (CVE-2019-5736)"
+        )
+        func ownBinary() throws {
+            try Bundle.play { bundle in
+                let binary = Host.covey ?? "covey"
+                let before = try Host.run(["sha256sum", binary]).text
+                try takeLibraries(of: binary, into: bundle.rootfs)
+                try Host.run(["cp", binary, "\(bundle.rootfs)/copy"]).orThrow()
+                try bundle.configure(["/copy", "--help"])
+                let possible = try bundle.oci("run", bundle.name, code: 0)
+                try bundle.require(possible.output.contains("Usage"), "it would not run anyway: \(possible)")
+
+                for (name, interpreter) in [("script", "/proc/self/exe"), ("nested", "/script")] {
+                    try writeFile(
+                        "\(bundle.rootfs)/\(name)", Array("#! \(interpreter) --help\n".utf8), mode: 0o755)
+                }
+                try Host.run(["ln", "-s", "/proc/self/exe", "\(bundle.rootfs)/link"]).orThrow()
+                let programs = ["/proc/self/exe", "/link", "/script", "/nested"]
+                for filter in ["", refusingExecveat] {
+                    for program in programs {
+                        try bundle.configure([program, "--help"], linux: filter)
+                        let first = try bundle.oci("run", bundle.name)
+                        try bundle.require(first.code != 0 && first.output.isEmpty, "\(first)")
+                        let hook = #"{"path":"\#(program)","args":["covey","--help"]}"#
+                        try bundle.configure(
+                            ["true"], linux: filter, more: #""hooks":{"startContainer":[\#(hook)]},"#)
+                        let hooked = try bundle.oci("run", bundle.name)
+                        try bundle.require(hooked.code != 0 && hooked.output.isEmpty, "\(hooked)")
+                    }
+                    try bundle.configure(["sleep", "1000"], linux: filter)
+                    try bundle.oci("run", "-d", bundle.name, code: 0)
+                    for program in programs {
+                        let outcome = try bundle.oci("exec", bundle.name, program, "--help")
+                        try bundle.require(outcome.code != 0 && outcome.output.isEmpty, "\(outcome)")
+                    }
+                    try bundle.oci("delete", "--force", bundle.name, code: 0)
+                }
+                // While a hook runs inside, the process that waits for it still is the runtime: its binary is read-only.
+                let line = "exec 9</proc/$PPID/exe; echo x >/proc/self/fd/9"
+                try bundle.configure(
+                    ["true"],
+                    more: #""hooks":{"startContainer":[{"path":"/bin/sh","args":["sh","-c","\#(line)"]}]},"#)
+                let written = try bundle.oci("run", bundle.name)
+                try bundle.require(written.errors.contains("Read-only file system"), "\(written)")
+                try bundle.require(try Host.run(["sha256sum", binary]).text == before, "the binary changed")
+            }
+        }
+
         @Test(
             "a spy with CAP_SYS_PTRACE sees nothing of the host's in who joins (CVE-2016-9962, CVE-2019-5736)"
         )
@@ -215,3 +266,7 @@ extension Scenarios {
         }
     }
 }
+
+private let refusingExecveat = #"""
+    "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["execveat"],"action":"SCMP_ACT_ERRNO"}]},
+    """#

@@ -115,6 +115,143 @@ extension Scenarios {
             }
         }
 
+        @Test(
+            "a cgroup that was there keeps its directory and its other processes, whichever way the container ends"
+        )
+        func guest() throws {
+            try Bundle.play { bundle in
+                let id = bundle.name
+                let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids", "/sys/fs/cgroup"].first(where: {
+                    exists("\($0)/cgroup.procs")
+                })
+                let group = "\(root ?? "/sys/fs/cgroup")/\(id)"
+                try ensureDirectory(group)
+                let host = try RunningProgram(
+                    ["sleep", "1000"], environment: ["PATH=\(Host.path)"], directory: "/",
+                    scratch: "\(bundle.directory)/scratch")
+                defer {
+                    host.signal(SIGKILL)
+                    _ = try? host.wait()
+                    try? removeDirectory(group)
+                }
+                try writeControl("\(group)/cgroup.procs", "\(host.pid)")
+                func check(_ way: String) throws {
+                    try bundle.require(host.ended() == nil, "\(way) killed another's process")
+                    try bundle.require(exists(group), "\(way) removed another's cgroup")
+                    let groups = try Host.run(["find", "/sys/fs/cgroup", "-name", id]).lines
+                    try bundle.require(groups == [group], "\(way) left \(groups)")
+                }
+                for namespaces in [["pid", "mount", "uts"], ["mount", "uts"]] {
+                    try bundle.configure(["true"], namespaces: namespaces)
+                    try bundle.oci("run", id, code: 0)
+                    try check("the end of run")
+                    try bundle.configure(["sleep", "1000"], namespaces: namespaces)
+                    try bundle.oci("run", "-d", id, code: 0)
+                    try bundle.oci("kill", "--all", id, "KILL", code: 0)
+                    try bundle.await("it stops") { try bundle.status() == "stopped" }
+                    try bundle.oci("delete", id, code: 0)
+                    try check("kill --all and delete")
+                    try bundle.oci("run", "-d", id, code: 0)
+                    try bundle.oci("kill", id, "KILL", code: 0)
+                    try bundle.await("it stops") { try bundle.status() == "stopped" }
+                    try bundle.oci("delete", id, code: 0)
+                    try bundle.oci("run", "-d", id, code: 0)
+                    try bundle.oci("delete", "--force", id, code: 0)
+                    try check("delete --force")
+                }
+            }
+        }
+
+        @Test(
+            "while create's hooks run a container is being created; when its maker dies, what waited for it ends"
+        )
+        func cutOff() throws {
+            try Bundle.play { bundle in
+                let (id, gate) = (bundle.name, "\(bundle.directory)/gate")
+                try Host.run(["mkfifo", gate]).orThrow()
+                try bundle.configure(
+                    ["sleep", "1000"],
+                    more: #"""
+                        "hooks":{"createRuntime":[{"path":"/bin/sh",
+                          "args":["sh","-c","echo >\#(bundle.directory)/begun; read word <\#(gate)"]}]},
+                        """#)
+                let maker = try RunningProgram(
+                    [bundle.runtime, "--root", bundle.state, "create", id],
+                    environment: ["PATH=\(Host.path)"], directory: bundle.directory,
+                    scratch: "\(bundle.directory)/scratch")
+                defer { maker.signal(SIGKILL) }
+                try bundle.await("the hook runs") { exists("\(bundle.directory)/begun") }
+                try bundle.require(try bundle.status() == "creating", "it counts as made")
+                for (words, code) in [(["start", id], Int32(1)), (["exec", id, "true"], 255)] {
+                    let refused = try bundle.oci(words, code: code)
+                    try bundle.require(refused.errors.contains("still being created"), "\(refused)")
+                }
+                let record = contents("\(bundle.state)/\(id)/state.json")
+                let child = record.components(after: "\"pid\":").prefix { $0.isNumber }
+                try bundle.require(exists("/proc/\(child)/stat"), "no process waits: \(record)")
+                maker.signal(SIGKILL)
+                _ = try maker.wait()
+                try bundle.await("the process that waited has ended") {
+                    let stat = contents("/proc/\(child)/stat")
+                    return stat.isEmpty || stat.contains(") Z")
+                }
+                // The hook is nobody's child any more: it goes on until it is let.
+                try Host.run(["sh", "-c", "echo >\(gate)"]).orThrow()
+                try bundle.require(try bundle.status() == "stopped", "it counts as alive")
+                try bundle.oci("start", id, code: 1)
+                try bundle.oci("delete", id, code: 0)
+            }
+        }
+
+        @Test(
+            "a created container that is paused is resumed before it is started; killed it ends all the same")
+        func pausedEarly() throws {
+            try Bundle.play { bundle in
+                let id = bundle.name
+                try bundle.configure(["sleep", "1000"])
+                for isKilled in [false, true] {
+                    try bundle.oci("create", id, code: 0)
+                    try bundle.oci("pause", id, code: 0)
+                    try bundle.require(try bundle.status() == "paused", "not paused")
+                    let refused = try bundle.oci("start", id, code: 1)
+                    try bundle.require(refused.errors.contains("paused"), "\(refused)")
+                    if isKilled {
+                        try bundle.oci("kill", id, "KILL", code: 0)
+                        try bundle.await("it stops") { try bundle.status() == "stopped" }
+                        try bundle.oci("delete", id, code: 0)
+                    } else {
+                        try bundle.oci("resume", id, code: 0)
+                        try bundle.require(try bundle.status() == "created", "not created again")
+                        try bundle.oci("start", id, code: 0)
+                        try bundle.oci("delete", "--force", id, code: 0)
+                    }
+                }
+            }
+        }
+
+        @Test(
+            "numbers beyond all measure are refused, or no limit: timeouts of hooks, descriptors to hand over"
+        )
+        func beyondMeasure() throws {
+            try Bundle.play { bundle in
+                let most = "9223372036854775807"
+                let hook = #"[{"path":"/bin/true","timeout":\#(most)}]"#
+                let hooks = ["createRuntime", "createContainer", "startContainer", "poststop"].map {
+                    "\"\($0)\":\(hook)"
+                }
+                try bundle.configure(["true"], more: #""hooks":{\#(hooks.joined(separator: ","))},"#)
+                try bundle.oci("run", bundle.name, code: 0)
+                for (words, variables) in [
+                    (["run", "--preserve-fds", most, bundle.name], []),
+                    (["run", bundle.name], ["LISTEN_FDS=\(most)"]),
+                    (["run", "--preserve-fds", "65533", bundle.name], ["LISTEN_FDS=1"]),
+                ] {
+                    let refused = try bundle.oci(words, code: 1, variables: variables)
+                    try bundle.require(refused.errors.contains("more than 65533"), "\(refused)")
+                }
+            }
+        }
+
         @Test("a record that is damaged or was never written is no container, and delete --force clears it")
         func damaged() throws {
             try Bundle.play { bundle in
@@ -132,6 +269,17 @@ extension Scenarios {
                 try bundle.require(try directoryEntries(bundle.state).isEmpty, "state is left")
             }
         }
+    }
+}
+
+extension String {
+    /// What follows the first occurrence of `mark`.
+    fileprivate func components(after mark: String) -> Substring {
+        range(of: mark).map { self[$0.upperBound...] } ?? ""
+    }
+
+    private func range(of mark: String) -> Range<Index>? {
+        ranges(of: mark).first
     }
 }
 

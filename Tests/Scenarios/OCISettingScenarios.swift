@@ -138,29 +138,6 @@ extension Scenarios {
         }
 
         @Test(
-            "a program that is /proc/self/exe, or a script of it, finds no binary of the host (CVE-2019-5736)"
-        )
-        func ownBinary() throws {
-            try Bundle.play { bundle in
-                let binary = Host.covey ?? "covey"
-                let before = try Host.run(["sha256sum", binary]).text
-                try writeFile("\(bundle.rootfs)/script", Array("#!/proc/self/exe\n".utf8), mode: 0o755)
-                for program in ["/proc/self/exe", "/script"] {
-                    try bundle.configure([program, "--help"])
-                    let outcome = try bundle.oci("run", bundle.name)
-                    try bundle.require(outcome.code != 0 && outcome.output.isEmpty, outcome.description)
-                }
-                try bundle.configure(["sleep", "1000"])
-                try bundle.oci("run", "-d", bundle.name, code: 0)
-                for program in ["/proc/self/exe", "/script"] {
-                    let outcome = try bundle.oci("exec", bundle.name, program)
-                    try bundle.require(outcome.code != 0 && outcome.output.isEmpty, outcome.description)
-                }
-                try bundle.require(try Host.run(["sha256sum", binary]).text == before, "the binary changed")
-            }
-        }
-
-        @Test(
             "working directories and descriptors: none of ours inside, none reached by /proc/self/fd (CVE-2024-21626)"
         )
         func descriptors() throws {

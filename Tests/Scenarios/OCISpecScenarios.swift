@@ -275,14 +275,20 @@ extension Scenarios {
                 try bundle.oci("run", "-d", bundle.name, code: 0)
                 let warned = try bundle.oci("run", "-d", second, code: 0)
                 try bundle.require(warned.errors.contains("cgroup is not empty: 1"), warned.errors)
+                try bundle.oci("delete", "--force", second, code: 0)
+                try bundle.configure(["true"])
+                try bundle.oci("run", second, code: 0)
                 try bundle.configure(["nosuch"])
                 try bundle.oci("run", "\(bundle.name)-c", code: 1)
-                try bundle.require(try bundle.status() == "running", "a failed creation killed another's")
+                try bundle.require(try bundle.status() == "running", "another's end killed it")
+                try bundle.oci("exec", bundle.name, "true", code: 0)
                 try bundle.oci("pause", bundle.name, code: 0)
                 let refused = try bundle.oci("run", "\(bundle.name)-c", code: 1)
                 try bundle.require(refused.errors.contains("frozen"), refused.errors)
                 try bundle.require(try bundle.status() == "paused", "a refused creation thawed it")
-                try bundle.oci("delete", "--force", second, code: 0)
+                try bundle.configure(["true"], cgroup: "/..")
+                let all = try bundle.oci("run", "\(bundle.name)-c", code: 1)
+                try bundle.require(all.errors.contains("cgroup of all processes"), all.errors)
             }
         }
 

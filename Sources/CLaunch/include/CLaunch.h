@@ -81,7 +81,7 @@ enum launch_code {
     L_CLOSE_OTHERS,     // closes every descriptor that is in no slot, above 2 and from n0 on
     L_CLOSE_ON_EXEC,    // close_range(n0, ~0, CLOEXEC)
     L_INIT,             // becomes a tiny init: the rest runs in its only child
-    L_EXEC,             // blob: n0 candidate paths, n1 arguments, n2 environment strings, each NUL-terminated; by way of the stub in slot; flags LAUNCH_SECOND…: what the stub was asked for
+    L_EXEC,             // blob: n0 candidate paths, n1 arguments, n2 environment strings, each NUL-terminated; by way of the stub in slot; flags LAUNCH_SECOND…: what the stub was asked for, LAUNCH_UNCHECKED
     L_EXIT,             // n0
     L_DEVICE,           // node text0 in root slot2: mode and type n0, device n1, owner n2 (uid << 32 | gid); the same node being there is fine; flags 1: text1 of the host is mounted there when it can't be made
     L_AMBIENT,          // raises the capabilities in n0 into the ambient set
@@ -90,7 +90,7 @@ enum launch_code {
     L_IO_PRIORITY,      // n0 for ioprio_set(2)
     L_AFFINITY,         // blob is a mask of processors
     L_PERSONALITY,      // n0
-    L_HOOK,             // runs blob (path, n0 arguments, n1 environment strings) with slot as its input, n2 ms at most; its end must be a success
+    L_HOOK,             // runs blob (path, n0 arguments, n1 environment strings) with slot as its input, n2 ms at most; its end must be a success; flags LAUNCH_UNCHECKED
     L_WAIT_START,       // reads one byte from the fifo slot
     L_FIND,             // one of the n0 paths in blob must be a file that may be executed
     L_OWNER,            // fchown(slot, n0, n1); flags 1: no error counts
@@ -105,6 +105,10 @@ enum launch_code {
 // descriptor 0. As L_CLONE and L_SETSID, but after the binary is left.
 enum { LAUNCH_SECOND = 1, LAUNCH_TERMINAL = 2 };
 
+// In L_EXEC and L_HOOK: what is executed is not held against our own binary. It is a program of the host's, or under a filter
+// that lets nobody look.
+enum { LAUNCH_UNCHECKED = 4 };
+
 // What the child says, one packet each.
 struct launch_report {
     enum { REPORT_FAILED = 1, REPORT_BORN, REPORT_TAG } kind;
@@ -118,8 +122,16 @@ struct launch_report {
 int covey_launch_verify(const void *program, size_t size, int *bad_operation);
 
 // Clones a child that runs a verified program with these slots (given_slots descriptors).
-// Returns the pid and its pidfd, or -errno. The caller keeps its descriptors.
-int covey_launch(const void *program, const int *given, int *pidfd);
+// Returns the pid and its pidfd, or -errno. The caller keeps its descriptors; the child closes the `peers` of its sync
+// socket before all else, so that it hears of the end of the one who launches it.
+int covey_launch(const void *program, const int *given, const int *peers, size_t peer_count, int *pidfd);
+
+// Executes this process anew from a read-only mount of its binary, where it was not: binary.c says why. Returns only where
+// nothing is to do, or -errno where it can't be.
+int covey_seal(void);
+
+// Whether memory may be executed, which the stub lies in (vm.memfd_noexec, proc_sys_vm(5)).
+bool covey_has_stub(void);
 
 // ---- the keeper
 

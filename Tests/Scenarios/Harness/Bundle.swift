@@ -104,3 +104,13 @@ final class Bundle {
         if !condition { throw ScenarioError(try what()) }
     }
 }
+
+/// Puts the loader and the libraries of a program of the host's below `root`, where it would look for them.
+func takeLibraries(of program: String, into root: String) throws {
+    let listed = try Host.run(["ldd", program])
+    try listed.orThrow()
+    let paths = listed.text.split(whereSeparator: \.isWhitespace).filter { $0.hasPrefix("/") }.map(
+        String.init)
+    try ensureDirectory(root)
+    try Host.run(["cp", "-L", "--parents"] + paths + [root]).orThrow()
+}
