@@ -98,7 +98,7 @@ int covey_launch_verify(const void *program, size_t size, int *bad) {
     if (size < sizeof h || size > LAUNCH_LARGEST) return EINVAL;
     memcpy(&h, program, sizeof h);
     if (h.magic != LAUNCH_MAGIC || h.version != LAUNCH_VERSION || h.size != size) return EINVAL;
-    if (h.operations % 8 || h.operations < sizeof h || h.operation_count > 4096 || h.operations > size
+    if (h.operations % 8 || h.operations < sizeof h || h.operation_count > LAUNCH_OPERATIONS || h.operations > size
         || (uint64_t)h.operation_count * sizeof(struct launch_operation) > size - h.operations)
         return EINVAL;
     if (h.sync_slot < 0 || h.sync_slot >= (int)h.given_slots || h.given_slots > LAUNCH_SLOTS || h.cgroup_slot < -1

@@ -98,10 +98,11 @@ extension BundleCgroup {
                 add("cpu.shares", "cpu", "cpu.weight", "\(1 + (clamped - 2) * 9999 / 262_142)")
             }
             if let idle = cpu.idle { add("cpu.idle", "cpu", "cpu.idle", "\(idle)") }
-            if cpu.quota != nil || cpu.period != nil {
-                let quota = cpu.quota.map { $0 > 0 ? "\($0)" : "max" } ?? "max"
-                add("cpu.quota", "cpu", "cpu.max", "\(quota) \(cpu.period ?? 100_000)")
-            }
+            let isPart = (cpu.quota == nil) != (cpu.period == nil)
+            let now = isPart ? place(of: "cpu").flatMap { try? readText("\($0.path)/cpu.max") } : nil
+            add(
+                "cpu.quota", "cpu", "cpu.max",
+                unifiedBandwidth(quota: cpu.quota, period: cpu.period, now: now ?? ""))
             add("cpu.burst", "cpu", "cpu.max.burst", cpu.burst.map(String.init))
             try addUnifiedMemory(resources.memory, add, bound)
         } else {
@@ -229,7 +230,7 @@ extension BundleCgroup {
         let weightFile = unified ? "io.weight" : bfq ?? "blkio.weight"
         if let weight = io.weight, weight != 0 {
             // v2's io.weight goes to 10000 where v1's went to 1000; bfq's own file keeps the old scale.
-            let value = unified ? "default \(1 + (UInt64(max(weight, 10)) - 10) * 9999 / 990)" : "\(weight)"
+            let value = unified ? "default \(unifiedWeight(UInt64(weight)))" : "\(weight)"
             add("blockIO.weight", controller, weightFile, value, false)
         }
         if let weight = io.leafWeight, weight != 0, !unified {
@@ -240,7 +241,8 @@ extension BundleCgroup {
                 add(
                     "blockIO.weightDevice", controller,
                     unified ? "io.weight" : bfq.map { $0 + "_device" } ?? "blkio.weight_device",
-                    "\(device.major):\(device.minor) \(weight)", false)
+                    "\(device.major):\(device.minor) \(unified ? unifiedWeight(UInt64(weight)) : UInt64(weight))",
+                    false)
             }
             if let weight = device.leafWeight, !unified {
                 add(
@@ -267,3 +269,15 @@ extension BundleCgroup {
         }
     }
 }
+
+/// What cpu.max becomes: of quota and period each stays as it is `now` where it isn't given. nil when neither is.
+func unifiedBandwidth(quota: Int64?, period: UInt64?, now: String) -> String? {
+    if quota == nil, period ?? 0 == 0 { return nil }
+    let parts = now.split(whereSeparator: \.isWhitespace).map(String.init)
+    let limit = quota.map { $0 > 0 ? "\($0)" : "max" } ?? parts.first ?? "max"
+    let length = period.flatMap { $0 == 0 ? nil : "\($0)" } ?? parts.dropFirst().first ?? "100000"
+    return "\(limit) \(length)"
+}
+
+/// v1's weights from 10 to 1000 onto v2's from 1 to 10000, as runtimes of the OCI map them.
+func unifiedWeight(_ weight: UInt64) -> UInt64 { 1 + (max(weight, 10) - 10) * 9999 / 990 }

@@ -93,8 +93,8 @@ public struct SeccompFilters {
             ).bytes
         } catch {
             throw Failure(
-                "cannot compile the \(profile == nil ? "default " : "")seccomp profile", cause: "\(error)",
-                advice: profile == nil ? nil : "shorten it: the kernel takes 4096 instructions")
+                "cannot compile the \(profile == nil ? "default " : "")seccomp profile", cause: error.cause,
+                advice: profile == nil ? nil : error.advice)
         }
     }
 
@@ -104,7 +104,7 @@ public struct SeccompFilters {
         do throws(SeccompError) {
             _ = try policy.compile(capabilities: .all, architecture: .current, kernel: KernelVersion(99, 0))
         } catch {
-            throw Failure("cannot compile \(name)", cause: "\(error)", advice: "shorten it")
+            throw Failure("cannot compile \(name)", cause: error.cause, advice: error.advice)
         }
     }
 }

@@ -16,6 +16,11 @@ public struct LaunchClone: Sendable {
 
     /// Verifies and clones. Slot 0 is made here; `descriptors` fill the slots after it.
     public init(_ program: LaunchProgram, descriptors: [Int32]) throws(Failure) {
+        if let excess = program.excess {
+            throw Failure(
+                "cannot start a process", cause: "it needs \(excess)",
+                advice: "ask for fewer mounts, devices and hidden paths")
+        }
         let bytes = program.encoded()
         var bad: Int32 = 0
         let verdict = bytes.withUnsafeBytes { covey_launch_verify($0.baseAddress, $0.count, &bad) }

@@ -146,7 +146,9 @@ extension ProjectController {
         exec.columns = options.columns
         let own = cgroup.container(container.name)
         exec.cgroupTaskFiles = own.taskFiles
-        exec.oomScoreAdjustment = container.request.rare?.oomScoreAdjustment
+        exec.oomScoreAdjustment = request.rare?.oomScoreAdjustment
+        exec.appArmorProfile = request.rare?.appArmorProfile
+        exec.seLinuxContext = request.rare?.seLinuxContext
         let program = execProgram(for: exec, intoCgroup: own.cloneInto != nil)
         do throws(SyscallError) {
             let pair = try packetSocketPair()

@@ -106,7 +106,7 @@ public func bundleProgram(for launch: BundleLaunch) -> LaunchProgram {
     if let name = config.domainname, !name.isEmpty {
         program.add(L_HOSTNAME, "setting the domain name \"\(name)\"", texts: [name], flags: 1)
     }
-    program.addSysctls(config.linux.sysctl)
+    program.addSysctls(config.linux.sysctl, throughHost: launch.has(.user) && !launch.isNew(.pid))
     program.addHookPhase(launch)
     let label = program.addLabelFile(launch)
     program.enterBundleRoot(root, launch)
@@ -142,12 +142,20 @@ private let loopbackUp: [UInt8] =
 
 extension LaunchProgram {
     /// Through a procfs of our own, that nothing else is mounted in (CVE-2025-52881).
-    fileprivate mutating func addSysctls(_ settings: [RuntimeConfig.StringPair]) {
+    /// - Parameter throughHost: in a user namespace a procfs can be made only of a pid namespace that is its own; before the
+    ///   root is entered the host's is still there, and shows each process its own namespaces.
+    fileprivate mutating func addSysctls(_ settings: [RuntimeConfig.StringPair], throughHost: Bool) {
         if settings.isEmpty { return }
         let proc = newSlot()
-        add(
-            L_FSMOUNT, "preparing sysctls", slots: [proc], texts: ["proc"],
-            blob: options([("source", "proc")]))
+        if throughHost {
+            add(
+                L_OPEN, "preparing sysctls", slots: [proc], texts: ["/proc"],
+                numbers: [0o1000_0000 | 0o200000, 0, 0])
+        } else {
+            add(
+                L_FSMOUNT, "preparing sysctls", slots: [proc], texts: ["proc"],
+                blob: options([("source", "proc")]))
+        }
         for setting in settings {
             // `net.ipv4.conf.eth0/1.x`: where a slash is written it stands for a dot in a name, as for sysctl(8).
             let path =

@@ -84,7 +84,7 @@ extension LoadedFilter {
                 kernel: KernelVersion(release: kernel) ?? KernelVersion(5, 14)
             ).bytes
         } catch {
-            throw Failure("cannot use linux.seccomp", cause: "the filter is too long: \(error)")
+            throw Failure("cannot use linux.seccomp", cause: error.cause, advice: error.advice)
         }
         // Where it hangs on arguments nobody knows them yet.
         let isConditional = seccomp.syscalls.contains {

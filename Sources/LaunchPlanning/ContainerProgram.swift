@@ -44,7 +44,7 @@ public func containerProgram(
     program.beginProcess(
         taskFiles: prepared.cgroupTaskFiles, endsWithParent: endsWithParent,
         oomScoreAdjustment: rare.oomScoreAdjustment)
-    program.addLabels(rare)
+    program.addLabels(appArmor: rare.appArmorProfile, seLinux: rare.seLinuxContext)
     program.addJoins(prepared.joins, from: firstJoin)
     let shared = program.openShared(prepared.mounts)
     let root = program.addRoot(prepared, host: host)
@@ -160,13 +160,13 @@ extension LaunchProgram {
 
     /// What the coming execve(2) changes to, written while /proc is the host's: of a container's own nobody knows what it
     /// leads to (CVE-2025-52881). apparmor(7), aa_change_onexec(2); selinux(8), setexeccon(3).
-    fileprivate mutating func addLabels(_ rare: RareSettings) {
-        if let profile = rare.appArmorProfile {
+    mutating func addLabels(appArmor: String?, seLinux: String?) {
+        if let profile = appArmor {
             add(
                 L_WRITE, "taking the AppArmor profile \"\(profile)\"",
                 texts: ["/proc/self/attr/apparmor/exec"], blob: Array("exec \(profile)".utf8))
         }
-        if let context = rare.seLinuxContext {
+        if let context = seLinux {
             add(
                 L_WRITE, "taking the SELinux context \(context)", texts: ["/proc/self/attr/exec"],
                 blob: Array(context.utf8))
@@ -391,7 +391,10 @@ func nativeBytes(_ number: some FixedWidthInteger) -> [UInt8] {
 func executables(_ name: String, environment: [String]) -> [String] {
     if name.contains("/") { return [name] }
     let path = environment.last { $0.hasPrefix("PATH=") }.map { String($0.dropFirst(5)) } ?? defaultPath
-    return path.split(separator: ":").map { "\($0)/\(name)" } + (path.isEmpty ? ["/\(name)"] : [])
+    if path.isEmpty { return ["/\(name)"] }
+    let candidates = path.split(separator: ":").map { "\($0)/\(name)" }
+    // A list of nothing but separators: a place that can't be (ENOTDIR), so that nothing is found.
+    return candidates.isEmpty ? ["/dev/null/\(name)"] : candidates
 }
 
 /// Docker's.

@@ -38,6 +38,9 @@ public struct ExecRequest: Sendable {
     public var ulimits: [String: LimitPair]
     public var cgroupTaskFiles: [String]
     public var oomScoreAdjustment: Int?
+    /// The container's own: what is started beside its first process is confined as that is.
+    public var appArmorProfile: String?
+    public var seLinuxContext: String?
 
     public init(arguments: [String], environment: [String], workingDirectory: String) {
         self.arguments = arguments
@@ -65,10 +68,12 @@ public func execProgram(for request: ExecRequest, intoCgroup: Bool) -> LaunchPro
         taskFiles: request.cgroupTaskFiles, endsWithParent: false,
         oomScoreAdjustment: request.oomScoreAdjustment)
     program.add(L_CLOSE_OTHERS, "closing descriptors")
+    program.addLabels(appArmor: request.appArmorProfile, seLinux: request.seLinuxContext)
+    let takesLabel = request.appArmorProfile != nil || request.seLinuxContext != nil
     let namespaces: UInt64 = 0x2_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x2000_0000 | 0x4000_0000
     program.add(L_JOIN, "joining the container", slots: [ExecSlots.target], numbers: [namespaces])
     let second = SecondProcess(
-        filter: request.seccomp, takesLabel: false,
+        filter: request.seccomp, takesLabel: takesLabel,
         countsProcesses: request.identity.uid != 0 && request.ulimits["nproc"] != nil,
         terminal: request.terminal)
     if second.isEarly {
@@ -95,6 +100,6 @@ public func execProgram(for request: ExecRequest, intoCgroup: Bool) -> LaunchPro
         workingDirectory: request.workingDirectory,
         identity: request.identity, capabilities: request.capabilities, seccomp: request.seccomp,
         noNewPrivileges: request.noNewPrivileges, ulimits: request.ulimits, initProcess: false,
-        second: second)
+        takesLabel: takesLabel, second: second)
     return program
 }

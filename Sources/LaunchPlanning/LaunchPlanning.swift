@@ -67,6 +67,17 @@ public struct LaunchProgram: Sendable {
         steps.indices.contains(index) ? steps[index].doing : "starting"
     }
 
+    /// What it has too much of to be run; nil where it fits. All of these grow with the mounts and devices asked for.
+    public var excess: String? {
+        if Int(nextSlot) > LAUNCH_SLOTS {
+            return "\(nextSlot) descriptors, of which there are \(LAUNCH_SLOTS)"
+        }
+        if steps.count > LAUNCH_OPERATIONS {
+            return "\(steps.count) steps, of which there are \(LAUNCH_OPERATIONS)"
+        }
+        return nil
+    }
+
     /// The flat buffer CLaunch reads.
     public func encoded() -> [UInt8] {
         let headSize = MemoryLayout<launch_head>.size

@@ -61,6 +61,18 @@ public struct MountOptions: Hashable, Sendable {
         }
     }
 
+    /// Words among `data` that nobody knows where there is no file system to know them: on a bind.
+    public var unknown: [String] {
+        data.filter { !Self.superblockWords.contains($0.key) }.map {
+            $0.value.isEmpty ? $0.key : "\($0.key)=\($0.value)"
+        }
+    }
+
+    /// Of the whole file system: on a bind they change nothing (mount(2), "Creating a bind mount").
+    private static let superblockWords = [
+        "sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand",
+    ]
+
     /// Every option that is not a file system's own; for `features`.
     public static var known: [String] {
         let own = [

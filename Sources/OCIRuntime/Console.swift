@@ -78,43 +78,51 @@ struct Foreground {
         _ child: BundleChild, _ master: SharedFD, _ readiness: ReadinessRelay?
     ) throws(Failure) -> Int32 {
         var inputOpen = true
+        // The program has closed its terminal. It may open it again, and its signals and end are still ours to see.
+        var isHungUp = false
         var code: Int32?
         while true {
             let watched = [
-                master.raw, inputOpen ? 0 : -1, signals.raw, code == nil ? child.pidfd.raw : -1,
+                isHungUp ? -1 : master.raw, inputOpen ? 0 : -1, signals.raw,
+                code == nil ? child.pidfd.raw : -1,
                 readiness?.socket.raw ?? -1,
             ]
             // Once the program has ended only what it wrote last is awaited.
             let ready = try naming("cannot wait") { () throws(SyscallError) in
-                try waitReadable(watched, atMost: code == nil ? nil : .milliseconds(100))
+                try waitReadable(watched, atMost: code == nil && !isHungUp ? nil : .milliseconds(100))
             }
             if ready[0] {
-                if !move(from: master.raw, to: 1) { break }
-            } else if code != nil {
-                break
+                if let bytes = available(from: master.raw) {
+                    // What nobody takes is dropped: a program must not wait for a reader that is gone.
+                    try? writeAll(1, bytes)
+                } else if let code {
+                    return code
+                } else {
+                    isHungUp = true
+                }
+            } else if let code, !isHungUp {
+                return code
+            } else {
+                isHungUp = false
             }
-            if ready[1] { inputOpen = move(from: 0, to: master.raw) }
+            if ready[1] {
+                let bytes = available(from: 0)
+                inputOpen = bytes != nil
+                do throws(SyscallError) { try writeAll(master.raw, bytes ?? []) } catch { inputOpen = false }
+            }
             while ready[2], let signal = signals.next() {
                 if signal == SIGWINCH { fit(master) } else { child.signal(signal) }
             }
             if ready[4] { _ = readiness?.receive(from: child.pid) }
             if ready[3] { code = try child.wait() }
         }
-        if let code { return code }
-        return try child.wait()
     }
 }
 
-/// Moves what is there once; false at the end. A terminal's master ends with EIO when nobody holds the other side.
-private func move(from source: Int32, to target: Int32) -> Bool {
+/// What can be read at once; nil at the end. A terminal's master ends with EIO when nobody holds the other side.
+private func available(from source: Int32) -> [UInt8]? {
     var buffer = [UInt8](repeating: 0, count: 32 << 10)
     let count = read(source, &buffer, buffer.count)
-    if count < 0 { return linux_errno() == EINTR || linux_errno() == EAGAIN }
-    guard count > 0 else { return false }
-    do throws(SyscallError) {
-        try writeAll(target, buffer[..<count])
-        return true
-    } catch {
-        return false
-    }
+    if count < 0 { return [EINTR, EAGAIN].contains(linux_errno()) ? [] : nil }
+    return count == 0 ? nil : Array(buffer[..<count])
 }

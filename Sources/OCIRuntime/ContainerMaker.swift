@@ -139,7 +139,7 @@ struct ContainerMaker {
     private mutating func launch(
         waits: Bool, _ made: inout BundleChild?, terminal: (SharedFD) throws(Failure) -> Void
     ) throws(Failure) -> BundleChild {
-        let prepared = try prepareMounts(bundle, cgroup: cgroup, host: host)
+        let prepared = try prepareMounts(bundle, cgroup: cgroup, host: host, warn: settings.warn)
         var descriptors = prepared.given
         let launch = try plan(waits: waits, prepared, &descriptors)
         try addRoot(launch, &descriptors)

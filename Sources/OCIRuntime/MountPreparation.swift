@@ -55,13 +55,17 @@ private struct WantedMount {
     }
 }
 
-func prepareMounts(_ bundle: Bundle, cgroup: BundleCgroup, host: CgroupHost) throws(Failure) -> PreparedMounts
-{
+func prepareMounts(
+    _ bundle: Bundle, cgroup: BundleCgroup, host: CgroupHost, warn: (String) -> Void
+) throws(Failure) -> PreparedMounts {
     var prepared = PreparedMounts()
     let linux = bundle.config.linux
     for (index, mount) in bundle.config.mounts.enumerated() {
         let wanted = WantedMount(mount, at: index)
         if wanted.options.bind {
+            for word in wanted.options.unknown {
+                warn("mount at \(wanted.target): unknown option \"\(word)\" has no effect")
+            }
             try prepared.addBind(wanted, bundle)
         } else if wanted.isMapped {
             throw wanted.refused("id mappings belong to bind mounts")

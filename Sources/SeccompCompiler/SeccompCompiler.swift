@@ -28,6 +28,26 @@ public struct SeccompProgram: Hashable, Sendable {
 public enum SeccompError: Error, Hashable, Sendable {
     /// More than BPF_MAXINSNS (4096) instructions.
     case tooLong(instructions: Int)
+    /// Two rules answer the same call with the same arguments differently.
+    case contradiction(call: String)
+}
+
+extension SeccompError {
+    /// Why there is no program, for a message.
+    public var cause: String {
+        switch self {
+        case .tooLong(let count): "the filter is too long: \(count) instructions, and the kernel takes 4096"
+        case .contradiction(let call): "two rules give \(call) different actions for the same arguments"
+        }
+    }
+
+    /// What to do about it.
+    public var advice: String {
+        switch self {
+        case .tooLong: "let fewer rules look at arguments"
+        case .contradiction: "let one rule speak of them"
+        }
+    }
 }
 
 extension SeccompPolicy {
@@ -35,11 +55,11 @@ extension SeccompPolicy {
     ///
     /// 32-bit programs (i386, ARM) get the same policy with their own numbers; x32 calls get ENOSYS, as on the
     /// kernels distributions build, which are without x32. Programs of any other architecture are killed.
-    /// - Throws: `tooLong` for policies with a great many conditions; never for Docker's.
+    /// - Throws: `tooLong` for policies with a great many conditions, `contradiction`; never for Docker's.
     public func compile(
         capabilities: CapabilitySet, architecture: SeccompArchitecture = .current, kernel: KernelVersion
     ) throws(SeccompError) -> SeccompProgram {
-        let verdicts = verdicts(capabilities, architecture, kernel)
+        let verdicts = try verdicts(capabilities, architecture, kernel)
         var code = FilterAssembler()
         var entry = code.verdict(.killProcess)
         for abi in architecture.abis.prefix(servesSibling ? 2 : 1).reversed() {
@@ -54,21 +74,30 @@ extension SeccompPolicy {
         return SeccompProgram(instructions: instructions)
     }
 
-    /// What the rules decide, by system call; nil where none speaks.
+    /// What the rules decide, by system call; nil where none speaks. As libseccomp has it, for which profiles are written
+    /// (seccomp_rule_add(3); runc leaves out what is the default anyway): the first rule without conditions decides alone.
     private func verdicts(
         _ capabilities: CapabilitySet, _ architecture: SeccompArchitecture, _ kernel: KernelVersion
-    ) -> [Verdict?] {
+    ) throws(SeccompError) -> [Verdict?] {
         var verdicts = [Verdict?](repeating: nil, count: Syscall.allCases.count)
         for rule in rules
         where rule.applies(capabilities: capabilities, architecture: architecture, kernel: kernel) {
             for call in rule.syscalls {
                 let place = Int(call.rawValue)
                 if verdicts[place]?.otherwise != nil { continue }
-                if rule.conditions.isEmpty {
-                    let conditional = verdicts[place]?.conditional ?? []
-                    verdicts[place] = Verdict(conditional: conditional, otherwise: rule.action)
+                if rule.conditions.isEmpty, rule.action != defaultAction {
+                    verdicts[place] = Verdict(rule.action)
                 } else {
                     var verdict = verdicts[place] ?? Verdict(conditional: [], otherwise: nil)
+                    // It says nothing but that the policy knows the call.
+                    if rule.action == defaultAction {
+                        verdicts[place] = verdict
+                        continue
+                    }
+                    let isContradicted = verdict.conditional.contains {
+                        $0.action != rule.action && meet($0.conditions, rule.conditions)
+                    }
+                    if isContradicted { throw .contradiction(call: call.name) }
                     verdict.conditional.append(.init(conditions: rule.conditions, action: rule.action))
                     verdicts[place] = verdict
                 }

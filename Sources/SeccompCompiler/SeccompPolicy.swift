@@ -10,7 +10,8 @@
 public struct SeccompPolicy: Hashable, Sendable {
     /// For every call no rule speaks of.
     public var defaultAction: SeccompAction
-    /// The first rule that names a call and whose conditions hold decides.
+    /// The first rule without conditions that names a call decides; without one the first whose conditions hold. A rule whose
+    /// action is the default one says nothing.
     public var rules: [SeccompRule]
     /// 32-bit programs live by the policy too; else they are killed at their first call.
     public var servesSibling = true

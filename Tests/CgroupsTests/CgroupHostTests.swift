@@ -91,3 +91,20 @@ struct CgroupHostTests {
         #expect(self.host("", "").mode == .none)
     }
 }
+
+@Suite("limits of a bundle on v2")
+struct BundleLimitTests {
+    @Test("of quota and period the one that isn't given stays as it is")
+    func bandwidth() {
+        #expect(unifiedBandwidth(quota: nil, period: nil, now: "max 100000\n") == nil)
+        #expect(unifiedBandwidth(quota: nil, period: 50_000, now: "20000 100000\n") == "20000 50000")
+        #expect(unifiedBandwidth(quota: 30_000, period: nil, now: "20000 50000\n") == "30000 50000")
+        #expect(unifiedBandwidth(quota: -1, period: nil, now: "20000 50000\n") == "max 50000")
+        #expect(unifiedBandwidth(quota: 10_000, period: 0, now: "") == "10000 100000")
+    }
+
+    @Test(
+        "v1's weights reach over the whole of v2's",
+        arguments: [(0, 1), (10, 1), (500, 4950), (1000, 10000)] as [(UInt64, UInt64)])
+    func weight(given: UInt64, is wanted: UInt64) { #expect(unifiedWeight(given) == wanted) }
+}

@@ -58,6 +58,28 @@ struct LaunchProgramTests {
         #expect(words(execExample()) == list(expected))
     }
 
+    @Test("a program with more descriptors than there are is told so before it is run")
+    func excess() {
+        var program = containerExample()
+        #expect(program.excess == nil)
+        for _ in 0..<512 { _ = program.newSlot() }
+        #expect(program.excess?.contains("descriptors") == true)
+    }
+
+    @Test("an exec takes the container's label on the host's side, and its second process is made by us")
+    func labelledExec() {
+        var request = ExecRequest(arguments: ["true"], environment: [], workingDirectory: "/")
+        request.appArmorProfile = "web"
+        request.seLinuxContext = "a:b:c:d"
+        let program = execProgram(for: request, intoCgroup: false)
+        #expect(
+            words(program).prefix(8).elementsEqual(
+                list("dumpable reset-signals setsid write close-others write write join")))
+        #expect(words(program).contains("clone") && !words(program).contains("stub"))
+        let labels = program.steps.filter { $0.texts.first?.hasPrefix("/proc/self/attr") == true }
+        #expect(labels.map { String(decoding: $0.blob, as: UTF8.self) } == ["exec web", "a:b:c:d"])
+    }
+
     @Test("where the stub could not make it, an exec's second process is made before its settings")
     func earlySecondProcess() {
         var request = ExecRequest(arguments: ["true"], environment: [], workingDirectory: "/")

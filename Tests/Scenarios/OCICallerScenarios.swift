@@ -10,6 +10,29 @@ import Testing
 extension Scenarios {
     @Suite("OCI callers")
     struct OCICaller {
+        @Test("a program that closes its terminal is heard and signalled as before: run and exec")
+        func closedTerminal() throws {
+            try Bundle.play { bundle in
+                let line = "trap 'exit 9' TERM; exec <&- >&- 2>&-; : >/closed; while :; do sleep 0.05; done"
+                func check(_ words: [String]) throws {
+                    let runtime = try RunningProgram(
+                        [bundle.runtime, "--root", bundle.state] + words, environment: ["PATH=\(Host.path)"],
+                        directory: bundle.directory, scratch: "\(bundle.directory)/scratch")
+                    defer { runtime.signal(SIGKILL) }
+                    try bundle.await("it has closed its terminal") { exists("\(bundle.rootfs)/closed") }
+                    try removeFile("\(bundle.rootfs)/closed")
+                    runtime.signal(SIGTERM)
+                    let outcome = try runtime.wait(limit: .seconds(20))
+                    try bundle.require(outcome.code == 9, "\(words): \(outcome)")
+                }
+                try bundle.configure(["sh", "-c", line], process: #""terminal":true,"#)
+                try check(["run", bundle.name])
+                try bundle.configure(["sleep", "1000"])
+                try bundle.oci("run", "-d", bundle.name, code: 0)
+                try check(["exec", "-t", bundle.name, "sh", "-c", line])
+            }
+        }
+
         @Test("by a link's name it is that runtime: help and version say so; checkpoints are refused by name")
         func names() throws {
             try Bundle.play { bundle in

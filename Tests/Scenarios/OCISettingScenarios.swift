@@ -138,6 +138,79 @@ extension Scenarios {
         }
 
         @Test(
+            "each word of a bind is a flag of its mount; one that nobody knows is told, and so is nothing else"
+        )
+        func mountFlags() throws {
+            try Bundle.play { bundle in
+                try ensureDirectory("\(bundle.directory)/source")
+                let words = [
+                    "ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "nosymfollow", "relatime",
+                    "shared",
+                    "unbindable", "rw", "suid", "dev", "exec",
+                ]
+                let binds = words.enumerated().map { index, word in
+                    #"{"destination":"/w/\#(index)","source":"source","options":["bind","\#(word)","sync","lazytime"]}"#
+                }
+                let wrong = #"{"destination":"/wrong","source":"source","options":["bind","nosiud","ro"]}"#
+                try bundle.configure(
+                    ["cat", "/proc/self/mountinfo"], mounts: "," + (binds + [wrong]).joined(separator: ","))
+                let outcome = try bundle.oci("run", bundle.name, code: 0)
+                func flags(_ place: String) -> [String] {
+                    let line = outcome.lines.first { $0.contains(" \(place) ") } ?? ""
+                    let fields = line.split(separator: " ")
+                    return fields.count < 7
+                        ? [] : fields[5].split(separator: ",").map(String.init) + [String(fields[6])]
+                }
+                for (index, word) in words.enumerated() {
+                    let found = flags("/w/\(index)")
+                    let isThere =
+                        switch word {
+                        case "shared": found.last?.hasPrefix("shared:") == true
+                        case "suid", "dev", "exec": !found.contains("no\(word)")
+                        default: found.contains(word)
+                        }
+                    try bundle.require(!found.isEmpty && isThere, "\(word): \(found)")
+                }
+                try bundle.require(flags("/wrong").contains("ro"), "\(flags("/wrong"))")
+                try bundle.require(
+                    outcome.errors.contains("/wrong: unknown option \"nosiud\"")
+                        && !outcome.errors.contains("sync") && !outcome.errors.contains("lazytime"),
+                    outcome.errors)
+            }
+        }
+
+        @Test("sixty binds in a user namespace, 1200 in none, sysctls where the pid namespace is the host's")
+        func many() throws {
+            try Bundle.play { bundle in
+                try ensureDirectory("\(bundle.directory)/source")
+                func binds(_ count: Int) -> String {
+                    (0..<count).map { #",{"destination":"/w/\#($0)","source":"source","options":["bind"]}"# }
+                        .joined()
+                }
+                let maps = ["uid", "gid"].map {
+                    #""\#($0)Mappings":[{"containerID":0,"hostID":0,"size":65536}],"#
+                }.joined()
+                try bundle.configure(
+                    ["sh", "-c", "ls /w | wc -l; cat /proc/sys/net/ipv4/ip_forward"],
+                    linux: maps + #""sysctl":{"net.ipv4.ip_forward":"1"},"#, mounts: binds(70),
+                    namespaces: ["user", "mount", "network", "ipc", "uts"])
+                // A procfs of the host's pid namespace is not to be had there: the host's own is bound.
+                let text = contents("\(bundle.directory)/config.json").replacing(
+                    #"{"destination":"/proc","type":"proc","source":"proc"}"#,
+                    with: #"{"destination":"/proc","source":"/proc","options":["rbind"]}"#)
+                try writeFile("\(bundle.directory)/config.json", Array(text.utf8))
+                let inUsers = try bundle.oci("run", bundle.name, code: 0)
+                try bundle.require(inUsers.lines == ["70", "1"], "\(inUsers)")
+                try bundle.configure(["sh", "-c", "ls /w | wc -l"], mounts: binds(1200))
+                try bundle.require(
+                    try bundle.oci("run", bundle.name, code: 0).text == "1200", "not all mounted")
+                try bundle.configure(["true"], environment: ["PATH=:"])
+                let nowhere = try bundle.oci("run", bundle.name, code: 1)
+                try bundle.require(nowhere.errors.contains("not found in $PATH"), "\(nowhere)")
+            }
+        }
+
+        @Test(
             "working directories and descriptors: none of ours inside, none reached by /proc/self/fd (CVE-2024-21626)"
         )
         func descriptors() throws {

@@ -44,24 +44,62 @@ struct CompilerTests {
         }
     }
 
-    @Test("all conditions of a rule must hold; the first rule that holds decides")
+    @Test(
+        "all conditions of a rule must hold; the first rule that holds decides, one without conditions before all"
+    )
     func order() throws {
-        let policy = SeccompPolicy(
+        var policy = SeccompPolicy(
             defaultAction: .trap,
             rules: [
                 SeccompRule(
                     .errno(5), [.write],
                     when: [ArgumentCondition(0, .equal, 1), ArgumentCondition(1, .greater, 10)]),
                 SeccompRule(.trace(7), [.write], when: [ArgumentCondition(0, .equal, 1)]),
-                SeccompRule(.log, [.write]),
-                SeccompRule(.killProcess, [.write]),
             ])
-        let program = try policy.compile(capabilities: [], architecture: .x86_64, kernel: kernel)
-        let arch = AuditArch.x86_64
-        #expect(try run(program, arch: arch, number: 1, [1, 11]) == 0x0005_0005)
-        #expect(try run(program, arch: arch, number: 1, [1, 10]) == 0x7ff0_0007)
-        #expect(try run(program, arch: arch, number: 1, [2, 11]) == 0x7ffc_0000)
-        #expect(try run(program, arch: arch, number: 0) == 0x0003_0000)
+        func answers() throws -> [UInt32] {
+            let program = try policy.compile(capabilities: [], architecture: .x86_64, kernel: kernel)
+            let calls: [(UInt32, [UInt64])] = [(1, [1, 11]), (1, [1, 10]), (1, [2, 11]), (0, [])]
+            return try calls.map {
+                try run(program, arch: AuditArch.x86_64, number: $0.0, $0.1)
+            }
+        }
+        #expect(try answers() == [0x0005_0005, 0x7ff0_0007, 0x0003_0000, 0x0003_0000])
+        policy.rules += [SeccompRule(.log, [.write]), SeccompRule(.killProcess, [.write])]
+        #expect(try answers() == [0x7ffc_0000, 0x7ffc_0000, 0x7ffc_0000, 0x0003_0000])
+    }
+
+    /// As runc with libseccomp answered each of them.
+    @Test("rules that are the default say nothing, and two actions for the same arguments are refused")
+    func contradictions() throws {
+        func answer(
+            _ rules: [(SeccompAction, [ArgumentCondition])], mode: UInt64 = 0o777,
+            default action: SeccompAction = .allow
+        ) throws(SeccompError) -> UInt32? {
+            let policy = SeccompPolicy(
+                defaultAction: action, rules: rules.map { SeccompRule($0.0, [.mkdir], when: $0.1) })
+            let program = try policy.compile(capabilities: [], architecture: .x86_64, kernel: kernel)
+            return try? run(program, arch: AuditArch.x86_64, number: 83, [0, mode])
+        }
+        let all = [ArgumentCondition(1, .equal, 0o777)]
+        #expect(try answer([(.allow, []), (.errno(1), [])]) == Verdicts.notPermitted)
+        #expect(try answer([(.errno(2), all), (.errno(1), [])]) == Verdicts.notPermitted)
+        for other: (ArgumentCondition.Comparison, UInt64, Bool) in [
+            (.greaterOrEqual, 100, true), (.equal, 0o777, true), (.notEqual, 0o777, false),
+            (.less, 0o777, false),
+            (.lessOrEqual, 0o777, true), (.masked(0o700), 0o700, true), (.masked(0o700), 0o100, false),
+            (.equal, 0, false), (.notEqual, 3, true),
+        ] {
+            let rules: [(SeccompAction, [ArgumentCondition])] = [
+                (.allow, all), (.errno(1), [ArgumentCondition(1, other.0, other.1)]),
+            ]
+            if other.2 {
+                #expect(throws: SeccompError.contradiction(call: "mkdir")) {
+                    try answer(rules, default: .trap)
+                }
+            } else {
+                #expect(try answer(rules, default: .trap) == Verdicts.allow)
+            }
+        }
     }
 
     @Test(

@@ -23,7 +23,8 @@ struct ProfileFileTests {
                 {"names": ["read", "no_such_call"], "action": "SCMP_ACT_ALLOW"},
                 {"name": "write", "action": "SCMP_ACT_ERRNO", "errnoRet": 13,
                  "args": [{"index": 0, "value": 2, "op": "SCMP_CMP_EQ"}]},
-                {"names": ["write"], "action": "SCMP_ACT_ALLOW", "args": []},
+                {"names": ["write"], "action": "SCMP_ACT_ALLOW",
+                 "args": [{"index": 0, "value": 2, "op": "SCMP_CMP_NE"}]},
                 {"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [
                   {"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}, {"index": 0, "value": 2, "op": "SCMP_CMP_EQ"}]},
                 {"names": ["mount"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_SYS_ADMIN"]}},

@@ -63,11 +63,14 @@ private func holds(_ condition: ArgumentCondition, _ arguments: [UInt64]) -> Boo
     }
 }
 
-/// The first rule that names the call and whose conditions hold decides.
+/// The first rule without conditions that names the call decides, else the first whose conditions hold; what is the default
+/// says nothing.
 private func expected(_ policy: SeccompPolicy, _ call: Syscall, _ arguments: [UInt64]) -> SeccompAction {
-    policy.rules.first { rule in
-        rule.syscalls.contains(call) && rule.conditions.allSatisfy { holds($0, arguments) }
-    }?.action ?? policy.defaultAction
+    let rules = policy.rules.filter { $0.syscalls.contains(call) && $0.action != policy.defaultAction }
+    return
+        (rules.first { $0.conditions.isEmpty }
+        ?? rules.first { rule in rule.conditions.allSatisfy { holds($0, arguments) } })?.action
+        ?? policy.defaultAction
 }
 
 @_cdecl("LLVMFuzzerTestOneInput")

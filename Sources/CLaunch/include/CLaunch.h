@@ -12,8 +12,9 @@
 
 #define LAUNCH_MAGIC 0x314c5643u  // "CVL1"
 #define LAUNCH_VERSION 2u
-#define LAUNCH_SLOTS 64
-#define LAUNCH_LARGEST (4u << 20)
+#define LAUNCH_SLOTS 512
+#define LAUNCH_OPERATIONS 16384
+#define LAUNCH_LARGEST (16u << 20)
 
 // Offsets count from the start of the buffer; 0 is "none".
 struct launch_head {
