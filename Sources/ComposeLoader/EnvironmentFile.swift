@@ -71,15 +71,19 @@ struct EnvironmentFile {
             guard let first = line.first(where: { !isSpace($0) }), first != UInt8(ascii: "#") else {
                 continue
             }
-            if let equals = line.firstIndex(of: UInt8(ascii: "=")) {
-                let name = trimmed(line[..<equals])
+            let equals = line.firstIndex(of: UInt8(ascii: "="))
+            let name = trimmed(line[..<(equals ?? line.endIndex)])
+            // As in `environment`, where what is printed is read again.
+            if let last = name.utf8.last, (9...13).contains(last) {
+                throw problem("the variable \"\(name)\" ends with white space", at: start)
+            }
+            if let equals {
                 guard !name.isEmpty else { throw problem("a line begins with a variable's name", at: start) }
                 guard !name.utf8.contains(0x20) else {
                     throw problem("the variable \"\(name)\" has a space in its name", at: start)
                 }
                 variables[name] = String(decoding: line[(equals + 1)...], as: UTF8.self)
             } else {
-                let name = trimmed(line)
                 variables[name] = lookup(name) ?? variables[name]
             }
         }

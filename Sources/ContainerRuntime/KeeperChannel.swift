@@ -102,9 +102,11 @@ public final class KeeperChannel {
     private func send(_ message: keeper_message, name: String, bytes: [UInt8] = [], descriptors: [Int32] = [])
         throws(SyscallError)
     {
+        // Cut, it would be another's name to the next controller.
+        guard name.utf8.count < Int(KEEPER_NAME) else { throw SyscallError("sendmsg", .nameTooLong, name) }
         var message = message
         withUnsafeMutableBytes(of: &message.name) {
-            $0.copyBytes(from: name.utf8.prefix(Int(KEEPER_NAME) - 1))
+            $0.copyBytes(from: name.utf8)
         }
         let packet = withUnsafeBytes(of: &message) { [UInt8]($0) } + bytes
         do throws(SyscallError) {

@@ -121,8 +121,13 @@ extension ProjectController {
         }
         let reference = ContainerReference(name: name, service: record.service.name, index: record.index)
         cgroup.setParent(record.service.container.rare?.cgroupParent, of: name)
+        // Its restart policy and what else changes without a new container is the project's, not of the day it was made.
+        var service = record.service
+        if let declared = desired?.services[service.name], declared.configHash == service.configHash {
+            service = declared
+        }
         let container = Container(
-            reference: reference, service: record.service, createdAt: record.createdAt,
+            reference: reference, service: service, createdAt: record.createdAt,
             directories: directories, bootID: bootID, oneOff: record.oneOff)
         containers[name] = container
         container.rest = Rest(in: directories.state)

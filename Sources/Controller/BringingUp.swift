@@ -29,7 +29,10 @@ extension ProjectController {
                 plan, for: connection, goesOn: false, renewsVolumes: options.renewsVolumes,
                 options.noStart ? .creation : .other
             ) { [self] failure in
-                if failure == nil { dropCarriedVolumes() }
+                if failure == nil {
+                    dropCarriedVolumes()
+                    forgetContents()
+                }
                 if let failure, let services = run?.rollsBack, !services.isEmpty {
                     return rollBack(services, to: former, for: connection) { [self] outcome in
                         var told = failure

@@ -24,7 +24,9 @@ extension ProjectController {
         guard let run else { return checkReady() }
         checkLooks()
         for wait in run.awaited {
-            switch verdict(on: wait.service, wait.condition) {
+            // What no operation waits for is `--wait`'s alone: who has completed well is as ready as can be.
+            let isAsked = run.isWaitedFor(wait.index)
+            switch isAsked ? verdict(on: wait.service, wait.condition) : readiness(of: wait.service) {
             case .met: run.finish(wait.index, nil)
             case .unmet: break
             case .never(let failure):
@@ -36,10 +38,19 @@ extension ProjectController {
     }
 
     func verdict(on service: String, _ condition: DependencyRequest.Condition) -> Verdict {
-        let own = containers.values.filter { $0.reference.service == service }.sorted { $0.name < $1.name }
+        verdict(on: service) { verdict(on: $0, condition) }
+    }
+
+    private func readiness(of service: String) -> Verdict { verdict(on: service) { readiness(of: $0) } }
+
+    private func verdict(on service: String, by judge: (Container) -> Verdict) -> Verdict {
+        // An old one that an update is about to remove says nothing of the service any more.
+        let own = containers.values
+            .filter { $0.reference.service == service && run?.removes($0.name) != true }
+            .sorted { $0.name < $1.name }
         var all = !own.isEmpty
         for container in own {
-            switch verdict(on: container, condition) {
+            switch judge(container) {
             case .met: continue
             case .unmet: all = false
             case .never(let failure): return .never(failure)

@@ -76,6 +76,10 @@ final class Container {
     /// Told when the process has ended and all is written down.
     var onExited: [() -> Void] = []
     var killTimer: EventLoop.Timer?
+    /// When that timer fires, on the monotonic clock.
+    var killsAt: Int64 = 0
+    /// How often a plan has stopped it.
+    var stopsAsked = 0
     /// The hook that runs in it.
     var hook: ExecSession?
     /// `pre_stop` is at work; its stop signal follows.

@@ -48,21 +48,8 @@ public func runController() -> Int32? {
 func log(_ text: String) {
     covey_bound_log(2, engineLogLimit)
     let seconds = realtimeNanoseconds() / 1_000_000_000
-    try? writeAll(2, "\(rfc3339(seconds)) controller: \(text)\n".utf8)
+    try? writeAll(2, "\(rfc3339(seconds: seconds)) controller: \(text)\n".utf8)
 }
 
 /// ENGINE_LOG_LIMIT of CLaunch.h, a macro that Swift does not see.
 private let engineLogLimit: Int64 = 4 << 20
-
-/// UTC, to the second.
-func rfc3339(_ seconds: Int64) -> String {
-    var time = time_t(seconds)
-    var parts = tm()
-    gmtime_r(&time, &parts)
-    func pad(_ number: Int32, _ width: Int = 2) -> String {
-        let text = String(number)
-        return String(repeating: "0", count: max(0, width - text.count)) + text
-    }
-    return "\(pad(parts.tm_year + 1900, 4))-\(pad(parts.tm_mon + 1))-\(pad(parts.tm_mday))"
-        + "T\(pad(parts.tm_hour)):\(pad(parts.tm_min)):\(pad(parts.tm_sec))Z"
-}

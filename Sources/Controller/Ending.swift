@@ -19,11 +19,15 @@ extension ProjectController {
     /// Sends the stop signal; after `timeout` everything in the container is killed.
     func stop(_ container: Container, timeout: Duration, _ told: @escaping (Failure?) -> Void) {
         container.status.stopRequested = true
+        let waited = container.restartTimer != nil
         cancelRestart(container)
         // Known to the next controller, should this one die before the end is written down: no policy starts it then,
         // and no `up` takes it for one that stays.
         if container.phase != .created { try? container.saveStatus() }
-        guard container.isLive else { return told(nil) }
+        guard container.isLive else {
+            if waited { changed() }
+            return told(nil)
+        }
         if container.isBeforeProcess {
             return endWait(of: container, cause: "its container was stopped meanwhile", told)
         }
@@ -47,7 +51,36 @@ extension ProjectController {
         tell("kill", of: container, ["signal": "\(isKill ? SIGKILL : signal)"])
         thaw(container)
         guard !isKill else { return }
-        if let timer = container.killTimer { loop.cancel(timer) }
+        killLater(container, after: timeout)
+    }
+
+    /// What is being stopped gets no more time than this: of two wishes the less patient one counts.
+    /// - Parameters:
+    ///   - services: none is all.
+    ///   - timeout: nil is each container's own.
+    func shortenStops(of services: [String], to timeout: Duration?) {
+        for container in containers.values
+        where services.isEmpty || services.contains(container.reference.service) {
+            guard container.killTimer != nil || container.isPreparingStop, let pidfd = container.pidfd else {
+                continue
+            }
+            let patience = timeout ?? container.request.stopGracePeriod
+            if patience <= .zero {
+                signalStop(container, pidfd, within: .zero)
+            } else {
+                killLater(container, after: patience)
+            }
+        }
+    }
+
+    private func killLater(_ container: Container, after timeout: Duration) {
+        let end = monotonicNanoseconds().addingReportingOverflow(timeout.nanoseconds)
+        let killsAt = end.overflow ? Int64.max : end.partialValue
+        if let timer = container.killTimer {
+            guard killsAt < container.killsAt else { return }
+            loop.cancel(timer)
+        }
+        container.killsAt = killsAt
         container.killTimer = loop.after(timeout) { [unowned self, unowned container] in
             container.killTimer = nil
             tell("kill", of: container, ["signal": "\(SIGKILL)"])

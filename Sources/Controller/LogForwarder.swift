@@ -127,7 +127,7 @@ final class LogForwarder {
 
     private func syslogMessage(_ line: [UInt8], _ severity: Int, _ syslog: SyslogReceiver) -> [UInt8] {
         let now = realtimeNanoseconds()
-        let stamp = rfc3339(now / 1_000_000_000)
+        let stamp = rfc3339(seconds: now / 1_000_000_000)
         let priority = "<\(syslog.facility * 8 + severity)>"
         let pid = getpid()
         let head: String

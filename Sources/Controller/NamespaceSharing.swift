@@ -155,7 +155,10 @@ extension ProjectController {
     }
 
     private func startAgain(_ sharer: Container) {
+        let asked = sharer.stopsAsked
         let again = { [unowned self, unowned sharer] in
+            // Somebody wanted it stopped meanwhile, and that counts.
+            guard sharer.stopsAsked == asked, !takingDown, !leaving else { return }
             sharer.status.stopRequested = false
             sharer.status.signalledToStop = nil
             start(sharer, byPolicy: true) { failure in

@@ -69,6 +69,7 @@ extension ProjectController {
         case .stopContainer(let reference, let timeout):
             guard let container = containers[reference.name] else { return run.finish(index, nil) }
             if run.occasion == .stop { rest(container, .stopped) }
+            container.stopsAsked += 1
             stop(container, timeout: timeout) { run.finish(index, $0) }
         case .removeContainer(let reference):
             finish(index, run) { () throws(Failure) in
@@ -111,6 +112,12 @@ extension ProjectController {
         _ reference: ContainerReference, _ service: ServiceRequest, _ oneOff: OneOff?, renewsVolumes: Bool,
         _ assign: () throws(Failure) -> Void
     ) throws(Failure) -> Container {
+        guard containers[reference.name] == nil else {
+            throw Failure(
+                "cannot create container \"\(reference.name)\"", cause: "there is one of that name",
+                advice:
+                    "remove the one `covey run` made with `covey rm -fs`, and choose another --name for it")
+        }
         let directories = directories(of: reference.name)
         if exists(directories.state) || exists(directories.run) { try removeLeftovers(of: reference.name) }
         cgroup.setParent(service.container.rare?.cgroupParent, of: reference.name)

@@ -158,6 +158,9 @@ final class PlanRun {
         }
     }
 
+    /// Whether another operation waits for this one.
+    func isWaitedFor(_ index: Int) -> Bool { !dependants[index].isEmpty }
+
     /// Whether the container is one of an update's new ones.
     func updates(_ name: String) -> Bool {
         plan.nodes.contains { node in

@@ -179,6 +179,23 @@ final class ProjectController {
         }
     }
 
+    /// Forgets what nothing names any more: a secret that was replaced does not stay on the disk.
+    func forgetContents() {
+        var named: Set<Digest> = []
+        for service in Array((desired?.services ?? [:]).values) + containers.values.map(\.service) {
+            let requests = [service.container] + (service.hooks?.preStart ?? []).map(\.container)
+            for request in requests { named.formUnion(request.files.map(\.content)) }
+        }
+        for digest in contents.keys where !named.contains(digest) {
+            do throws(SyscallError) {
+                try removeFile("\(contentsDirectory)/\(digest.hex)")
+                contents[digest] = nil
+            } catch {
+                log("cannot remove what a config or secret was before: \(error)")
+            }
+        }
+    }
+
     func loadContents() {
         for name in (try? directoryEntries(contentsDirectory)) ?? [] {
             guard let digest = Digest(hex: name), let bytes = try? readFile("\(contentsDirectory)/\(name)")

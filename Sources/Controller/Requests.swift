@@ -70,6 +70,7 @@ extension ProjectController {
         case .up(let options):
             enqueueBringUp(connection, of: options.services) { [self] in beginUp(options, connection) }
         case .down(let options):
+            shortenStops(of: options.services ?? [], to: options.timeout)
             if let services = options.services {
                 let ended = Superseding.bringUps(of: concerned(by: services, in: observe()))
                 enqueue(connection, ending: ended) { [self] in
@@ -90,6 +91,7 @@ extension ProjectController {
         case .start(let services, let wait):
             enqueueBringUp(connection, of: services) { [self] in beginStart(services, wait, connection) }
         case .stop(let services, let timeout):
+            shortenStops(of: services, to: timeout)
             enqueueStop(of: services, connection) { [self] () throws(Failure) in
                 try planStop(observe(), services: services, timeout: timeout)
             }

@@ -43,13 +43,25 @@ extension ProjectController {
         guard let run else { return }
         for look in run.looks {
             let found = look.batch.containers.compactMap { name in trouble(of: name, run).map { (name, $0) } }
+            let failed = Set(found.map(\.0))
             let isSettled =
-                look.isOver && look.batch.containers.allSatisfy { containers[$0].map(isWell) ?? true }
-            // One that failed decides nothing more, but others may still be on their way.
-            guard isSettled || !found.isEmpty else { continue }
+                look.isOver
+                && look.batch.containers.allSatisfy {
+                    failed.contains($0) || containers[$0].map(isWell) ?? true
+                }
+            // Fewer than end the update decide nothing: others may still be on their way.
+            guard isSettled || isTooMany(failed, of: look.batch, run) else { continue }
             run.looks.removeAll { $0 === look }
             finish(look, found, run)
         }
+    }
+
+    /// Whether those that failed, with the ones of earlier batches, end the update.
+    private func isTooMany(_ failed: Set<String>, of batch: UpdateBatch, _ run: PlanRun) -> Bool {
+        let policy = desired?.services[batch.service]?.update ?? UpdateRequest()
+        guard policy.failureAction != .continue, !failed.isEmpty else { return false }
+        let all = failed.union(run.failedUpdates[batch.service] ?? [])
+        return Double(all.count) / Double(max(1, batch.total)) > policy.maximumFailureRatio
     }
 
     private func isWell(_ container: Container) -> Bool {
@@ -73,10 +85,11 @@ extension ProjectController {
     private func finish(_ look: UpdateLook, _ found: [(String, Failure)], _ run: PlanRun) {
         let service = look.batch.service
         let policy = desired?.services[service]?.update ?? UpdateRequest()
-        run.failedUpdates[service, default: []].formUnion(found.map(\.0))
-        let ratio = Double(run.failedUpdates[service]?.count ?? 0) / Double(max(1, look.batch.total))
+        let failed = Set(found.map(\.0))
+        let endsUpdate = isTooMany(failed, of: look.batch, run)
+        run.failedUpdates[service, default: []].formUnion(failed)
         if let (_, failure) = found.first {
-            if policy.failureAction == .continue || ratio <= policy.maximumFailureRatio {
+            if !endsUpdate {
                 runOwner?.send(.notice("\(failure)"))
             } else {
                 if policy.failureAction == .rollback { run.rollsBack.insert(service) }

@@ -184,7 +184,8 @@ final class StageRun {
         }
         area.unmount()
         var record = StepCache.Record(
-            created: session.epoch.map(timestamp) ?? currentTimestamp(), hasLayer: false)
+            created: rfc3339(seconds: session.epoch ?? realtimeNanoseconds() / 1_000_000_000), hasLayer: false
+        )
         do throws(SyscallError) {
             record.hasLayer = try area.hasChanges()
             if record.hasLayer, let epoch = session.epoch { try clampTimes(below: area.upper, to: epoch) }

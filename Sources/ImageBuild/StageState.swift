@@ -73,7 +73,7 @@ struct StageState {
     func imageConfig(labels: [String: String], epoch: Int64?) -> ImageConfig {
         var image = ImageConfig(architecture: architecture)
         image.variant = variant
-        image.created = epoch.map(timestamp) ?? created
+        image.created = epoch.map { rfc3339(seconds: $0) } ?? created
         image.author = author
         var defaults = config
         defaults.env = environment.list

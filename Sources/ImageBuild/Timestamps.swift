@@ -19,25 +19,6 @@ func sourceDateEpoch(_ arguments: [String: String]) throws(Failure) -> Int64? {
     return seconds
 }
 
-/// The time as image documents write it (RFC 3339, UTC, whole seconds).
-func timestamp(_ seconds: Int64) -> String {
-    var seconds = time_t(seconds)
-    var parts = tm()
-    gmtime_r(&seconds, &parts)
-    func padded(_ value: Int32, _ width: Int = 2) -> String {
-        let text = String(value)
-        return String(repeating: "0", count: max(0, width - text.count)) + text
-    }
-    return "\(padded(parts.tm_year + 1900, 4))-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"
-        + "T\(padded(parts.tm_hour)):\(padded(parts.tm_min)):\(padded(parts.tm_sec))Z"
-}
-
-func currentTimestamp() -> String {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
-    return timestamp(Int64(now.tv_sec))
-}
-
 /// Gives everything below a directory that is younger than `epoch` that time. Links are not followed; the directory
 /// belongs to the build alone.
 func clampTimes(below path: String, to epoch: Int64) throws(SyscallError) {

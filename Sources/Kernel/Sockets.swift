@@ -14,15 +14,22 @@ private func withSocketPath<Result>(
     return try body("/proc/self/fd/\(directory.raw)\(path[slash...])")
 }
 
-/// A listening unix stream socket at a path, mode 0600; a stale one there is replaced.
-public func listenUnix(_ path: String, backlog: Int32 = 128) throws(SyscallError) -> OwnedFD {
-    let fd = OwnedFD(taking: try retrying("socket") { linux_socket(AF_UNIX, streamSocket | O_CLOEXEC, 0) })
+/// A unix socket of a kind, bound to a path and with that mode; a stale one there is replaced.
+private func bindUnix(_ kind: Int32, _ path: String, mode: UInt32) throws(SyscallError) -> OwnedFD {
+    let fd = OwnedFD(taking: try retrying("socket") { linux_socket(AF_UNIX, kind | O_CLOEXEC, 0) })
     try removeFile(path)
     let raw = fd.raw
     try withSocketPath(path) { (short) throws(SyscallError) in
         _ = try retrying("bind", path) { linux_unix_bind(raw, short) }
     }
-    try retrying("chmod", path) { chmod(path, 0o600) }
+    try retrying("chmod", path) { chmod(path, mode) }
+    return fd
+}
+
+/// A listening unix stream socket at a path, mode 0600; a stale one there is replaced.
+public func listenUnix(_ path: String, backlog: Int32 = 128) throws(SyscallError) -> OwnedFD {
+    let fd = try bindUnix(streamSocket, path, mode: 0o600)
+    let raw = fd.raw
     try retrying("listen", path) { listen(raw, backlog) }
     return fd
 }
@@ -45,14 +52,7 @@ public func connectUnix(_ path: String, _ kind: UnixSocketKind = .stream, isBloc
 
 /// A unix datagram socket at a path, where whoever reaches it may write; a stale one there is replaced.
 public func bindDatagrams(_ path: String) throws(SyscallError) -> OwnedFD {
-    let fd = OwnedFD(taking: try retrying("socket") { linux_socket(AF_UNIX, datagramSocket | O_CLOEXEC, 0) })
-    try removeFile(path)
-    let raw = fd.raw
-    try withSocketPath(path) { (short) throws(SyscallError) in
-        _ = try retrying("bind", path) { linux_unix_bind(raw, short) }
-    }
-    try retrying("chmod", path) { chmod(path, 0o777) }
-    return fd
+    try bindUnix(datagramSocket, path, mode: 0o777)
 }
 
 /// Sends one datagram to the unix socket at a path; `@` at its beginning stands for an abstract name's NUL (unix(7)).

@@ -5,9 +5,9 @@
 // disk: what they speak of does not survive a reboot either.
 
 public import Basics
-internal import JSONFormat
 internal import Kernel
 public import Netlink
+internal import Records
 
 /// A network as it was made.
 public struct NetworkState: Hashable, Codable, Sendable {
@@ -142,34 +142,14 @@ struct NetworkRecords {
     }
 
     private func read<Value: Decodable>(_ type: Value.Type, _ path: String) throws(Failure) -> Value? {
-        let bytes: [UInt8]
-        do throws(SyscallError) {
-            bytes = try readFile(path)
-        } catch {
-            if error.errno == .noEntry { return nil }
-            throw Failure("cannot read \(path)", error)
-        }
-        do {
-            return try decodeJSON(type, from: bytes)
-        } catch {
-            throw Failure(
-                "cannot read \(path)", cause: "it is not a record of this version of Covey",
-                advice:
-                    "if no project is up, remove \(path); otherwise run `covey down` with the version that wrote it"
-            )
-        }
+        try readRecord(
+            type, path,
+            advice:
+                "if no project is up, remove it; otherwise run `covey down` with the version that wrote it")
     }
 
     private func write(_ value: some Encodable, _ path: String) throws(Failure) {
-        let bytes: [UInt8]
-        do { bytes = try encodeJSON(value) } catch {
-            preconditionFailure("a record always encodes")
-        }
-        do throws(SyscallError) {
-            try replaceFile(path, bytes + [10], mode: 0o600)
-        } catch {
-            throw Failure("cannot write \(path)", error)
-        }
+        try writeRecord(value, path)
     }
 
     /// Files that who wrote them did not live to put in their place. Under the host's lock, so nobody is writing one.

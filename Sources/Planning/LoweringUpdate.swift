@@ -35,10 +35,20 @@ extension ServiceLowering {
     /// What two containers of the service can't have at once.
     private var singular: String? {
         if service.containerName != nil { return "`container_name`" }
-        if let port = service.ports.first(where: { $0.published.map { $0.count == 1 } ?? false }) {
-            return "the host's port \(port.published?.lowerBound ?? 0)"
+        if let port = service.ports.first(where: { $0.published.map { $0.count <= replicas } ?? false }),
+            let published = port.published
+        {
+            return published.count == 1
+                ? "the host's port \(published.lowerBound)"
+                : "each of the host's ports \(published.lowerBound) to \(published.upperBound)"
         }
-        if service.networks.values.contains(where: { $0.ipv4Address != nil }) { return "`ipv4_address`" }
+        for endpoint in service.networks.values {
+            if endpoint.ipv4Address != nil { return "`ipv4_address`" }
+            if endpoint.ipv6Address != nil { return "`ipv6_address`" }
+            if endpoint.macAddress != nil { return "`mac_address`" }
+            if !endpoint.linkLocalAddresses.isEmpty { return "an address of `link_local_ips`" }
+        }
+        if service.macAddress != nil { return "`mac_address`" }
         return nil
     }
 }

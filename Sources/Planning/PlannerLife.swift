@@ -43,7 +43,7 @@ public func planStart(_ observed: Observation, services: [String] = []) throws(F
         }
         for container in found { try container.checkGoesOn("start") }
         life.start(
-            found.filter { !$0.state.isLive && !life.isDone($0, named: named) }, of: service,
+            found.filter { !$0.state.isLive && !life.isDone($0, named: named, among: targets) }, of: service,
             waitingFor: { targets.contains($0) }
         ) { $0.whyNotRunning }
     }
@@ -80,7 +80,7 @@ public func planRestart(
         let isAsked = reason == "restart"
         life.start(
             (life.containers[service] ?? []).filter {
-                $0.state.isLive || isAsked && !life.isDone($0, named: named)
+                $0.state.isLive || isAsked && !life.isDone($0, named: named, among: Set(reasons.keys))
             }, of: service, waitingFor: { reasons[$0] != nil }, after: stops
         ) { _ in reason }
     }
@@ -158,9 +158,13 @@ struct LifePlanner {
         return Set(named)
     }
 
-    /// Completed by itself, and not named: running it again was not asked for.
-    func isDone(_ container: ObservedContainer, named: Set<String>) -> Bool {
+    /// Completed by itself, and not named: running it again was not asked for, unless one of those that are started wants it
+    /// alive and well.
+    func isDone(_ container: ObservedContainer, named: Set<String>, among chosen: Set<String>) -> Bool {
         !named.contains(container.service)
+            && !chosen.contains {
+                observed.requests[$0]?.dependencies[container.service]?.condition == .healthy
+            }
             && container.hasCompleted(under: observed.requests[container.service]?.restart ?? .no)
     }
 

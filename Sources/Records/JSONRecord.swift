@@ -5,8 +5,12 @@ internal import JSONFormat
 internal import Kernel
 
 /// Reads a record; nil when the file is missing.
+/// - advice: what to do about a file that is no such record.
 /// - Throws: a file that is no such record: the failure names it and the repair. It is never skipped.
-public func readRecord<Record: Decodable>(_ type: Record.Type, _ path: String) throws(Failure) -> Record? {
+public func readRecord<Record: Decodable>(
+    _ type: Record.Type, _ path: String,
+    advice: String = "move it away and run the command again; what it stood for is then made anew"
+) throws(Failure) -> Record? {
     let bytes: [UInt8]
     do throws(SyscallError) {
         bytes = try readFile(path)
@@ -20,7 +24,7 @@ public func readRecord<Record: Decodable>(_ type: Record.Type, _ path: String) t
         throw Failure(
             "cannot read \(path)",
             cause: bytes.isEmpty ? "the file is empty" : "the file is not the record that belongs there",
-            advice: "move it away and run the command again; what it stood for is then made anew")
+            advice: advice)
     }
 }
 

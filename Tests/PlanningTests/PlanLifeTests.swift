@@ -53,6 +53,14 @@ struct PlanLifeTests {
         #expect(world.broken == [])
     }
 
+    @Test("restart runs what has completed again where another one wants it healthy")
+    func restartsForTheHealthy() throws {
+        var world = try World.running(stack("db: once; check\nweb: needs db healthy"))
+        world.change("demo-db-1") { $0.state = .exited(code: 0, onRequest: false) }
+        let plan = try planRestart(world.seen)
+        #expect(plan.description.contains("start container demo-db-1: restart"), "\(plan)")
+    }
+
     @Test("down leaves nothing of the project but what it is told to keep")
     func downLeavesNothing() throws {
         var world = try World.running(stack(shop + "\nold: net side\nvolume out: external\nuser: volume out"))

@@ -10,31 +10,39 @@ import Testing
 extension Scenarios {
     @Suite("OCI seccomp agents")
     struct OCIAgent {
+        /// Listens at `agent.sock` of the bundle; `body` goes on with what it was sent, as `data` and `fds`.
+        private func startAgent(of bundle: Bundle, _ body: String) throws -> RunningProgram {
+            let head = #"""
+                import array, fcntl, json, os, select, socket, struct
+                agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                agent.bind("agent.sock"); agent.listen(1); agent.settimeout(20)
+                open("ready", "w").close()
+                connection, _ = agent.accept()
+                data, ancillary, _, _ = connection.recvmsg(65536, socket.CMSG_LEN(16))
+                fds = array.array("i"); fds.frombytes(ancillary[0][2])
+
+                """#
+            try writeFile("\(bundle.directory)/agent", Array((head + body).utf8))
+            let agent = try RunningProgram(
+                ["python3", "agent"], environment: ["PATH=\(Host.path)"], directory: bundle.directory,
+                scratch: "\(bundle.directory)/scratch")
+            try bundle.await("the agent listens") { exists("\(bundle.directory)/ready") }
+            return agent
+        }
+
         @Test(
             "listenerPath: the agent gets the listener with the state once; it is ignored when nothing is asked"
         )
         func listener() throws {
             try Bundle.play { bundle in
-                try writeFile(
-                    "\(bundle.directory)/agent",
-                    Array(
-                        #"""
-                        import array, json, os, socket, sys
-                        agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                        agent.bind("agent.sock"); agent.listen(1); agent.settimeout(20)
-                        open("ready", "w").close()
-                        connection, _ = agent.accept()
-                        data, ancillary, _, _ = connection.recvmsg(65536, socket.CMSG_LEN(16))
-                        rest = connection.recv(1)
-                        fds = array.array("i"); fds.frombytes(ancillary[0][2])
-                        told = json.loads(data)
-                        print(told["fds"], len(fds), os.readlink("/proc/self/fd/%d" % fds[0]), told["metadata"],
-                              told["state"]["status"], told["state"]["id"], told["pid"] == told["state"]["pid"], rest)
-                        """#.utf8))
-                let agent = try RunningProgram(
-                    ["python3", "agent"], environment: ["PATH=\(Host.path)"], directory: bundle.directory,
-                    scratch: "\(bundle.directory)/scratch")
-                try bundle.await("the agent listens") { exists("\(bundle.directory)/ready") }
+                let agent = try startAgent(
+                    of: bundle,
+                    #"""
+                    rest = connection.recv(1)
+                    told = json.loads(data)
+                    print(told["fds"], len(fds), os.readlink("/proc/self/fd/%d" % fds[0]), told["metadata"],
+                          told["state"]["status"], told["state"]["id"], told["pid"] == told["state"]["pid"], rest)
+                    """#)
                 func seccomp(_ action: String, _ path: String) -> String {
                     #"""
                     "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"\#(path)","listenerMetadata":"meta",
@@ -60,38 +68,26 @@ extension Scenarios {
         @Test("an agent is asked about read(2), which the child makes itself before its program")
         func answers() throws {
             try Bundle.play { bundle in
-                try writeFile(
-                    "\(bundle.directory)/agent",
-                    Array(
-                        #"""
-                        import array, fcntl, os, select, socket, struct
-                        agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                        agent.bind("reads.sock"); agent.listen(1); agent.settimeout(20)
-                        open("reads", "w").close()
-                        connection, _ = agent.accept()
-                        _, ancillary, _, _ = connection.recvmsg(65536, socket.CMSG_LEN(16))
-                        fds = array.array("i"); fds.frombytes(ancillary[0][2])
-                        poll = select.poll(); poll.register(fds[0])
-                        asked = 0
-                        while not poll.poll()[0][1] & select.POLLHUP:
-                            request = bytearray(80)
-                            try: fcntl.ioctl(fds[0], 0xc0502100, request)  # SECCOMP_IOCTL_NOTIF_RECV
-                            except OSError: continue
-                            asked += 1
-                            answer = struct.pack("QqiI", struct.unpack_from("Q", request)[0], 0, 0, 1)  # CONTINUE
-                            try: fcntl.ioctl(fds[0], 0xc0182101, answer)  # SECCOMP_IOCTL_NOTIF_SEND
-                            except OSError: continue
-                        print(asked > 1)
-                        """#.utf8))
-                let agent = try RunningProgram(
-                    ["python3", "agent"], environment: ["PATH=\(Host.path)"], directory: bundle.directory,
-                    scratch: "\(bundle.directory)/scratch")
-                try bundle.await("the agent listens") { exists("\(bundle.directory)/reads") }
+                let agent = try startAgent(
+                    of: bundle,
+                    #"""
+                    poll = select.poll(); poll.register(fds[0])
+                    asked = 0
+                    while not poll.poll()[0][1] & select.POLLHUP:
+                        request = bytearray(80)
+                        try: fcntl.ioctl(fds[0], 0xc0502100, request)  # SECCOMP_IOCTL_NOTIF_RECV
+                        except OSError: continue
+                        asked += 1
+                        answer = struct.pack("QqiI", struct.unpack_from("Q", request)[0], 0, 0, 1)  # CONTINUE
+                        try: fcntl.ioctl(fds[0], 0xc0182101, answer)  # SECCOMP_IOCTL_NOTIF_SEND
+                        except OSError: continue
+                    print(asked > 1)
+                    """#)
                 // With no_new_privs the filter is loaded late, yet while `create` is there to fetch the listener.
                 try bundle.configure(
                     ["cat", "/proc/version"], process: #""noNewPrivileges":true,"#,
                     linux: #"""
-                        "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"\#(bundle.directory)/reads.sock",
+                        "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"\#(bundle.directory)/agent.sock",
                           "syscalls":[{"names":["read","execve","openat"],"action":"SCMP_ACT_NOTIFY"}]},
                         """#)
                 try bundle.oci("create", bundle.name, code: 0)

@@ -158,6 +158,43 @@ extension Scenarios {
                 let outcome = try up.wait(limit: .seconds(20))
                 try stage.require(
                     outcome.code == 1 && outcome.errors.contains("not ready after 1s"), "\(outcome)")
+                // 0 is no limit, as with Docker Compose.
+                try stage.covey("up", "--wait", "--wait-timeout", "0", "deaf")
+            }
+        }
+
+        @Test(
+            "a stop lets another stop be; a down goes further and ends both; an up waits for a stop that was cut off"
+        )
+        func stops() throws {
+            try Stage.play("pending") { stage in
+                func stopping(_ seconds: Int) throws -> RunningProgram {
+                    let stop = try stage.start(["stop", "-t", "\(seconds)", "deaf"])
+                    try stage.eventually("it is being stopped") { stop.soFar.errors.contains("Stopping") }
+                    return stop
+                }
+                try stage.covey("up", "-d", "deaf")
+                try stage.eventually("it is ready") { try stage.logs("deaf").contains("ready") }
+                let first = try stopping(600)
+                let second = try stage.start(["stop", "-t", "600", "deaf"])
+                try stage.eventually("the second is queued") { second.soFar.errors.contains("waiting") }
+                try stage.require(!first.soFar.errors.contains("ended"), "\(first.soFar)")
+                try stage.covey("down", "-t", "0", limit: .seconds(20))
+                let outcome = try first.wait(limit: .seconds(5))
+                try stage.require(
+                    outcome.code == 1 && outcome.errors.contains("ended by another"), "\(outcome)")
+                // It has what it wanted, before the down or by it.
+                _ = try second.wait(limit: .seconds(5))
+
+                try stage.covey("up", "-d", "deaf")
+                try stage.eventually("it is ready") { try stage.logs("deaf").contains("ready") }
+                let old = try stage.container("deaf").Pid
+                let cutOff = try stopping(2)
+                kill(stage.engine().last ?? 0, SIGKILL)
+                let up = try stage.covey("up", "-d", "deaf", limit: .seconds(20))
+                _ = try cutOff.wait(limit: .seconds(20))
+                let container = try stage.container("deaf")
+                try stage.require(container.State == "running" && container.Pid != old, "\(up) \(container)")
             }
         }
 

@@ -2,6 +2,7 @@
 //
 // Services a provider looks after.
 
+import Glibc
 import Testing
 
 extension Scenarios {
@@ -41,6 +42,26 @@ extension Scenarios {
                     contents("\(stage.files)/calls").hasSuffix(
                         " down --size=256 --tag=a --tag=b --type=mysql my-db\n"),
                     contents("\(stage.files)/calls"))
+            }
+        }
+
+        @Test("Ctrl-C stops what was brought up, whoever looks after its dependencies")
+        func interrupted() throws {
+            try Stage.play("providers") { stage in
+                let path = ["PATH=\(stage.files)/bin:\(Host.path)"]
+                try stage.covey("up", "-d", "other", variables: path)
+                let up = try stage.start(["up", "app"], variables: path)
+                try stage.eventually("it runs") {
+                    try stage.attempt("ps", "--format", "json").output.contains("\"Service\":\"app\"")
+                }
+                try stage.eventually("its output is shown") { up.soFar.errors.contains("Started") }
+                up.signal(SIGINT)
+                let outcome = try up.wait(limit: .seconds(20))
+                try stage.require(outcome.code == 130, "\(outcome)")
+                try stage.require(
+                    try stage.container("app").State == "exited"
+                        && stage.container("other").State == "running", "\(outcome) \(try stage.containers())"
+                )
             }
         }
 

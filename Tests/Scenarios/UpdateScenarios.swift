@@ -73,11 +73,35 @@ extension Scenarios {
             }
         }
 
+        @Test("the share that failed is counted when all have shown what they are")
+        func failsLate() throws {
+            try Stage.play("updates") { stage in
+                try stage.covey("up", "-d", "late")
+                let up = try stage.covey("up", "-d", "late", code: 1, variables: ["VERSION=3"])
+                try stage.require(up.errors.contains("the update of service \"late\" failed"), "\(up)")
+            }
+        }
+
+        @Test("an old container that was unwell is no reason against the new one that is well")
+        func recovers() throws {
+            try Stage.play("updates") { stage in
+                try stage.covey("up", "-d", "store")
+                try stage.eventually("it is unwell") {
+                    try stage.container("store").Health == "unhealthy"
+                }
+                try stage.covey("up", "-d", "user", variables: ["GOOD=yes"])
+                try stage.require(try stage.containers().count == 2, "\(try stage.containers())")
+            }
+        }
+
         @Test("what only one container can have is not for start-first")
         func refused() throws {
             try Stage.play("updates") { stage in
                 let up = try stage.covey("up", "-d", "fixed", code: 1)
                 try stage.require(up.errors.contains("the host's port 8080 can be only one"), "\(up)")
+                let addressed = try stage.covey("up", "-d", "addressed", code: 1)
+                try stage.require(
+                    addressed.errors.contains("`mac_address` can be only one"), "\(addressed)")
             }
         }
     }

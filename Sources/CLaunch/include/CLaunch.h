@@ -136,7 +136,8 @@ bool covey_has_stub(void);
 
 // ---- the keeper
 
-#define KEEPER_NAME 80
+// A file's name (NAME_MAX), a word before it and a port after it.
+#define KEEPER_NAME 320
 #define KEEPER_FDS 60
 #define KEEPER_PACKET (160u << 10)
 
