@@ -27,13 +27,14 @@ extension Field {
             default: continue
             }
         }
-        if node.mapping != nil, hook.command == nil { error("has no `command`") }
+        if node.mapping != nil || node.isNull, hook.command == nil { error("has no `command`") }
         return hook
     }
 
     func watchRules(_ around: Surroundings) -> [Service.WatchRule]? {
         guard let pair = mapping()?.pair("watch") else { return nil }
         return child(pair).elements().compactMap { element in
+            if element.node.isNull { element.error("has no `path`") }
             guard element.mapping() != nil else { return nil }
             var rule = Service.WatchRule(path: "", action: "")
             for (key, _, field) in element.fields() {
