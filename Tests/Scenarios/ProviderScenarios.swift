@@ -62,6 +62,7 @@ extension Scenarios {
                     try stage.container("app").State == "exited"
                         && stage.container("other").State == "running", "\(outcome) \(try stage.containers())"
                 )
+                try stage.covey("down", "-t", "1", variables: path)
             }
         }
 
