@@ -32,6 +32,11 @@ final class Diagnostics {
     /// Aliases show one node at several paths: a text is said once per place.
     private var said: Set<String> = []
 
+    /// What is left to the whole load.
+    let ports: PortAllowance
+
+    init(ports: PortAllowance = PortAllowance()) { self.ports = ports }
+
     /// As many errors as are told.
     var isFull: Bool { errors.count >= Diagnostics.limit }
 

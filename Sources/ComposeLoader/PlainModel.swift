@@ -135,7 +135,7 @@ private struct PlainRendering {
         let own = path.text
         let isService = own.hasPrefix("services.")
         if let text = node.text, !text.utf8.contains(UInt8(ascii: "$")), isService {
-            let scratch = Diagnostics()
+            let scratch = Diagnostics(ports: around.log.ports)
             let field = Field(
                 node: Node(.sequence([node]), at: node.place), path: path, log: scratch)
             let rendering = Rendering(isJSON: false, isEscaped: false)

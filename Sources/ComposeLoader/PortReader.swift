@@ -6,6 +6,19 @@
 internal import Basics
 internal import ComposeModel
 
+/// How many ports a load may still make: a range of a dozen characters is 65,535 of them, and a host has no more.
+final class PortAllowance {
+    static let limit = 65535
+    private var left = limit
+
+    /// - Returns: false when there are not as many.
+    func take(_ count: Int) -> Bool {
+        guard count <= left else { return false }
+        left -= count
+        return true
+    }
+}
+
 extension Field {
     /// `ports` of a service, each once.
     func ports() -> [Service.Port] {
@@ -73,6 +86,12 @@ extension Field {
         _ targets: ClosedRange<UInt16>, _ published: ClosedRange<UInt16>?, _ address: String?,
         _ proto: Service.Port.Proto, text: String
     ) -> [Service.Port] {
+        guard log.ports.take(targets.count) else {
+            error(
+                "is \"\(text)\": with it the project has more than \(PortAllowance.limit) ports",
+                advice: "publish those that are reached from outside; a service is reached by others without")
+            return []
+        }
         let location = place.location
         func port(_ target: UInt16, _ published: ClosedRange<UInt16>?) -> Service.Port {
             var port = Service.Port(target: target, published: published, proto: proto)

@@ -31,6 +31,23 @@ let formComplaints: [Complaint] = [
               try:   tcp and udp are supported
             """#),
     Complaint(
+        "more ports than a host has",
+        #"""
+        services:
+          web:
+            image: app
+            ports: [1-60000]
+          app:
+            image: app
+            ports: ["127.0.0.2:1-60000:1-60000"]
+        """#,
+        says: #"""
+            compose.yaml:7:13: error: `services.app.ports[0]` is "127.0.0.2:1-60000:1-60000": with it the project has more than 65535 ports
+              7 |     ports: ["127.0.0.2:1-60000:1-60000"]
+                |             ^
+              try:   publish those that are reached from outside; a service is reached by others without
+            """#),
+    Complaint(
         "ranges of different length",
         #"""
         services:
