@@ -204,32 +204,6 @@ extension Scenarios {
         }
 
         @Test(
-            "a created container that is paused is resumed before it is started; killed it ends all the same")
-        func pausedEarly() throws {
-            try Bundle.play { bundle in
-                let id = bundle.name
-                try bundle.configure(["sleep", "1000"])
-                for isKilled in [false, true] {
-                    try bundle.oci("create", id, code: 0)
-                    try bundle.oci("pause", id, code: 0)
-                    try bundle.require(try bundle.status() == "paused", "not paused")
-                    let refused = try bundle.oci("start", id, code: 1)
-                    try bundle.require(refused.errors.contains("paused"), "\(refused)")
-                    if isKilled {
-                        try bundle.oci("kill", id, "KILL", code: 0)
-                        try bundle.await("it stops") { try bundle.status() == "stopped" }
-                        try bundle.oci("delete", id, code: 0)
-                    } else {
-                        try bundle.oci("resume", id, code: 0)
-                        try bundle.require(try bundle.status() == "created", "not created again")
-                        try bundle.oci("start", id, code: 0)
-                        try bundle.oci("delete", "--force", id, code: 0)
-                    }
-                }
-            }
-        }
-
-        @Test(
             "numbers beyond all measure are refused, or no limit: timeouts of hooks, descriptors to hand over"
         )
         func beyondMeasure() throws {
