@@ -20,9 +20,9 @@ public struct BundleCgroup: Sendable {
     public let path: String
     private(set) var places: [Place]
 
-    /// Where containers are whose configuration says nothing.
-    public static func defaultPath(id: String) -> String { "/\(defaultParent)/\(id)" }
-    private static let defaultParent = "covey-oci"
+    /// Where containers are whose configuration says nothing: one directory in each hierarchy, as making and removing them is a
+    /// good part of a short container's time.
+    public static func defaultPath(id: String) -> String { "/covey-oci-\(id)" }
 
     /// - Parameter path: a relative one starts at the hierarchy's root as well.
     public init(host: CgroupHost, path: String) {
@@ -58,9 +58,17 @@ public struct BundleCgroup: Sendable {
     }
 
     private func make(_ place: Place) throws(SyscallError) {
-        if Kernel.exists(place.path) { return }
-        var here = place.hierarchy.mountPoint
         let isSet = place.hierarchy.controllers.contains("cpuset") && !place.hierarchy.unified
+        if isSet || place.hierarchy.unified {
+            if Kernel.exists(place.path) { return }
+        } else {
+            // Nothing is to be set in those above: one call, where they are there.
+            do throws(SyscallError) { return try makeDirectory(place.path) } catch {
+                if error.errno == .exists { return }
+                if error.errno != .noEntry { throw error }
+            }
+        }
+        var here = place.hierarchy.mountPoint
         for part in path.split(separator: "/") {
             if place.hierarchy.unified { switchControllersOn(here, place.hierarchy) }
             let parent = here
@@ -311,8 +319,6 @@ public struct BundleCgroup: Sendable {
                 if error.errno == .noEntry { continue }
                 failures.append(Failure("cannot remove the cgroup \(place.path)", error))
             }
-            // Of the parents only our own goes, with its last container.
-            if path.hasPrefix("/\(Self.defaultParent)/") { try? removeDirectory(parent) }
         }
         if let failure = Failure.collect(failures) { throw failure }
     }

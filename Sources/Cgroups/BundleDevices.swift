@@ -3,6 +3,7 @@
 // The devices of an OCI container: `linux.resources.devices` as a policy, and where it is put.
 
 public import Basics
+internal import CLinux
 internal import Kernel
 public import OCIFormats
 
@@ -14,7 +15,20 @@ extension BundleCgroup {
         let lines = legacy == nil ? [] : try legacyLines(policy)
         do throws(SyscallError) {
             if let legacy {
-                for (file, line) in lines { try writeControl("\(legacy.path)/\(file)", line) }
+                // Rules of one kind follow each other: each file is opened once for them.
+                var open: (name: String, fd: SharedFD)?
+                for (name, line) in lines {
+                    let file = "\(legacy.path)/\(name)"
+                    let fd: SharedFD
+                    if let open, open.name == name {
+                        fd = open.fd
+                    } else {
+                        fd = SharedFD(try openFile(file, flags: O_WRONLY))
+                        open = (name, fd)
+                    }
+                    let bytes = Array(line.utf8)
+                    try retrying("write", file) { write(fd.raw, bytes, bytes.count) }
+                }
             } else if let unified {
                 let directory = try openFile(unified.path, flags: 0o200000)  // O_DIRECTORY
                 try attachDeviceProgram(policy.program, toCgroup: directory.raw)

@@ -7,10 +7,14 @@
 extension DevicePolicy.Rule: CustomStringConvertible {
     /// As v1's files have it: `c 1:3 rwm`; of both kinds, `a`.
     public var description: String {
-        let letters: [(DevicePolicy.Access, String)] = [(.read, "r"), (.write, "w"), (.makeNode, "m")]
-        let kind = kind.map { $0 == .block ? "b" : "c" } ?? "a"
-        return "\(kind) \(major.map(String.init) ?? "*"):\(minor.map(String.init) ?? "*") "
-            + letters.filter { access.contains($0.0) }.map(\.1).joined()
+        // Plain on purpose: by `map(String.init)` the runtime looks for conformances, a fiftieth of a short container's time.
+        func number(_ value: UInt32?) -> String { value.map { String($0, radix: 10) } ?? "*" }
+        var text = kind == nil ? "a " : kind == .block ? "b " : "c "
+        text += number(major) + ":" + number(minor) + " "
+        if access.contains(.read) { text += "r" }
+        if access.contains(.write) { text += "w" }
+        if access.contains(.makeNode) { text += "m" }
+        return text
     }
 
     /// True when some access to some device is spoken of by both; both are of one kind.
