@@ -23,7 +23,7 @@ private func examine(_ config: RuntimeConfig) {
         + hooks.poststart + hooks.poststop
     {
         precondition(hook.path.hasPrefix("/"))
-        for text in hook.arguments + hook.environment { precondition(!text.utf8.contains(0)) }
+        for text in hook.arguments + (hook.environment ?? []) { precondition(!text.utf8.contains(0)) }
     }
     for device in config.linux.devices { precondition(!device.path.utf8.contains(0)) }
     for setting in config.linux.sysctl {
