@@ -132,11 +132,12 @@ static __attribute__((noreturn)) void interpret(struct run *r) {
     launch_leave(0);
 }
 
-int covey_launch(const void *program, const int *given, const int *peers, size_t peer_count, int *pidfd) {
+int covey_launch(const void *program, const int *given, const int *peers, size_t peer_count, int network, int *pidfd) {
     struct run r;
     r.program = program;
     r.head = program;
     r.index = -1;
+    r.cover = -1;
     for (int i = 0; i < LAUNCH_SLOTS; i++) r.slots[i] = i < (int)r.head->given_slots ? given[i] : -1;
     struct clone_args a;
     raw_zero(&a, sizeof a);
@@ -158,10 +159,26 @@ int covey_launch(const void *program, const int *given, const int *peers, size_t
             return (int)e;
         }
     }
+    // Entered for this one clone as well. Not for a child that others see at once: it begins with nothing but its own.
+    long outside = -1;
+    if (network >= 0 && home < 0 && (a.flags & (CLONE_NEWNET | CLONE_NEWUSER)) == CLONE_NEWNET) {
+        outside = RAW4(__NR_openat, AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC, 0);
+        if (outside >= 0 && RAW2(__NR_setns, network, CLONE_NEWNET) < 0) {
+            RAW1(__NR_close, outside);
+            outside = -1;
+        }
+        if (outside >= 0) a.flags &= ~(uint64_t)CLONE_NEWNET;
+    }
     long pid = RAW2(NR_clone3, &a, sizeof a);
     if (pid == 0) {
         for (size_t i = 0; i < peer_count; i++) RAW1(__NR_close, peers[i]);
+        if (outside >= 0) RAW1(__NR_close, outside);
+        if (network >= 0) RAW1(__NR_close, network);
         interpret(&r);
+    }
+    if (outside >= 0) {
+        if (RAW2(__NR_setns, outside, CLONE_NEWNET) < 0) launch_leave(126);
+        RAW1(__NR_close, outside);
     }
     if (home >= 0) {
         // One's own namespace is always allowed; whoever can't come back must clone nothing more.

@@ -86,17 +86,22 @@ long op_mask(struct run *r, const struct launch_operation *o) {
     if (at < 0) return at;
     unsigned mode, major, minor;
     long e = launch_file_type((int)at, &mode, &major, &minor);
-    int cover = slot(r, (mode & 0170000) == 0040000 ? o->slot : o->slot3);
-    if (e >= 0 && (mode & 0170000) != 0040000) {
+    int directory = (mode & 0170000) == 0040000;
+    int cover = slot(r, directory ? o->slot : o->slot3);
+    if (e >= 0 && !directory) {
         // The cover is the real null device or nothing is covered (CVE-2025-31133).
         e = launch_file_type(cover, &mode, &major, &minor);
         if (e >= 0 && ((mode & 0170000) != 0020000 || major != 1 || minor != 3)) e = -ENODEV;
     }
-    if (e >= 0) {
-        long tree = launch_clone_tree(cover, "", 0, 0);
-        // Before 6.15 a mount that hangs nowhere can't be cloned: the empty directory itself covers the first path,
-        // and is then cloned from there (check_mnt in __do_loopback, fs/namespace.c).
-        e = tree == -EINVAL ? launch_move(cover, (int)at) : tree < 0 ? tree : launch_move((int)tree, (int)at);
+    if (e >= 0 && directory && r->cover != o->slot) {
+        // The empty directory itself covers the first path and is cloned from there: before 6.15 a mount that hangs nowhere
+        // can't be cloned (check_mnt in __do_loopback, fs/namespace.c), and one that still does when its descriptor goes
+        // makes execve(2) wait for an RCU grace period (namespace_unlock).
+        e = launch_move(cover, (int)at);
+        if (e >= 0) r->cover = o->slot;
+    } else if (e >= 0) {
+        long tree = e = launch_clone_tree(cover, "", 0, 0);
+        if (tree >= 0) e = launch_move((int)tree, (int)at);
         if (tree >= 0) RAW1(__NR_close, tree);
     }
     RAW1(__NR_close, at);

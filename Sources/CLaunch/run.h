@@ -36,6 +36,7 @@ struct run {
     const struct launch_head *head;
     int slots[LAUNCH_SLOTS];
     int index;
+    int cover; // the slot of the empty directory that covers a path already, -1 while it hangs nowhere
 };
 
 RAW_INLINE const char *text(struct run *r, uint32_t offset) { return offset ? r->program + offset : 0; }

@@ -117,7 +117,7 @@ static void grow_keeper(char *arguments, size_t size, char **shown, char **envir
     keeper_argc = argc;
     keeper_argv = argv;
     clean_start(argc, argv);
-    covey_keep();
+    covey_keep(true);
 }
 
 int covey_is_seed(void) { return is_seed; }
@@ -199,7 +199,7 @@ __attribute__((constructor(101))) static void begin(int argc, char **argv, char 
         keeper_argc = argc;
         keeper_argv = argv;
         clean_start(argc, argv);
-        return covey_keep();
+        return covey_keep(false);
     }
     // The OCI runtime has no keeper, whatever its containers are called.
     const char *name = argc > 0 ? strrchr(argv[0], '/') : NULL;

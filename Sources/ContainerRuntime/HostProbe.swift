@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What this host can do, asked of the kernel by trying, never by its version.
+// What this host can do, asked of the kernel by trying; its version is believed only where it says that something is there.
 
 public import Basics
 internal import CLinux
@@ -24,7 +24,10 @@ extension HostFacts {
 ///
 /// Asked once for a process and those forked from it: the kernel stays the same, and giving the context back waits for an RCU
 /// grace period.
-public let overlayTakesLowerdirPlus = probeLowerdirPlus()
+///
+/// A kernel of 6.8 or later has it and is not asked.
+public let overlayTakesLowerdirPlus =
+    KernelVersion(release: kernelRelease()).map { $0 >= KernelVersion(6, 8) } == true || probeLowerdirPlus()
 
 private func probeLowerdirPlus() -> Bool {
     let raw = linux_fsopen("overlay")

@@ -38,7 +38,7 @@ public struct LaunchClone: Sendable {
             // As long as the child had our end too, it would never hear that we are gone.
             let peers = [pair.first.raw, sync.raw]
             let pid = bytes.withUnsafeBytes {
-                covey_launch($0.baseAddress, given, peers, peers.count, &raw)
+                covey_launch($0.baseAddress, given, peers, peers.count, -1, &raw)
             }
             if pid < 0 { throw SyscallError("clone3", Errno(-pid)) }
             self.pid = pid

@@ -110,7 +110,11 @@ final class ProjectController {
         names = NameService(loop: loop)
         drift = DriftWatch(loop: loop)
         bootID = try currentBootID()
-        cgroup = try ProjectCgroup(host: try CgroupHost.detect(), project: place.project)
+        if generation == 0, let cgroupsAtBirth {
+            cgroup = try ProjectCgroup(host: cgroupsAtBirth, project: place.project)
+        } else {
+            cgroup = try ProjectCgroup(host: try CgroupHost.detect(), project: place.project)
+        }
         try cgroup.ensure()
     }
 

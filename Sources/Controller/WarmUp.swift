@@ -2,17 +2,21 @@
 //
 // WarmUp: what the first `up` would do for the first time, done before by the seed (CLaunch/start.c) on the other processor
 // while the client reads its files: types' metadata made, pages of the program mapped, Docker's filter compiled. The
-// controller is a copy of the seed and has it all. It asks the host nothing but what its kernel can do, so that nothing is
-// remembered which may be otherwise when a later controller begins from the same keeper. That was 2 ms of an `up`
-// (docs/decisions/002).
+// controller is a copy of the seed and has it all. It asks the host nothing but what its kernel can do, and for its cgroups,
+// which are believed by the first controller alone: others that begin from the same keeper may find them otherwise. That was
+// 2 ms of an `up` (docs/decisions/002).
 
 internal import Basics
+internal import Cgroups
 internal import ContainerModel
 internal import ContainerRuntime
 internal import JSONFormat
 internal import LaunchPlanning
 internal import Netlink
 internal import Planning
+
+/// The cgroups of the host when the keeper began.
+let cgroupsAtBirth = try? CgroupHost.detect()
 
 /// Takes a project of one service, one network and one volume the whole way, in memory alone.
 func warmUp() {
@@ -29,6 +33,7 @@ func warmUp() {
         }
         for service in wanted.services.values { try warmUpLaunch(service) }
         _ = overlayTakesLowerdirPlus
+        _ = cgroupsAtBirth
         _ = try encodeJSON(ContainerStatusRecord(bootID: ""))
     } catch {
         // Cold, the same is done again where it counts, and its failure told there.

@@ -6,8 +6,9 @@
 // - the cgroup first, so that all the child does is accounted to it;
 // - the root is attached before anything is mounted in it, and every path in it is walked from its descriptor;
 // - sysctls through a private proc mount before /proc/sys becomes read-only (CVE-2025-52881);
-// - what needs nothing from outside before the wait for links, so that many children work side by side;
-// - masks after the last mount of ours, the pivot after them;
+// - what needs nothing from outside before the wait for links, so that many children work side by side; the pivot too, as
+//   letting go of the host's tree waits for an RCU grace period, and all that follows is walked from the root's descriptor;
+// - masks after the last mount of ours and after the links' sysctls;
 // - seccomp before the capabilities go when no_new_privs is unset (it needs CAP_SYS_ADMIN), last when it is set.
 
 internal import CLaunch
@@ -83,6 +84,7 @@ public func containerProgram(
     program.add(
         L_ENSURE_DIRECTORY, "making the working directory \(request.workingDirectory)", slots: [nil, root],
         texts: [request.workingDirectory], numbers: [0o755])
+    program.add(L_PIVOT, "entering the root file system", slots: [root])
     program.addNetwork(prepared, proc: proc, own: ownNetwork ? request.sysctls : nil)
     if !rare.privileged && !rare.systemPathsVisible {
         let throttles = host.thermalThrottleCPUs.map { "/sys/devices/system/cpu/cpu\($0)/thermal_throttle" }
@@ -97,7 +99,6 @@ public func containerProgram(
     } else {
         program.addStandardStreams(nullRoot: root)
     }
-    program.add(L_PIVOT, "entering the root file system", slots: [root])
     program.addProcess(
         arguments: request.arguments, environment: prepared.environment,
         workingDirectory: request.workingDirectory,

@@ -36,6 +36,8 @@ enum LinkAttribute {
     static let addressFamilies: UInt16 = 26
     static let group: UInt16 = 27
     static let namespaceFD: UInt16 = 28
+    static let sendingQueues: UInt16 = 31
+    static let receivingQueues: UInt16 = 32
     static let infoKind: UInt16 = 1
     static let infoData: UInt16 = 2
     static let infoSlaveKind: UInt16 = 4
@@ -124,6 +126,7 @@ extension Requests {
             if let mtu { m.attribute(LinkAttribute.mtu, u32: mtu) }
             m.attribute(LinkAttribute.group, u32: group)
             m.attribute(LinkAttribute.master, u32: master)
+            m.oneQueue()
             m.nested(LinkAttribute.linkInfo) { m in
                 m.attribute(LinkAttribute.infoKind, text: "veth")
                 m.nested(LinkAttribute.infoData) { m in
@@ -132,6 +135,7 @@ extension Requests {
                         m.attribute(LinkAttribute.name, text: peerName)
                         m.attribute(LinkAttribute.address, bytes: peerMAC.bytes)
                         if let mtu { m.attribute(LinkAttribute.mtu, u32: mtu) }
+                        m.oneQueue()
                         switch peer {
                         case .pid(let pid):
                             m.attribute(LinkAttribute.namespacePid, u32: UInt32(bitPattern: pid))
@@ -202,6 +206,14 @@ extension Requests {
 }
 
 extension MessageBuilder {
+    /// A veth is given a queue for each possible processor and uses one of them. Cutting the others off takes a wait for an RCU
+    /// grace period at each end, with the lock held that all of rtnetlink takes (veth_init_queues, drivers/net/veth.c, 5.14);
+    /// asked for one, it has nothing to cut off.
+    fileprivate mutating func oneQueue() {
+        attribute(LinkAttribute.sendingQueues, u32: 1)
+        attribute(LinkAttribute.receivingQueues, u32: 1)
+    }
+
     /// IN6_ADDR_GEN_MODE_NONE; linux/if_link.h.
     fileprivate mutating func noIPv6Addresses() {
         nested(familyInet6) { $0.attribute(LinkAttribute.inet6AddressGeneration, u8: 1) }

@@ -128,6 +128,11 @@ private struct Filling {
         if isFree || beside != nil { try removeEntry(name, at: holder, wentOn) }
         guard isFree else { return .left }
         guard let source = try imageDirectory(path, in: layers) else { return .left }
+        if try source.names().isEmpty {
+            // Nothing that could be half there: what the directory itself is like is as well given anew.
+            try copy(source, to: target, wentOn)
+            return .filled
+        }
         try retrying("mkdirat", String(cName: name)) { mkdirat(holder, name, 0o700) }
         guard let own = try gathered() else {
             throw SyscallError("openat", .notDirectory, String(cName: name))

@@ -183,6 +183,9 @@ struct HealthMonitorTests {
 
 @Suite("control socket")
 struct ControlChannelTests {
+    @Test("what a client decodes ahead is of the form events have")
+    func rehearsed() { #expect(rehearsal?.count == 3) }
+
     @Test("descriptors come with the frame they were sent with, also when one read brings several frames")
     func descriptors() throws {
         var fds: [Int32] = [0, 0]

@@ -15,7 +15,7 @@ import Testing
                 == dump(
                     hex(
                         """
-                        84 00 00 00   # length 132
+                        a4 00 00 00   # length 164
                         10 00 05 06   # RTM_NEWLINK, REQUEST|ACK|CREATE|EXCL
                         01 00 00 00
                         00 00 00 00
@@ -30,12 +30,16 @@ import Testing
                         01 00 00 40
                         08 00 0a 00   # IFLA_MASTER
                         07 00 00 00
-                        48 00 12 00   # IFLA_LINKINFO
+                        08 00 1f 00   # IFLA_NUM_TX_QUEUES
+                        01 00 00 00
+                        08 00 20 00   # IFLA_NUM_RX_QUEUES
+                        01 00 00 00
+                        58 00 12 00   # IFLA_LINKINFO
                         09 00 01 00   #   IFLA_INFO_KIND
                         76 65 74 68
                         00 00 00 00
-                        38 00 02 00   #   IFLA_INFO_DATA
-                        34 00 01 00   #     VETH_INFO_PEER, begins with an ifinfomsg
+                        48 00 02 00   #   IFLA_INFO_DATA
+                        44 00 01 00   #     VETH_INFO_PEER, begins with an ifinfomsg
                         00 00 00 00
                         00 00 00 00
                         00 00 00 00
@@ -46,6 +50,10 @@ import Testing
                         0a 00 01 00   #       IFLA_ADDRESS
                         02 42 0a 80
                         00 02 00 00
+                        08 00 1f 00   #       IFLA_NUM_TX_QUEUES
+                        01 00 00 00
+                        08 00 20 00   #       IFLA_NUM_RX_QUEUES
+                        01 00 00 00
                         08 00 13 00   #       IFLA_NET_NS_PID
                         92 10 00 00
                         """)))

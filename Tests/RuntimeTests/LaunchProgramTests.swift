@@ -103,9 +103,9 @@ struct LaunchProgramTests {
             reset-signals setsid write propagation fsmount attach-host fsmount attach fsmount attach
             mknod mknod mknod mknod mknod mknod mkdir mkdir mkdir symlink symlink symlink symlink symlink symlink
             fsmount attach fsmount attach fsmount attach fsmount attach fsmount attach write write hostname
-            ensure-directory fsmount open read-only read-only read-only read-only read-only
+            ensure-directory pivot-root fsmount open read-only read-only read-only read-only read-only
             mask mask mask mask mask mask mask mask mask mask mask mask
-            duplicate duplicate duplicate pivot-root chdir umask stub bounding groups identity
+            duplicate duplicate duplicate chdir umask stub bounding groups identity
             capabilities close-on-exec exec
             """
         #expect(words(program) == list(expected))

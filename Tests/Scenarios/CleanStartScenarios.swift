@@ -47,6 +47,11 @@ extension Scenarios {
                 try stage.require(
                     !links.contains { $0.contains("passwd") || $0.contains("scratch") }, "\(links)")
                 try stage.require(statFields(pid)[3] != "\(getsid(0))", "\(name) is in our session")
+                let networks = try stage.inHost([
+                    "sh", "-c", "readlink /proc/self/ns/net /proc/\(pid)/ns/net",
+                ]).lines
+                try stage.require(networks.count == 2 && networks[0] == networks[1], "\(networks)")
+                try stage.require(!links.contains { $0.hasPrefix("net:") }, "\(links)")
                 let memory = try Host.run(["sh", "-c", "grep -c of-the-shell /proc/\(pid)/environ"])
                 try stage.require(memory.text == "0", "\(memory)")
             }

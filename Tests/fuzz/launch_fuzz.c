@@ -121,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int i = 0; i < LAUNCH_SLOTS; i++) given[i] = 100 + i;
     int verdict = covey_launch_verify(program, length, &bad);
     if (verdict != 0 && verdict != EINVAL) abort();
-    if (verdict == 0 && !setjmp(end)) covey_launch(program, given, NULL, 0, &pidfd);
+    if (verdict == 0 && !setjmp(end)) covey_launch(program, given, NULL, 0, -1, &pidfd);
     free(program);
     return 0;
 }

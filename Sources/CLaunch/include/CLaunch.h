@@ -124,8 +124,9 @@ int covey_launch_verify(const void *program, size_t size, int *bad_operation);
 
 // Clones a child that runs a verified program with these slots (given_slots descriptors).
 // Returns the pid and its pidfd, or -errno. The caller keeps its descriptors; the child closes the `peers` of its sync
-// socket before all else, so that it hears of the end of the one who launches it.
-int covey_launch(const void *program, const int *given, const int *peers, size_t peer_count, int *pidfd);
+// socket before all else, so that it hears of the end of the one who launches it. A program that wants a network namespace of
+// its own is born in `network`, where that is one, instead of making it.
+int covey_launch(const void *program, const int *given, const int *peers, size_t peer_count, int network, int *pidfd);
 
 // Executes this process anew from a read-only mount of its binary, where it was not: binary.c says why. Returns only where
 // nothing is to do, or -errno where it can't be.
