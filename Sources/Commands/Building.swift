@@ -141,7 +141,7 @@ final class StepRunning {
         request.secrets = wish.secrets.mapValues { BuildSecret($0) }
         for grant in build.secrets {
             guard let source = project.secrets[grant.source] else { continue }
-            var secret = BuildSecret(try bytes(of: source, "secret \"\(grant.source)\"", session))
+            var secret = BuildSecret(try bytes(of: source, "secret \"\(grant.source)\""))
             secret.mode = grant.mode ?? secret.mode
             secret.uid = grant.uid ?? 0
             secret.gid = grant.gid ?? 0

@@ -58,6 +58,7 @@ private func configText(_ session: Session) throws(Failure) -> String {
     if !names.isEmpty {
         let wanted = withDependencies(names, project)
         project.services = project.services.filter { wanted.contains($0.key) }
+        if !project.keepsUnused, !arguments.has(.noNormalize) { project.dropUnusedResources() }
     }
     if arguments.has(.services) { return lines(project.services.keys.sorted()) }
     if arguments.has(.volumes) { return lines(project.volumes.keys.sorted()) }

@@ -44,11 +44,11 @@ private func fileContents(_ session: Session, _ project: Project) throws(Failure
         }
         for grant in service.configs where contents.configs[grant.source] == nil {
             guard let source = project.configs[grant.source] else { continue }
-            contents.configs[grant.source] = try bytes(of: source, "config \"\(grant.source)\"", session)
+            contents.configs[grant.source] = try bytes(of: source, "config \"\(grant.source)\"")
         }
         for grant in service.secrets where contents.secrets[grant.source] == nil {
             guard let source = project.secrets[grant.source] else { continue }
-            contents.secrets[grant.source] = try bytes(of: source, "secret \"\(grant.source)\"", session)
+            contents.secrets[grant.source] = try bytes(of: source, "secret \"\(grant.source)\"")
         }
     }
     return contents
@@ -90,11 +90,11 @@ private func profile(_ path: String, of service: Service, _ project: Project) th
     return bytes
 }
 
-func bytes(of source: FileSource, _ title: String, _ session: Session) throws(Failure) -> [UInt8] {
+func bytes(of source: FileSource, _ title: String) throws(Failure) -> [UInt8] {
     switch source.content {
     case .content(let text): return Array(text.utf8)
-    case .environment(let name):
-        guard let value = try session.variables()[name] else {
+    case .environment(let name, let value):
+        guard let value else {
             throw Failure(
                 "cannot read \(title)", cause: "the variable \(name) is not set",
                 advice: "set it before running covey", at: source.marks["environment"])

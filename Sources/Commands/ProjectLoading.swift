@@ -50,7 +50,8 @@ private func fileAccess(input: Int32) -> FileAccess {
                 throw Failure("cannot read \(path)", error)
             }
         },
-        exists: { path in (try? fileStatus(path, follow: true)) != nil })
+        exists: { path in (try? fileStatus(path, follow: true)) != nil },
+        isDirectory: { path in (try? fileStatus(path, follow: true))?.isDirectory ?? false })
 }
 
 /// A failure that stops nothing: `compose.yaml:3:1: warning: …`

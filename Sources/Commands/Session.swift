@@ -76,7 +76,7 @@ final class Session {
     /// The project's files merged, with their variables in place.
     func plainModel() throws(Failure) -> PlainModel { try loadPlainModel(self) }
 
-    /// The environment with the environment files, where `environment:` of configs and secrets looks.
+    /// The environment with the environment files.
     func variables() throws(Failure) -> [String: String] { try load().environment }
 
     private func load() throws(Failure) -> LoadedProject {

@@ -172,6 +172,28 @@ func checkNames(of services: [ServiceDraft], _ log: Diagnostics) {
     }
 }
 
+/// What is called the same is the same: two keys with one real name have to say the same of it, or one of them would
+/// not be heard.
+func checkRealNames(_ project: Project, _ log: Diagnostics) {
+    func check<Resource: Equatable>(
+        _ what: String, _ resources: [String: Resource], _ name: (Resource) -> String,
+        _ marks: (Resource) -> Marks
+    ) {
+        var keys: [String: String] = [:]
+        for (key, resource) in resources.sorted(by: { $0.key < $1.key }) where !name(resource).isEmpty {
+            guard let other = keys.updateValue(key, forKey: name(resource)) else { continue }
+            guard let first = resources[other], first != resource else { continue }
+            log.add(
+                Failure(
+                    "\(what) \"\(other)\" and \"\(key)\" have one name, \"\(name(resource))\", and are not alike",
+                    advice: "say the same of both, or give one of them another `name`",
+                    at: marks(resource)["name"] ?? marks(first)["name"]))
+        }
+    }
+    check("networks", project.networks, \.name, \.marks)
+    check("volumes", project.volumes, \.name, \.marks)
+}
+
 /// Nobody can wait for himself.
 /// - services: sorted by name.
 func checkCycles(of services: [ServiceDraft], _ log: Diagnostics) {

@@ -56,8 +56,9 @@ struct EnvironmentFile {
                 throw problem("\"\(name)\" is followed by neither \"=\" nor the end of the line", at: i)
             }
             i += 1
+            let afterSign = i
             skip(isSpace)
-            variables[name] = try value(of: name)
+            variables[name] = try value(of: name, isApart: i > afterSign)
         }
     }
 
@@ -89,13 +90,14 @@ struct EnvironmentFile {
         }
     }
 
-    private mutating func value(of name: String) throws(Failure) -> String {
+    /// - Parameter isApart: whether white space stands before it.
+    private mutating func value(of name: String, isApart: Bool) throws(Failure) -> String {
         let start = i
         guard i < bytes.count, bytes[i] == doubleQuote || bytes[i] == singleQuote else {
             skip { $0 != newline }
             var text = bytes[start..<i]
-            // ` #` begins a comment, `#` inside a word does not.
-            if text.first == UInt8(ascii: "#") { text = text.prefix(0) }
+            // ` #` begins a comment; `#` inside a word does not, nor right after the sign: a colour is a value.
+            if isApart, text.first == UInt8(ascii: "#") { text = text.prefix(0) }
             for k in text.indices.dropFirst()
             where text[k] == UInt8(ascii: "#") && isSpace(text[k - 1]) {
                 text = text[..<k]

@@ -76,7 +76,7 @@ final class Extending {
         var node = pair.value
         if scope.isForeign, assembly.interpolates {
             node = Interpolation(variables: assembly.origins.all[scope.origin].variables, log: log)
-                .apply(node, path)
+                .apply(node, path, depth: 2)
         }
         guard let mapping = node.mapping, let extends = mapping.pair("extends"), !extends.value.isNull else {
             return node

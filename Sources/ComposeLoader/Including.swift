@@ -2,11 +2,25 @@
 //
 // Including: `include` (14-include.md; compose-go, loader/include.go). Each entry is a project of its own: its
 // files are merged with each other, relative paths start at its directory, and its variables come from its own
-// environment files unless the including project has them. What it declares is then added; a name that both
-// declare differently is an error.
+// environment files unless the including project has them. What the including file says of the same name is laid
+// over it, as an override file is. Two entries that declare a name differently contradict each other: which of
+// them was meant is nobody's to guess.
 
 internal import Basics
 internal import YAMLTree
+
+/// What the entries so far declare in one section, in order.
+private struct Declared {
+    private(set) var pairs: [Mapping.Pair] = []
+    private var positions: [String: Int] = [:]
+
+    subscript(name: String) -> Mapping.Pair? { positions[name].map { pairs[$0] } }
+
+    mutating func append(_ pair: Mapping.Pair) {
+        positions[pair.key] = pairs.count
+        pairs.append(pair)
+    }
+}
 
 struct Including {
     let assembly: Assembly
@@ -23,21 +37,22 @@ struct Including {
         self.within = within
     }
 
-    /// The document with what it includes in it.
+    /// The document laid over what it includes.
     func apply(_ root: Node) -> Node {
         guard let mapping = root.mapping, let pair = mapping.pair("include") else { return root }
-        var sections = mapping.pairs.filter { $0.key != "include" }
         var list = Field(node: pair.value, path: Path("include"), log: log)
         if !assembly.interpolates {
             let variables = assembly.origins.all[origin].variables
             list = Field(
-                node: Interpolation(variables: variables, log: log).apply(pair.value, list.path),
+                node: Interpolation(variables: variables, log: log).apply(pair.value, list.path, depth: 1),
                 path: list.path, log: log)
         }
+        var included: [String: Declared] = [:]
         for element in list.elements() {
-            if let included = load(element) { add(included, to: &sections) }
+            if let project = load(element) { add(project, to: &included) }
         }
-        return Node(.mapping(Mapping(sections)), tag: root.tag, at: root.place)
+        let own = mapping.pairs.filter { $0.key != "include" }
+        return Node(.mapping(Mapping(lay(own, over: included))), tag: root.tag, at: root.place)
     }
 
     // MARK: One entry
@@ -112,7 +127,9 @@ struct Including {
                 log.add(error)
             }
         }
-        if named.isEmpty { read(joinedPath(directory, ".env"), required: nil) }
+        if named.isEmpty, let path = assembly.files.implicitEnvironment(in: directory) {
+            read(path, required: nil)
+        }
         for field in named {
             if let text = field.nonEmptyString() {
                 read(assembly.absolute(text, origin: origin), required: field.place)
@@ -121,54 +138,80 @@ struct Including {
         return outer.merging(found) { own, _ in own }
     }
 
-    // MARK: Putting it in
+    // MARK: Putting it together
 
-    private func add(_ included: Node, to sections: inout [Mapping.Pair]) {
-        for name in Including.sections {
-            guard let source = included.mapping?.pair(name), let new = source.value.mapping else { continue }
-            guard let position = sections.firstIndex(where: { $0.key == name }),
-                let old = sections[position].value.mapping
-            else {
-                sections.removeAll { $0.key == name }
-                sections.append(source)
-                continue
-            }
-            var pairs = old.pairs
-            for pair in new.pairs {
-                guard let known = old.pair(pair.key) else {
-                    pairs.append(pair)
+    /// What an entry declares, beside what those before it did.
+    private func add(_ project: Node, to included: inout [String: Declared]) {
+        for section in Including.sections {
+            for pair in project.mapping?[section]?.mapping?.pairs ?? [] {
+                guard let known = included[section]?[pair.key] else {
+                    included[section, default: Declared()].append(pair)
                     continue
                 }
-                if same(known.value, pair.value) { continue }
+                if says(known, theSameAs: pair, in: section) { continue }
                 log.error(
-                    "`\(name).\(pair.key)` is declared here and by an included file",
-                    cause:
-                        "it is also in \(pair.keyPlace.file.name):\(pair.keyPlace.line)",
+                    "`\(section).\(pair.key)` is declared by two included files, and not alike",
+                    cause: "it is also in \(known.keyPlace.file.name):\(known.keyPlace.line)",
                     advice:
-                        "rename one of them; an override of an included file goes into the `path` list of its `include`",
-                    at: known.keyPlace)
+                        "rename one of them, or merge the files: name both in the `path` list of one `include`",
+                    at: pair.keyPlace)
             }
-            let section = sections[position]
-            sections[position] = Mapping.Pair(
-                key: name, keyPlace: section.keyPlace,
-                value: Node(.mapping(Mapping(pairs)), tag: section.value.tag, at: section.value.place))
         }
     }
 
-    /// Whether two nodes say the same; a relative path says the same only from the same directory.
-    private func same(_ a: Node, _ b: Node) -> Bool {
-        if a === b { return true }
-        switch (a.content, b.content) {
+    private func lay(_ own: [Mapping.Pair], over included: [String: Declared]) -> [Mapping.Pair] {
+        var sections = own
+        // `!reset` and `!override` of this file count for the files beneath it as well.
+        var merging = Merging(log: log)
+        merging.keepsTags = true
+        for name in Including.sections {
+            guard let pairs = included[name]?.pairs, let first = pairs.first else { continue }
+            guard let position = sections.firstIndex(where: { $0.key == name }) else {
+                sections.append(
+                    Mapping.Pair(
+                        key: name, keyPlace: first.keyPlace,
+                        value: Node(.mapping(Mapping(pairs)), at: first.keyPlace)))
+                continue
+            }
+            let section = sections[position]
+            // What is the same twice would have its lists doubled (compose-go, loader/include.go, importResource).
+            let different = pairs.filter { pair in
+                guard let known = section.value.mapping?.pair(pair.key) else { return true }
+                return !says(known, theSameAs: pair, in: name)
+            }
+            let beneath = Node(.mapping(Mapping(different)), at: first.keyPlace)
+            guard let value = merging.merge(beneath, section.value, Ledger.root.inside(name), Path(name))
+            else { continue }
+            sections[position] = Mapping.Pair(key: name, keyPlace: section.keyPlace, value: value)
+        }
+        return sections
+    }
+
+    /// Whether two declarations say the same, and mean it: a relative path or a variable's name means what the file it
+    /// stands in says.
+    private func says(_ one: Mapping.Pair, theSameAs other: Mapping.Pair, in section: String) -> Bool {
+        var isApart = false
+        guard readsAlike(one.value, other.value, &isApart) else { return false }
+        if !isApart { return true }
+        return assembly.meaning(of: one, in: section) == assembly.meaning(of: other, in: section)
+    }
+
+    /// Whether two nodes have the same text.
+    /// - Parameter isApart: set when some of it stands in files with other directories or variables.
+    private func readsAlike(_ one: Node, _ other: Node, _ isApart: inout Bool) -> Bool {
+        if one === other { return true }
+        if one.place.file.origin != other.place.file.origin { isApart = true }
+        switch (one.content, other.content) {
         case (.scalar(let first, _), .scalar(let second, _)):
-            guard first == second, a.isNull == b.isNull else { return false }
-            let isRelative = first == "." || first.hasPrefix("./") || first.hasPrefix("../")
-            return !isRelative
-                || assembly.origins[a.place].directory == assembly.origins[b.place].directory
+            return first == second && one.isNull == other.isNull
         case (.sequence(let first), .sequence(let second)):
-            return first.count == second.count && zip(first, second).allSatisfy(same)
+            return first.count == second.count
+                && zip(first, second).allSatisfy { readsAlike($0, $1, &isApart) }
         case (.mapping(let first), .mapping(let second)):
             return first.pairs.count == second.pairs.count
-                && first.pairs.allSatisfy { pair in second[pair.key].map { same(pair.value, $0) } ?? false }
+                && first.pairs.allSatisfy { pair in
+                    second[pair.key].map { readsAlike(pair.value, $0, &isApart) } ?? false
+                }
         default: return false
         }
     }

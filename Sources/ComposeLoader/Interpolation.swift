@@ -16,13 +16,15 @@ struct Interpolation {
     }
 
     /// Puts variables into a document.
-    func apply(_ root: Node) -> Node { apply(root, Path(""), depth: 0) }
+    func apply(_ root: Node) -> Node { apply(root, Path(""), depth: 0, isLenient: false) }
 
-    /// Puts variables into one value of a file.
-    func apply(_ node: Node, _ path: Path) -> Node { apply(node, path, depth: 1) }
+    /// Puts variables into one value of a file, which stands so many mappings deep in it.
+    func apply(_ node: Node, _ path: Path, depth: Int) -> Node {
+        apply(node, path, depth: depth, isLenient: false)
+    }
 
     /// - Parameter isLenient: beneath `x-…`, where a text that is no template means something to others.
-    private func apply(_ node: Node, _ path: Path, depth: Int, isLenient: Bool = false) -> Node {
+    private func apply(_ node: Node, _ path: Path, depth: Int, isLenient: Bool) -> Node {
         switch node.content {
         case .scalar(let text, let style):
             guard text.utf8.contains(UInt8(ascii: "$")) else { return node }

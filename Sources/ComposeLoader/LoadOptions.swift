@@ -13,7 +13,7 @@ public struct LoadOptions: Sendable {
     public var projectDirectory: String?
     /// `--env-file`, in order; empty for COMPOSE_ENV_FILES or `.env`.
     public var envFiles: [String] = []
-    /// `--profile`; COMPOSE_PROFILES counts too.
+    /// `--profile`; empty for COMPOSE_PROFILES.
     public var profiles: [String] = []
     /// The client's environment.
     public var environment: [String: String]
@@ -45,13 +45,23 @@ public struct FileAccess {
     /// The bytes of a file by absolute path, nil when there is none.
     public var read: (_ path: String) throws(Failure) -> [UInt8]?
     public var exists: (_ path: String) -> Bool
+    public var isDirectory: (_ path: String) -> Bool
 
     public init(
         read: @escaping (_ path: String) throws(Failure) -> [UInt8]?,
-        exists: @escaping (_ path: String) -> Bool
+        exists: @escaping (_ path: String) -> Bool,
+        isDirectory: @escaping (_ path: String) -> Bool
     ) {
         self.read = read
         self.exists = exists
+        self.isDirectory = isDirectory
+    }
+
+    /// The path of the `.env` that is read unless others are named. A directory of that name is something else, a Python
+    /// environment for one, and nobody's variables (compose-go, cli/options.go, WithEnvFiles).
+    func implicitEnvironment(in directory: String) -> String? {
+        let path = joinedPath(directory, ".env")
+        return isDirectory(path) ? nil : path
     }
 }
 
@@ -64,7 +74,7 @@ public struct LoadedProject: Sendable {
     public var refusals: [Failure]
     /// What is accepted and has no effect on one host; print them as warnings when the project is run.
     public var notes: [Failure]
-    /// The client's environment with the environment files: where `environment:` of configs and secrets looks.
+    /// The client's environment with the project's environment files.
     public var environment: [String: String]
 
     /// - Throws: everything that is not honoured here, when there is something.

@@ -27,8 +27,11 @@ public func loadProject(_ options: LoadOptions, reading files: FileAccess) throw
     var reading = ProjectReading(around: around, files: files, options: options)
     reading.read(root)
     try log.check()
+    // The variable is asked only when the command line says nothing (compose-go, cli/options.go, WithDefaultProfiles).
     var active = options.profiles
-    active += split(merged.variables["COMPOSE_PROFILES"] ?? "", by: ",")
+    if active.isEmpty {
+        active = split(merged.variables["COMPOSE_PROFILES"] ?? "", by: ",").map(trimmed)
+    }
     var project = try reading.finish(active: Set(active), named: options.services)
     project.files = merged.paths
     let services = project.services.keys
@@ -71,8 +74,16 @@ struct MergedFiles {
     func surroundings(_ options: LoadOptions) -> Surroundings {
         Surroundings(
             projectName: projectName, home: variables["HOME"], origins: origins,
-            resolvesPaths: options.resolvesPaths, normalizes: options.normalizes, log: log)
+            resolvesPaths: options.resolvesPaths, normalizes: options.normalizes,
+            resolvesEnvironment: options.resolvesEnvironment, log: log)
     }
+}
+
+/// Without white space at its ends.
+private func trimmed(_ text: String) -> String {
+    let start = text.drop(while: \.isWhitespace)
+    guard let last = start.lastIndex(where: { !$0.isWhitespace }) else { return "" }
+    return String(start[...last])
 }
 
 /// `-p`, then COMPOSE_PROJECT_NAME, then the last file's `name`, then the directory's name.

@@ -101,13 +101,13 @@ extension Field {
                 size = ByteSize(value)
                 isGood = size != nil
             case "mode":
-                mode = UInt32(value, radix: 8)
+                mode = digits(value, radix: 8)
                 isGood = mode.map { $0 <= 0o7777 } ?? false
             case "uid":
-                uid = UInt32(value)
+                uid = digits(value)
                 isGood = uid != nil
             case "gid":
-                gid = UInt32(value)
+                gid = digits(value)
                 isGood = gid != nil
             case "ro": mount.readOnly = true
             // What a tmpfs has anyway.

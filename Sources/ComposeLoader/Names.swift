@@ -51,7 +51,7 @@ struct Subnet4 {
 
     init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, let address = ipv4(parts[0]), let length = Int(parts[1]),
+        guard parts.count == 2, let address = ipv4(parts[0]), let length = digits(parts[1], as: Int.self),
             (0...32).contains(length), parts[1].utf8.count <= 2
         else { return nil }
         self.address = address
@@ -83,7 +83,7 @@ let signalNames = signals.map { "SIG" + $0 }
 
 /// A signal's name, `SIGTERM` or `SIGRTMIN+3`, from its name or number; nil when there is none such.
 func signalName(_ text: String) -> String? {
-    if let number = Int(text) {
+    if let number = digits(text, as: Int.self) {
         if (1...31).contains(number) { return signalNames[number - 1] }
         // glibc keeps 32 and 33 for itself (nptl(7)); SIGRTMIN is 34.
         return (34...64).contains(number) ? (number == 34 ? "SIGRTMIN" : "SIGRTMIN+\(number - 34)") : nil
@@ -96,7 +96,8 @@ func signalName(_ text: String) -> String? {
     for (prefix, sign) in [("RTMIN", Character("+")), ("RTMAX", Character("-"))] where name.hasPrefix(prefix)
     {
         let rest = name.dropFirst(prefix.count)
-        if rest.first == sign, let offset = Int(rest.dropFirst()), (0...30).contains(offset) {
+        if rest.first == sign, let offset = digits(rest.dropFirst(), as: Int.self), (0...30).contains(offset)
+        {
             return "SIG" + name
         }
     }

@@ -10,9 +10,9 @@ internal import YAMLTree
 extension Field {
     // MARK: Hooks and watching
 
-    func hooks() -> [Service.Hook] { elements().map { $0.hook() } }
+    func hooks(_ around: Surroundings) -> [Service.Hook] { elements().map { $0.hook(around) } }
 
-    func hook() -> Service.Hook {
+    func hook(_ around: Surroundings) -> Service.Hook {
         var hook = Service.Hook()
         for (key, _, field) in fields() where !field.node.isNull {
             switch key {
@@ -21,7 +21,14 @@ extension Field {
             case "privileged": hook.privileged = field.bool() ?? false
             case "working_dir": hook.workingDirectory = field.nonEmptyString()
             case "environment":
-                for (key, value, _) in field.keyValues() { hook.environment.updateValue(value, forKey: key) }
+                for (key, value, field) in field.keyValues() {
+                    // Without a value it is the one the file sees, or unset.
+                    let found =
+                        value ?? (around.resolvesEnvironment ? around.variable(key, at: field.place) : nil)
+                    if found != nil || !around.resolvesEnvironment {
+                        hook.environment.updateValue(found, forKey: key)
+                    }
+                }
             case "image": hook.image = field.nonEmptyString()
             case "per_replica": hook.perReplica = field.bool() ?? false
             default: continue
@@ -48,7 +55,7 @@ extension Field {
                 case "ignore": rule.ignore = field.stringOrList()
                 case "include": rule.include = field.stringOrList()
                 case "initial_sync": rule.initialSync = field.bool() ?? false
-                case "exec": rule.exec = field.hook()
+                case "exec": rule.exec = field.hook(around)
                 default: continue
                 }
             }
@@ -114,7 +121,7 @@ extension Field {
                     parts.count == 3 ? parts[1].split(separator: ":", omittingEmptySubsequences: false) : []
                 let isGood =
                     numbers.count == 2 && ["a", "b", "c"].contains(parts[0])
-                    && numbers.allSatisfy { $0 == "*" || UInt32($0) != nil }
+                    && numbers.allSatisfy { $0 == "*" || digits($0, as: UInt32.self) != nil }
                     && parts[2].allSatisfy { "rwm".contains($0) }
                 if !isGood {
                     element.error("is \"\(text)\"; expected such as \"c 1:3 rwm\"")
@@ -198,7 +205,9 @@ extension Field {
     func processors() -> String? {
         guard let text = nonEmptyString() else { return nil }
         let isGood = text.split(separator: ",", omittingEmptySubsequences: false).allSatisfy { part in
-            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) }
+            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map {
+                digits($0, as: UInt16.self)
+            }
             guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1] else {
                 return false
             }
@@ -211,7 +220,9 @@ extension Field {
     func macAddress() -> String? {
         guard let text = nonEmptyString() else { return nil }
         let parts = text.split(omittingEmptySubsequences: false) { $0 == ":" || $0 == "-" }
-        if parts.count != 6 || !parts.allSatisfy({ $0.utf8.count == 2 && UInt8($0, radix: 16) != nil }) {
+        if parts.count != 6
+            || !parts.allSatisfy({ $0.utf8.count == 2 && digits($0, radix: 16, as: UInt8.self) != nil })
+        {
             wrongForm(expected: "a MAC address such as 02:42:ac:11:00:02")
         }
         return text

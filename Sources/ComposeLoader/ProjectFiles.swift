@@ -89,7 +89,9 @@ struct ProjectFiles {
         }
         let isDisabled = ["1", "true", "yes"].contains(options.environment["COMPOSE_DISABLE_ENV_FILE"] ?? "")
         var candidates = named.map { joinedPath(options.workingDirectory, $0) }
-        if named.isEmpty, !isDisabled { candidates = [joinedPath(directory, ".env")] }
+        if named.isEmpty, !isDisabled {
+            candidates = files.implicitEnvironment(in: directory).map { [$0] } ?? []
+        }
         // Among environment files the later wins; what the client has stands before all of them.
         var found: [String: String] = [:]
         for path in candidates where readEnvironmentFiles.insert(path).inserted {

@@ -123,10 +123,11 @@ struct ProjectReading {
             checkNames(of: order, log)
             checkCycles(of: order, log)
         }
-        try log.check()
-        if options.normalizes { prune(order) }
         project.services.reserveCapacity(order.count)
         for draft in order { project.services[draft.service.name] = draft.service }
+        if options.normalizes { settleResources() }
+        if options.checksConsistency { checkRealNames(project, log) }
+        try log.check()
         for (name, draft) in drafts where !on.contains(name) {
             project.disabledServices[name] = draft.service
         }
@@ -162,28 +163,12 @@ struct ProjectReading {
     }
 
     /// Only what a service uses is made; the default network only when something is on it.
-    private mutating func prune(_ services: [ServiceDraft]) {
-        var (networks, volumes): (Set<String>, Set<String>) = ([], [])
-        var (configs, secrets): (Set<String>, Set<String>) = ([], [])
-        var models: Set<String> = []
-        for draft in services {
-            networks.formUnion(draft.service.networks.keys)
-            for mount in draft.service.volumes {
-                if case .volume(let name) = mount.source { volumes.insert(name) }
-            }
-            configs.formUnion(draft.service.configs.map(\.source))
-            secrets.formUnion(draft.service.secrets.map(\.source))
-            secrets.formUnion(draft.service.build?.secrets.map(\.source) ?? [])
-            models.formUnion(draft.service.models.keys)
-        }
-        if networks.contains("default"), project.networks["default"] == nil {
+    private mutating func settleResources() {
+        if project.networks["default"] == nil,
+            project.services.values.contains(where: { $0.networks["default"] != nil })
+        {
             project.networks["default"] = Network(name: "\(project.name)_default")
         }
-        if options.keepsUnused { return }
-        project.networks = project.networks.filter { networks.contains($0.key) }
-        project.volumes = project.volumes.filter { volumes.contains($0.key) }
-        project.configs = project.configs.filter { configs.contains($0.key) }
-        project.secrets = project.secrets.filter { secrets.contains($0.key) }
-        project.models = project.models.filter { models.contains($0.key) }
+        if !options.keepsUnused { project.dropUnusedResources() }
     }
 }

@@ -275,7 +275,7 @@ struct Rendering {
         switch source.content {
         case .file(let path): pairs.add("file", path)
         case .content(let text): pairs.add("content", text)
-        case .environment(let name): pairs.add("environment", name)
+        case .environment(let name, _): pairs.add("environment", name)
         // One that only a driver knows is no external one.
         case .external: pairs.add("external", if: source.driver == nil)
         }

@@ -81,7 +81,7 @@ struct ResourceReader {
             }
             guard let text = field.string() else { continue }
             // IPv6 needs 1280 (RFC 8200, section 5), a veth takes 68 to 65535.
-            guard let size = Int(text), (68...65535).contains(size) else {
+            guard let size = digits(text, as: Int.self), (68...65535).contains(size) else {
                 field.error("is \"\(text)\"; a number from 68 to 65535 is needed")
                 continue
             }
@@ -139,7 +139,9 @@ struct ResourceReader {
                 source.content = .content(field.string() ?? "")
             case "environment":
                 given.append(key)
-                if let name = field.nonEmptyString() { source.content = .environment(name) }
+                if let name = field.nonEmptyString() {
+                    source.content = .environment(name, value: around.variable(name, at: field.place))
+                }
             default: continue
             }
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ServiceEnvironment: `env_file`, `environment`, `label_file` and the variables of hooks put into a service, once it is known to
-// be switched on. The grammar of such a file is EnvironmentFile.swift's.
+// ServiceEnvironment: `env_file`, `environment` and `label_file` put into a service, once it is known to be switched on. The
+// grammar of such a file is EnvironmentFile.swift's.
 
 internal import Basics
 internal import ComposeModel
@@ -72,26 +72,6 @@ struct ServiceEnvironment {
             labels.merge(read) { $1 }
         }
         if !labels.isEmpty { service.labels = labels.merging(service.labels) { $1 } }
-        for hooks in [\Service.preStart, \Service.postStart, \Service.preStop] {
-            for index in service[keyPath: hooks].indices { resolve(&service[keyPath: hooks][index]) }
-        }
-        for index in (service.watch ?? []).indices where service.watch?[index].exec != nil {
-            if var hook = service.watch?[index].exec {
-                resolve(&hook)
-                service.watch?[index].exec = hook
-            }
-        }
-    }
-
-    /// A hook's variable without a value is the client's, or unset.
-    private func resolve(_ hook: inout Service.Hook) {
-        for (name, value) in hook.environment where value == nil {
-            if let given = around.origins.all[0].variables[name] {
-                hook.environment.updateValue(given, forKey: name)
-            } else {
-                hook.environment.removeValue(forKey: name)
-            }
-        }
     }
 
     private func variables(

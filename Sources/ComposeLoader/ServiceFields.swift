@@ -133,9 +133,12 @@ extension Field {
         for element in elements() {
             guard let text = element.string() else { continue }
             let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-            let ends = parts[0].split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) }
+            let ends = parts[0].split(separator: "-", omittingEmptySubsequences: false)
+            let numbers = ends.compactMap { digits($0, as: UInt16.self) }
             let isGood =
-                (1...2).contains(ends.count) && !ends.contains(nil) && parts.count <= 2
+                (1...2).contains(ends.count) && numbers.count == ends.count
+                && numbers[0] <= numbers[ends.count - 1]
+                && parts.count <= 2
                 && (parts.count == 1 || ["tcp", "udp", "sctp"].contains(parts[1]))
             if isGood {
                 ports.append(text)
@@ -254,9 +257,6 @@ extension Field {
             default: continue
             }
         }
-        if setting.disabled, let test = setting.test, test != ["NONE"] {
-            error("is disabled and has a `test`", advice: "give one of them")
-        }
         return setting
     }
 
@@ -268,7 +268,7 @@ extension Field {
         case "unless-stopped": return .unlessStopped
         case "on-failure": return .onFailure(maximumRetries: nil)
         default:
-            if text.hasPrefix("on-failure:"), let count = Int(text.dropFirst(11)), count >= 0 {
+            if text.hasPrefix("on-failure:"), let count = digits(text.dropFirst(11), as: Int.self) {
                 return .onFailure(maximumRetries: count)
             }
             wrongForm(expected: "no, always, on-failure[:N] or unless-stopped")

@@ -114,7 +114,9 @@ public enum Ledger {
         .works("pids_limit", "-1 and 0 are no limit", by: "Containers.limits"),
         .works("platform", "the host's own only", by: "Attributes.elsewhere"),
         .works(
-            "ports", "all short and long forms, tcp and udp", Shape(each: Shape(fields: port)),
+            "ports",
+            "all short and long forms, tcp and udp; with `network_mode: host` they have no effect, which is warned about",
+            Shape(each: Shape(fields: port)),
             by: "Networks.ports"),
         .works(
             "post_start", "after every start, by a restart policy too; output goes to the container's log",

@@ -59,6 +59,12 @@ struct ServiceReader {
         service.volumes = unique(service.volumes + temporaries) { $0.target }
         service.volumes = service.volumes.filter { !$0.isTemporary } + service.volumes.filter(\.isTemporary)
         if let pair = mapping.pair("deploy") { checkAgreement(field.child(pair)) }
+        if service.networkMode == "host", !service.ports.isEmpty, let pair = mapping.pair("ports") {
+            field.log.note(
+                "`\(field.child(pair).path.text)` has no effect",
+                cause: "with `network_mode: host` it listens on the host itself, on the ports it opens there",
+                at: pair.keyPlace)
+        }
         // What is given and wrong has been told already.
         let isGiven = ["image", "build", "provider"].contains { mapping[$0].map { !$0.isNull } ?? false }
         if service.image == nil, service.build == nil, service.provider == nil, !isGiven {
@@ -168,9 +174,9 @@ struct ServiceReader {
         case "pids_limit": service.pidsLimit = field.pids()
         case "platform": service.platform = field.platform()
         case "ports": service.ports = field.ports()
-        case "post_start": service.postStart = field.hooks()
-        case "pre_start": service.preStart = field.hooks()
-        case "pre_stop": service.preStop = field.hooks()
+        case "post_start": service.postStart = field.hooks(around)
+        case "pre_start": service.preStart = field.hooks(around)
+        case "pre_stop": service.preStop = field.hooks(around)
         case "privileged": service.privileged = field.bool() ?? false
         case "profiles":
             service.profiles = unique(field.strings()) { $0 }

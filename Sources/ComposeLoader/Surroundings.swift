@@ -5,7 +5,7 @@ internal import YAMLTree
 
 /// Where a file comes from: what its relative paths and its variables mean. The project's own files have one,
 /// every `include` another, and a file that is only extended has its own directory.
-struct Origin {
+struct Origin: Equatable {
     /// Absolute.
     let directory: String
     /// The client's environment with the environment files.
@@ -18,7 +18,9 @@ final class Origins {
 
     init(_ first: Origin) { all = [first] }
 
+    /// The origin's number; one that is known already keeps its own, so that texts of one number mean the same.
     func add(_ origin: Origin) -> Int {
+        if let known = all.firstIndex(of: origin) { return known }
         all.append(origin)
         return all.count - 1
     }
@@ -35,6 +37,8 @@ struct Surroundings {
     let resolvesPaths: Bool
     /// Whether resources get their real names.
     let normalizes: Bool
+    /// Whether variables that are only named are looked up.
+    var resolvesEnvironment = true
     let log: Diagnostics
 
     /// The real name of a resource that gives none, empty when it is left unsaid.

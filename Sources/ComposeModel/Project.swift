@@ -54,6 +54,27 @@ extension Project {
     public func builder(of image: String) -> Service? {
         services.values.filter { $0.build != nil && imageName(of: $0) == image }.min { $0.name < $1.name }
     }
+
+    /// Leaves the networks, volumes, configs, secrets and models that some service uses.
+    public mutating func dropUnusedResources() {
+        var (usedNetworks, usedVolumes, usedModels): (Set<String>, Set<String>, Set<String>) = ([], [], [])
+        var (usedConfigs, usedSecrets): (Set<String>, Set<String>) = ([], [])
+        for service in services.values {
+            usedNetworks.formUnion(service.networks.keys)
+            for mount in service.volumes {
+                if case .volume(let name) = mount.source { usedVolumes.insert(name) }
+            }
+            usedConfigs.formUnion(service.configs.map(\.source))
+            usedSecrets.formUnion(service.secrets.map(\.source))
+            usedSecrets.formUnion(service.build?.secrets.map(\.source) ?? [])
+            usedModels.formUnion(service.models.keys)
+        }
+        networks = networks.filter { usedNetworks.contains($0.key) }
+        volumes = volumes.filter { usedVolumes.contains($0.key) }
+        configs = configs.filter { usedConfigs.contains($0.key) }
+        secrets = secrets.filter { usedSecrets.contains($0.key) }
+        models = models.filter { usedModels.contains($0.key) }
+    }
 }
 
 /// Where the attributes of one element were written: attribute name (dotted below it) → place.
@@ -133,8 +154,8 @@ public struct FileSource: Sendable, Equatable {
         case file(String)
         /// Text given inline.
         case content(String)
-        /// The variable's name; its value is read from the client's environment.
-        case environment(String)
+        /// A variable, and its value where the file looks for it; nil when it is not set.
+        case environment(String, value: String?)
         /// Kept by another program under the source's name.
         case external
     }

@@ -61,17 +61,15 @@ extension ServiceLowering {
     private func networkNamespace(_ rare: inout RareSettings) throws(Failure) {
         guard let mode = service.networkMode else { return }
         guard mode == "host" || mode.hasPrefix("service:") || mode.hasPrefix("container:") else { return }
+        if mode == "host" {
+            rare.hostNamespaces.insert(.network)
+            return
+        }
         if !service.ports.isEmpty {
             throw mistake(
                 "ports", "publishes ports and has no network of its own",
                 cause: "`network_mode: \(mode)` is given",
-                advice: mode == "host"
-                    ? "remove `ports`: what it listens on is the host's"
-                    : "publish them where the network belongs to")
-        }
-        if mode == "host" {
-            rare.hostNamespaces.insert(.network)
-            return
+                advice: "publish them where the network belongs to")
         }
         let taken: [(String, Bool)] = [
             ("hostname", service.hostname != nil), ("domainname", service.domainName != nil),
@@ -97,17 +95,29 @@ extension ServiceLowering {
                 attribute, "has a `\(attribute)` of \(quoted(mode))",
                 advice: "host, service:NAME or container:NAME")
         }
-        guard project.services[name] != nil else {
-            throw mistake(
-                attribute, "uses service \(quoted(name)) for its `\(attribute)`, which is not declared",
-                advice: nearest(to: name, among: project.services.keys.sorted())
-                    .map { "did you mean \(quoted($0))?" } ?? "declare it under `services`")
-        }
         guard name != service.name else {
             throw mistake(
                 attribute, "uses itself for its `\(attribute)`", advice: "name another service, or remove it")
         }
+        guard project.services[name] != nil else {
+            throw mistake(
+                attribute,
+                "uses service \(quoted(name)) for its `\(attribute)`, which is \(absence(of: name))",
+                advice: advice(for: name) ?? "declare it under `services`")
+        }
         return .service(name)
+    }
+
+    /// Why a service that is named is not there.
+    private func absence(of name: String) -> String {
+        project.disabledServices[name] == nil ? "not declared" : "switched off by its profiles"
+    }
+
+    /// What to do about a service that is not there; the one that names it is never what was meant.
+    private func advice(for name: String) -> String? {
+        if project.disabledServices[name] != nil { return "switch it on with --profile" }
+        let others = project.services.keys.filter { $0 != service.name }.sorted()
+        return nearest(to: name, among: others).map { "did you mean \(quoted($0))?" }
     }
 
     /// The kernel keeps these by namespace: without one of its own they would be set for the host (runc,
@@ -156,11 +166,15 @@ extension ServiceLowering {
             let isContainer = parts.first == "container" && parts.count > 1
             if isContainer { parts.removeFirst() }
             let name = parts.first ?? ""
-            if !isContainer, project.services[name] == nil || name == service.name {
+            if !isContainer, name == service.name {
                 throw mistake(
-                    "volumes_from", "takes volumes from \(quoted(name)), which is no other service",
-                    advice: nearest(to: name, among: project.services.keys.sorted())
-                        .map { "did you mean \(quoted($0))?" } ?? "write container:\(name) for a container")
+                    "volumes_from", "takes volumes from itself", advice: "name another service, or remove it")
+            }
+            if !isContainer, project.services[name] == nil {
+                throw mistake(
+                    "volumes_from",
+                    "takes volumes from service \(quoted(name)), which is \(absence(of: name))",
+                    advice: advice(for: name) ?? "write container:\(name) for a container")
             }
             found.append(
                 VolumesFrom(

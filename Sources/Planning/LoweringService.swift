@@ -117,6 +117,8 @@ struct ServiceLowering {
     // MARK: Network
 
     private func ports() throws(Failure) -> [PortRequest] {
+        // Its own ports are the host's; the loader has noted that there is nothing to publish.
+        if service.networkMode == "host" { return [] }
         var requests: [PortRequest] = []
         for port in service.ports {
             let proto: PortRequest.Proto

@@ -227,20 +227,6 @@ let formComplaints: [Complaint] = [
               try:   a list begins with CMD, CMD-SHELL or NONE
             """#),
     Complaint(
-        "a healthcheck disabled and given",
-        #"""
-        services:
-          web:
-            image: app
-            healthcheck: {test: curl, disable: true}
-        """#,
-        says: #"""
-            compose.yaml:4:18: error: `services.web.healthcheck` is disabled and has a `test`
-              4 |     healthcheck: {test: curl, disable: true}
-                |                  ^
-              try:   give one of them
-            """#),
-    Complaint(
         "an unclosed quote in a command",
         #"""
         services:

@@ -102,6 +102,13 @@ func profiles() throws {
     #expect(try services { $0.profiles = ["tools"] } == ["tools", "web"])
     #expect(try services { $0.profiles = ["*"] } == ["debug", "tools", "web"])
     #expect(try services { $0.environment = ["COMPOSE_PROFILES": "debug,x"] } == ["debug", "tools", "web"])
+    #expect(try services { $0.environment = ["COMPOSE_PROFILES": " x , tools"] } == ["tools", "web"])
+    // The variable counts when the command line names none (compose-go, cli/options.go, WithDefaultProfiles).
+    let both: (inout LoadOptions) -> Void = {
+        $0.environment = ["COMPOSE_PROFILES": "debug"]
+        $0.profiles = ["tools"]
+    }
+    #expect(try services(both) == ["tools", "web"])
     #expect(try services { $0.services = ["debug"] } == ["debug", "tools", "web"])
     #expect(try load(["compose.yaml": file]).project.disabledServices.keys.sorted() == ["debug", "tools"])
     #expect(
@@ -123,4 +130,36 @@ func pruned() throws {
     #expect(project.networks.keys.sorted() == ["n"])
     #expect(project.volumes.isEmpty)
     #expect(project.services["web"]?.dependsOn.isEmpty == true)
+}
+
+@Test("a directory called .env has no variables, unless it is named")
+func environmentDirectory() throws {
+    let files = ["compose.yaml": "include: [sub/a.yaml]\n" + one, "sub/a.yaml": "services: {a: {image: a}}"]
+    let project = try load(files, directories: [".env", "sub/.env"]).project
+    #expect(project.services.keys.sorted().contains("a"))
+    #expect(throws: Failure.self) {
+        try load(files, directories: [".env"]) { $0.envFiles = [".env"] }
+    }
+}
+
+@Test("a secret from a variable has the value its own file sees")
+func environmentSecrets() throws {
+    let secrets = "secrets: {s: {environment: TOKEN}}\nconfigs: {c: {environment: NOBODY}}\n"
+    let project = try load([
+        "compose.yaml":
+            "include: [sub/a.yaml]\nservices: {web: {image: w, secrets: [t]}}\nsecrets: {t: {environment: TOKEN}}\n",
+        "sub/a.yaml": "services: {a: {image: a, secrets: [s], configs: [c]}}\n" + secrets,
+        "sub/.env": "TOKEN=abc",
+    ]).project
+    #expect(project.secrets["s"]?.content == .environment("TOKEN", value: "abc"))
+    #expect(project.secrets["t"]?.content == .environment("TOKEN", value: nil))
+    #expect(project.configs["c"]?.content == .environment("NOBODY", value: nil))
+    #expect(!renderYAML(project).contains("abc"))
+}
+
+@Test("ports of a service on the host's network are told to have no effect")
+func hostPorts() throws {
+    let loaded = try load(["compose.yaml": yaml("network_mode: host\nports: [\"80:80\"]")])
+    #expect(loaded.notes.map(\.doing) == ["`services.web.ports` has no effect"])
+    #expect(loaded.notes.first?.location?.description == "compose.yaml:5:5")
 }

@@ -9,16 +9,21 @@ import ComposeModel
 /// Loads files given by name; the first is `compose.yaml` unless options say otherwise.
 /// - Parameter honoured: whether what this host does not honour is an error, as it is for `up`.
 func load(
-    _ files: [String: String], honoured: Bool = true, _ change: (inout LoadOptions) -> Void = { _ in }
+    _ files: [String: String], directories: Set<String> = [], honoured: Bool = true,
+    _ change: (inout LoadOptions) -> Void = { _ in }
 ) throws(Failure) -> LoadedProject {
     var options = LoadOptions(
         workingDirectory: "/work/demo", environment: ["HOME": "/home/me", "USER": "me"])
     change(&options)
     let access = FileAccess(
-        read: { path in
-            files[path.hasPrefix("/work/demo/") ? String(path.dropFirst(11)) : path].map { Array($0.utf8) }
+        read: { (path: String) throws(Failure) -> [UInt8]? in
+            if directories.contains(String(path.dropFirst(11))) { throw Failure("\(path) is a directory") }
+            return files[path.hasPrefix("/work/demo/") ? String(path.dropFirst(11)) : path].map {
+                Array($0.utf8)
+            }
         },
-        exists: { path in files[path.hasPrefix("/work/demo/") ? String(path.dropFirst(11)) : path] != nil })
+        exists: { path in files[path.hasPrefix("/work/demo/") ? String(path.dropFirst(11)) : path] != nil },
+        isDirectory: { directories.contains(String($0.dropFirst(11))) })
     let loaded = try loadProject(options, reading: access)
     if honoured { try loaded.checkHonoured() }
     return loaded

@@ -38,7 +38,8 @@ private func load(_ name: String, replacing file: [UInt8]? = nil) throws(Failure
     let main = "\(stacks)/\(name)/compose.yaml"
     let access = FileAccess(
         read: { path in path == main && file != nil ? file : bytes(path) },
-        exists: { Glibc.access($0, F_OK) == 0 })
+        exists: { Glibc.access($0, F_OK) == 0 },
+        isDirectory: { _ in false })
     return try loadProject(options, reading: access)
 }
 

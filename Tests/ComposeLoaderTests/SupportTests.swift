@@ -153,8 +153,9 @@ private func supportPage() -> String {
 
         What differs from Docker Compose on purpose: a plain value of `environment`, `labels` and `args` is the text
         that was written (`1.10` stays `1.10`, `True` stays `True`); an `env_file` that has junk after a closing quote
-        is an error; a text under `x-*` that is no template is left as it is; a file is read up to 4 MiB, \(limits.depth) levels
-        deep, \(limits.nodes / 1000),000 keys and values and \(limits.documents) documents, and a project up to 1000 files.
+        is an error; in an environment file `A= # note` is empty; a text under `x-*` that is no template is left as it
+        is; two entries of `include` that declare one name differently are an error (Docker Compose lays the first over
+        the second); a file is read up to 4 MiB, \(limits.depth) levels deep, \(limits.nodes / 1000),000 keys and values and \(limits.documents) documents, and a project up to 1000 files.
 
         In paths a star stands for a name, or for an element of a list.
 

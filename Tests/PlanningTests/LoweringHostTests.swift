@@ -10,6 +10,55 @@ import Testing
 
 @Suite("what a container has of its host becomes requests")
 struct LoweringHostTests {
+    @Test("a service that is named and not there, or is the one that names it, is told for what it is")
+    func absent() throws {
+        func says(_ doing: String, _ advice: String, _ change: (inout Service) -> Void) {
+            var project = project(change)
+            var web = Service(name: "aap")
+            web.image = "demo:1"
+            project.disabledServices["aap"] = web
+            #expect {
+                try lowered(project)
+            } throws: {
+                let failure = $0 as? Failure
+                return failure?.doing == doing && failure?.advice == advice
+            }
+        }
+        says("service \"app\" takes volumes from itself", "name another service, or remove it") {
+            $0.volumesFrom = ["app"]
+        }
+        says(
+            "service \"app\" takes volumes from service \"aap\", which is switched off by its profiles",
+            "switch it on with --profile"
+        ) { $0.volumesFrom = ["aap:ro"] }
+        says(
+            "service \"app\" takes volumes from service \"apq\", which is not declared",
+            "write container:apq for a container"
+        ) { $0.volumesFrom = ["apq"] }
+        says(
+            "service \"app\" uses service \"aap\" for its `network_mode`, which is switched off by its profiles",
+            "switch it on with --profile"
+        ) {
+            $0.networkMode = "service:aap"
+            $0.networks = [:]
+        }
+        says(
+            "service \"app\" uses service \"apq\" for its `pid`, which is not declared",
+            "declare it under `services`"
+        ) { $0.pid = "service:apq" }
+    }
+
+    @Test("the host's network publishes nothing")
+    func hostNetwork() throws {
+        let container = try request {
+            $0.networkMode = "host"
+            $0.networks = [:]
+            $0.ports = [Service.Port(target: 80, published: 80...80)]
+        }.container
+        #expect(container.ports.isEmpty)
+        #expect(container.rare?.hostNamespaces == [.network])
+    }
+
     @Test("what a container has of the host and of others goes through")
     func hostAccess() throws {
         var project = project {

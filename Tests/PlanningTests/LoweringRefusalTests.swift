@@ -77,7 +77,7 @@ struct LoweringRefusalTests {
             Refused("has the label \"any\"") { $0.securityOptions = ["label:any"] },
             Refused("profile that was not read") { $0.securityOptions = ["seccomp=p.json"] },
             Refused("publishes ports and has no network of its own") {
-                $0.networkMode = "host"
+                $0.networkMode = "container:c"
                 $0.networks = [:]
                 $0.ports = [Service.Port(target: 80, published: nil)]
             },
@@ -96,7 +96,10 @@ struct LoweringRefusalTests {
             },
             Refused("names the device \"kvm\"") { $0.devices = [.init(source: "kvm", target: "/dev/kvm")] },
             Refused("has the rule \"c 1 r\"") { $0.deviceCgroupRules = ["c 1 r"] },
-            Refused("takes volumes from \"nope\"") { $0.volumesFrom = ["nope"] },
+            Refused("takes volumes from service \"nope\", which is not declared") {
+                $0.volumesFrom = ["nope"]
+            },
+            Refused("takes volumes from itself") { $0.volumesFrom = ["app"] },
             Refused("has a weight of 5 in `blkio_config`") {
                 var block = Service.BlockIO()
                 block.weight = 5

@@ -129,6 +129,26 @@ extension Scenarios {
                     try stage.require(one.output.contains(part), "config lacks \(part):\n\(one)")
                 }
                 try stage.covey("config", "-q")
+                // An included project's own variables; one service with what it uses; ports that have no effect.
+                try ensureDirectory("\(stage.files)/sub")
+                try stage.write("sub/.env", "TOKEN=abc\n")
+                try stage.write(
+                    "sub/a.yaml",
+                    """
+                    services: {one: {image: bb:1, secrets: [s]}, two: {image: bb:1, volumes: ["v:/v"]}}
+                    secrets: {s: {environment: TOKEN}}
+                    volumes: {v: }
+
+                    """)
+                try stage.write(
+                    "top.yaml",
+                    "include: [sub/a.yaml]\nservices: {two: {network_mode: host, ports: [\"80:80\"]}}\n")
+                let alone = try stage.covey("-f", "top.yaml", "config", "one").output
+                try stage.require(
+                    alone.contains("environment: TOKEN") && !alone.contains("volumes:"),
+                    "config one: \(alone)")
+                let plan = try stage.covey("-f", "top.yaml", "plan", code: 2)
+                try stage.require(plan.errors.contains("`services.two.ports` has no effect"), "\(plan)")
                 let files = ["-f", "compose.yaml", "-f", "override.yaml"]
                 _ = try stage.start(files + ["up", "-d"]).wait().orThrow()
                 let environment = try stage.start(files + ["exec", "-T", "app", "env"]).wait().orThrow().lines

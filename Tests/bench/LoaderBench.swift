@@ -33,7 +33,8 @@ enum LoaderBench {
         func known(_ path: String) -> [UInt8]? {
             files[path.hasPrefix(directory + "/") ? String(path.dropFirst(directory.count + 1)) : path]
         }
-        let access = FileAccess(read: { known($0) }, exists: { known($0) != nil })
+        let access = FileAccess(
+            read: { known($0) }, exists: { known($0) != nil }, isDirectory: { _ in false })
         do throws(Failure) {
             return "loaded, \(try loadProject(options, reading: access).project.services.count) services"
         } catch {

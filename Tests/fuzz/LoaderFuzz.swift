@@ -37,7 +37,7 @@ private func attempt(_ files: [String: [UInt8]], _ change: (inout LoadOptions) -
     func known(_ path: String) -> [UInt8]? {
         files[path.hasPrefix("/w/demo/") ? String(path.dropFirst(8)) : path]
     }
-    let access = FileAccess(read: { known($0) }, exists: { known($0) != nil })
+    let access = FileAccess(read: { known($0) }, exists: { known($0) != nil }, isDirectory: { _ in false })
     do throws(Failure) {
         _ = try? loadPlainModel(options, reading: access).yaml
         return try loadProject(options, reading: access)
