@@ -232,7 +232,11 @@ private func labels(
     var labels = volume.labels
     if volume.external { return labels }
     for name in desired.services.keys.sorted() {
-        for mount in project.services[name]?.volumes ?? [] where mount.source == .volume(key) {
+        for mount in project.services[name]?.volumes ?? [] {
+            // By its real name, which another key may have too.
+            guard case .volume(let other) = mount.source, project.volumes[other]?.name == volume.name else {
+                continue
+            }
             for (label, value) in mount.labels.sorted(by: { $0.key < $1.key }) {
                 if let other = labels.updateValue(value, forKey: label), other != value {
                     throw Failure(

@@ -11,7 +11,7 @@ extension ServiceLowering {
     /// In the order of their interfaces: highest priority, then by key.
     func endpoints() throws(Failure) -> [EndpointRequest] {
         if let network = namedNetwork { return [EndpointRequest(network: network.name)] }
-        let attachments = service.networks.sorted {
+        let attachments = try attachments().sorted {
             $0.value.priority != $1.value.priority
                 ? $0.value.priority > $1.value.priority : $0.key < $1.key
         }
@@ -54,6 +54,34 @@ extension ServiceLowering {
             )
         }
         return endpoints
+    }
+
+    /// By key. Two keys of one network are one attachment, with the aliases of both.
+    private func attachments() throws(Failure) -> [String: Service.Attachment] {
+        var found: [String: Service.Attachment] = [:]
+        var keys: [String: String] = [:]
+        for (key, attachment) in service.networks.sorted(by: { $0.key < $1.key }) {
+            guard let name = project.networks[key]?.name,
+                let other = keys[name], var merged = found[other]
+            else {
+                if let name = project.networks[key]?.name { keys[name] = key }
+                found[key] = attachment
+                continue
+            }
+            var plain = attachment
+            plain.aliases = merged.aliases
+            guard plain == merged else {
+                throw Failure(
+                    "service \(quoted(service.name)) is on network \(quoted(name)) twice, as \(quoted(other)) and as \(quoted(key)), with other settings",
+                    cause: "a container has one interface on a network", advice: "keep one of them",
+                    at: service.marks.place("networks"))
+            }
+            for alias in attachment.aliases where !merged.aliases.contains(alias) {
+                merged.aliases.append(alias)
+            }
+            found[other] = merged
+        }
+        return found
     }
 
     private func settings(on key: String, _ attachment: Service.Attachment) throws(Failure)

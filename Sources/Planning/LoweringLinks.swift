@@ -14,7 +14,7 @@ extension ServiceLowering {
         for link in service.links {
             let parts = link.split(separator: ":").map(String.init)
             guard let name = parts.first, let other = project.services[name] else { continue }
-            if Set(other.networks.keys).isDisjoint(with: service.networks.keys) {
+            if networkNames(of: other).isDisjoint(with: networkNames(of: service)) {
                 throw mistake(
                     "links", "links to \(quoted(name)) and can't reach it", cause: "they share no network",
                     advice: "put both on one of the `networks`, or remove the link")
@@ -22,6 +22,11 @@ extension ServiceLowering {
             if parts.count > 1 { links[parts[1]] = name }
         }
         return links
+    }
+
+    /// The real names: two keys may be of one network.
+    private func networkNames(of service: Service) -> Set<String> {
+        Set(service.networks.keys.map { project.networks[$0]?.name ?? $0 })
     }
 
     /// Alias to container; without an alias it is called as it is.

@@ -4,6 +4,7 @@
 // dependant that asked to be restarted with its dependency, and a name, port or address that must be given up
 // before another container can take it.
 
+import Basics
 import ContainerModel
 
 /// What `up` does with one container.
@@ -37,6 +38,7 @@ struct Decision {
 private enum Claim: Hashable {
     case name(String)
     case port(UInt16, PortRequest.Proto)
+    /// Of either family, as its own text has it; one that lies outside of the network's subnet too.
     case address(String, network: String)
 }
 
@@ -85,14 +87,13 @@ extension UpPlanner {
                 present[container.index] = container
             }
         }
-        if service.update?.startsFirst == true {
-            // One that came before its predecessor went has a number above: it is as good as any.
-            for slot in 0..<service.replicas where present[slot + 1] == nil {
-                guard let at = surplus.firstIndex(where: { $0.container.index > service.replicas }) else {
-                    break
-                }
-                present[slot + 1] = surplus.remove(at: at).container
+        // One that came before its predecessor went, in an update that may be over and undeclared by now, has a number
+        // above: it is as good as any.
+        for slot in 0..<service.replicas where present[slot + 1] == nil {
+            guard let at = surplus.firstIndex(where: { $0.container.index > service.replicas }) else {
+                break
             }
+            present[slot + 1] = surplus.remove(at: at).container
         }
         var changes: String?
         for index in 0..<service.replicas {
@@ -274,8 +275,11 @@ extension UpPlanner {
             }
         }
         for endpoint in request?.container.networks ?? [] {
-            if let address = endpoint.ipv4Address {
-                claims.append(.address(address, network: endpoint.network))
+            let ipv6 = endpoint.ipv6Address.map { "\($0)" }
+            let further = endpoint.settings?.linkLocalAddresses ?? []
+            for address in [endpoint.ipv4Address, ipv6].compactMap(\.self) + further {
+                let text = IPv6Address(address).map { "\($0)" } ?? address
+                claims.append(.address(text, network: endpoint.network))
             }
         }
         return claims

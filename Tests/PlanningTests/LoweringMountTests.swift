@@ -132,5 +132,15 @@ struct LoweringMountTests {
         } throws: {
             "\($0)".contains("service \"app\" gives volume \"data\" another value of the label \"a\"")
         }
+        // Two keys of one volume are that volume.
+        var twice = labelled("mine")
+        var mount = Service.Mount(source: .volume("same"), target: "/same")
+        mount.labels = ["c": "3"]
+        twice.services["app"]?.volumes.append(mount)
+        twice.volumes["same"] = twice.volumes["data"]
+        #expect(
+            try lowered(twice).desired.volumes.mapValues(\.labels) == [
+                "demo_data": ["a": "mine", "b": "2", "c": "3"]
+            ])
     }
 }

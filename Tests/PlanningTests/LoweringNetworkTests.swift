@@ -44,6 +44,32 @@ struct LoweringNetworkTests {
         }
     }
 
+    @Test("two keys of one network are one interface, with the aliases of both")
+    func oneNetwork() throws {
+        func lower(_ change: (inout Service) -> Void) throws -> Lowered {
+            var project = project {
+                $0.networks = ["a": .init(), "b": .init()]
+                $0.networks["a"]?.aliases = ["x"]
+                $0.networks["b"]?.aliases = ["y", "x"]
+                change(&$0)
+            }
+            for key in ["a", "b"] { project.networks[key] = Network(name: "one") }
+            return try lowered(project)
+        }
+        let desired = try lower { _ in }.desired
+        #expect(
+            desired.services["app"]?.container.networks == [
+                EndpointRequest(network: "one", aliases: ["app", "x", "y"])
+            ])
+        #expect(desired.networks.keys.sorted() == ["one"])
+        #expect {
+            try lower { $0.networks["b"]?.ipv4Address = "10.0.0.2" }
+        } throws: {
+            ($0 as? Failure)?.doing
+                == "service \"app\" is on network \"one\" twice, as \"a\" and as \"b\", with other settings"
+        }
+    }
+
     @Test("a hardware address is the first network's, or each network's own")
     func hardwareAddresses() throws {
         func endpoints(_ change: (inout Service) -> Void) throws -> [String?] {

@@ -120,6 +120,34 @@ let sharedCases: [UpCase] = [
             8. start container demo-b-1: ipv4_address on demo_n 10.0.0.3 → 10.0.0.4 [after 7]
             """),
     UpCase(
+        "fixed IPv6 addresses are swapped",
+        before: "a: address6 n fd00::10\nb: needs a started; address6 n fd00::11",
+        after: "a: address6 n fd00::11\nb: needs a started; address6 n fd00::10",
+        plan: """
+            1. stop container demo-b-1 within 10s: ipv6_address on demo_n fd00::11 → fd00::10
+            2. remove container demo-b-1: ipv6_address on demo_n fd00::11 → fd00::10 [after 1]
+            3. stop container demo-a-1 within 10s: ipv6_address on demo_n fd00::10 → fd00::11 [after 1]
+            4. remove container demo-a-1: ipv6_address on demo_n fd00::10 → fd00::11 [after 3]
+            5. create container demo-a-1: ipv6_address on demo_n fd00::10 → fd00::11 [after 2, 4]
+            6. start container demo-a-1: ipv6_address on demo_n fd00::10 → fd00::11 [after 5]
+            7. create container demo-b-1: ipv6_address on demo_n fd00::11 → fd00::10 [after 2, 4]
+            8. start container demo-b-1: ipv6_address on demo_n fd00::11 → fd00::10 [after 6, 7]
+            """),
+    UpCase(
+        "addresses beside the network's own are swapped",
+        before: "a: local n 169.254.1.1\nb: needs a started; local n fe80::1",
+        after: "a: local n FE80:0::1\nb: needs a started; local n 169.254.1.1",
+        plan: """
+            1. stop container demo-b-1 within 10s: settings on demo_n changed
+            2. remove container demo-b-1: settings on demo_n changed [after 1]
+            3. stop container demo-a-1 within 10s: settings on demo_n changed [after 1]
+            4. remove container demo-a-1: settings on demo_n changed [after 3]
+            5. create container demo-a-1: settings on demo_n changed [after 2, 4]
+            6. start container demo-a-1: settings on demo_n changed [after 5]
+            7. create container demo-b-1: settings on demo_n changed [after 2, 4]
+            8. start container demo-b-1: settings on demo_n changed [after 6, 7]
+            """),
+    UpCase(
         "an orphan gives its port up first", before: "old: port 80", after: "web: port 80",
         options: { $0.removeOrphans = true },
         plan: """

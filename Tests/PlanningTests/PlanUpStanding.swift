@@ -33,6 +33,22 @@ let standingCases: [UpCase] = [
             4. remove container demo-web-1: 0 of "web" wanted [after 3]
             """),
     UpCase(
+        "what an update left with numbers above stays, declared any more or not", before: "web: replicas 4",
+        changes: {
+            $0.remove("demo-web-1")
+            $0.remove("demo-web-2")
+        }, after: "web: replicas 2", plan: "nothing to do"),
+    UpCase(
+        "of more numbers above than are wanted the highest go", before: "web: replicas 5",
+        changes: {
+            $0.remove("demo-web-1")
+            $0.remove("demo-web-2")
+        }, after: "web: replicas 2",
+        plan: """
+            1. stop container demo-web-5 within 10s: 2 of "web" wanted
+            2. remove container demo-web-5: 2 of "web" wanted [after 1]
+            """),
+    UpCase(
         "a hole in the numbers is filled", before: "web: replicas 3", changes: { $0.remove("demo-web-2") },
         plan: """
             1. create container demo-web-2: it is missing

@@ -77,6 +77,15 @@ private func service(_ name: String, _ items: [[String]]) -> ServiceRequest {
         case "net": container.networks += item.dropFirst().map { EndpointRequest(network: "demo_\($0)") }
         case "address":
             container.networks.append(EndpointRequest(network: "demo_\(item[1])", ipv4Address: item[2]))
+        case "address6":
+            var endpoint = EndpointRequest(network: "demo_\(item[1])")
+            endpoint.ipv6Address = IPv6Address(item[2])
+            container.networks.append(endpoint)
+        case "local":
+            var endpoint = EndpointRequest(network: "demo_\(item[1])")
+            endpoint.settings = EndpointSettings()
+            endpoint.settings?.linkLocalAddresses = [item[2]]
+            container.networks.append(endpoint)
         case "volume":
             container.mounts.append(MountRequest(source: .volume(name: "demo_\(item[1])"), target: "/data"))
         case "env": container.environment += item.dropFirst()
