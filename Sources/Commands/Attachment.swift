@@ -39,7 +39,7 @@ func attach(
         let news = try watch.wait(
             signals: signals, logs: feed.wakeup, also: ending?.descriptor ?? watching?.descriptor ?? -1,
             atMost: feed.patience)
-        if ending == nil { try watching?.look() }
+        if ending == nil, news.signal == nil { try watching?.look(unless: signals) }
         if let containers = news.containers {
             try feed.update(to: containers.filter { !$0.oneOff }.map(LogContainer.init))
         }

@@ -16,6 +16,8 @@ struct WatchedRule {
     private let included: IgnorePatterns
     /// The build context's `.dockerignore`, for paths within the context.
     private let context: (path: String, ignored: IgnorePatterns)?
+    /// The rule is for what is in a directory, which is no piece of it; a link to one is not either.
+    private let isOfDirectory: Bool
 
     /// What editors and version control leave behind while they work.
     private static let transient = [
@@ -29,6 +31,7 @@ struct WatchedRule {
         let title = "`develop.watch` of service \"\(service.name)\""
         ignored = try WatchedRule.compile(WatchedRule.transient + rule.ignore, title)
         included = try WatchedRule.compile(rule.include, title)
+        isOfDirectory = (try? fileStatus(rule.path, follow: true))?.isDirectory ?? false
         if let path = service.build?.context, path.hasPrefix("/"),
             let bytes = try? readFile("\(path)/.dockerignore")
         {
@@ -61,9 +64,23 @@ struct WatchedRule {
         return false
     }
 
+    /// Whether something in this directory may be the rule's: an ignored one is entered for the sake of an exception (`!`).
+    func mayReach(below directory: String) -> Bool {
+        if rule.path.hasPrefix(directory == "/" ? "/" : directory + "/") { return true }
+        guard let relative = relative(directory) else { return false }
+        if relative.isEmpty { return true }
+        func mayKeep(_ patterns: IgnorePatterns, _ path: String) -> Bool {
+            !patterns.ignores(path) || patterns.mayKeepSomething(below: path)
+        }
+        guard mayKeep(ignored, relative) else { return false }
+        guard let context, directory.hasPrefix(context.path + "/") else { return true }
+        return mayKeep(context.ignored, String(directory.dropFirst(context.path.count + 1)))
+    }
+
     /// Whether a change of the path is one of the rule's.
     func covers(_ path: String) -> Bool {
         guard let relative = relative(path), !ignores(path) else { return false }
+        if relative.isEmpty, isOfDirectory { return false }
         return included.isEmpty || relative.isEmpty || included.ignores(relative)
     }
 

@@ -10,8 +10,10 @@ internal import ContainerRuntime
 internal import Images
 internal import Kernel
 
-/// An editor's save and a checkout are many changes; what follows waits until none came for so long.
+/// An editor's save and a checkout are many changes; what follows waits until none came for so long, and no longer than
+/// this: something may change all the time.
 private let quietTime = Duration.milliseconds(100)
+private let patience = Duration.seconds(1)
 
 func runWatch(_ session: Session) throws(Failure) -> Int32 {
     let project = try session.project()
@@ -35,7 +37,7 @@ func runWatch(_ session: Session) throws(Failure) -> Int32 {
             try waitReadable([watching.descriptor, signals.raw], atMost: nil)
         }
         if ready[1], signals.next() != nil { return 0 }
-        if ready[0] { try watching.look() }
+        if ready[0] { try watching.look(unless: signals) }
     }
 }
 
@@ -70,10 +72,11 @@ final class Watching {
         }
         let all = rules
         self.rules = all
-        tree = try TreeWatch(Set(all.map(\.rule.path)).sorted()) { path in
+        tree = try TreeWatch(
+            Set(all.map(\.rule.path)).sorted(),
             // Ignored by every rule that reaches so far.
-            !all.contains { !$0.ignores(path) || $0.rule.path.hasPrefix(path + "/") }
-        }
+            isIgnored: { path in all.allSatisfy { $0.ignores(path) } },
+            enters: { directory in all.contains { $0.mayReach(below: directory) } })
         say("watching \(Set(all.map(\.service)).sorted().joined(separator: ", ")) for changes")
         var first: [String: WatchWork] = [:]
         for rule in all where rule.rule.initialSync && rule.rule.action.hasPrefix("sync") {
@@ -87,21 +90,37 @@ final class Watching {
 
     var descriptor: Int32 { tree.descriptor }
 
-    /// Takes in what changed, and acts on it; returns at once when nothing did.
-    func look() throws(Failure) {
-        var changed = try tree.changes()
+    /// Takes in what changed, and acts on it, unless a signal comes meanwhile; returns at once when nothing did.
+    func look(unless signals: SignalStream) throws(Failure) {
+        var changed = try news()
         if changed.isEmpty { return }
-        while try kernel(
-            "cannot wait for changes",
-            { () throws(SyscallError) in
-                try waitReadable([descriptor], atMost: quietTime)[0]
-            })
-        {
-            changed.formUnion(try tree.changes())
+        let end = monotonicNanoseconds() + patience.nanoseconds
+        var quiet = monotonicNanoseconds() + quietTime.nanoseconds
+        while true {
+            let left = min(quiet, end) - monotonicNanoseconds()
+            let ready = try kernel("cannot wait for changes") { () throws(SyscallError) in
+                try waitReadable([descriptor, signals.raw], atMost: .nanoseconds(max(0, left)))
+            }
+            if ready[1] { return }
+            if !ready[0] { break }
+            let more = try news()
+            // What is no rule's may be written without end and puts nothing off.
+            if more.isEmpty {
+                if left <= 0 { break }
+                continue
+            }
+            changed.formUnion(more)
+            quiet = monotonicNanoseconds() + quietTime.nanoseconds
+            if monotonicNanoseconds() >= end { break }
         }
         for (service, work) in work(for: changed, rules).sorted(by: { $0.key < $1.key }) {
             perform(work, service)
         }
+    }
+
+    /// What changed and is some rule's.
+    private func news() throws(Failure) -> Set<String> {
+        try tree.changes().filter { path in rules.contains { $0.covers(path) } }
     }
 
     private func say(_ text: String) { session.errors.line(text) }

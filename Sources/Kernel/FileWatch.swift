@@ -13,6 +13,10 @@ public final class FileWatch {
         public var name: String
         /// What has the name was removed, not written.
         public var isRemoval: Bool
+        /// The watch is no more: what it was of is gone.
+        public var isEnd: Bool
+        /// What is watched has another name now; told of `sources`.
+        public var isMove: Bool
     }
 
     private let fd: OwnedFD
@@ -36,7 +40,9 @@ public final class FileWatch {
     public func add(sources path: String) throws(SyscallError) -> Int32 {
         try add(
             path,
-            UInt32(IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR))
+            UInt32(
+                IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MOVE_SELF
+                    | IN_ONLYDIR))
     }
 
     /// Watches one file. What the kernel itself notes is told only of a file that is watched or open: of others there
@@ -72,7 +78,8 @@ public final class FileWatch {
                 events.append(
                     Event(
                         watch: watch, name: String(decoding: name, as: UTF8.self),
-                        isRemoval: mask & UInt32(IN_DELETE) != 0))
+                        isRemoval: mask & UInt32(IN_DELETE) != 0, isEnd: mask & UInt32(IN_IGNORED) != 0,
+                        isMove: mask & UInt32(IN_MOVE_SELF) != 0))
                 at += 16 + length
             }
         }

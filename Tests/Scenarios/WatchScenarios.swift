@@ -21,6 +21,8 @@ extension Scenarios {
                 try stage.require(
                     try !stage.execSucceeds("app", "test -e /srv/app/old.log"), "ignored at first")
                 let pid = try stage.container("app").Pid
+                // What is ignored may be written without a pause, to the end of this test.
+                try stage.serve(["sh", "-c", "while :; do echo noise >>src/noise.log; sleep 0.02; done"])
                 try stage.write("src/one.txt", "changed\n")
                 try stage.eventually("a changed file") { try has("/srv/app/one.txt", "changed") }
                 try ensureDirectory("\(stage.files)/src/new/deep")
