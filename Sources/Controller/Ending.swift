@@ -155,7 +155,7 @@ extension ProjectController {
             of: container,
             Failure(
                 "cannot start container \"\(container.name)\"",
-                cause: "its first process ended before it ran its program"))
+                cause: "its first process \(end?.words ?? "ended") before it ran its program"))
         if !takingDown {
             do throws(Failure) {
                 try container.saveStatus()

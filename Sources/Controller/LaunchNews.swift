@@ -64,10 +64,17 @@ extension ProjectController {
         } catch {
             // What the child itself says comes first: that it is gone may be why it could not be connected.
             drainSync(of: container)
-            // Without its links it must not run; its end follows and finds the failure told.
-            failStart(of: container, error)
+            // Without its links it must not run; its end follows and finds the failure told, or, where there is nobody to
+            // connect any more, tells of itself.
+            if !hasEnded(pidfd) { failStart(of: container, error) }
             _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL)
         }
+    }
+
+    /// A pidfd is readable once its process has ended (pidfd_open(2)).
+    private func hasEnded(_ pidfd: SharedFD) -> Bool {
+        var entry = pollfd(fd: pidfd.raw, events: Int16(POLLIN), revents: 0)
+        return poll(&entry, 1, 0) > 0
     }
 
     private func refused(_ id: UInt32, _ errno: Errno, _ operation: Int) {

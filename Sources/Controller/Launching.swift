@@ -97,9 +97,10 @@ extension ProjectController {
         try naming("cannot make the base layer") { () throws(SyscallError) in try ensureBaseLayer(base) }
         prepared.lowers.append(base)
         // A cgroup that was once killed as a whole kills whatever is cloned into it: kill_seq is compared with the
-        // parent's cgroup's (cgroup_css_set_fork, seen in Linux 6.18). A new start gets a new cgroup. One that runs keeps
-        // it: here its program is only shown.
-        if !container.isLive && (container.status.startedAt != nil || container.status.end != nil) {
+        // parent's cgroup's (cgroup_css_set_fork, seen in Linux 6.18). A new start gets a new cgroup, also one of which no
+        // record says that it was started before: what a controller that was killed could not write down was killed
+        // there too. One that runs keeps its own: here its program is only shown.
+        if !container.isLive {
             try cgroup.container(container.name).remove()
         }
         let devices = try grantedDevices(of: request)

@@ -104,6 +104,26 @@ extension Scenarios {
             }
         }
 
+        @Test("what a start that was cut off left running is killed, and the next start is not")
+        func killedAtBirth() throws {
+            try Stage.play("crash") { stage in
+                try stage.covey("create")
+                try stage.killEngine()
+                // As the controller and keeper leave it that die before they can write down that a container runs.
+                let name = "\(stage.project)-a-1"
+                let mount = stage.isUnified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified"
+                let group = "\(mount)/covey/\(stage.project)/ctr-\(name)"
+                mkdir(group, 0o755)
+                try Host.run(["sh", "-c", "sleep 1000 & echo $! >\(group)/cgroup.procs"]).orThrow()
+                let left = contents("\(group)/cgroup.procs").split(separator: "\n").compactMap { pid_t($0) }
+                try stage.require(left.count == 1, "nothing was left in \(group)")
+                try stage.covey("up", "-d")
+                try stage.eventually("what was left is gone") { kill(left[0], 0) != 0 || isZombie(left[0]) }
+                let rows = try stage.containers()
+                try stage.require(rows.count == 5 && rows.allSatisfy { $0.State == "running" }, "\(rows)")
+            }
+        }
+
         @Test(
             "a controller killed on its way down: ports are free again, what was being stopped is started",
             arguments: [2, 4, 6, 8])
