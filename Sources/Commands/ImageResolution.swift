@@ -417,6 +417,22 @@ func resolveImages(
     let wish = ImageWish(
         build: build, pull: session.arguments.last(.pull), fetches: fetches, services: wanted)
     var images = try ImageResolution(session, project, wish, progress).all()
+    switchOff(&project, &images)
+    return images
+}
+
+/// Those that neither the file nor their image gives a program, unless they are wanted: nothing is to be started of them.
+func switchOffIdle(_ project: inout Project, _ images: inout ProjectImages, except wanted: Set<String>) {
+    for (name, service) in project.services where !wanted.contains(name) {
+        if let image = images.services[name], programArguments(of: service, image.defaults).isEmpty {
+            images.services[name] = nil
+        }
+    }
+    switchOff(&project, &images)
+}
+
+/// Switches off what has no image, and what can't be without.
+private func switchOff(_ project: inout Project, _ images: inout ProjectImages) {
     while let name = project.services.keys.sorted().first(where: { name in
         images.services[name] == nil
             || project.services[name]?.dependsOn.contains {
@@ -426,5 +442,4 @@ func resolveImages(
         project.disabledServices[name] = project.services.removeValue(forKey: name)
     }
     images.services = images.services.filter { project.services[$0.key] != nil }
-    return images
 }

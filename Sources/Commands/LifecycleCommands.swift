@@ -34,11 +34,13 @@ func takeDown(_ session: Session, services: [String]) throws(Failure) -> Int32 {
         return try startController(place, environment: session.invocation.environment)
     }
     let images = try imagesToRemove(session, of: services)
-    let provided = keptProviders(place)
+    let provided = try ProvidedServices(place).all()
     let progress = try session.progress("down")
     let nothing = "nothing to take down: project \"\(place.project)\" is not up"
     guard let client = try open() else {
-        if try !removeImages(images, session, progress) { progress.notice(nothing) }
+        // An `up` that ended early, or a `down` whose provider failed, may have left these alone.
+        if !provided.isEmpty { try endProviders(provided, .down, session, place) }
+        if try !removeImages(images, session, progress), provided.isEmpty { progress.notice(nothing) }
         return 0
     }
     client.reopen = { () throws(Failure) in try open() }
@@ -66,11 +68,15 @@ func takeDown(_ session: Session, services: [String]) throws(Failure) -> Int32 {
 private func downServices(
     _ options: DownOptions, _ named: [String], _ session: Session, _ place: ProjectPlace
 ) throws(Failure) -> Bool {
-    let provided = keptProviders(place).filter { named.contains($0.key) }
+    let provided = try ProvidedServices(place).all().filter { named.contains($0.key) }
     var options = options
     options.services = named.filter { provided[$0] == nil }
     let progress = try session.progress("down")
     guard let client = try session.controller(place) else {
+        if !provided.isEmpty {
+            try endProviders(provided, .down, session, place)
+            return true
+        }
         progress.notice("nothing to take down: project \"\(place.project)\" is not up")
         return true
     }
@@ -93,7 +99,7 @@ private func rehearseDown(
 ) throws(Failure) -> Int32 {
     var lines: [String] = []
     var options = options
-    let provided = keptProviders(place).filter { named.isEmpty || named.contains($0.key) }
+    let provided = try ProvidedServices(place).all().filter { named.isEmpty || named.contains($0.key) }
     let services = named.filter { provided[$0] == nil }
     if !named.isEmpty { options.services = services }
     if try session.controller(place) != nil {
@@ -165,7 +171,7 @@ func runStop(_ session: Session) throws(Failure) -> Int32 {
     let timeout = try session.arguments.duration(.timeout)
     let names = session.arguments.operands
     let place = try session.place()
-    let provided = keptProviders(place)
+    let provided = try ProvidedServices(place).all()
     let services = names.filter { provided[$0] == nil }
     if names.isEmpty || !services.isEmpty {
         _ = try simple(session, "stop", "stopped", .stop(services: services, timeout: timeout))

@@ -2,7 +2,7 @@
 //
 // Services with a `provider`: others look after them. Before containers are asked for, each is brought up, and what it
 // says stands in the environment of those that depend on it; the controller never sees the service. What was brought
-// up is kept with the project, so that `down` needs no Compose file, and a plan no provider.
+// up is kept (ProvidedServices.swift), so that `down` needs no Compose file, and a plan no provider.
 
 internal import Basics
 internal import ComposeLoader
@@ -15,41 +15,53 @@ internal import Planning
 
 /// Takes the provided services out of the project, with what depends on them told how to reach them.
 /// - Parameter runs: false takes what they said last time.
+/// - Returns: the services' names.
 func provide(
     _ session: Session, _ project: inout Project, wanted: Set<String>, runs: Bool, _ progress: Progress
-) throws(Failure) -> [String: ProvidedService] {
-    var provided: [String: ProvidedService] = [:]
+) throws(Failure) -> Set<String> {
     let names = project.services.keys.filter { project.services[$0]?.provider != nil }
-    if names.isEmpty, project.disabledServices.isEmpty { return [:] }
-    let before = keptProviders(session.place(project.name))
-    if names.isEmpty { return before.filter { project.disabledServices[$0.key] != nil } }
+    if names.isEmpty { return [] }
+    let record = ProvidedServices(session.place(project.name))
+    let before = try record.all()
     for name in try inOrder(names.sorted(), project) {
         guard let service = project.services[name], let provider = service.provider else { continue }
         var request = ProvidedService(type: provider.type, options: provider.options)
+        request.variables = before[name]?.variables ?? []
         if runs, wanted.contains(name) {
             let task = progress.begin("Provider", name, doing: "Creating", done: "Created")
             do throws(Failure) {
-                let run = try providerRun("up", name, request, session, project)
-                let outcome = try run.run(errors: session.invocation.errors) {
-                    progress.notice("\(name): \($0)")
-                }
-                request.variables = outcome.variables.map { "\($0.name)=\($0.value)" }
+                try bringUp(name, &request, before[name], record, session, project, progress)
                 progress.update(task, .done)
             } catch {
                 progress.update(task, .failed)
                 throw error
             }
-        } else {
-            request.variables = before[name]?.variables ?? []
         }
-        provided[name] = request
         try hand(request.variables, from: name, to: &project) { progress.notice($0) }
     }
     for name in names {
         project.services[name] = nil
         for other in project.services.keys { project.services[other]?.dependsOn[name] = nil }
     }
-    return provided
+    return Set(names)
+}
+
+/// Has one provider at work, and what it may have made written down before it begins.
+private func bringUp(
+    _ name: String, _ request: inout ProvidedService, _ before: ProvidedService?, _ record: ProvidedServices,
+    _ session: Session, _ project: Project, _ progress: Progress
+) throws(Failure) {
+    let run = try providerRun("up", name, request, session, project)
+    try record.keep(name, request)
+    do throws(Failure) {
+        let outcome = try run.run(errors: session.invocation.errors) { progress.notice("\(name): \($0)") }
+        request.variables = outcome.variables.map { "\($0.name)=\($0.value)" }
+    } catch {
+        request.isRefused = before.map { $0.isRefused == true } ?? true
+        try record.keep(name, request)
+        throw error
+    }
+    try record.keep(name, request)
 }
 
 /// Those that others need first.
@@ -122,16 +134,6 @@ private func providerRun(
         environment: environment, directory: exists(directory) ? directory : "/", definition: definition)
 }
 
-/// What the project's last `up` had provided.
-func keptProviders(_ place: ProjectPlace) -> [String: ProvidedService] {
-    /// The one member of `DesiredState` that is asked for; the rest may be long.
-    struct Kept: Decodable { var providers: [String: ProvidedService]? }
-    guard let bytes = try? readFile("\(place.directory)/project.json"),
-        let kept = try? decodeJSON(Kept.self, from: bytes)
-    else { return [:] }
-    return kept.providers ?? [:]
-}
-
 /// What is asked of a provider at the end.
 enum ProviderEnd: String {
     /// It will be asked to bring the service up again.
@@ -139,14 +141,17 @@ enum ProviderEnd: String {
     case down
 }
 
-/// Stops what was provided, or gives it back, after the containers that used it. All are tried; the failures are one.
+/// Stops what was provided, or gives it back, after the containers that used it. All are tried; the failures are one. What was
+/// not given back is asked for again by the next `down`.
 func endProviders(
     _ provided: [String: ProvidedService], _ end: ProviderEnd, _ session: Session, _ place: ProjectPlace
 ) throws(Failure) {
     var failures: [Failure] = []
+    let record = ProvidedServices(place)
     let progress = try session.progress(end.rawValue)
     defer { progress.end() }
     for (name, request) in provided.sorted(by: { $0.key < $1.key }) {
+        if end == .stop, request.isRefused == true { continue }
         let (doing, done) = end == .stop ? ("Stopping", "Stopped") : ("Removing", "Removed")
         let task = progress.begin("Provider", name, doing: doing, done: done)
         do throws(Failure) {
@@ -154,10 +159,16 @@ func endProviders(
                 end.rawValue, name, request, session, project: place.project,
                 directory: session.invocation.directory, "{}")
             _ = try run.run(errors: session.invocation.errors) { progress.notice("\(name): \($0)") }
+            if end == .down { try record.forget(name) }
             progress.update(task, .done)
         } catch {
             progress.update(task, .failed)
             failures.append(error)
+            guard end == .down, request.isRefused == true else { continue }
+            // It was never up: asked once for what it may have left, it keeps nobody for ever.
+            failures.removeLast()
+            progress.notice("\(error.doing); it could not bring it up before, and is not asked again")
+            try record.forget(name)
         }
     }
     if let failure = Failure.collect(failures) { throw failure }

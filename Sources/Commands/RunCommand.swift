@@ -33,16 +33,13 @@ func runOneOff(_ session: Session) throws(Failure) -> Int32 {
     let noDependencies = arguments.has(.noDependencies)
     let wanted = noDependencies ? [name] : withDependencies([name], project)
     let images: ProjectImages
-    let provided: [String: ProvidedService]
     do throws(Failure) {
-        provided = try provide(session, &project, wanted: wanted, runs: true, progress)
+        _ = try provide(session, &project, wanted: wanted, runs: true, progress)
         images = try resolveImages(session, &project, wanted: wanted, build: arguments.has(.build), progress)
     } catch {
         progress.end()
         throw error
     }
-    var declared = try lowered(session, project, images: images)
-    declared.desired.providers = provided.isEmpty ? nil : provided
     var changed = project
     if let service = project.services[name] {
         changed.services[name] = try oneOffService(
@@ -53,7 +50,12 @@ func runOneOff(_ session: Session) throws(Failure) -> Int32 {
     {
         changed.services[name]?.environment["TERM"] = kind
     }
-    let own = try lowered(session, changed, images: images)
+    // Its program may be the command line's alone.
+    var (others, ownImages) = (images, images)
+    switchOffIdle(&project, &others, except: wanted.subtracting([name]))
+    switchOffIdle(&changed, &ownImages, except: wanted)
+    let declared = try lowered(session, project, images: others)
+    let own = try lowered(session, changed, images: ownImages)
     guard let request = own.desired.services[name] else {
         throw Failure("cannot run \"\(name)\"", cause: "it or what it depends on has no image")
     }

@@ -173,18 +173,17 @@ struct BringUp {
         let progress = try session.progress(title)
         progress.showsDetails = !session.arguments.has(.quietBuild) && !hidesBuilds
         progress.showsLayers = !session.arguments.has(.quietPull)
-        let images: ProjectImages
-        let provided: [String: ProvidedService]
+        var images: ProjectImages
         do throws(Failure) {
-            provided = try provide(session, &project, wanted: wanted, runs: true, progress)
+            let provided = try provide(session, &project, wanted: wanted, runs: true, progress)
             try leaveToProviders(provided, &options)
             images = try resolveImages(session, &project, wanted: wanted, build: builds, progress)
         } catch {
             progress.end()
             throw error
         }
-        var lowered = try lowered(session, project, images: images)
-        lowered.desired.providers = provided.isEmpty ? nil : provided
+        switchOffIdle(&project, &images, except: wanted)
+        let lowered = try lowered(session, project, images: images)
         return PreparedUp(
             session: session, projectName: project.name, options: options, lowered: lowered,
             progress: progress)
@@ -198,10 +197,10 @@ extension BringUp {
         let progress = Progress(title, mode: .quiet, output: session.errors)
         let provided = try provide(session, &project, wanted: wanted, runs: false, progress)
         try leaveToProviders(provided, &options)
-        let images = try resolveImages(
+        var images = try resolveImages(
             session, &project, wanted: wanted, build: builds, fetches: false, progress)
-        var lowered = try lowered(session, project, images: images)
-        lowered.desired.providers = provided.isEmpty ? nil : provided
+        switchOffIdle(&project, &images, except: wanted)
+        let lowered = try lowered(session, project, images: images)
         let blobs = try desiredBlobs(lowered)
         let place = session.place(project.name)
         var running = try ControlClient.connect(to: place)
@@ -257,11 +256,11 @@ struct PreparedUp {
 }
 
 /// The controller never hears of services others look after.
-private func leaveToProviders(_ provided: [String: ProvidedService], _ options: inout UpOptions)
+private func leaveToProviders(_ provided: Set<String>, _ options: inout UpOptions)
     throws(Failure)
 {
     let named = options.services
-    options.services.removeAll { provided[$0] != nil }
+    options.services.removeAll(where: provided.contains)
     guard !named.isEmpty, options.services.isEmpty else { return }
     throw Failure(
         "cannot bring up \"\(named[0])\" alone", cause: "a provider looks after it",

@@ -16,8 +16,6 @@ public struct DesiredState: Hashable, Codable, Sendable {
     public var volumes: [String: VolumeRequest]
     /// Services switched off by their profiles: their containers are no orphans.
     public var disabledServices: [String]
-    /// Services other programs look after; nil without any.
-    public var providers: [String: ProvidedService]?
 
     public init(project: String, directory: String, files: [String] = []) {
         self.project = project
@@ -27,19 +25,6 @@ public struct DesiredState: Hashable, Codable, Sendable {
         networks = [:]
         volumes = [:]
         disabledServices = []
-    }
-}
-
-/// A service a program of the host looks after, and what that said when it was brought up.
-public struct ProvidedService: Hashable, Codable, Sendable {
-    /// The program's name.
-    public var type: String
-    public var options: [String: [String]]
-    /// `NAME=value` for those who depend on it.
-    public var variables: [String] = []
-    public init(type: String, options: [String: [String]]) {
-        self.type = type
-        self.options = options
     }
 }
 

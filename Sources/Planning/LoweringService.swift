@@ -4,8 +4,16 @@
 // says is the engine's default. Mounts and files are lowered in LoweringMounts.swift.
 
 import Basics
-import ComposeModel
-import ContainerModel
+public import ComposeModel
+public import ContainerModel
+
+/// The program a service runs, with its arguments; none where neither it nor its image says one. `entrypoint` given, even
+/// empty, also drops the image's command (05-services.md, entrypoint).
+public func programArguments(of service: Service, _ image: ImageDefaults) -> [String] {
+    let entrypoint = service.entrypoint ?? image.entrypoint
+    let command = service.command ?? (service.entrypoint == nil ? image.command : [])
+    return entrypoint + command
+}
 
 /// Lowers one service.
 struct ServiceLowering {
@@ -64,11 +72,8 @@ struct ServiceLowering {
 
     // MARK: What runs
 
-    /// `entrypoint` given, even empty, also drops the image's command (05-services.md, entrypoint).
     private func arguments() throws(Failure) -> [String] {
-        let entrypoint = service.entrypoint ?? image.defaults.entrypoint
-        let command = service.command ?? (service.entrypoint == nil ? image.defaults.command : [])
-        let arguments = entrypoint + command
+        let arguments = programArguments(of: service, image.defaults)
         guard !arguments.isEmpty else {
             throw Failure(
                 "service \(quoted(service.name)) has nothing to run",

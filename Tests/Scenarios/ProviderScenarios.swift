@@ -45,6 +45,36 @@ extension Scenarios {
             }
         }
 
+        @Test("what a provider made is given back, also after an up that failed and a down that did")
+        func givenBack() throws {
+            try Stage.play("providers") { stage in
+                let path = ["PATH=\(stage.files)/bin:\(Host.path)"]
+                func asked() -> Int {
+                    contents("\(stage.files)/calls").split(separator: "\n").count { $0.contains(" down ") }
+                }
+                try stage.edit(
+                    "  app:\n    image: bb:1", "  app:\n    image: nowhere:1\n    pull_policy: never")
+                try stage.covey("up", "-d", "app", code: 1, variables: path)
+                try stage.covey("down", variables: path)
+                try stage.require(asked() == 1, contents("\(stage.files)/calls"))
+                let again = try stage.covey("down", variables: path)
+                try stage.require(asked() == 1 && again.errors.contains("nothing to take down"), "\(again)")
+
+                try stage.edit("image: nowhere:1\n    pull_policy: never", "image: bb:1")
+                try stage.covey("up", "-d", variables: path)
+                try stage.write("fails", "")
+                let failed = try stage.covey("down", "-t", "1", code: 1, variables: path)
+                try stage.require(failed.errors.contains("still in use"), "\(failed)")
+                try stage.require(try stage.containers().isEmpty, "the containers stayed")
+                let still = try stage.covey("down", code: 1, variables: path)
+                try stage.require(asked() == 3 && still.errors.contains("still in use"), "\(still)")
+                try Host.run(["rm", "\(stage.files)/fails"]).orThrow()
+                try stage.covey("down", "my-db", variables: path)
+                let last = try stage.covey("down", variables: path)
+                try stage.require(asked() == 4 && last.errors.contains("nothing to take down"), "\(last)")
+            }
+        }
+
         @Test("Ctrl-C stops what was brought up, whoever looks after its dependencies")
         func interrupted() throws {
             try Stage.play("providers") { stage in
