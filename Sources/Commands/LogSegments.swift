@@ -120,12 +120,13 @@ final class LogStream {
             guard let next = segments().first(where: { $0 > behind }) else { return false }
             if let limit, next > limit.segment { return false }
             if try readChunk() { return true }
-            let before = segment
+            let expected = segment.map { $0 + 1 } ?? 0
             guard try open(next) else {
                 passedBy = next
                 continue
             }
-            if let before, next != before + 1 {
+            // What is between was rotated away, and with it the beginning of the line this one begins in.
+            if next != expected {
                 partial = []
                 skipsToFeed = true
             }

@@ -121,7 +121,7 @@ extension ProjectController {
             case .tag(LaunchTag.terminal, let descriptors):
                 container.terminal = descriptors.first
                 if let master = descriptors.first { try keeper.hold(master.raw, as: "tty:" + container.name) }
-                openStreams(of: container)
+                openStreams(of: container, beginsRun: true)
             case .tag, .born: break
             case nil:
                 closeSync(of: container)

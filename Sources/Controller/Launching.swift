@@ -189,7 +189,7 @@ extension ProjectController {
         launching[container.childID] = container
         let sync = SharedFD(try pair.first.duplicate())
         container.sync = sync
-        openStreams(of: container)
+        openStreams(of: container, beginsRun: true)
         // The keeper has its copies; end of file on ours must mean the child's exec.
         _ = consume pair
         try loop.watch(sync.raw) { [unowned self, unowned container] _ in childSpoke(container) }

@@ -32,6 +32,8 @@ final class LogPump {
     /// A terminal's master can't be spliced everywhere, and what a person types is little: it is read and written.
     private let isTerminal: Bool
     private let bounds: LogBounds
+    /// Somebody has written to this log before us.
+    private let goesOn: Bool
     /// Takes what came as well, once it is in the file.
     var tap: ((UnsafeRawBufferPointer) -> Void)?
     /// Bytes dropped since the last that could be written; nil when the last could.
@@ -55,9 +57,11 @@ final class LogPump {
         self.isTerminal = isTerminal
         self.bounds = bounds
         let names = try directoryEntries(directory)
-        number =
-            names.compactMap { $0.hasPrefix(stream + ".") ? Int($0.dropFirst(stream.count + 1)) : nil }.max()
-            ?? 0
+        let last = names.compactMap {
+            $0.hasPrefix(stream + ".") ? Int($0.dropFirst(stream.count + 1)) : nil
+        }.max()
+        number = last ?? 0
+        goesOn = last != nil
     }
 
     var descriptor: Int32 { source.raw }
@@ -93,6 +97,37 @@ final class LogPump {
             if offset >= bounds.segmentSize { try rotate() }
         }
         return true
+    }
+
+    /// Gives the last line a line feed where the program that wrote it ended without: what the next run writes is another
+    /// line. For want of room it stays as it is, and the next start tries again.
+    func endLine() {
+        guard bounds.segmentsKept > 0, goesOn || file != nil else { return }
+        do throws(SyscallError) {
+            try openSegment()
+            guard let file, try lastByte() ?? 10 != 10 else { return }
+            let (raw, end) = (file.raw, off_t(offset))
+            // Without a record of its own: it came with what it ends.
+            try retrying("pwrite", stream) { pwrite(raw, "\n", 1, end) }
+            offset += 1
+            if offset >= bounds.segmentSize { try rotate() }
+        } catch {
+            (file, index) = (nil, nil)
+        }
+    }
+
+    /// The last that was written; nil when nothing was, or it was rotated away.
+    private func lastByte() throws(SyscallError) -> UInt8? {
+        if offset > 0, let file { return try readAt(file.raw, offset: offset - 1, count: 1).first }
+        guard number > 0 else { return nil }
+        do throws(SyscallError) {
+            let before = try openFile("\(directory)/\(stream).\(number - 1)", flags: O_RDONLY | O_NOFOLLOW)
+            let size = Int64(try fileStatus(of: before.raw).st_size)
+            return size > 0 ? try readAt(before.raw, offset: size - 1, count: 1).first : nil
+        } catch {
+            if error.errno == .noEntry { return nil }
+            throw error
+        }
     }
 
     /// Reads what waits, up to 1 MiB, and forgets it; how much that was.

@@ -8,7 +8,8 @@ internal import Kernel
 
 extension ProjectController {
     /// Reading ends of its output, pumped into its log.
-    func openStreams(of container: Container) {
+    /// - Parameter beginsRun: nothing of this run can be in the log yet.
+    func openStreams(of container: Container, beginsRun: Bool = false) {
         let bounds = LogBounds(container.request.rare?.logging)
         do throws(SyscallError) {
             if let terminal = container.terminal {
@@ -34,6 +35,8 @@ extension ProjectController {
         } catch {
             log("cannot read the output of container \(container.name): \(error)")
         }
+        // Of a run whose end nobody saw.
+        if beginsRun { for pump in container.pumps { pump.endLine() } }
     }
 
     /// Where its output goes beside its log; the first time it is made is its start, where a failure counts.
@@ -95,6 +98,7 @@ extension ProjectController {
         for pump in container.pumps {
             // A pipe holds at most 1 MiB; what a process left behind still writes is not waited for.
             _ = try? pump.pump(pieces: 64)
+            pump.endLine()
             loop.unwatch(pump.descriptor)
         }
         container.pumps = []

@@ -59,12 +59,16 @@ private func all(_ stream: LogStream) throws -> [String] {
         }
     }
 
-    @Test("segments go by number, not by letters, and may begin late")
+    @Test(
+        "segments go by number, not by letters, and where the first were rotated away whole lines come first")
     func order() throws {
         try withScratch { directory in
-            try segment(directory, "stdout.9", [(1, "nine\n")])
+            try segment(directory, "stdout.9", [(1, "the end of eight\nnine\n")])
             try segment(directory, "stdout.10", [(2, "ten\n")])
             #expect(try all(LogStream(directory: directory, name: "stdout")) == ["1 nine", "2 ten"])
+            let tail = LogStream(directory: directory, name: "stdout")
+            try tail.start(last: 9)
+            #expect(try all(tail) == ["1 nine", "2 ten"])
         }
     }
 

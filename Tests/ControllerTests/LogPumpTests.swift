@@ -54,6 +54,36 @@ private final class Line {
 
 @Suite("a stream on its way to its log")
 struct LogPumpTests {
+    @Test(
+        "a last line without a line feed gets one at the end of its run, or at the next start, and no line two"
+    )
+    func lastLine() throws {
+        let logs = try Logs()
+        var line = try Line(logs.path)
+        line.pump.endLine()
+        #expect(!logs.exists(0))
+        try line.say("cannot connect")
+        line.pump.endLine()
+        line.pump.endLine()
+        try line.say("again\nand again")
+        #expect(try String(decoding: logs.segment(0), as: UTF8.self) == "cannot connect\nagain\nand again")
+        #expect(try logs.index(0).map(\.offset) == [0, 15])
+        // Nobody saw the end of that run.
+        line = try Line(logs.path)
+        line.pump.endLine()
+        try line.say("third\n")
+        line.pump.endLine()
+        #expect(try String(decoding: logs.segment(0), as: UTF8.self).hasSuffix("and again\nthird\n"))
+
+        // What ends a segment may end in the middle of a line.
+        let small = try Logs()
+        line = try Line(small.path, bounds: LogBounds(segmentSize: 4, segmentsKept: 4))
+        try line.say("four")
+        line.pump.endLine()
+        try line.say("next\n")
+        #expect(try small.segment(1) == Array("\nnex".utf8))
+    }
+
     @Test("bytes are in the segment, and the index has the offset and time of each arrival")
     func index() throws {
         let logs = try Logs()
