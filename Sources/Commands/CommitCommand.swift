@@ -6,6 +6,7 @@
 internal import Archives
 internal import Basics
 internal import CLinux
+internal import ContainerModel
 internal import Controller
 internal import ImageBuild
 internal import Images
@@ -18,17 +19,22 @@ func runCommit(_ session: Session) throws(Failure) -> Int32 {
     let index = try session.arguments.number(.index, atLeast: 1)
     let container = try session.container(of: service, number: index)
     let state = "\(try session.place().directory)/containers/\(container.name)"
-    let record = try ContainerTree.image("\(state)/container.json", doing)
+    let origin = try recordedService("\(state)/container.json", doing)
+    let record = origin.container.image
     let store = ImageStore(root: session.root)
     guard let image = try store.lookUp(record.id.description), image.manifest != nil else {
         throw Failure(
             doing, cause: "its image \(record.reference) is not in the store any more, or was used in place",
             advice: "import or pull it again")
     }
-    var config = try store.config(of: image)
+    // The container's settings, then what the command line changes of them.
+    var config = try store.config(of: image).holding(origin)
     config = try config.applying(session.arguments.all(.change))
     config.author = session.arguments.last(.author) ?? config.author
+    let moment = rfc3339(nanoseconds: realtimeNanoseconds())
+    config.created = moment
     var step = ImageConfig.History(createdBy: "covey commit \(service)")
+    step.created = moment
     step.comment = session.arguments.last(.message)
     step.author = session.arguments.last(.author)
     config.history = (config.history ?? []) + [step]
