@@ -47,7 +47,7 @@ final class StepRunning {
         // Checked out contexts are there until the image is.
         var repositories: [CheckedOutContext] = []
         defer { withExtendedLifetime(repositories) {} }
-        let keepsGit = build.args.merging(wish.arguments) { $1 }["BUILDKIT_CONTEXT_KEEP_GIT_DIR"] == "1"
+        let keepsGit = wish.arguments(of: build)["BUILDKIT_CONTEXT_KEEP_GIT_DIR"] == "1"
         let checkedOut = try remotes.context(
             build.context, "the build context", agents: agents, keepsGit: keepsGit)
         if let checkedOut { repositories.append(checkedOut) }
@@ -116,7 +116,7 @@ final class StepRunning {
             }
             request = BuildRequest(context: context, dockerfile: bytes, dockerfilePath: path)
         }
-        request.arguments = build.args.merging(wish.arguments) { $1 }
+        request.arguments = wish.arguments(of: build)
         // As Docker's builder takes it from the shell that builds.
         if request.arguments["SOURCE_DATE_EPOCH"] == nil,
             let epoch = session.invocation.variable("SOURCE_DATE_EPOCH"), !epoch.isEmpty
@@ -125,10 +125,10 @@ final class StepRunning {
         }
         request.target = build.target
         request.labels = build.labels
-        request.noCache = wish.noCache || build.noCache
+        request.noCache = wish.passesCacheBy(build)
         request.noCacheStages = Set(build.noCacheFilter)
         request.checksOnly = wish.checksOnly
-        request.pulls = wish.pulls || build.pull
+        request.pulls = wish.pulls(build)
         request.limits.memory = wish.memory?.bytes
         request.limits.processes = try session.positive("COVEY_STEP_PROCESSES").map { Int($0) }
         request.parallel = try parallelLimit(session.invocation.environment)
@@ -145,8 +145,7 @@ final class StepRunning {
             secret.mode = grant.mode ?? secret.mode
             secret.uid = grant.uid ?? 0
             secret.gid = grant.gid ?? 0
-            let id = grant.isTargetGiven ? grant.target.split(separator: "/").last.map(String.init) : nil
-            request.secrets[id ?? grant.source] = secret
+            request.secrets[buildSecretID(of: grant)] = secret
         }
         return request
     }
@@ -201,12 +200,15 @@ func runBuild(_ session: Session) throws(Failure) -> Int32 {
     }
     var chosen = names.isEmpty ? Set(project.services.keys) : Set(names)
     if arguments.has(.withDependencies) { chosen = withDependencies(names, project) }
-    if arguments.has(.printOnly) {
-        session.out.line(bakeText(project, chosen))
-        return 0
-    }
     var wish = ImageWish(build: true, services: chosen)
     wish.building = try buildWish(session)
+    if arguments.has(.printOnly) {
+        let text = BakeText(
+            project: project, wish: wish.building, secrets: arguments.all(.secret),
+            agents: arguments.all(.ssh))
+        session.out.line(text.text(of: chosen))
+        return 0
+    }
     let progress = try session.progress(arguments.has(.check) ? "check" : "build")
     progress.showsDetails = !arguments.has(.quiet)
     let resolution = try ImageResolution(session, project, wish, progress)
@@ -338,35 +340,4 @@ private func secret(_ text: String, _ session: Session) throws(Failure) -> (Stri
         throw Failure("cannot read the secret `\(id)`", cause: "the variable \(variable ?? id) is not set")
     }
     return (id, Array(value.utf8))
-}
-
-/// What would be built, as a bake file has it (`--print`).
-private func bakeText(_ project: Project, _ chosen: Set<String>) -> String {
-    let services = chosen.sorted().compactMap { project.services[$0] }.filter { $0.build != nil }
-    func map(_ values: [String: String]) -> JSONText {
-        var members: [(String, JSONText)] = []
-        for (name, value) in values.sorted(by: { $0.key < $1.key }) { members.append((name, .string(value))) }
-        return .object(members)
-    }
-    let targets: [(String, JSONText)] = services.map { service in
-        var members: [(String, JSONText)] = []
-        guard let build = service.build else { return (service.name, .null) }
-        members.append(("context", .string(build.context)))
-        if let text = build.dockerfileInline {
-            members.append(("dockerfile-inline", .string(text)))
-        } else {
-            members.append(("dockerfile", .string(build.dockerfile ?? "Dockerfile")))
-        }
-        if !build.args.isEmpty { members.append(("args", map(build.args))) }
-        if !build.labels.isEmpty { members.append(("labels", map(build.labels))) }
-        let tags = [project.imageName(of: service)] + build.tags
-        members.append(("tags", .strings(tags)))
-        if let target = build.target { members.append(("target", .string(target))) }
-        if !build.additionalContexts.isEmpty { members.append(("contexts", map(build.additionalContexts))) }
-        if build.noCache { members.append(("no-cache", .bool(true))) }
-        return (service.name, .object(members))
-    }
-    let all: [(String, JSONText)] = [("targets", .strings(targets.map(\.0)))]
-    let group = JSONText.object([("default", JSONText.object(all))])
-    return JSONText.object([("group", group), ("target", .object(targets))]).indented
 }

@@ -289,8 +289,28 @@ extension Scenarios {
                     check.code == 1 && check.errors.contains("Dockerfile:2:9: warning")
                         && check.errors.contains("WorkdirRelativePath")
                         && check.errors.contains("JSONArgsRecommended"), "\(check)")
-                let printed = try stage.covey("build", "--print").output
-                try stage.require(printed.contains("\"dockerfile\""), printed)
+                try stage.write(
+                    "print.yaml",
+                    """
+                    services:
+                      app:
+                        build:
+                          {context: ., args: {A: file, B: file}, network: none, shm_size: 64m, secrets: [key], pull: true,
+                           platforms: [linux/amd64], ulimits: {nofile: {soft: 10, hard: 20}}, extra_hosts: ["h=10.0.0.1"]}
+                    secrets: {key: {file: ./Dockerfile}}
+                    """)
+                let printed = try stage.covey(
+                    "-f", "print.yaml", "build", "--print", "--build-arg", "A=line", "--no-cache"
+                ).output
+                let flat = printed.split(whereSeparator: \.isWhitespace).joined()
+                for part in [
+                    #""dockerfile":"Dockerfile""#, #""args":{"A":"line","B":"file"}"#, #""network":"none""#,
+                    #""shm-size":"67108864""#, #""secret":["id=key,src=\#(stage.files)/Dockerfile"]"#,
+                    #""platforms":["linux/amd64"]"#, #""ulimits":["nofile=10:20"]"#,
+                    #""extra-hosts":{"h":"10.0.0.1"}"#, #""no-cache":true"#, #""pull":true"#,
+                ] {
+                    try stage.require(flat.contains(part), "\(part) is not in \(printed)")
+                }
                 // An image that a service names which nobody asked for is built anew all the same.
                 try stage.write(
                     "compose.yaml",
