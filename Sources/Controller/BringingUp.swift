@@ -20,6 +20,7 @@ extension ProjectController {
                 wanted = try decodeDesired(bytes)
             }
             let plan = try planUp(wanted, observed: try observe(for: wanted), options: planning(options))
+            try checkNames(of: plan, wanted.services)
             let former = formerServices(wanted)
             try saveContents(Array(connection.blobs.dropFirst()))
             if bytes != desiredBytes { try saveDesired(wanted, bytes) }

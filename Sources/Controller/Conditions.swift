@@ -30,8 +30,12 @@ extension ProjectController {
             case .met: run.finish(wait.index, nil)
             case .unmet: break
             case .never(let failure):
-                if !wait.required { runOwner?.send(.notice("optional \(failure.doing)")) }
-                run.finish(wait.index, wait.required ? failure : nil)
+                if wait.required {
+                    run.finish(wait.index, failure)
+                } else {
+                    runOwner?.send(.notice("optional \(failure.doing)"))
+                    run.giveUp(wait.index)
+                }
             }
         }
         checkReady()
@@ -73,10 +77,7 @@ extension ProjectController {
             }
             guard container.phase == .running, let health = container.health else { return .unmet }
             if health.state == .unhealthy {
-                let output = health.lastOutput.map {
-                    $0.isEmpty ? "its check said nothing" : "its check said: \($0)"
-                }
-                return .never(withLogs(Failure("\(doing) is unhealthy", cause: output), container))
+                return .never(withLogs(Failure("\(doing) is unhealthy", cause: health.lastWords), container))
             }
             return health.state == .healthy ? .met : whilePaused(container, doing)
         case .completed:
@@ -100,10 +101,7 @@ extension ProjectController {
             return "ended, nobody knows how"
         }
         if container.status.oomKilled { return "was killed: out of memory" }
-        return switch end {
-        case .exited(let code): "exited (\(code))"
-        case .signalled(let signal): "was ended by signal \(signal)"
-        }
+        return end.words
     }
 
     /// Adds what the container said last.
@@ -159,7 +157,7 @@ extension ProjectController {
         case .healthy: return .met
         case .starting: return whilePaused(container, doing)
         case .unhealthy:
-            return .never(withLogs(Failure("\(doing) is unhealthy", cause: health.lastOutput), container))
+            return .never(withLogs(Failure("\(doing) is unhealthy", cause: health.lastWords), container))
         }
     }
 

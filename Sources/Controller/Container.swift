@@ -50,6 +50,8 @@ final class Container {
     var awaitsReceiver = false
     /// It is being launched, and no process is being made yet.
     var isBeforeProcess: Bool { awaitedVolume != nil || awaitsReceiver }
+    /// What it exits with by the error that kept its program from being run (CommandCodes.swift).
+    var codeOfFailedStart: Int32?
     var sync: SharedFD?
     var program: LaunchProgram?
     var pumps: [LogPump] = []

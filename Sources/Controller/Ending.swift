@@ -109,7 +109,9 @@ extension ProjectController {
         guard let container = launching.removeValue(forKey: id) else { return }
         // The child may have said something last: a failed operation must be told as such.
         drainSync(of: container)
-        finishExit(container, end, at)
+        // What could not run its program ends in one way (stub.c); which it was is known from what it said.
+        let code = end == .exited(127) ? container.codeOfFailedStart : nil
+        finishExit(container, code.map { .exited($0) } ?? end, at)
     }
 
     func drainSync(of container: Container) {

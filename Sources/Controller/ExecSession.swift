@@ -71,7 +71,7 @@ final class ExecSession {
     func intermediateEnded(_ end: ProcessEnd) {
         while onStarted != nil, pid == nil, hasWord { spoke() }
         if pid == nil, onStarted != nil {
-            failed(Failure("the process ended before it ran its program", cause: "\(end)"))
+            failed(Failure("the process \(end.words) before it ran its program"))
         }
     }
 
@@ -94,15 +94,6 @@ final class ExecSession {
     private var hasWord: Bool {
         var entry = pollfd(fd: sync.raw, events: Int16(POLLIN), revents: 0)
         return poll(&entry, 1, 0) > 0
-    }
-}
-
-extension Failure {
-    /// What a shell answers when a program can't be run: 127 when it is not there, 126 when it may not be executed.
-    var commandExitCode: Int? {
-        guard doing.hasPrefix("running "), let cause else { return nil }
-        if cause.hasPrefix("ENOENT") { return 127 }
-        return cause.hasPrefix("EACCES") ? 126 : nil
     }
 }
 
@@ -210,7 +201,7 @@ extension ProjectController {
                 onStarted: { failure, terminal in
                     connection.descriptors = []
                     if let failure {
-                        guard let code = failure.commandExitCode else {
+                        guard let code = failure.commandCode else {
                             return connection.finish(.failed(failure))
                         }
                         connection.send(.notice(failure.description))

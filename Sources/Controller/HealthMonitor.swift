@@ -13,6 +13,10 @@ final class HealthMonitor {
     private(set) var state = ContainerStatus.Health.starting
     /// At most 4 KiB of the last failed probe's output.
     private(set) var lastOutput: String?
+    /// The same as a cause; nil before a probe has failed.
+    var lastWords: String? {
+        lastOutput.map { $0.isEmpty ? "its check said nothing" : "its check said: \($0)" }
+    }
     private var failures = 0
     private let startedAt: Int64
     private let loop: EventLoop

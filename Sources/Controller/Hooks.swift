@@ -38,7 +38,7 @@ extension ProjectController {
                 onEnded: { [unowned self, unowned container] end in
                     container.hook = nil
                     guard end == .exited(0) else {
-                        let how = end.map { "\($0)" } ?? "ended, nobody knows how"
+                        let how = end?.words ?? "ended, nobody knows how"
                         return told(Failure("\(doing) \(how)", cause: "it ran: \(command)"))
                     }
                     runHooks(attribute, hooks.dropFirst(), in: container, told)

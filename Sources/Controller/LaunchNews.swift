@@ -106,6 +106,7 @@ extension ProjectController {
             switch try LaunchReport.receive(sync.raw) {
             case .failed(let operation, let errno):
                 let doing = container.program?.doing(at: operation) ?? "starting"
+                if doing.hasPrefix("running ") { container.codeOfFailedStart = commandCode(of: errno) }
                 failStart(
                     of: container,
                     Failure(

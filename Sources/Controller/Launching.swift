@@ -75,6 +75,7 @@ extension ProjectController {
             throw Failure("cannot start container \"\(container.name)\"", error)
         }
         container.program = program
+        container.codeOfFailedStart = nil
         container.phase = .launching
         networking.beginAdmitting()
         changed()

@@ -98,26 +98,20 @@ extension ProjectController {
 
     /// A running container of another project, found by its records; nil when no project has one of that name.
     private func foreignOwner(_ name: String, _ doing: String) throws(Failure) -> Owner? {
-        guard !name.contains("/"), name != ".", name != ".." else { return nil }
-        for project in ((try? directoryEntries(place.run)) ?? []).sorted() where project != place.project {
-            let directories = ContainerDirectories(
-                state: "\(place.root)/projects/\(project)/containers/\(name)",
-                run: "\(place.run)/\(project)/containers/\(name)")
-            guard exists(directories.run + "/status.json") else { continue }
-            let status = try readRecord(ContainerStatusRecord.self, directories.run + "/status.json")
-            guard let status, status.bootID == bootID, let pid = status.pid else {
-                throw Failure(
-                    doing, cause: "container \"\(name)\" of project \"\(project)\" does not run",
-                    advice: "start that project first")
-            }
-            // First held, then looked at: the number may have been given to another process.
-            let raw = linux_pidfd_open(pid, 0)
-            guard raw >= 0 else { continue }
+        guard let (project, directories) = try foreignContainer(name, doing) else { return nil }
+        let path = directories.run + "/status.json"
+        // First held, then looked at: the number may have been given to another process.
+        if let status = try readRecord(ContainerStatusRecord.self, path), status.bootID == bootID,
+            let pid = status.pid, case let raw = linux_pidfd_open(pid, 0), raw >= 0
+        {
             let pidfd = SharedFD(OwnedFD(taking: raw))
-            guard processStartTime(pid) == status.startTime else { continue }
-            return Owner(name: name, pidfd: pidfd, directories: directories)
+            if processStartTime(pid) == status.startTime {
+                return Owner(name: name, pidfd: pidfd, directories: directories)
+            }
         }
-        return nil
+        throw Failure(
+            doing, cause: "container \"\(name)\" of project \"\(project)\" does not run",
+            advice: "start that project first")
     }
 
     /// Starts those again that are in namespaces this container had before, or that ended with them.

@@ -113,6 +113,7 @@ extension ProjectController {
         planned.removeOrphans = options.removeOrphans
         planned.ignoresOrphans = options.ignoresOrphans ?? false
         let plan = try planUp(wanted, observed: try observe(for: wanted), options: planned)
+        try checkNames(of: plan, wanted.services)
         try saveContents(Array(connection.blobs.dropFirst()))
         if bytes != desiredBytes { try saveDesired(declared, bytes) }
         try adoptSettings(of: declared)
@@ -136,7 +137,7 @@ extension ProjectController {
             if container.phase == .running { stop(container, timeout: .zero) { _ in } }
             discard(container)
         }
-        if let code = failure.startExitCode {
+        if let code = failure.commandCode {
             connection.send(.text(failure.description))
             connection.send(.exited(code: code))
             connection.finish(.done(changed: true))
@@ -212,14 +213,5 @@ extension ProjectController {
             container.oneOff != nil && container.isLive
                 && container.request.networks.contains { $0.network == network }
         }.map(\.name).sorted()
-    }
-}
-
-extension Failure {
-    /// What a shell answers when a container's program can't be run; nil for any other failure.
-    fileprivate var startExitCode: Int? {
-        guard doing.contains(": running "), let cause else { return nil }
-        if cause.hasPrefix("ENOENT") { return 127 }
-        return cause.hasPrefix("EACCES") ? 126 : nil
     }
 }

@@ -38,6 +38,13 @@ extension ProjectController {
                     advice: "see `covey ps -a`; `covey start \(name)` starts it")
             }
         }
+        if services.isEmpty,
+            !containers.values.contains(where: { $0.oneOff == nil && $0.phase == .running })
+        {
+            throw Failure(
+                "cannot \(word) project \"\(place.project)\"", cause: "none of its containers runs",
+                advice: "see `covey ps -a`; `covey start` starts them")
+        }
         let chosen = containers.values.filter { container in
             container.oneOff == nil && container.phase == .running && container.status.paused != paused
                 && (services.isEmpty || services.contains(container.reference.service))

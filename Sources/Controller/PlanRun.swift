@@ -121,6 +121,16 @@ final class PlanRun {
         advance()
     }
 
+    /// It came to nothing, and nobody depends on that it did: what waits for it goes on, and who looks on is not told that
+    /// it is as was hoped.
+    func giveUp(_ index: Int) {
+        guard states[index] == .running else { return }
+        states[index] = .failed
+        progress(index, .failed)
+        for next in dependants[index] where states[next] == .waiting { release(next) }
+        advance()
+    }
+
     private func release(_ index: Int) {
         missing[index] -= 1
         // Depth first: a container that was created is started next, so that its child works while others are created.

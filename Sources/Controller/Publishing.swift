@@ -47,7 +47,7 @@ extension ProjectController {
         while true {
             do throws(Failure) {
                 return try networking.reserve(
-                    port, service: container.reference.service,
+                    port, service: container.oneOff?.service ?? container.reference.service,
                     isInternal: networking.isInternal(container.request),
                     lacksIPv4: networking.lacksIPv4(container.request), by: &reserving)
             } catch {
@@ -66,7 +66,7 @@ extension ProjectController {
         let taken = (try? directoryEntries("/proc/self/fd"))?.count ?? 0
         guard taken + 2 * count + descriptorsKeptFree > limit else { return }
         throw Failure(
-            "cannot publish the \(count) ports of service \"\(container.reference.service)\"",
+            "cannot publish the \(count) ports of service \"\(container.oneOff?.service ?? container.reference.service)\"",
             cause: "each takes two open files, and of \(limit) that may be open \(taken) are",
             advice: "raise the limit (`ulimit -Hn`) in the shell that runs the project's first `covey up`,"
                 + " or publish fewer ports")

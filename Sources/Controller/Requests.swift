@@ -280,7 +280,9 @@ extension ProjectController {
         }
         let wanted: DesiredState
         if bytes == desiredBytes, let desired { wanted = desired } else { wanted = try decodeDesired(bytes) }
-        try show(planUp(wanted, observed: try observe(for: wanted), options: planning(options)), connection)
+        let plan = try planUp(wanted, observed: try observe(for: wanted), options: planning(options))
+        try checkNames(of: plan, wanted.services)
+        try show(plan, connection)
     }
 
     private func show(_ plan: Plan, _ connection: ClientConnection) throws(Failure) {

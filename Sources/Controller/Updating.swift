@@ -77,7 +77,7 @@ extension ProjectController {
         }
         if container.health?.state == .unhealthy {
             return withLogs(
-                Failure("container \"\(name)\" is unhealthy", cause: container.health?.lastOutput), container)
+                Failure("container \"\(name)\" is unhealthy", cause: container.health?.lastWords), container)
         }
         return nil
     }

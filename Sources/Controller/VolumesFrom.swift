@@ -47,18 +47,14 @@ extension ProjectController {
         case .container(let name): own = containers[name]
         }
         if let own { return (own.request, own.directories) }
-        if case .container(let name) = source.owner, !name.contains("/"), name != ".", name != ".." {
-            let projects = (try? directoryEntries("\(place.root)/projects")) ?? []
-            for project in projects.sorted() where project != place.project {
-                let directories = ContainerDirectories(
-                    state: "\(place.root)/projects/\(project)/containers/\(name)",
-                    run: "\(place.run)/\(project)/containers/\(name)")
-                guard let record = try readRecord(ContainerRecord.self, directories.record) else { continue }
-                return (record.service.container, directories)
-            }
+        let doing = "cannot take the volumes of \(source.owner.text)"
+        if case .container(let name) = source.owner, let other = try foreignContainer(name, doing),
+            let record = try readRecord(ContainerRecord.self, other.directories.record)
+        {
+            return (record.service.container, other.directories)
         }
         throw Failure(
-            "cannot take the volumes of \(source.owner.text)", cause: "there is no such container",
+            doing, cause: "there is no such container",
             advice: "create it first; `covey ls` and `covey ps -a` show what there is")
     }
 }

@@ -64,7 +64,8 @@ extension LaunchProgram {
         let master = newSlot()
         let slave = newSlot()
         add(L_PTY, "opening a terminal", slots: [master, root, slave], numbers: [rows, columns])
-        if let owner {
+        // Without: root's, as devpts makes it. Who opens /dev/stdout, or the terminal by its name, is asked for the right to.
+        if let owner, owner != 0 {
             add(
                 L_OWNER, "giving the terminal to its user", slots: [slave], flags: 1,
                 numbers: [UInt64(owner), UInt64(UInt32.max)])

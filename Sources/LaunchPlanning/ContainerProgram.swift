@@ -95,7 +95,8 @@ public func containerProgram(
     }
     if request.tty {
         program.addTerminal(
-            in: root, rows: UInt64(clamping: prepared.rows), columns: UInt64(clamping: prepared.columns))
+            in: root, rows: UInt64(clamping: prepared.rows), columns: UInt64(clamping: prepared.columns),
+            owner: prepared.identity.uid)
     } else {
         program.addStandardStreams(nullRoot: root)
     }

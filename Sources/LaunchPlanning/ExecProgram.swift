@@ -86,7 +86,8 @@ public func execProgram(for request: ExecRequest, intoCgroup: Bool) -> LaunchPro
         program.add(L_OPEN, "opening a terminal", slots: [root], texts: ["/"], numbers: [directory, 0, 0])
         program.addTerminal(
             in: root, console: false, controls: second.isEarly,
-            rows: UInt64(clamping: request.rows), columns: UInt64(clamping: request.columns))
+            rows: UInt64(clamping: request.rows), columns: UInt64(clamping: request.columns),
+            owner: request.identity.uid)
     } else {
         for (number, slot) in [ExecSlots.standardInput, ExecSlots.standardOutput, ExecSlots.standardError]
             .enumerated()

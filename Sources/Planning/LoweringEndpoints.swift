@@ -27,7 +27,9 @@ extension ServiceLowering {
             }
             // The controller puts the container's own name beside these, once per replica.
             var aliases = [service.name]
-            for alias in attachment.aliases where !aliases.contains(alias) { aliases.append(alias) }
+            // As Docker has it: whoever knows itself by a name is found by it.
+            let own = service.hostname.map { [$0] } ?? []
+            for alias in attachment.aliases + own where !aliases.contains(alias) { aliases.append(alias) }
             if attachment.ipv4Address != nil { try checkFixed("ipv4_address", on: key) }
             if let address = attachment.ipv4Address, network.enableIPv4 == false {
                 throw mistake(
