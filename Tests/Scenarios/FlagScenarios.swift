@@ -218,7 +218,8 @@ extension Scenarios {
             try Stage.play("one") { stage in
                 try stage.write(
                     "compose.yaml",
-                    "services: {a: {image: bb:1, command: [sleep, '1000'], init: true, scale: 2}}\n")
+                    "services: {a: {image: bb:1, command: [sleep, '1000'], init: true, scale: 2, environment: {GIVEN: kept}}}\n"
+                )
                 try stage.covey("up", "-d")
                 let oneOff = try stage.covey("run", "-d", "a", "sleep", "1000").text
                 try stage.write("file", "text\n")
@@ -291,6 +292,12 @@ extension Scenarios {
                     "it is paused")
                 try stage.exec("a", "true")
                 try stage.covey("commit", "--pause=false", "a", "kept:2")
+                let kept = try stage.covey("image", "inspect", "kept:2").output
+                let flat = kept.split(whereSeparator: \.isWhitespace).joined().lowercased()
+                for part in [#""cmd":["sleep","1000"]"#, "given=kept", #""created":"2"#] {
+                    try stage.require(flat.contains(part), "\(part): \(kept)")
+                }
+                try stage.require(!flat.contains("com.docker.compose.project"), kept)
                 for (change, said) in [
                     ("RUN true", "only describe"), ("CMD", "CMD"), ("NOPE x", "NOPE"),
                     ("STOPSIGNAL no", "signal"),
