@@ -213,7 +213,7 @@ private func all(_ stream: LogStream) throws -> [String] {
     @Test("what was rotated away is passed by, and halves of two lines are no line")
     func rotated() throws {
         try withScratch { directory in
-            try segment(directory, "stdout.3", [(1, "one\nhal")])
+            try segment(directory, "stdout.3", [(1, "of the second\none\nhal")])
             let stream = LogStream(directory: directory, name: "stdout")
             #expect(try all(stream) == ["1 one"])
             // Listed, and gone when it is opened.

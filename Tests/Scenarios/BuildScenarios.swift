@@ -304,7 +304,7 @@ extension Scenarios {
                 ).output
                 let flat = printed.split(whereSeparator: \.isWhitespace).joined()
                 for part in [
-                    #""dockerfile":"Dockerfile""#, #""args":{"A":"line","B":"file"}"#, #""network":"none""#,
+                    #"/Dockerfile","args":{"A"#, #""args":{"A":"line","B":"file"}"#, #""network":"none""#,
                     #""shm-size":"67108864""#, #""secret":["id=key,src=\#(stage.files)/Dockerfile"]"#,
                     #""platforms":["linux/amd64"]"#, #""ulimits":["nofile=10:20"]"#,
                     #""extra-hosts":{"h":"10.0.0.1"}"#, #""no-cache":true"#, #""pull":true"#,
