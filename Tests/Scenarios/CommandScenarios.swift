@@ -135,7 +135,8 @@ extension Scenarios {
                 try stage.write(
                     "sub/a.yaml",
                     """
-                    services: {one: {image: bb:1, secrets: [s]}, two: {image: bb:1, volumes: ["v:/v"]}}
+                    x-run: &run {image: bb:1, command: sleep 9}
+                    services: {one: {<<: *run, secrets: [s]}, two: {<<: *run, volumes: ["v:/v"]}}
                     secrets: {s: {environment: TOKEN}}
                     volumes: {v: }
 
