@@ -3,10 +3,11 @@
 // Our own binary on the host, and that no program of a container is it (CVE-2019-5736): executed inside, with a loader of
 // the image's, it would be opened by way of /proc/self/exe and written to once we are gone. Between us and a container's
 // program there is the stub (stub.c). Where there can be none, what is executed is held against the binary here, a
-// script's interpreter too. Whoever exchanges a file between that look and the execve(2) is stopped by `covey_seal`: the
-// binary of a process that was executed from a read-only mount is written to by nobody.
+// script's interpreter and a program's loader too. Whoever exchanges a file between that look and the execve(2) is stopped by `covey_seal`, or by apart.c
+// where a keeper launches: the binary of a process that was executed from a read-only mount is written to by nobody.
 
 #define _GNU_SOURCE 1
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
@@ -43,13 +44,22 @@ void covey_know_binary(char *const argv[]) {
     own.again = name && !strncmp(name, "/dev/fd/", 8);
 }
 
-int covey_seal(void) {
-    if (own.read_only || own.again || !own.argv) return 0;
+int covey_read_only_binary(void) {
+    if (own.read_only || own.again) return -1;
     struct { uint64_t set, clear, propagation, users; } attributes = {1 /* MOUNT_ATTR_RDONLY */, 0, 1 << 18 /* MS_PRIVATE */, 0};
     long fd = RAW3(NR_open_tree, AT_FDCWD, "/proc/self/exe", 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC);
     if (fd < 0) return (int)fd;
     long e = RAW5(NR_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes);
-    if (e >= 0) e = RAW5(__NR_execveat, fd, "", own.argv, environ, AT_EMPTY_PATH);
+    if (e >= 0) return (int)fd;
+    RAW1(__NR_close, fd);
+    return (int)e;
+}
+
+int covey_seal(void) {
+    if (own.read_only || own.again || !own.argv) return 0;
+    int fd = covey_read_only_binary();
+    if (fd < 0) return fd;
+    long e = RAW5(__NR_execveat, fd, "", own.argv, environ, AT_EMPTY_PATH);
     RAW1(__NR_close, fd);
     return (int)e;
 }
@@ -84,15 +94,45 @@ static long open_foreign(const char *path) {
     return e;
 }
 
-long launch_check_foreign(const char *path) {
+// The loader (PT_INTERP) of the program behind `fd`, whose first bytes these are, must not be us either: the kernel opens it
+// while /proc/self/exe still is the one who executes (load_elf_binary). Of 32 bits ours could not be loaded; what is no
+// sound program the kernel refuses, or has no loader for.
+static long check_loader(int fd, const char *bytes, long count) {
+    static char path[4096];  // PATH_MAX, as the kernel takes it
+    Elf64_Ehdr head;
+    if (count < (long)sizeof head) return 0;
+    raw_copy(&head, bytes, sizeof head);
+    static const unsigned char magic[5] = {0x7f, 'E', 'L', 'F', ELFCLASS64};
+    for (int i = 0; i < 5; i++)
+        if (head.e_ident[i] != magic[i]) return 0;
+    if (head.e_phentsize != sizeof(Elf64_Phdr)) return 0;
+    for (uint64_t i = 0; i < head.e_phnum; i++) {
+        Elf64_Phdr part;
+        long n = RAW4(__NR_pread64, fd, &part, sizeof part, head.e_phoff + i * sizeof part);
+        if (n != (long)sizeof part) return n < 0 ? n : 0;
+        if (part.p_type != PT_INTERP) continue;
+        // The kernel takes the first, too.
+        if (part.p_filesz < 2 || part.p_filesz > sizeof path) return 0;
+        n = RAW4(__NR_pread64, fd, path, part.p_filesz, part.p_offset);
+        if (n != (long)part.p_filesz || path[n - 1]) return n < 0 ? n : 0;
+        long loader = open_foreign(path);
+        if (loader > 0) RAW1(__NR_close, loader);
+        // What is not there is the kernel's to say.
+        return loader == -EACCES ? loader : 0;
+    }
+    return 0;
+}
+
+long launch_check_foreign(const char *path, bool loaders) {
     static char line[SCRIPT_LINE], interpreter[SCRIPT_LINE + 1];
     // As many interpreters of interpreters as the kernel takes (fs/exec.c), and one more.
     for (int depth = 0; depth < 7; depth++) {
         long fd = open_foreign(path);
         if (fd <= 0) return fd;
         long count = RAW3(__NR_read, fd, line, sizeof line), at = 2, length = 0;
+        long e = loaders && count > 0 ? check_loader((int)fd, line, count) : 0;
         RAW1(__NR_close, fd);
-        if (count < 0) return count;
+        if (count < 0 || e < 0) return count < 0 ? count : e;
         if (count < 3 || line[0] != '#' || line[1] != '!') return 0;
         while (at < count && (line[at] == ' ' || line[at] == '\t')) at++;
         for (; at < count && line[at] && line[at] != ' ' && line[at] != '\t' && line[at] != '\n'; at++)

@@ -58,7 +58,10 @@ long op_rlimit(const struct launch_operation *o) {
 long op_seccomp(struct run *r, const struct launch_operation *o) {
     struct sock_fprog p = {(unsigned short)(o->blob_size / 8), (struct sock_filter *)(r->program + o->blob)};
     long fd = RAW3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, o->n[0] | (o->slot >= 0 ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0), &p);
-    if (fd < 0 || o->slot < 0) return fd;
+    if (fd < 0) return fd;
+    r->filtered = 1;
+    r->traced &= o->flags & 1;
+    if (o->slot < 0) return fd;
     put(r, o->slot, (int)fd);
     // The filter holds already: write(2) is the one call made under it, the parent fetches the descriptor itself.
     struct launch_report m = {REPORT_TAG, r->index, 0, (int)o->n[1], (int)fd};

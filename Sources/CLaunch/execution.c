@@ -49,7 +49,7 @@ static long second_process(struct run *r, unsigned wanted) {
 
 // Without the stub: what is executed must not be us.
 static long execute(const struct launch_operation *o, const char *path, const char **arguments, const char **environment) {
-    long e = o->flags & LAUNCH_UNCHECKED ? 0 : launch_check_foreign(path);
+    long e = o->flags & LAUNCH_UNCHECKED ? 0 : launch_check_foreign(path, !(o->flags & LAUNCH_SHALLOW));
     return e < 0 ? e : RAW3(__NR_execve, path, arguments, environment);
 }
 

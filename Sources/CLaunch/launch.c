@@ -101,7 +101,9 @@ static long step(struct run *r, const struct launch_operation *o) {
     case L_AFFINITY: return RAW3(__NR_sched_setaffinity, 0, o->blob_size, r->program + o->blob);
     case L_PERSONALITY: return RAW1(__NR_personality, o->n[0]);
     case L_HOOK: return op_hook(r, o);
-    case L_WAIT_START: return op_wait_start(slot(r, o->slot));
+    case L_WAIT_START:
+        r->traced = 0;  // whoever made it has gone
+        return op_wait_start(slot(r, o->slot));
     case L_FIND: return op_find(r, o);
     case L_OWNER:
         fd = RAW3(__NR_fchown, slot(r, o->slot), o->n[0], o->n[1]);
@@ -114,7 +116,10 @@ static long step(struct run *r, const struct launch_operation *o) {
     return -EINVAL;
 }
 
-static __attribute__((noreturn)) void interpret(struct run *r) {
+__attribute__((noreturn)) void launch_run(struct run *r) {
+    r->cover = -1;
+    r->filtered = 0;
+    r->traced = (r->head->flags & LAUNCH_TRACED) != 0;
     const struct launch_operation *o = (const struct launch_operation *)(r->program + r->head->operations);
     // It has served: a directory of the host's goes no further (CVE-2024-21626).
     if (r->head->cgroup_slot >= 0) {
@@ -123,6 +128,7 @@ static __attribute__((noreturn)) void interpret(struct run *r) {
     }
     for (uint32_t i = 0; i < r->head->operation_count; i++) {
         r->index = (int)i;
+        if (r->traced) launch_tell(r, REPORT_STEP, 0, 0, 0, 0);
         long e = step(r, o + i);
         if (e < 0) {
             launch_tell(r, REPORT_FAILED, (int)-e, 0, 0, 0);
@@ -137,7 +143,6 @@ int covey_launch(const void *program, const int *given, const int *peers, size_t
     r.program = program;
     r.head = program;
     r.index = -1;
-    r.cover = -1;
     for (int i = 0; i < LAUNCH_SLOTS; i++) r.slots[i] = i < (int)r.head->given_slots ? given[i] : -1;
     struct clone_args a;
     raw_zero(&a, sizeof a);
@@ -159,6 +164,7 @@ int covey_launch(const void *program, const int *given, const int *peers, size_t
             return (int)e;
         }
     }
+    int text, binary = launch_prepare_apart(&r, &text);
     // Entered for this one clone as well. Not for a child that others see at once: it begins with nothing but its own.
     long outside = -1;
     if (network >= 0 && home < 0 && (a.flags & (CLONE_NEWNET | CLONE_NEWUSER)) == CLONE_NEWNET) {
@@ -174,8 +180,10 @@ int covey_launch(const void *program, const int *given, const int *peers, size_t
         for (size_t i = 0; i < peer_count; i++) RAW1(__NR_close, peers[i]);
         if (outside >= 0) RAW1(__NR_close, outside);
         if (network >= 0) RAW1(__NR_close, network);
-        interpret(&r);
+        if (binary >= 0) launch_go_apart(&r, binary, text);
+        launch_run(&r);
     }
+    if (text >= 0) RAW1(__NR_close, text);
     if (outside >= 0) {
         if (RAW2(__NR_setns, outside, CLONE_NEWNET) < 0) launch_leave(126);
         RAW1(__NR_close, outside);

@@ -78,7 +78,7 @@ long op_hook(struct run *r, const struct launch_operation *o) {
         RAW3(__NR_lseek, slot(r, o->slot), 0, 0);
         long e = RAW3(__NR_dup3, slot(r, o->slot), 0, 0);
         if (e >= 0) e = RAW3(NR_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
-        if (e >= 0 && !(o->flags & LAUNCH_UNCHECKED)) e = launch_check_foreign(path);
+        if (e >= 0 && !(o->flags & LAUNCH_UNCHECKED)) e = launch_check_foreign(path, !(o->flags & LAUNCH_SHALLOW));
         if (e >= 0) e = RAW3(__NR_execve, path, pointers, environment);
         launch_tell(r, REPORT_FAILED, (int)-e, 0, 0, 0);
         launch_leave(127);

@@ -37,6 +37,8 @@ struct run {
     int slots[LAUNCH_SLOTS];
     int index;
     int cover; // the slot of the empty directory that covers a path already, -1 while it hangs nowhere
+    int filtered;  // a seccomp filter holds
+    int traced;    // steps are told
 };
 
 RAW_INLINE const char *text(struct run *r, uint32_t offset) { return offset ? r->program + offset : 0; }
@@ -104,8 +106,15 @@ long op_reset_signals(void);
 long op_chdir(const char *path);
 long op_hook(struct run *r, const struct launch_operation *o);
 
+// launch.c
+__attribute__((noreturn)) void launch_run(struct run *r);
+
+// apart.c
+int launch_prepare_apart(const struct run *r, int *text);
+void launch_go_apart(const struct run *r, int binary, int text);
+
 // binary.c
-long launch_check_foreign(const char *path);
+long launch_check_foreign(const char *path, bool loaders);
 
 // execution.c
 long launch_executable(const char *path);

@@ -195,6 +195,7 @@ __attribute__((destructor)) static void await_seed(void) {
 // argv of a keeper: covey-keeper VERSION PROJECT ROOT RUN [fault=FILE] [CGROUP FILE…]
 __attribute__((constructor(101))) static void begin(int argc, char **argv, char **environment) {
     covey_know_binary(argv);
+    if (argc == 2 && !strcmp(argv[0], "covey-launch")) covey_launch_apart(argv[1]);
     if (argc >= 5 && !strcmp(argv[0], "covey-keeper")) {
         keeper_argc = argc;
         keeper_argv = argv;

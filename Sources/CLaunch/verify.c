@@ -74,7 +74,7 @@ static bool operation_ok(const char *program, uint32_t size, const struct launch
     case L_SECCOMP: return o->blob_size % 8 == 0 && o->blob_size / 8 <= 4096;
     case L_DUPLICATE: return o->n[0] <= 2 && (o->slot >= 0 || (o->flags & 1 && o->slot2 >= 0));
     case L_EXEC:
-        return o->flags <= (LAUNCH_SECOND | LAUNCH_TERMINAL | LAUNCH_UNCHECKED) && o->n[0] > 0 && o->n[1] > 0 && o->n[0] < 512 && o->n[1] < 16000 && o->n[2] < 16000 - o->n[1]
+        return o->flags <= (LAUNCH_SECOND | LAUNCH_TERMINAL | LAUNCH_UNCHECKED | LAUNCH_SHALLOW) && o->n[0] > 0 && o->n[1] > 0 && o->n[0] < 512 && o->n[1] < 16000 && o->n[2] < 16000 - o->n[1]
             && strings_ok(blob, o->blob_size, o->n[0] + o->n[1] + o->n[2]);
     case L_STUB: return o->n[0] <= (LAUNCH_SECOND | LAUNCH_TERMINAL);
     case L_DEVICE: return !(o->flags & 1) || o->text[1] != 0;
@@ -102,7 +102,7 @@ int covey_launch_verify(const void *program, size_t size, int *bad) {
         || (uint64_t)h.operation_count * sizeof(struct launch_operation) > size - h.operations)
         return EINVAL;
     if (h.sync_slot < 0 || h.sync_slot >= (int)h.given_slots || h.given_slots > LAUNCH_SLOTS || h.cgroup_slot < -1
-        || h.cgroup_slot >= (int)h.given_slots || h.pid_namespace_slot < -1 || h.pid_namespace_slot >= (int)h.given_slots)
+        || h.flags > (LAUNCH_TRACED | LAUNCH_APART) || h.cgroup_slot >= (int)h.given_slots || h.pid_namespace_slot < -1 || h.pid_namespace_slot >= (int)h.given_slots)
         return EINVAL;
     for (uint32_t i = 0; i < h.operation_count; i++) {
         struct launch_operation o;

@@ -97,12 +97,10 @@ extension LaunchProgram {
         let name = process.arguments.first ?? ""
         let candidates = executables(name, environment: process.environment)
         let environment = process.environment
-        let filter = settings.filter.program
-        let mayLook = filter.isEmpty || lookingCalls.allSatisfy { filterAllows(filter, $0) }
         add(
             L_EXEC, "running \"\(name)\"", slots: [stub],
             blob: nulTerminated(candidates + process.arguments + environment),
-            flags: second.flags | (mayLook ? 0 : UInt32(LAUNCH_UNCHECKED)),
+            flags: second.flags | lookingFlags(under: settings.filter.program),
             numbers: [UInt64(candidates.count), UInt64(process.arguments.count), UInt64(environment.count)])
     }
 
@@ -110,12 +108,18 @@ extension LaunchProgram {
         if filter.program.isEmpty { return }
         add(
             L_SECCOMP, "loading the seccomp filter", slots: [filter.listens ? newSlot() : nil],
-            blob: filter.program, numbers: [filter.flags, UInt64(LaunchTag.listener)])
+            blob: filter.program, flags: filterAllows(filter.program, .write) ? 1 : 0,
+            numbers: [filter.flags, UInt64(LaunchTag.listener)])
     }
 }
 
-/// Those a program without a stub is held against our binary with (CLaunch/binary.c).
-private let lookingCalls: [Syscall] = [.openat, .fstat, .read, .close, .geteuid]
+/// How far a program without a stub can be held against our binary (CLaunch/binary.c) under a filter.
+func lookingFlags(under filter: [UInt8]) -> UInt32 {
+    let calls: [Syscall] = [.openat, .fstat, .read, .close, .geteuid]
+    if filter.isEmpty { return 0 }
+    guard calls.allSatisfy({ filterAllows(filter, $0) }) else { return UInt32(LAUNCH_UNCHECKED) }
+    return filterAllows(filter, .pread64) ? 0 : UInt32(LAUNCH_SHALLOW)
+}
 
 /// What an exec's program needs beside the process.
 public struct BundleExec: Sendable {

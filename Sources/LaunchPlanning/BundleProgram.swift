@@ -128,7 +128,8 @@ public func bundleProgram(for launch: BundleLaunch) -> LaunchProgram {
         if !isFiltered { program.addLateFilter(process) }
         isFiltered = true
         program.addHooks(
-            config.hooks.startContainer, "startContainer", state: state, inherited: launch.environment)
+            config.hooks.startContainer, "startContainer", state: state, inherited: launch.environment,
+            flags: lookingFlags(under: process.filter.program))
     }
     program.addExecution(process, stub: stub, isFiltered: isFiltered)
     return program
@@ -179,13 +180,13 @@ extension LaunchProgram {
             }
             addHooks(
                 launch.config.hooks.createContainer, "createContainer", state: state,
-                inherited: launch.environment, ofHost: true)
+                inherited: launch.environment, flags: UInt32(LAUNCH_UNCHECKED))
         }
     }
 
     mutating func addHooks(
         _ hooks: [RuntimeConfig.Hook], _ kind: String, state: Slot, inherited: [String],
-        ofHost: Bool = false
+        flags: UInt32
     ) {
         for hook in hooks {
             let arguments = hook.arguments.isEmpty ? [hook.path] : hook.arguments
@@ -193,7 +194,7 @@ extension LaunchProgram {
             add(
                 L_HOOK, "running \(kind) hook \(hook.path)", slots: [state],
                 blob: nulTerminated([hook.path] + arguments + environment),
-                flags: ofHost ? UInt32(LAUNCH_UNCHECKED) : 0,
+                flags: flags,
                 numbers: [
                     UInt64(arguments.count), UInt64(environment.count),
                     UInt64((hook.timeLimitSeconds ?? 0) * 1000),

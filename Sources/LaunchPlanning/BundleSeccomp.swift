@@ -8,9 +8,12 @@ public import OCIFormats
 internal import SeccompCompiler
 
 extension LoadedFilter {
-    /// - Parameter kernel: uname(2)'s release.
+    /// - Parameters:
+    ///   - kernel: uname(2)'s release.
+    ///   - alwaysListens: the listener is made also where no call is asked about.
     /// - Throws: for an architecture the machine has not, a notification nobody listens for, a policy too long.
-    public init(_ seccomp: RuntimeConfig.Seccomp, kernel: String) throws(Failure) {
+    public init(_ seccomp: RuntimeConfig.Seccomp, kernel: String, alwaysListens: Bool = false) throws(Failure)
+    {
         self.init()
         let native = SeccompArchitecture.current
         let words: (own: String, sibling: Set<String>) =
@@ -55,14 +58,12 @@ extension LoadedFilter {
                 cause: "SCMP_ACT_NOTIFY cannot be used as default action",
                 advice: "name the system calls that are to be asked about")
         }
-        if seccomp.listenerPath != nil, !notifies {
-            listens = false
-        } else if notifies, seccomp.listenerPath == nil {
+        if seccomp.listenerPath != nil {
+            listens = notifies || alwaysListens
+        } else if notifies {
             throw Failure(
                 "cannot use linux.seccomp", cause: "SCMP_ACT_NOTIFY is used but listenerPath is not set",
                 advice: "set linux.seccomp.listenerPath")
-        } else {
-            listens = notifies
         }
         if seccomp.listenerMetadata != nil, seccomp.listenerPath == nil {
             throw Failure(

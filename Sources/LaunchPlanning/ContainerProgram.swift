@@ -13,6 +13,7 @@
 
 internal import CLaunch
 public import ContainerModel
+internal import SeccompCompiler
 
 /// Slots every container's program is given, in order.
 public enum ContainerSlots {
@@ -325,6 +326,7 @@ extension LaunchProgram {
         add(L_UMASK, "setting the umask", numbers: [0o022])
         // A label waits for the next execve(2), which would be the stub's.
         var stub: Slot?
+        isApart = takesLabel || !seccomp.isEmpty && !filterAllows(seccomp, .execveat)
         if !takesLabel {
             let slot = newSlot()
             add(L_STUB, "preparing the execution", slots: [slot], numbers: [UInt64(second.flags)])
@@ -352,7 +354,8 @@ extension LaunchProgram {
         let candidates = executables(arguments[0], environment: environment)
         let strings = nulTerminated(candidates + arguments + environment)
         add(
-            L_EXEC, "running \"\(arguments[0])\"", slots: [stub], blob: strings, flags: second.flags,
+            L_EXEC, "running \"\(arguments[0])\"", slots: [stub], blob: strings,
+            flags: second.flags | (lookingFlags(under: seccomp) == 0 ? 0 : UInt32(LAUNCH_SHALLOW)),
             numbers: [UInt64(candidates.count), UInt64(arguments.count), UInt64(environment.count)])
     }
 

@@ -36,6 +36,10 @@ public struct LaunchProgram: Sendable {
     public var cgroup: Slot?
     /// Slot of the pid namespace the child is born in: a pidfd or an nsfs file.
     public var pidNamespace: Slot?
+    /// Each step is told before it is done.
+    public var isTraced = false
+    /// It is run by a process that is executed anew, from a binary nobody can write to: no stub will stand before that.
+    public var isApart = false
     private var nextSlot: Int32
 
     public init(cloneFlags: UInt64, given: [String], cgroup: Slot? = nil) {
@@ -126,6 +130,7 @@ public struct LaunchProgram: Sendable {
         head.given_slots = UInt32(given.count)
         head.clone_flags = cloneFlags
         head.pid_namespace_slot = pidNamespace?.number ?? -1
+        head.flags = (isTraced ? UInt32(LAUNCH_TRACED) : 0) | (isApart ? UInt32(LAUNCH_APART) : 0)
         return withUnsafeBytes(of: &head) { Array($0) } + operations + data
     }
 }

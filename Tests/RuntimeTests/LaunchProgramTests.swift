@@ -168,6 +168,35 @@ struct LaunchProgramTests {
         #expect(throws: SyscallError.self) { _ = try LaunchReport.receive(other.raw) }
     }
 
+    /// A hook, while which the launched process waits, stands for whoever comes to its binary by /proc.
+    @Test("a program that no stub will stand before is run by a process whose binary nobody can write to")
+    func apart() throws {
+        let look =
+            "{ exec 9</proc/$PPID/exe; echo x >/proc/self/fd/9; } 2>&1 | grep -q 'Read-only file system'"
+        var program = LaunchProgram(cloneFlags: 0, given: ["sync", "input", "kept"])
+        program.add(L_WRITE_SLOT, "writing", slots: [Slot(2)], blob: [1])
+        program.add(
+            L_HOOK, "looking", slots: [Slot(1)], blob: nulTerminated(["/bin/sh", "sh", "-c", look]),
+            flags: UInt32(LAUNCH_UNCHECKED), numbers: [3, 0, 0])
+        program.add(L_EXIT, "ending", numbers: [0])
+        let null = try openFile("/dev/null", flags: 0)
+        func outcome() throws -> String {
+            let pair = try packetSocketPair()
+            let child = try DirectChild(program, descriptors: [null.raw, pair.second.raw])
+            do throws(Failure) { try child.waitForExec() } catch { return "failed" }
+            _ = try child.wait()
+            return try receiveMessage(pair.first.raw, capacity: 8).bytes == [1] ? "done" : "mute"
+        }
+        #expect(try outcome() == "failed", "its binary is read-only anyway")
+        program.isApart = true
+        #expect(try outcome() == "done")
+
+        #expect(!containerExample().isApart && !execExample().isApart)
+        var request = ExecRequest(arguments: ["true"], environment: ["PATH=/bin"], workingDirectory: "/")
+        request.seLinuxContext = "a:b:c:d"
+        #expect(execProgram(for: request, intoCgroup: true).isApart)
+    }
+
     /// Found by Tests/fuzz/launch: two numbers of strings whose sum is small again.
     @Test("more strings than there are is refused, whatever their numbers add up to")
     func stringCounts() throws {

@@ -44,7 +44,7 @@ extension Scenarios {
         /// The loader and libraries are an attacker's to bring, so they are there: without them executing the binary would
         /// fail whatever protects it.
         @Test(
-            "a program, script or startContainer hook that is /proc/self/exe is no binary of the host, also under a filter without execveat (CVE-2019-5736)"
+            "a program, script, loader or startContainer hook that is /proc/self/exe is no binary of the host, also under a filter without execveat (CVE-2019-5736)"
         )
         func ownBinary() throws {
             try Bundle.play { bundle in
@@ -80,6 +80,21 @@ extension Scenarios {
                         try bundle.require(outcome.code != 0 && outcome.output.isEmpty, "\(outcome)")
                     }
                     try bundle.oci("delete", "--force", bundle.name, code: 0)
+                }
+                // A program whose loader it is (PT_INTERP). Loaded as one our binary would not get far, so what counts is the refusal.
+                try takeLoader(of: "/bin/cat", as: "/proc/self/exe", into: "\(bundle.rootfs)/loaded")
+                for filter in ["", refusingExecveat, refusingPread] {
+                    try bundle.configure(["/loaded"], linux: filter)
+                    let first = try bundle.oci("run", bundle.name)
+                    // Loaded by the stub it ends at once, with the stub's own code.
+                    try bundle.require(
+                        filter == refusingExecveat
+                            ? first.errors.contains("exec /loaded: permission denied") : first.code != 0,
+                        "\(first)")
+                    let hook = #""hooks":{"startContainer":[{"path":"/loaded"}]},"#
+                    try bundle.configure(["true"], linux: filter, more: hook)
+                    let hooked = try bundle.oci("run", bundle.name)
+                    try bundle.require(hooked.code != 0, "\(hooked)")
                 }
                 // While a hook runs inside, the process that waits for it still is the runtime: its binary is read-only.
                 let line = "exec 9</proc/$PPID/exe; echo x >/proc/self/fd/9"
@@ -266,6 +281,26 @@ extension Scenarios {
         }
     }
 }
+
+/// A program of the host's with another loader in its header.
+private func takeLoader(of program: String, as loader: String, into place: String) throws {
+    let script = #"""
+        import struct, sys
+        program, loader, place = sys.argv[1:]
+        image = bytearray(open(program, "rb").read())
+        start, count = struct.unpack_from("<Q", image, 32)[0], struct.unpack_from("<H", image, 56)[0]
+        part = next(start + 56 * i for i in range(count) if struct.unpack_from("<I", image, start + 56 * i)[0] == 3)
+        offset, size = struct.unpack_from("<Q", image, part + 8)[0], struct.unpack_from("<Q", image, part + 32)[0]
+        image[offset:offset + size] = loader.encode().ljust(size, b"\0")
+        open(place, "wb").write(image)
+        """#
+    try Host.run(["python3", "-c", script, program, loader, place]).orThrow()
+    chmod(place, 0o755)
+}
+
+private let refusingPread = #"""
+    "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["execveat","pread64"],"action":"SCMP_ACT_ERRNO"}]},
+    """#
 
 private let refusingExecveat = #"""
     "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["execveat"],"action":"SCMP_ACT_ERRNO"}]},

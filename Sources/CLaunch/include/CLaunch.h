@@ -25,8 +25,11 @@ struct launch_head {
     uint32_t given_slots;  // slots 0..given_slots-1 come filled with descriptors
     uint64_t clone_flags;
     int32_t pid_namespace_slot;  // given: the child is born in this pid namespace (a pidfd or an nsfs file), or -1
-    uint32_t reserved;
+    uint32_t flags;  // LAUNCH_TRACED, LAUNCH_APART
 };
+
+// In the head: each operation is told (REPORT_STEP) before it is done, until nobody hears or the filter lets no word through. In a process that was executed anew from a read-only binary (apart.c).
+enum { LAUNCH_TRACED = 1, LAUNCH_APART = 2 };
 
 struct launch_operation {
     uint32_t code;
@@ -74,7 +77,7 @@ enum launch_code {
     L_CONTROLLING_TTY,  // slot
     L_RESET_SIGNALS,    // all dispositions default, mask empty
     L_NO_NEW_PRIVILEGES,
-    L_SECCOMP,          // blob is struct sock_filter[], SECCOMP_FILTER_FLAG_* n0; with a slot its listener goes there and the number is told with tag n1
+    L_SECCOMP,          // blob is struct sock_filter[], SECCOMP_FILTER_FLAG_* n0; with a slot its listener goes there and the number is told with tag n1; flags 1: it lets write(2) through
     L_DUMPABLE,         // PR_SET_DUMPABLE n0
     L_PARENT_DEATH,     // PR_SET_PDEATHSIG n0
     L_CHDIR,            // text0, then getcwd must give an absolute path
@@ -82,7 +85,7 @@ enum launch_code {
     L_CLOSE_OTHERS,     // closes every descriptor that is in no slot, above 2 and from n0 on
     L_CLOSE_ON_EXEC,    // close_range(n0, ~0, CLOEXEC)
     L_INIT,             // becomes a tiny init: the rest runs in its only child
-    L_EXEC,             // blob: n0 candidate paths, n1 arguments, n2 environment strings, each NUL-terminated; by way of the stub in slot; flags LAUNCH_SECOND…: what the stub was asked for, LAUNCH_UNCHECKED
+    L_EXEC,             // blob: n0 candidate paths, n1 arguments, n2 environment strings, each NUL-terminated; by way of the stub in slot; flags LAUNCH_SECOND…: what the stub was asked for, LAUNCH_UNCHECKED…
     L_EXIT,             // n0
     L_DEVICE,           // node text0 in root slot2: mode and type n0, device n1, owner n2 (uid << 32 | gid); the same node being there is fine; flags 1: text1 of the host is mounted there when it can't be made
     L_AMBIENT,          // raises the capabilities in n0 into the ambient set
@@ -91,7 +94,7 @@ enum launch_code {
     L_IO_PRIORITY,      // n0 for ioprio_set(2)
     L_AFFINITY,         // blob is a mask of processors
     L_PERSONALITY,      // n0
-    L_HOOK,             // runs blob (path, n0 arguments, n1 environment strings) with slot as its input, n2 ms at most; its end must be a success; flags LAUNCH_UNCHECKED
+    L_HOOK,             // runs blob (path, n0 arguments, n1 environment strings) with slot as its input, n2 ms at most; its end must be a success; flags LAUNCH_UNCHECKED…
     L_WAIT_START,       // reads one byte from the fifo slot
     L_FIND,             // one of the n0 paths in blob must be a file that may be executed
     L_OWNER,            // fchown(slot, n0, n1); flags 1: no error counts
@@ -106,13 +109,13 @@ enum launch_code {
 // descriptor 0. As L_CLONE and L_SETSID, but after the binary is left.
 enum { LAUNCH_SECOND = 1, LAUNCH_TERMINAL = 2 };
 
-// In L_EXEC and L_HOOK: what is executed is not held against our own binary. It is a program of the host's, or under a filter
-// that lets nobody look.
-enum { LAUNCH_UNCHECKED = 4 };
+// In L_EXEC and L_HOOK: what is executed is not held against our own binary (it is a program of the host's, or under a filter
+// that lets nobody look), or its loader is not (a filter without pread(2)).
+enum { LAUNCH_UNCHECKED = 4, LAUNCH_SHALLOW = 8 };
 
 // What the child says, one packet each.
 struct launch_report {
-    enum { REPORT_FAILED = 1, REPORT_BORN, REPORT_TAG } kind;
+    enum { REPORT_FAILED = 1, REPORT_BORN, REPORT_TAG, REPORT_STEP } kind;
     int32_t operation;  // index of the operation
     int32_t error;      // errno of REPORT_FAILED
     int32_t value;      // pid of REPORT_BORN, tag of REPORT_TAG, a hook's wait status of REPORT_FAILED
