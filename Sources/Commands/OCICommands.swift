@@ -18,6 +18,8 @@ enum OCIName {
         return links.contains(String(name)) ? String(name) : nil
     }
 
+    static var manners: Manners { link == "runc" ? .runc : link == "crun" ? .crun : .specification }
+
     /// What a user writes before a command.
     static var written: String { link ?? "covey oci" }
 }
@@ -101,6 +103,7 @@ extension Session {
         settings.sessionKeyring = !arguments.has(.noNewKeyring)
         settings.preservedDescriptors = try arguments.number(.preserveDescriptors) ?? 0
         settings.environment = invocation.environment
+        settings.manners = OCIName.manners
         let log = RuntimeLog(
             file: arguments.last(.log).map(invocation.absolute), json: arguments.last(.logFormat) == "json")
         let errors = invocation.errors
@@ -121,6 +124,7 @@ extension Session {
         creation.configuration = arguments.last(.config)
         creation.consoleSocket = arguments.last(.consoleSocket).map(invocation.absolute)
         creation.pidFile = arguments.last(.pidFile).map(invocation.absolute)
+        creation.isDetached = command.name == "create" || arguments.has(.detach)
         return creation
     }
 }
@@ -132,8 +136,7 @@ func runOCICreate(_ session: Session) throws(Failure) -> Int32 {
 
 func runOCIRun(_ session: Session) throws(Failure) -> Int32 {
     try runContainer(
-        session.creation(), session.ociSettings(), detached: session.arguments.has(.detach),
-        keep: session.arguments.has(.keep))
+        session.creation(), session.ociSettings(), keep: session.arguments.has(.keep))
 }
 
 func runOCIStart(_ session: Session) throws(Failure) -> Int32 {

@@ -18,29 +18,67 @@ enum ChildReport {
     case tag(Int32, detail: Int32, [SharedFD])
 }
 
+/// What is told of a child as it comes to each of its steps. The phrases in front are those people look for in runc's log.
+struct StepTrace {
+    /// `init` of a container's first process, `setns_init` of a further one.
+    var role: String
+    var tell: @Sendable (String) -> Void
+
+    func begin() {
+        tell("nsexec container setup: a new process, in namespaces of its own where it is to have them")
+    }
+
+    func step(_ program: LaunchProgram, _ index: Int, pid: Int32) {
+        if index == 0 { tell("child process in init(): process \(pid)") }
+        let isExecution =
+            program.steps.indices.contains(index) && program.steps[index].code == L_EXEC.rawValue
+        tell("\(role): \(isExecution ? "about to exec: " : "")\(program.doing(at: index))")
+    }
+
+    /// The other end was closed: by its execve(2), or with its end.
+    func end() { tell("\(role): closing the pipe to signal completion") }
+}
+
+extension RuntimeSettings {
+    func stepTrace(_ role: String) -> StepTrace? { trace.map { StepTrace(role: role, tell: $0) } }
+}
+
 final class BundleChild {
     private(set) var pid: Int32
     private(set) var pidfd: SharedFD
     private let sync: SharedFD
     private let program: LaunchProgram
+    private let trace: StepTrace?
     private var reaped = false
 
     /// Clones and lets the program run. Slot 0 is made here; `descriptors` fill the slots after it.
-    init(_ program: LaunchProgram, descriptors: [Int32]) throws(Failure) {
+    init(_ program: LaunchProgram, descriptors: [Int32], _ trace: StepTrace? = nil) throws(Failure) {
+        var program = program
+        program.isTraced = trace != nil
+        trace?.begin()
         let clone = try LaunchClone(program, descriptors: descriptors)
         pid = clone.pid
         pidfd = clone.pidfd
         sync = clone.sync
         self.program = program
+        self.trace = trace
     }
 
     /// The next report; nil when the child exec'ed, closed its end or is gone.
     func next() throws(Failure) -> ChildReport? {
-        let packet = try naming("cannot hear the new process") { () throws(SyscallError) in
-            try lastWords(sync.raw)
-        }
-        guard packet.bytes.count >= MemoryLayout<launch_report>.size else { return nil }
-        let report = packet.bytes.withUnsafeBytes { $0.loadUnaligned(as: launch_report.self) }
+        var packet: ReceivedMessage
+        var report: launch_report
+        repeat {
+            packet = try naming("cannot hear the new process") { () throws(SyscallError) in
+                try lastWords(sync.raw)
+            }
+            guard packet.bytes.count >= MemoryLayout<launch_report>.size else {
+                trace?.end()
+                return nil
+            }
+            report = packet.bytes.withUnsafeBytes { $0.loadUnaligned(as: launch_report.self) }
+            if report.kind == REPORT_STEP { trace?.step(program, Int(report.operation), pid: pid) }
+        } while report.kind == REPORT_STEP
         switch report.kind {
         case REPORT_FAILED:
             return .failed(

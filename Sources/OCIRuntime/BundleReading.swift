@@ -213,8 +213,11 @@ extension BundleProcess {
     }
 
     /// What the container has for all its processes: filter and personality.
-    mutating func take(_ linux: RuntimeConfig.Linux) throws(Failure) {
-        if let seccomp = linux.seccomp { filter = try LoadedFilter(seccomp, kernel: kernelRelease()) }
+    mutating func take(_ linux: RuntimeConfig.Linux, _ manners: Manners) throws(Failure) {
+        if let seccomp = linux.seccomp {
+            filter = try LoadedFilter(
+                seccomp, kernel: kernelRelease(), alwaysListens: manners.alwaysHandsListenerOver)
+        }
         if let given = linux.personality { personality = try personalityNumber(given) }
     }
 }

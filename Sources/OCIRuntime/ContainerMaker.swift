@@ -45,7 +45,7 @@ struct ContainerMaker {
         }
         if let given = bundle.config.process {
             var process = try BundleProcess(given, settings: settings, rootfs: bundle.rootfs)
-            try process.take(bundle.config.linux)
+            try process.take(bundle.config.linux, settings.manners)
             process.keepsGroups = bundle.config.annotations.contains {
                 $0.name == "run.oci.keep_original_groups" && $0.value == "1"
             }
@@ -152,9 +152,6 @@ struct ContainerMaker {
         if !hooks.startContainer.isEmpty { descriptors["start-state"] = try stateFile([]) }
 
         let program = bundleProgram(for: launch)
-        if let trace = settings.trace {
-            for step in program.steps { trace("the container's process: \(step.doing)") }
-        }
         let given = launch.givenSlots.dropFirst().map { name in
             guard let descriptor = descriptors[name] else {
                 preconditionFailure("no descriptor \(name) for the launch program")
@@ -162,10 +159,9 @@ struct ContainerMaker {
             return descriptor.raw
         }
         let child = try inNamespaces(of: bundle.config) { () throws(Failure) in
-            try BundleChild(program, descriptors: given)
+            try BundleChild(program, descriptors: given, settings.stepTrace("init"))
         }
         made = child
-        settings.trace?("the container's process is \(child.pid)")
         try finish(child, launch, descriptors, terminal)
         return child
     }
@@ -188,7 +184,9 @@ struct ContainerMaker {
             || !config.hooks.createContainer.isEmpty || !config.hooks.startContainer.isEmpty
         launch.movedRoot = settings.noPivot ? try movedRoot(outside: bundle) : nil
         launch.sessionKeyring = settings.sessionKeyring
-        launch.environment = settings.environment.map { "\($0.key)=\($0.value)" }
+        if !config.hooks.createContainer.isEmpty || !config.hooks.startContainer.isEmpty {
+            launch.environment = settings.environment.map { "\($0.key)=\($0.value)" }
+        }
         if let given = config.process, let label = try securityLabel(given) {
             launch.label = label.text
             launch.labelFile = "/proc/\(label.file)"
@@ -251,10 +249,10 @@ struct ContainerMaker {
             try writeMaps(of: child.pid, uids: linux.uidMappings, gids: linux.gidMappings)
             try child.send(LaunchTag.mapsWritten)
         }
-        let other = { [record] (report: ChildReport) throws(Failure) in
+        let other = { [record, settings] (report: ChildReport) throws(Failure) in
             guard case .tag(let tag, let detail, let received) = report else { return }
             if tag == LaunchTag.terminal, let master = received.first { try terminal(master) }
-            if tag == LaunchTag.listener { try handOverListener(detail, of: child, record) }
+            if tag == LaunchTag.listener { try handOverListener(detail, of: child, record, settings.manners) }
         }
         if launch.awaitsHooks {
             guard try child.await(LaunchTag.beforeRoot, other) else {
@@ -275,6 +273,9 @@ struct ContainerMaker {
         let isReady = try child.await(launch.waitsForStart ? LaunchTag.ready : nil, other)
         if launch.waitsForStart, !isReady { throw Failure("the container's process ended early") }
         try keep(child, made: true)
+        if settings.manners.writesStatus {
+            try store.write("status", record.crunStatus(detached: creation.isDetached))
+        }
         if let path = creation.pidFile { try writePidFile(path, child.pid) }
     }
 

@@ -117,13 +117,21 @@ struct ContainerStore {
         }
     }
 
-    func write(_ record: ContainerRecord) throws(Failure) {
-        do throws(SyscallError) { try replaceFile(file, record.text(), mode: 0o600) } catch {
+    func write(_ record: ContainerRecord) throws(Failure) { try write("state.json", record.text()) }
+
+    func write(_ name: String, _ bytes: [UInt8]) throws(Failure) {
+        do throws(SyscallError) { try replaceFile("\(directory)/\(name)", bytes, mode: 0o600) } catch {
             throw Failure("cannot write the state of container \"\(id)\"", error)
         }
     }
 
     func removeAll() throws(Failure) {
+        // What is in it mostly; a tree is walked only where there is more.
+        do throws(SyscallError) {
+            try removeFile(file)
+            try removeDirectory(directory)
+            return
+        } catch {}
         do throws(SyscallError) { try removeTree(directory) } catch {
             throw Failure("cannot remove the state of container \"\(id)\"", error)
         }

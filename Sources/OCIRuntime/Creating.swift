@@ -15,6 +15,8 @@ public struct Creation: Sendable {
     public var configuration: String?
     public var consoleSocket: String?
     public var pidFile: String?
+    /// Nobody waits for its end.
+    public var isDetached = true
     /// Now, as RFC 3339 writes it.
     public var time: String
     public init(id: String, bundle: String, time: String) {
@@ -35,8 +37,9 @@ public func createContainer(_ creation: Creation, _ settings: RuntimeSettings) t
 
 /// Makes and starts a container. In the foreground it waits for its end, deletes it and gives its exit code.
 public func runContainer(
-    _ creation: Creation, _ settings: RuntimeSettings, detached: Bool, keep: Bool = false
+    _ creation: Creation, _ settings: RuntimeSettings, keep: Bool = false
 ) throws(Failure) -> Int32 {
+    let detached = creation.isDetached
     let bundle = try Bundle(creation.bundle, configuration: creation.configuration)
     let terminal = bundle.config.process?.terminal == true
     try checkConsole(terminal, creation.consoleSocket, detached: detached)

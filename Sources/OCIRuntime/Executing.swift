@@ -52,7 +52,7 @@ public func executeInContainer(
             execution.id, "exec in", "cannot exec in a paused container (use --ignore-paused to override)")
     default: break
     }
-    let given = try process(of: execution, record)
+    let given = try process(of: execution, record, settings.manners)
     try checkConsole(given.terminal, execution.consoleSocket, detached: execution.detached)
     let cgroup = try cgroup(of: execution, store, record)
     let exec = try bundleExec(given, record, cgroup, settings)
@@ -69,18 +69,15 @@ public func executeInContainer(
         throw containerFailure(execution.id, "exec in", "cannot exec in a stopped container")
     }
     let program = bundleExecProgram(for: exec)
-    if let trace = settings.trace {
-        for step in program.steps { trace("the program's process: \(step.doing)") }
-    }
-    let child = try BundleChild(program, descriptors: descriptors.map(\.raw))
-    settings.trace?("the program's process is \(child.pid)")
+    let child = try BundleChild(
+        program, descriptors: descriptors.map(\.raw), settings.stepTrace("setns_init"))
     do throws(Failure) {
         _ = try child.await(nil) { (report) throws(Failure) in
             guard case .tag(let tag, let detail, let received) = report else { return }
             if tag == LaunchTag.terminal, let master = received.first {
                 if let console { try console.send(master) } else { foreground?.use(master) }
             }
-            if tag == LaunchTag.listener { try handOverListener(detail, of: child, record) }
+            if tag == LaunchTag.listener { try handOverListener(detail, of: child, record, settings.manners) }
         }
         if let path = execution.pidFile { try writePidFile(path, child.pid) }
     } catch {
@@ -102,7 +99,7 @@ private func bundleExec(
     var plain = settings
     plain.environment = [:]
     var process = try BundleProcess(given, settings: plain, rootfs: record.rootfs)
-    try process.take(record.config.linux)
+    try process.take(record.config.linux, settings.manners)
     if let final = given.execAffinity?.final, !final.isEmpty {
         process.affinity = try processorMask(final, "process.execCPUAffinity.final")
     }
@@ -121,9 +118,9 @@ private func bundleExec(
     return exec
 }
 
-private func process(of execution: Execution, _ record: ContainerRecord) throws(Failure)
-    -> RuntimeConfig.Process
-{
+private func process(
+    of execution: Execution, _ record: ContainerRecord, _ manners: Manners
+) throws(Failure) -> RuntimeConfig.Process {
     let doing = "cannot exec in container \"\(execution.id)\""
     var process: RuntimeConfig.Process
     if let document = execution.processDocument {
@@ -144,7 +141,9 @@ private func process(of execution: Execution, _ record: ContainerRecord) throws(
             own.user.additionalGroups = []
         }
         if !execution.additionalGroups.isEmpty { own.user.additionalGroups += execution.additionalGroups }
-        if execution.noNewPrivileges { own.noNewPrivileges = true }
+        if execution.noNewPrivileges || manners.execsWithOwnPrivileges {
+            own.noNewPrivileges = execution.noNewPrivileges
+        }
         if let profile = execution.apparmorProfile { own.apparmorProfile = profile }
         if let label = execution.selinuxLabel { own.selinuxLabel = label }
         process = own

@@ -150,7 +150,8 @@ public func deleteContainer(
         return try store.removeAll()
     }
     let status = store.status(record)
-    guard force || status == .stopped else {
+    let endsCreated = settings.manners.deletesCreated && status == .created
+    guard force || endsCreated || status == .stopped else {
         throw containerFailure(
             id, "delete", "cannot delete container \(id) that is not stopped: \(status.rawValue)",
             advice: "kill it first, or use --force")
@@ -158,7 +159,7 @@ public func deleteContainer(
     let cgroup = BundleCgroup(host: host, path: record.cgroupPath)
     let own = cgroup.without(record.foundCgroups)
     // One that was cut off in its making may have left a process that waits for a hook, or for its start.
-    if force || !record.isMade {
+    if force || endsCreated || !record.isMade {
         try end(record, cgroup)
     } else if !own.processes.isEmpty {
         // Without a pid namespace of its own others outlive the first process; they are the container's all the same.

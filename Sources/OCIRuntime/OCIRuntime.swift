@@ -15,6 +15,7 @@ public struct RuntimeSettings: Sendable {
     public var sessionKeyring = true
     /// Descriptors from 3 on that the program gets.
     public var preservedDescriptors = 0
+    public var manners = Manners.specification
     /// The caller's environment: LISTEN_FDS and its like.
     public var environment: [String: String] = [:]
     /// Told what the user should know and nothing fails for.

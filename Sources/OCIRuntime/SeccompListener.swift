@@ -10,25 +10,33 @@ internal import Kernel
 internal import LaunchPlanning
 
 /// Fetches the listener out of the child, in which it is descriptor `number`, gives it to the agent and lets the child go on.
-func handOverListener(_ number: Int32, of child: BundleChild, _ record: ContainerRecord) throws(Failure) {
+func handOverListener(
+    _ number: Int32, of child: BundleChild, _ record: ContainerRecord, _ manners: Manners
+) throws(Failure) {
     guard let seccomp = record.config.linux.seccomp, let path = seccomp.listenerPath else { return }
     let listener = try naming("cannot fetch the seccomp listener") { () throws(SyscallError) in
         SharedFD(OwnedFD(taking: try retrying("pidfd_getfd") { linux_pidfd_getfd(child.pidfd.raw, number) }))
     }
-    try send(listener, pid: child.pid, record, metadata: seccomp.listenerMetadata, to: path)
+    let message = listenerMessage(
+        child.pid, record, seccomp.listenerMetadata, version: manners.listenerVersion)
+    try send(listener, message, to: path)
     try child.send(LaunchTag.listener)
 }
 
-private func send(
-    _ listener: SharedFD, pid: Int32, _ record: ContainerRecord, metadata: String?, to path: String
-) throws(Failure) {
+private func listenerMessage(
+    _ pid: Int32, _ record: ContainerRecord, _ metadata: String?, version: String
+) -> [UInt8] {
     let state = JSONValue.object([
-        .init("ociVersion", .string(ociVersion)), .init("fds", .array([.string("seccompFd")])),
+        .init("ociVersion", .string(version)), .init("fds", .array([.string("seccompFd")])),
         .init("pid", .integer(Int64(pid))), .init("metadata", .string(metadata ?? "")),
         .init("state", .object(record.state(.creating, pid: pid))),
     ])
     var bytes: [UInt8] = []
     state.write(to: &bytes)
+    return bytes
+}
+
+private func send(_ listener: SharedFD, _ bytes: [UInt8], to path: String) throws(Failure) {
     let doing = "cannot hand the seccomp listener to \(path)"
     let socket: SharedFD
     do throws(SyscallError) { socket = SharedFD(try connectUnix(path)) } catch {

@@ -65,6 +65,52 @@ extension Scenarios {
             }
         }
 
+        @Test("called as crun, the listener is handed over also when nothing is asked, in crun's version")
+        func unasked() throws {
+            try Bundle.play { bundle in
+                let agent = try startAgent(
+                    of: bundle, #"print(json.loads(data)["ociVersion"], len(fds))"#)
+                try bundle.configure(
+                    ["true"],
+                    linux: #"""
+                        "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"\#(bundle.directory)/agent.sock"},
+                        """#)
+                let link = "\(bundle.directory)/crun"
+                try Host.run(["ln", "-s", Host.covey ?? "covey", link]).orThrow()
+                try Host.run([link, "--root", bundle.state, "run", "--bundle", bundle.directory, bundle.name])
+                    .orThrow()
+                let told = try agent.wait(limit: .seconds(30))
+                try bundle.require(told.text == "0.2.0 1", told.description)
+            }
+        }
+
+        @Test(
+            "a filter that refuses sockets keeps nobody from hearing that the container is made, or why not")
+        func silence() throws {
+            try Bundle.play { bundle in
+                func configure(_ arguments: [String], _ action: String) throws {
+                    try bundle.configure(
+                        arguments,
+                        linux: #"""
+                            "seccomp":{"defaultAction":"SCMP_ACT_ALLOW",
+                              "syscalls":[{"names":["sendmsg","sendto"],"action":"\#(action)"}]},
+                            """#)
+                }
+                try writeFile("\(bundle.rootfs)/bin/no-program", Array("no program\n".utf8), mode: 0o755)
+                for action in ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"] {
+                    try configure(["true"], action)
+                    try bundle.oci("create", bundle.name, code: 0)
+                    try bundle.oci("start", bundle.name, code: 0)
+                    try bundle.await("it stops") { try bundle.status() == "stopped" }
+                    try bundle.oci("delete", bundle.name, code: 0)
+                    try configure(["no-program"], action)
+                    let failed = try bundle.oci("run", bundle.name, code: 1)
+                    try bundle.require(
+                        failed.errors.contains("exec no-program: exec format error"), failed.errors)
+                }
+            }
+        }
+
         @Test("an agent is asked about read(2), which the child makes itself before its program")
         func answers() throws {
             try Bundle.play { bundle in

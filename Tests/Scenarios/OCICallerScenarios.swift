@@ -88,6 +88,42 @@ extension Scenarios {
                         && contents(log).contains("mounting proc at /proc"), contents(log))
                 try bundle.require(
                     try bundle.oci("run", bundle.name, code: 0).errors.isEmpty, "it tells unasked")
+                try bundle.require(
+                    inOrder(
+                        [
+                            "making the cgroup", "nsexec container setup", "child process in init()",
+                            "init: mounting proc at /proc", "init: about to exec",
+                            "init: closing the pipe to signal completion",
+                        ], plain.errors), plain.errors)
+                // What was told has been begun, and no more.
+                try bundle.configure(["no-such-program"])
+                let failed = try bundle.oci("--debug", "run", bundle.name, code: 1).errors
+                try bundle.require(
+                    inOrder(["child process in init()", "running \\\"no-such-program\\\""], failed)
+                        && !failed.contains("about to exec") && !failed.contains("closing the pipe"), failed)
+                // A filter that would end the program for the telling: what comes after it isn't told.
+                try bundle.configure(
+                    ["sleep", "1000"],
+                    linux: #"""
+                        "seccomp":{"defaultAction":"SCMP_ACT_ALLOW",
+                          "syscalls":[{"names":["write","sendmsg"],"action":"SCMP_ACT_KILL_PROCESS"}]},
+                        """#)
+                let silent = try bundle.oci("--debug", "run", "-d", bundle.name).errors
+                try bundle.require(
+                    inOrder(["init: loading the seccomp filter"], silent)
+                        && !silent.contains("init: becoming user"), silent)
+                try bundle.oci("delete", "--force", bundle.name, code: 0)
+                try bundle.configure(["sleep", "1000"])
+                try bundle.oci("run", "-d", bundle.name, code: 0)
+                let joined = try bundle.oci("--debug", "exec", bundle.name, "true", code: 0).errors
+                try bundle.require(
+                    inOrder(
+                        [
+                            "nsexec container setup", "child process in init()",
+                            "setns_init: joining the container", "setns_init: about to exec",
+                            "setns_init: closing the pipe",
+                        ], joined), joined)
+                try bundle.oci("delete", "--force", bundle.name, code: 0)
 
                 try Host.run(["mkdir", "\(bundle.directory)/rootless"]).orThrow()
                 try bundle.oci("spec", "--rootless", "--bundle", "rootless", code: 0)
@@ -100,6 +136,68 @@ extension Scenarios {
                             .replacing("\"sh\"", with: "\"true\"")
                             .replacing("\"rootfs\"", with: "\"\(bundle.rootfs)\"").utf8))
                 try bundle.oci("run", "--bundle", "rootless", bundle.name, code: 0)
+            }
+        }
+
+        private func inOrder(_ phrases: [String], _ text: String) -> Bool {
+            var rest = text[...]
+            for phrase in phrases {
+                guard let found = rest.firstRange(of: phrase) else { return false }
+                rest = rest[found.upperBound...]
+            }
+            return true
+        }
+
+        @Test("by the names runc and crun a created container is deleted, by crun's also a `status` is kept")
+        func manners() throws {
+            try Bundle.play { bundle in
+                for name in ["runc", "crun"] {
+                    try Host.run(["ln", "-s", Host.covey ?? "covey", "\(bundle.directory)/\(name)"]).orThrow()
+                }
+                func called(_ name: String, _ words: String...) throws -> Outcome {
+                    let outcome = try RunningProgram(
+                        ["\(bundle.directory)/\(name)", "--root", bundle.state] + words,
+                        environment: ["PATH=\(Host.path)"], directory: bundle.directory,
+                        scratch: "\(bundle.directory)/scratch"
+                    ).wait(limit: .seconds(30))
+                    try bundle.require(outcome.code == 0, "\(name) \(words): \(outcome)")
+                    return outcome
+                }
+                try bundle.configure(["sleep", "1000"], process: #""noNewPrivileges":true,"#)
+                for name in ["runc", "crun"] {
+                    _ = try called(name, "create", bundle.name)
+                    let refused = try bundle.oci("delete", bundle.name, code: 1)
+                    try bundle.require(refused.errors.contains("not stopped: created"), refused.errors)
+                    let status = "\(bundle.state)/\(bundle.name)/status"
+                    try bundle.require(exists(status) == (name == "crun"), "\(name): \(status)")
+                    if name == "crun" {
+                        let text = contents(status)
+                        let first = String(text.split(separator: "\n").first ?? "")
+                        try bundle.require(
+                            text.contains(#""external_descriptors""#) && text.contains("/dev/null")
+                                && text.contains(bundle.rootfs) && text.contains(#""detached": true"#)
+                                || first.contains(#""detached":true"#), text)
+                    }
+                    _ = try called(name, "delete", bundle.name)
+                    try bundle.require(!exists("\(bundle.state)/\(bundle.name)"), "its state is left")
+                }
+                // A running one is nobody's to delete; crun's exec has no_new_privs only where asked.
+                _ = try called("crun", "run", "-d", bundle.name)
+                try bundle.oci("delete", bundle.name, code: 1)
+                let line = ["grep", "NoNewPrivs", "/proc/self/status"]
+                func privileges(_ name: String, _ flags: String...) throws -> String {
+                    let outcome = try RunningProgram(
+                        ["\(bundle.directory)/\(name)", "--root", bundle.state, "exec"] + flags + [
+                            bundle.name
+                        ] + line,
+                        environment: ["PATH=\(Host.path)"], directory: bundle.directory,
+                        scratch: "\(bundle.directory)/scratch"
+                    ).wait(limit: .seconds(30))
+                    return String(outcome.text.suffix(1))
+                }
+                try bundle.require(try privileges("crun") == "0", "crun's exec")
+                try bundle.require(try privileges("crun", "--no-new-privs") == "1", "crun's exec, asked for")
+                try bundle.require(try privileges("runc") == "1", "runc's exec")
             }
         }
 
