@@ -447,7 +447,6 @@ void covey_keep(bool launches) {
         K.generation = 1;
     } else {
         fork_controller();
-        if (launches && !controller_role) make_network();
     }
     while (!controller_role) {
         struct pollfd p[2] = {{K.signals, POLLIN, 0}, {K.channel, POLLIN, 0}};
@@ -456,7 +455,11 @@ void covey_keep(bool launches) {
             fork_controller();
             continue;
         }
-        if (poll(p, 2, left <= 0 ? 0 : (int)(left / 1000000) + 1) < 0) continue;
+        // The first millisecond is the controller's and the client's, where two processors are all there are.
+        int ready = poll(p, 2, launches ? 1 : left <= 0 ? 0 : (int)(left / 1000000) + 1);
+        if (ready < 0) continue;
+        if (launches && ready == 0) make_network();
+        launches = false;
         if (p[0].revents) {
             struct signalfd_siginfo s;
             while (read(K.signals, &s, sizeof s) == sizeof s) {}
