@@ -17,7 +17,7 @@ enum {
     option_header_data = 10029, option_write = 20011, option_read = 20012, option_header = 20079,
     option_seek = 20167, option_seek_data = 10168, option_no_signal = 99, option_buffer_size = 98,
     option_in_file_size = 30115, option_follow = 52, option_http_version = 84, version_1_1 = 2,
-    option_protocols = 181, protocols_http_https = 3, message_done = 1, pause_continue = 0,
+    option_protocols = 181, protocols_http_https = 3, option_suppress_connect_headers = 265, message_done = 1, pause_continue = 0,
     write_pause = 0x10000001, read_abort = 0x10000000, global_all = 3,
 };
 enum { body_room = 512 << 10, chunk = 128 << 10, head_room = 128 << 10 };
@@ -199,6 +199,8 @@ void library_http_reset(struct library_http *http) {
     curl.easy_setopt(easy, option_follow, 0L);
     curl.easy_setopt(easy, option_http_version, (long)version_1_1);
     curl.easy_setopt(easy, option_protocols, (long)protocols_http_https);
+    // What a proxy answers to CONNECT is no answer of the server's (since 7.54.0).
+    curl.easy_setopt(easy, option_suppress_connect_headers, 1L);
 }
 
 int library_http_set_text(struct library_http *http, int option, const char *text) {

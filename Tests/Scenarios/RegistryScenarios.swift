@@ -135,6 +135,20 @@ extension Scenarios {
                 try stage.covey("up", "-d", variables: trust)
                 try stage.require(try stage.exec("web", "cat /built") == "built", "another image runs")
                 try stage.require(try stage.covey("system", "df").output.contains("Images"), "no usage")
+
+                // Behind a proxy the answers are the registry's and not the proxy's, which come first.
+                let proxy = try ConnectProxy(stage)
+                let behind = trust + [proxy.variable]
+                try stage.covey("image", "pull", image, variables: behind)
+                try stage.require(
+                    try stage.covey("image", "inspect", image).output.contains(digest), "another image came")
+                let absent = try stage.covey(
+                    "image", "pull", "\(registry.host)/team/none:1", code: 1, variables: behind)
+                try stage.require(absent.errors.contains("answered 404"), "\(absent)")
+                try stage.require(proxy.asked(registry.host) > 1, "not through the proxy")
+                let nowhere = try stage.covey("image", "pull", "127.0.0.1:1/none:1", code: 1, variables: behind)
+                try stage.require(
+                    nowhere.errors.contains("502") && proxy.asked("127.0.0.1:1") > 0, "\(nowhere)")
                 try stage.covey("logout", registry.host)
                 let after = try stage.attempt("image", "pull", image, variables: trust)
                 try stage.require(after.code == 1 && after.errors.contains("401"), "\(after)")
