@@ -21,8 +21,8 @@ public final class Decompressed: ByteSource {
     public init(
         _ source: any ByteSource, chunk: Int = 256 << 10, mostWindow: Int64 = LayerLimits.usualWindow
     ) throws(ArchiveError) {
-        let first = try source.next()
-        let replay = Replay(first, source)
+        let replay = try Replay(source, atLeast: 6)
+        let first = replay.first
         if first.starts(with: [0x1f, 0x8b]) {
             compression = .gzip
             inner = try GzipSource(replay, chunk)
@@ -44,19 +44,42 @@ public final class Decompressed: ByteSource {
     public func next() throws(ArchiveError) -> UnsafeRawBufferPointer { try inner.next() }
 }
 
-/// Gives the chunk that was already read once more, then the rest.
+/// Looks at a stream's first bytes and gives them once more, then the rest. A source may be as short with its chunks as it
+/// likes: a registry's first packet can be one byte.
 private final class Replay: ByteSource {
-    private var first: UnsafeRawBufferPointer?
+    /// The stream's beginning, at least as long as was asked for unless the stream is shorter.
+    let first: [UInt8]
+    /// Chunks that were too short, as one.
+    private let held: UnsafeMutableRawBufferPointer
+    private var gaveHeld: Bool
+    /// The chunk after those; its source keeps it until the next is asked for.
+    private var chunk: UnsafeRawBufferPointer?
     private let source: any ByteSource
 
-    init(_ first: UnsafeRawBufferPointer, _ source: any ByteSource) {
-        self.first = first
+    init(_ source: any ByteSource, atLeast wanted: Int) throws(ArchiveError) {
+        var short: [UInt8] = []
+        var chunk = try source.next()
+        while !chunk.isEmpty, short.count + chunk.count < wanted {
+            short += chunk
+            chunk = try source.next()
+        }
+        first = short + chunk.prefix(wanted)
+        held = .allocate(byteCount: short.count, alignment: 1)
+        held.copyBytes(from: short)
+        gaveHeld = short.isEmpty
+        self.chunk = chunk
         self.source = source
     }
 
+    deinit { held.deallocate() }
+
     func next() throws(ArchiveError) -> UnsafeRawBufferPointer {
-        if let chunk = first {
-            first = nil
+        if !gaveHeld {
+            gaveHeld = true
+            return UnsafeRawBufferPointer(held)
+        }
+        if let chunk {
+            self.chunk = nil
             return chunk
         }
         return try source.next()

@@ -181,6 +181,26 @@ struct FormatTests {
     }
 
     @Test(
+        "how a stream is compressed is known however few of its bytes come first",
+        arguments: ["gzip", "zstd", "xz", "bzip2", "cat"])
+    func trickling(tool: String) throws {
+        let ground = try Ground()
+        let plain = try tar([(file("a"), "text")])
+        try writeFile("\(ground.path)/plain", plain)
+        #expect(system("\(tool) <\(ground.path)/plain >\(ground.path)/packed") == 0)
+        let packed = try readFile("\(ground.path)/packed")
+        for first in 1...7 {
+            let sink = MemorySink()
+            try Decompressed(Trickle(packed, first)).copy(to: sink)
+            #expect(sink.bytes == plain, "\(first) bytes first")
+        }
+        let sink = MemorySink()
+        try Decompressed(Trickle([0x1f], 1)).copy(to: sink)
+        #expect(sink.bytes == [0x1f], "one byte is no gzip stream")
+        #expect(try Decompressed(Trickle([], 1)).compression == .plain)
+    }
+
+    @Test(
         "several members of zstd, xz and bzip2 are one stream; one that is cut, changed or followed by garbage is told",
         arguments: ["zstd", "xz", "bzip2"])
     func rare(tool: String) throws {
@@ -301,5 +321,26 @@ struct FormatTests {
                 while let entry = try? reader.next(), !entry.path.isEmpty {}
             }
         }
+    }
+}
+
+/// A stream of which the first bytes come one at a time.
+private final class Trickle: ByteSource {
+    private let bytes: UnsafeMutableRawBufferPointer
+    private var given = 0
+    private let slow: Int
+
+    init(_ bytes: [UInt8], _ slow: Int) {
+        self.bytes = .allocate(byteCount: bytes.count, alignment: 1)
+        self.bytes.copyBytes(from: bytes)
+        self.slow = slow
+    }
+
+    deinit { bytes.deallocate() }
+
+    func next() -> UnsafeRawBufferPointer {
+        let end = given < slow ? min(given + 1, bytes.count) : bytes.count
+        defer { given = end }
+        return UnsafeRawBufferPointer(rebasing: bytes[given..<end])
     }
 }
