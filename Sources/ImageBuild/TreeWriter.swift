@@ -22,9 +22,15 @@ final class TreeWriter {
     private struct FileIdentity: Hashable {
         var device: UInt64
         var inode: UInt64
+
+        init(_ status: stat) {
+            (device, inode) = (UInt64(status.st_dev), UInt64(status.st_ino))
+        }
     }
     /// Where the first name of a file with several was made: a directory and the path below it.
     private var links: [FileIdentity: (top: SharedFD, path: CName)] = [:]
+    /// The sources in `links` by the file that was made of each.
+    private var sources: [FileIdentity: FileIdentity] = [:]
 
     init(root: Int32, owner: Owner?, mode: FileMode?, resetsOwners: Bool) {
         self.root = root
@@ -184,21 +190,25 @@ final class TreeWriter {
         }
         if let existing {
             if existing.isDirectory { throw SyscallError("openat", .isDirectory, text) }
+            // What stands there next is another file: no later name of the first may become one of that.
+            if let source = sources.removeValue(forKey: FileIdentity(existing)) { links[source] = nil }
             try retrying("unlinkat", text) { unlinkat(target.raw, name, 0) }
         }
-        let identity = FileIdentity(device: UInt64(node.status.st_dev), inode: UInt64(node.status.st_ino))
-        if node.content == nil, node.status.st_nlink > 1 {
-            if let first = links[identity],
-                linkat(first.top.raw, first.path, target.raw, name, 0) == 0
-            {
-                return
-            }
-            links[identity] = (top, path)
+        let identity = FileIdentity(node.status)
+        let hasSeveral = node.content == nil && node.status.st_nlink > 1
+        if hasSeveral, let first = links[identity],
+            linkat(first.top.raw, first.path, target.raw, name, 0) == 0
+        {
+            return
         }
         if node.status.isRegular {
             try copyFile(node, opened, holder, to: target, name)
         } else {
             try copyNode(node, holder, to: target, name)
+        }
+        if hasSeveral, let made = try Kernel.status(of: name, at: target.raw) {
+            links[identity] = (top, path)
+            sources[FileIdentity(made)] = identity
         }
     }
 

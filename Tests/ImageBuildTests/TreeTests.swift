@@ -199,6 +199,19 @@ func metadata() throws {
 }
 
 @Test(
+    "a file whose first name was replaced meanwhile is what it was under its other names",
+    .enabled(if: isRoot, "needs root"))
+func replacedLink() throws {
+    let sandbox = try BuildSandbox("a/x = one\nb/x = other")
+    #expect(spawn(["/bin/ln", "\(sandbox.context)/a/x", "\(sandbox.context)/b/y"]) == 0)
+    #expect(spawn(["/bin/ln", "\(sandbox.context)/a/x", "\(sandbox.context)/b/z"]) == 0)
+    _ = try sandbox.build("FROM scratch\nCOPY a b /d/")
+    #expect(
+        try sandbox.tree()
+            == "d 755 0:0 d\nf 644 0:0 d/x = other\nf 644 0:0 d/y x2 = one\nf 644 0:0 d/z x2 = one")
+}
+
+@Test(
     "ADD unpacks a tar, plain and compressed", .enabled(if: isRoot, "needs root"),
     arguments: ["", "--gzip", "--zstd", "--xz", "--bzip2"])
 func addsArchive(_ compression: String) throws {
