@@ -36,6 +36,12 @@ extension StageRun {
         key.add(network.rawValue)
         if run.isInsecure { key.add("insecure") }
         for mount in mounts { key.add(mount.identity) }
+        // What the program sees of the build's own settings. Memory and processes only end it, or do not.
+        for host in session.request.extraHosts { key.add(["host", host.name, host.address]) }
+        if let bytes = session.request.limits.sharedMemory { key.add(["shm", "\(bytes)"]) }
+        for (name, limit) in session.request.limits.ulimits.sorted(by: { $0.key < $1.key }) {
+            key.add(["ulimit", name, "\(limit.soft)", "\(limit.hard)"])
+        }
         // Proxies reach the program and are, undeclared, no part of what it makes.
         var effective = Environment(environment)
         for (name, value) in session.proxies() where effective[name] == nil { effective[name] = value }

@@ -34,12 +34,6 @@ struct PreparedMounts {
     var locks: [CacheLock] = []
 }
 
-/// A lock with an owner that ARC counts.
-final class CacheLock {
-    private let lock: FileLock
-    init(_ lock: consuming FileLock) { self.lock = lock }
-}
-
 extension StageRun {
     func plan(_ mount: RunMount, _ words: Substitution) throws(Failure) -> PlannedMount {
         let settings = try mount.settled { (word: Word) throws(Failure) -> String in try words.expand(word) }
@@ -97,7 +91,7 @@ extension StageRun {
         return selection.digest
     }
 
-    private func select(_ source: String, _ origin: Origin, at place: SourceLocation) throws(Failure)
+    func select(_ source: String, _ origin: Origin, at place: SourceLocation) throws(Failure)
         -> Selection
     {
         let root = try root(of: origin, at: place)
@@ -112,10 +106,13 @@ extension StageRun {
 
     func prepare(_ planned: [PlannedMount], user: String) throws(Failure) -> PreparedMounts {
         var prepared = PreparedMounts()
-        for mount in planned {
+        let caches = try takeCaches(planned, &prepared.locks)
+        for (number, mount) in planned.enumerated() {
             switch mount.settings.kind {
             case .bind: prepared.mounts.append(try bind(mount))
-            case .cache: prepared.mounts.append(try cache(mount, &prepared.locks))
+            case .cache:
+                guard let path = caches[number] else { continue }
+                prepared.mounts.append(try cache(mount, in: path))
             case .tmpfs:
                 prepared.mounts.append(
                     StepMount(
@@ -212,81 +209,6 @@ extension StageRun {
             try writeFile(copy, try readFile(path, limit: 1 << 30), mode: status.st_mode & 0o7777)
             try retrying("chown", copy) { chown(copy, status.st_uid, status.st_gid) }
             return copy
-        }
-    }
-
-    // MARK: Caches
-
-    /// A directory that outlives the build: `buildcache/mounts/<digest of the id>/<n>`; `n` is above 0 for private ones
-    /// that were in use.
-    private func cache(_ mount: PlannedMount, _ locks: inout [CacheLock]) throws(Failure) -> StepMount {
-        let settings = mount.settings
-        let id = settings.id ?? mount.target
-        let title = "the cache `\(id)`"
-        var key = KeyBuilder()
-        key.add("cache")
-        key.add(id)
-        // Caches that begin with different files are different ones.
-        if let origin = mount.origin { key.add("\(origin)") }
-        let parent = "\(session.store.root)/buildcache/mounts/\(key.key.hex)"
-        let path = try system("cannot open \(title)", at: mount.place) { () throws(SyscallError) in
-            try ensureDirectory(parent, mode: 0o700)
-            switch settings.sharing {
-            case .shared:
-                locks.append(CacheLock(try FileLock("\(parent)/0.lock", exclusive: false)))
-                return "\(parent)/0"
-            case .locked:
-                locks.append(CacheLock(try FileLock("\(parent)/0.lock")))
-                return "\(parent)/0"
-            case .private:
-                for number in 0..<1024 {
-                    if let lock = try FileLock.attempt("\(parent)/\(number).lock") {
-                        locks.append(CacheLock(lock))
-                        return "\(parent)/\(number)"
-                    }
-                }
-                throw SyscallError("flock", .again, parent)
-            }
-        }
-        try fill(path, mount, title)
-        let inner = normalPath("/" + (settings.source ?? "/"))
-        return StepMount(
-            source: inner == "/"
-                ? .path(path, isDirectory: true) : .below(root: path, path: String(inner.dropFirst())),
-            target: mount.target, isReadOnly: settings.isReadOnly == true, title: title)
-    }
-
-    /// A new cache begins empty, or with what `from` names, under its final name only when it is whole.
-    private func fill(_ path: String, _ mount: PlannedMount, _ title: String) throws(Failure) {
-        if exists(path) { return }
-        let temporary = "\(path).new-\(getpid())-\(index)"
-        try system("cannot make \(title)", at: mount.place) { () throws(SyscallError) in
-            try? removeTree(temporary)
-            try makeDirectory(temporary, mode: 0o700)
-        }
-        if let origin = mount.origin {
-            let selection = try select("/", origin, at: mount.place)
-            let root = try root(of: origin, at: mount.place)
-            let top = try system("cannot make \(title)", at: mount.place) { () throws(SyscallError) in
-                SharedFD(try openFile(temporary, flags: O_RDONLY | O_DIRECTORY))
-            }
-            try TreeWriter(root: top.raw, owner: nil, mode: nil, resetsOwners: root.resetsOwners)
-                .copy(selection, from: root, to: "/", isDirectory: true)
-        }
-        let settings = mount.settings
-        try system("cannot make \(title)", at: mount.place) { () throws(SyscallError) in
-            try retrying("chown", temporary) { chown(temporary, settings.uid ?? 0, settings.gid ?? 0) }
-            try retrying("chmod", temporary) { chmod(temporary, settings.mode ?? 0o755) }
-            do throws(SyscallError) {
-                try retrying("renameat2", path) {
-                    linux_renameat2(
-                        currentDirectory, temporary, currentDirectory, path, 1 /* RENAME_NOREPLACE */)
-                }
-            } catch {
-                // Another build was first.
-                try? removeTree(temporary)
-                if error.errno != .exists, error.errno != .notEmpty { throw error }
-            }
         }
     }
 

@@ -147,6 +147,53 @@ struct CacheTests {
         #expect(sandbox.output == ["p"])
     }
 
+    @Test("hosts, limits and /dev/shm of the build are part of a RUN, and of nothing else")
+    func settings() throws {
+        let sandbox = try sandbox()
+        let changes: [(inout BuildRequest) -> Void] = [
+            { _ in }, { $0.extraHosts = [("a", "192.0.2.1")] }, { $0.extraHosts = [("a", "192.0.2.2")] },
+            { $0.limits.ulimits = ["nofile": StepUlimit(soft: 5, hard: 6)] },
+            { $0.limits.ulimits = ["nofile": StepUlimit(soft: 5, hard: 7)] },
+            { $0.limits.sharedMemory = 1 << 20 },
+        ]
+        for change in changes {
+            _ = try sandbox.build("FROM base\nCOPY one /one\nRUN true", change)
+            #expect(sandbox.outcomes.last == "done RUN")
+            _ = try sandbox.build("FROM base\nCOPY one /one\nRUN true", change)
+            #expect(sandbox.outcomes == ["cached COPY", "cached RUN"])
+        }
+    }
+
+    @Test(
+        "a step takes a cache it names twice once, and stages that want two caches in other orders both get them",
+        .timeLimit(.minutes(1)))
+    func cacheLocks() throws {
+        let sandbox = try sandbox()
+        func mount(_ id: String, _ target: String, _ sharing: String) -> String {
+            "--mount=type=cache,id=\(id),target=/\(target),sharing=\(sharing)"
+        }
+        for (first, second) in [("locked", "locked"), ("shared", "locked"), ("locked", "private")] {
+            let line = "RUN \(mount("c", "a", first)) \(mount("c", "b", second)) true"
+            _ = try sandbox.build("FROM base\n\(line)") { $0.noCache = true }
+        }
+        let (c, d) = (mount("c", "c", "locked"), mount("d", "d", "locked"))
+        let text = """
+            FROM base AS one
+            RUN \(c) \(d) true
+            FROM base AS two
+            RUN \(d) \(c) true
+            FROM scratch
+            COPY --from=one /bin/sh /one
+            COPY --from=two /bin/sh /two
+            """
+        for _ in 0..<20 {
+            _ = try sandbox.build(text) {
+                $0.noCache = true
+                $0.parallel = 2
+            }
+        }
+    }
+
     @Test("without the cache every step runs")
     func noCache() throws {
         let sandbox = try sandbox()
