@@ -15,17 +15,15 @@ let layersAtOnce = 3
 extension BuildStore {
     /// - directory: what the relative paths of transports in `FROM` and `--from` are relative to.
     public init(_ store: ImageStore, relativeTo directory: String = "/") {
-        func cacheName(_ key: Digest) -> String { ImageStore.cachePrefix + key.hex }
         func assemble(_ diffIDs: [Digest]) throws(Failure) -> LayerStack {
             var key = KeyBuilder()
             key.add("join")
             key.add(diffIDs.map(\.hex))
-            let name = cacheName(key.key)
-            if let known = try store.lookUp(name) { return LayerStack(known) }
+            if let known = try store.step(key.key) { return LayerStack(known) }
             return LayerStack(
-                try store.commit(
+                try store.keep(
                     layers: diffIDs, adding: nil, config: ImageConfig(architecture: hostArchitecture),
-                    as: name))
+                    asStep: key.key))
         }
         self.init(
             root: store.root, limits: store.limits,
@@ -35,14 +33,14 @@ extension BuildStore {
                 return BaseImage(reference: reference, layers: LayerStack(image), config: config)
             },
             recall: { key in
-                let image = try? store.lookUp(cacheName(key))
+                let image = try? store.step(key)
                 return image.map(LayerStack.init)
             },
             keep: { (stack: LayerStack, upper: String, key: Digest) throws(Failure) -> LayerStack in
                 LayerStack(
-                    try store.commit(
+                    try store.keep(
                         layers: stack.diffIDs, adding: .upper(path: upper),
-                        config: ImageConfig(architecture: hostArchitecture), as: cacheName(key)))
+                        config: ImageConfig(architecture: hostArchitecture), asStep: key))
             },
             take: { (layers: [CachedLayer]) throws(Failure) in
                 let intake = try ImageIntake(store, title: "a layer of the build cache")
@@ -52,15 +50,15 @@ extension BuildStore {
                     try intake.take(try layer.open(), layer.blob, layer.diffID, number: number)
                 }
                 for layer in layers {
-                    _ = try store.commit(
+                    _ = try store.keep(
                         layers: layer.below + [layer.diffID], adding: nil,
-                        config: ImageConfig(architecture: hostArchitecture), as: cacheName(layer.key))
+                        config: ImageConfig(architecture: hostArchitecture), asStep: layer.key)
                 }
                 withExtendedLifetime(intake) {}
             },
             assemble: { (diffIDs: [Digest]) throws(Failure) -> LayerStack in try assemble(diffIDs) },
             layer: { (key: Digest) throws(Failure) -> Descriptor? in
-                guard let image = try store.lookUp(cacheName(key)) else { return nil }
+                guard let image = try store.step(key) else { return nil }
                 return try store.manifest(of: image).manifest.layers.last
             },
             open: { (layer: Descriptor) throws(Failure) -> SharedFD in
@@ -80,10 +78,14 @@ extension BuildStore {
                 var config = config
                 config.rootfs.diffIDs = stack.diffIDs
                 let id = Digest(of: try encodeDocument(config))
-                let names = tags.isEmpty ? [cacheName(id)] : tags
                 // Unchanged: nothing is written, so nothing waits for the store's lock.
+                if tags.isEmpty {
+                    if try store.step(id)?.facts.id == id { return id }
+                    return try store.keep(layers: stack.diffIDs, adding: nil, config: config, asStep: id)
+                        .facts.id
+                }
                 var missing: [String] = []
-                for name in names where try store.lookUp(name)?.facts.id != id { missing.append(name) }
+                for name in tags where try store.lookUp(name)?.facts.id != id { missing.append(name) }
                 guard let first = missing.first else { return id }
                 let image = try store.commit(layers: stack.diffIDs, adding: nil, config: config, as: first)
                 for name in missing.dropFirst() { _ = try store.tag(image, as: name) }
@@ -103,5 +105,6 @@ public func build(
     _ request: BuildRequest, store: ImageStore, runner: StepRunner, remote: RemoteSources = .none,
     progress: @escaping (BuildEvent) -> Void
 ) throws(Failure) -> BuiltImage {
-    try build(request, store: BuildStore(store), runner: runner, remote: remote, progress: progress)
+    for tag in request.tags { try ImageStore.checkName(tag) }
+    return try build(request, store: BuildStore(store), runner: runner, remote: remote, progress: progress)
 }

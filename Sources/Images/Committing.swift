@@ -25,50 +25,63 @@ extension ImageStore {
     public func commit(
         layers below: [Digest], adding layer: NewLayer?, config: ImageConfig, as name: String
     ) throws(Failure) -> StoredImage {
-        let reference = try ReferenceName(name)
+        try commit(below, layer, config, ReferenceName(given: name))
+    }
+
+    func commit(_ below: [Digest], _ layer: NewLayer?, _ config: ImageConfig, _ name: ReferenceName)
+        throws(Failure) -> StoredImage
+    {
         let writer = try StoreWriter(self)
         var descriptors: [Descriptor] = []
         for diffID in below {
-            guard let record = try writer.layerRecord(diffID), exists(writer.blobPath(record.blob)) else {
+            guard let descriptor = try writer.blob(of: diffID) else {
                 throw Failure(
-                    "cannot build \"\(name)\"", cause: "its base's layer \(diffID) is no longer in the store",
+                    "cannot build \"\(name.text)\"",
+                    cause: "its base's layer \(diffID) is no longer in the store",
                     advice: "import or build the base again")
             }
-            descriptors.append(
-                Descriptor(mediaType: record.mediaType, digest: record.blob, size: record.size))
+            descriptors.append(descriptor)
         }
         var config = config
         config.rootfs.diffIDs = below
         switch layer {
         case nil: break
         case .tar(let path):
-            let doing = "cannot build \"\(name)\""
+            let doing = "cannot build \"\(name.text)\""
             let file = SharedFD(try kernel(doing) { () throws(SyscallError) in try openFile(path) })
             let (descriptor, diffID) = try writer.storeLayer(
                 FileSource(file, name: path), blob: nil, mediaType: nil, diffID: nil, unpack: true,
-                title: name)
+                title: name.text)
             descriptors.append(descriptor)
             config.rootfs.diffIDs.append(diffID)
         case .upper(let path):
-            let (descriptor, diffID) = try writer.storeUpper(path, title: name)
+            let (descriptor, diffID) = try writer.storeUpper(path, title: name.text)
             descriptors.append(descriptor)
             config.rootfs.diffIDs.append(diffID)
         }
         let bytes = try encodeDocument(config)
         let manifest = try writer.putManifest(config: bytes, descriptors)
-        return try writer.setName(reference, config, bytes, manifest, stamp: nil)
+        return try writer.setName(name, config, id: Digest(hashing: bytes), manifest, stamp: nil)
     }
 
-    /// A second name for an image.
+    /// A second name for an image, which stays what it is to the byte.
     public func tag(_ image: StoredImage, as name: String) throws(Failure) -> StoredImage {
-        let reference = try ReferenceName(name)
+        let name = try ReferenceName(given: name)
         let config = try config(of: image)
         guard let manifest = image.manifest else {
             throw Failure(
-                "cannot name \(image.facts.reference) \"\(name)\"", cause: "it is used in place, not stored",
-                advice: "covey image import \(image.facts.reference) --as \(name)")
+                "cannot name \(image.facts.reference) \"\(name.text)\"",
+                cause: "it is used in place, not stored",
+                advice: "covey image import \(image.facts.reference) --as \(name.text)")
         }
-        return try StoreWriter(self).setName(reference, config, encodeDocument(config), manifest, stamp: nil)
+        let writer = try StoreWriter(self)
+        let entries = try readIndex().manifests.filter { $0.digest == manifest }
+        // What a registry said of the image it said of a name there: of another repository it said nothing.
+        let kin = entries.first { $0.name?.repository == name.repository }
+        return try writer.setName(
+            name, config, id: image.facts.id, manifest,
+            mediaType: (kin ?? entries.first)?.mediaType ?? MediaType.manifest, stamp: nil,
+            annotations: (kin?.annotations ?? [:]).filter { $0.key.hasPrefix("covey.") })
     }
 }
 

@@ -115,13 +115,13 @@ public final class ImageIntake: Sendable {
         _ reference: String, manifest: [UInt8], mediaType: String, config: [UInt8], pulled: Digest?,
         time: Int64
     ) throws(Failure) -> StoredImage {
-        let name = try ReferenceName(reference)
+        let name = try ReferenceName(given: reference)
         let document = try decodeDocument(ImageConfig.self, config, title: "the config of \(title)")
         let writer = try StoreWriter(store)
         _ = try writer.put(config)
         let digest = try writer.put(manifest)
         return try writer.setName(
-            name, document, config, digest, mediaType: mediaType, stamp: nil,
+            name, document, id: Digest(hashing: config), digest, mediaType: mediaType, stamp: nil,
             annotations: [
                 pulledDigestAnnotation: (pulled ?? digest).description, pulledTimeAnnotation: "\(time)",
             ])

@@ -24,9 +24,6 @@ public struct ImageStore: Sendable {
     var layers: String { "\(root)/layers" }
     var index: String { "\(images)/index.json" }
 
-    /// Names that begin so are a builder's cache: kept like others, not listed.
-    public static let cachePrefix = "covey-build/"
-
     /// Asked for a name that `resolve` does not find: brings it in from elsewhere, or throws why it can't. nil asks nobody.
     public var fetch: (@Sendable (_ reference: String) throws(Failure) -> Void)?
 
@@ -43,6 +40,9 @@ public struct ImageStore: Sendable {
 
     /// What a layer may grow to.
     public var limits = LayerLimits()
+
+    /// Steps a builder's cache holds; the oldest go first.
+    public var mostSteps = 5000
 
     public init(root: String) { self.root = root }
 
@@ -93,7 +93,7 @@ public struct ImageStore: Sendable {
         -> StoredImage?
     {
         // A builder makes a damaged step of its cache anew.
-        if name.text.hasPrefix(ImageStore.cachePrefix) { return nil }
+        if name.isCached { return nil }
         let doing = "cannot use the image \"\(reference)\": it is damaged"
         let pulled = try pulledFacts(reference)
         guard let pulled, let mend, mayWrite else {
@@ -188,32 +188,36 @@ public struct ImageStore: Sendable {
         guard let entry = try entry(name, try readIndex()) else { return nil }
         // A digest may be that of an image with a tag.
         let asked = name.text
-        let name = entry.annotations?[referenceNameAnnotation].map { ReferenceName(stored: $0) } ?? name
+        let name = entry.name ?? name
         if name.text != asked, let record = record(name), let image = try sound(record, reference).image {
             return image
         }
         let source = LayoutSource(try LayoutFiles(directory: images), title: "the store")
-        let pending = try source.image(entry)
         if !mayWrite {
-            var image = try StoredImage(planned: reference, config: pending.config)
+            var image = try StoredImage(planned: reference, config: try source.image(entry).config)
             image.manifest = entry.digest
             return image
         }
         let writer = try StoreWriter(self)
+        // While the lock was waited for the name may have been given to another image, or taken away.
+        guard let entry = try self.entry(name, try readIndex()) else { return nil }
+        if !mark.hasSuspects, let record = record(name), record.manifest == entry.digest,
+            let image = image(record, reference)
+        {
+            return image
+        }
+        var pending = try source.image(entry)
+        pending.annotations = (entry.annotations ?? [:]).filter { $0.key.hasPrefix("covey.") }
         var image = try writer.store(pending, as: name, stamp: nil)
         image.facts.reference = reference
         return image
     }
 
     func entry(_ name: ReferenceName, _ index: ImageIndex) throws(Failure) -> Descriptor? {
-        let named = index.manifests.first { entry in
-            entry.annotations?[referenceNameAnnotation].map { ReferenceName(stored: $0).text == name.text }
-                ?? false
-        }
+        let named = index.manifests.first { $0.isCalled(name) }
         guard named == nil, let digest = name.digest else { return named }
         return index.manifests.first { entry in
-            guard let stored = entry.annotations?[referenceNameAnnotation] else { return false }
-            return ReferenceName(stored: stored).repository == name.repository
+            entry.name?.repository == name.repository
                 && (entry.digest == digest
                     || entry.annotations?[pulledDigestAnnotation] == digest.description)
         }
@@ -221,43 +225,15 @@ public struct ImageStore: Sendable {
 
     func readIndex() throws(Failure) -> ImageIndex {
         let bytes: [UInt8]
-        do throws(SyscallError) { bytes = try readFile(index, limit: documentLimit) } catch {
+        do throws(SyscallError) { bytes = try readFile(index, limit: ImageStore.indexLimit) } catch {
             if error.errno == .noEntry { return ImageIndex() }
             throw Failure("cannot read \(index)", error)
         }
-        return try decodeDocument(ImageIndex.self, bytes, title: index)
+        return try decodeDocument(ImageIndex.self, bytes, title: index, limit: ImageStore.indexLimit)
     }
 
-    /// One image as `image ls` shows it.
-    public struct Listing: Hashable, Sendable {
-        public var name: String
-        /// The config's digest.
-        public var id: Digest
-        public var manifest: Digest
-        /// Sum of the layers' blobs.
-        public var size: ByteSize
-        /// RFC 3339, as the config says.
-        public var created: String?
-    }
-
-    /// All images, sorted by name, a builder's cache left out.
-    public func list() throws(Failure) -> [Listing] {
-        var result: [Listing] = []
-        for entry in try readIndex().manifests {
-            guard let stored = entry.annotations?[referenceNameAnnotation],
-                !stored.hasPrefix(ImageStore.cachePrefix)
-            else { continue }
-            let source = LayoutSource(try LayoutFiles(directory: images), title: "the store")
-            let image = try source.image(entry)
-            let config = try decodeDocument(ImageConfig.self, image.config, title: "an image's config")
-            result.append(
-                Listing(
-                    name: ReferenceName(stored: stored).text, id: Digest(of: image.config),
-                    manifest: entry.digest,
-                    size: ByteSize(bytes: image.layers.reduce(0) { $0 + $1.size }), created: config.created))
-        }
-        return result.sorted { $0.name < $1.name }
-    }
+    /// index.json is our own: more than a hundred thousand names. A foreign one may have `documentLimit`.
+    static let indexLimit = 32 << 20
 
     /// An image's whole config, for those who build on it.
     public func config(of image: StoredImage) throws(Failure) -> ImageConfig {

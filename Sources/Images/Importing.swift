@@ -18,7 +18,7 @@ extension ImageStore {
             }
             return image
         }
-        let given = try name.map { text throws(Failure) in try ReferenceName(text) }
+        let given = try name.map { text throws(Failure) in try ReferenceName(given: text) }
         return try importImage(transport, given)
     }
 
@@ -78,7 +78,7 @@ extension ImageStore {
                 FileSource(file, name: path), as: name ?? fallback, stamp: stamp)
         case .directory(let path):
             let copy = SharedFD(
-                try kernel(doing) { () throws(SyscallError) in try temporary(writer.scratch) })
+                try kernel(doing) { () throws(SyscallError) in try unnamedFile(in: writer.scratch) })
             let top = try kernel(doing) { () throws(SyscallError) in
                 try openFile(path, flags: O_RDONLY | O_DIRECTORY)
             }
@@ -93,7 +93,7 @@ extension ImageStore {
 }
 
 extension PendingImage {
-    fileprivate var ownName: ReferenceName? { name.flatMap { try? ReferenceName($0) } }
+    fileprivate var ownName: ReferenceName? { name.flatMap { try? ReferenceName(given: $0) } }
 }
 
 extension StoreWriter {
@@ -107,6 +107,7 @@ extension StoreWriter {
         var config = ImageConfig(architecture: hostArchitecture)
         config.rootfs.diffIDs = [diffID]
         let bytes = try encodeDocument(config)
-        return try setName(name, config, bytes, try putManifest(config: bytes, [descriptor]), stamp: stamp)
+        return try setName(
+            name, config, id: Digest(hashing: bytes), try putManifest(config: bytes, [descriptor]), stamp: stamp)
     }
 }

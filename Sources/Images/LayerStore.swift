@@ -14,6 +14,33 @@ extension StoreWriter {
         try readRecord(LayerRecord.self, "\(store.layers)/\(diffID.hex)/layer.json")
     }
 
+    /// A blob that an unpacked layer can be sent on as: the one it came from or, where that went with its image, the one it has in
+    /// another image. Nil when there is none.
+    func blob(of diffID: Digest) throws(Failure) -> Descriptor? {
+        guard let record = try layerRecord(diffID) else { return nil }
+        if exists(blobPath(record.blob)) {
+            return Descriptor(mediaType: record.mediaType, digest: record.blob, size: record.size)
+        }
+        for entry in try store.readIndex().manifests where MediaType.isManifest(entry.mediaType) {
+            guard let outer = try? store.document(entry.digest, "a manifest"),
+                let manifest = try? decodeDocument(ImageManifest.self, outer, title: "a manifest"),
+                let inner = try? store.document(manifest.config.digest, "a config"),
+                let config = try? decodeDocument(ImageConfig.self, inner, title: "a config"),
+                config.rootfs.diffIDs.count == manifest.layers.count
+            else { continue }
+            for (layer, other) in zip(manifest.layers, config.rootfs.diffIDs)
+            where other == diffID && hasBlob(layer.digest) {
+                // A foreign image may name any two that are here: read, once, and then written down.
+                if store.damage(of: layer, diffID) != nil { continue }
+                var found = record
+                (found.blob, found.mediaType, found.size) = (layer.digest, layer.mediaType, layer.size)
+                try writeRecord(found, "\(store.layers)/\(diffID.hex)/layer.json")
+                return Descriptor(mediaType: layer.mediaType, digest: layer.digest, size: layer.size)
+            }
+        }
+        return nil
+    }
+
     /// The blob of a layer of which everything is here.
     func storedBlob(_ layer: PendingImage.Layer, _ diffID: Digest) throws(Failure) -> Descriptor? {
         guard layerExists(diffID), let known = try layerRecord(diffID), hasBlob(layer.blob ?? known.blob)

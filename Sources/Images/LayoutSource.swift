@@ -89,7 +89,7 @@ struct LayoutFiles {
         }
         if decompressed.compression == .plain { return file }
         let stream = limited(decompressed, compressed: compressed, limits)
-        let copy = SharedFD(try kernel(doing) { () throws(SyscallError) in try temporary(scratch) })
+        let copy = SharedFD(try kernel(doing) { () throws(SyscallError) in try unnamedFile(in: scratch) })
         let sink = FileSink(copy, name: path)
         try archive(doing) { () throws(ArchiveError) in
             try stream.copy(to: sink)
@@ -156,7 +156,8 @@ struct PendingImage {
     /// The manifest's own bytes; nil when one has to be written.
     var manifest: [UInt8]?
     var manifestType = MediaType.manifest
-    /// What index.json said about it beside its name, kept when it is named anew.
+    /// What this store's own index.json says of it beside its name, kept when it is named anew. A foreign one's word counts for
+    /// nothing: whoever wrote it would say by which digest a registry gave the image.
     var annotations: [String: String] = [:]
     /// What the source calls it.
     var name: String?
@@ -266,7 +267,6 @@ struct LayoutSource {
         var image = PendingImage(
             files: files, config: try document(manifest.config, "config"), layers: layers, manifest: bytes)
         image.manifestType = descriptor.mediaType
-        image.annotations = (descriptor.annotations ?? [:]).filter { $0.key.hasPrefix("covey.") }
         return image
     }
 
@@ -332,9 +332,4 @@ func dockerArchiveImage(_ files: LayoutFiles, _ reference: String?, title: Strin
     return PendingImage(
         files: files, config: config, layers: layers, manifest: nil,
         name: reference ?? found.repoTags?.first)
-}
-
-/// A file without a name in a directory: gone with its last descriptor (open(2), O_TMPFILE).
-func temporary(_ directory: String) throws(SyscallError) -> OwnedFD {
-    try openFile(directory, flags: O_RDWR | 0o20000000 | O_DIRECTORY, mode: 0o600)
 }

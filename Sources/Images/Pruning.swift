@@ -29,14 +29,14 @@ extension ImageStore {
             needed.insert(String(path.dropFirst(layers.utf8.count + 1).prefix { $0 != "/" }))
         }
         for entry in names {
-            guard let name = entry.annotations?[referenceNameAnnotation] else { continue }
-            if name.hasPrefix(ImageStore.cachePrefix) {
+            guard let name = entry.name else { continue }
+            if name.isCached {
                 usage.cacheEntries += 1
                 continue
             }
             usage.images += 1
-            guard let bytes = try? document(entry.digest, name),
-                let manifest = try? decodeDocument(ImageManifest.self, bytes, title: name)
+            guard let bytes = try? document(entry.digest, name.text),
+                let manifest = try? decodeDocument(ImageManifest.self, bytes, title: name.text)
             else { continue }
             guard ids.contains(manifest.config.digest) else { continue }
             usage.activeImages += 1
@@ -64,11 +64,11 @@ extension ImageStore {
     {
         let writer = try StoreWriter(self)
         var index = try readIndex()
-        var gone: [String] = []
+        var gone: [ReferenceName] = []
         var left: [Descriptor] = []
         for entry in index.manifests {
-            guard let name = entry.annotations?[referenceNameAnnotation] else { continue }
-            if name.hasPrefix(ImageStore.cachePrefix) {
+            guard let name = entry.name else { continue }
+            if name.isCached {
                 if cache { gone.append(name) } else { left.append(entry) }
                 continue
             }
@@ -79,14 +79,10 @@ extension ImageStore {
                 left.append(entry)
             }
         }
-        for name in gone {
-            try kernel("cannot remove image \"\(name)\"") { () throws(SyscallError) in
-                try removeFile("\(images)/resolved/\(ReferenceName(stored: name).fileName)")
-            }
-        }
+        try writer.forget(gone)
         index.manifests = left
         try writer.write(index)
         try writer.sweep(index, keeping: inUse)
-        return gone.filter { !$0.hasPrefix(ImageStore.cachePrefix) }.sorted()
+        return gone.filter { !$0.isCached }.map(\.text).sorted()
     }
 }

@@ -50,6 +50,30 @@ struct ReferenceName: Hashable {
         }
     }
 
+    /// A name that somebody gives an image.
+    /// - Throws: also for one that is the builder's own, or would be read as an id.
+    init(given text: String) throws(Failure) {
+        try self.init(text)
+        guard !isCached, Digest(text) == nil else {
+            throw Failure(
+                "cannot use \"\(text)\" as an image's name",
+                cause: isCached
+                    ? "names that begin with \(ReferenceName.cachePrefix) are those of the build cache"
+                    : "it is read as an image's id",
+                advice: "give it another one")
+        }
+    }
+
+    /// What a builder keeps of a step.
+    init(cached key: Digest) {
+        repository = ReferenceName.cachePrefix + key.hex
+        text = "\(repository):latest"
+        digest = nil
+    }
+
+    static let cachePrefix = "covey-build/"
+    var isCached: Bool { text.hasPrefix(ReferenceName.cachePrefix) }
+
     /// A transport's own text as the name of what was imported from it.
     init(_ transport: Transport) {
         text = transport.text

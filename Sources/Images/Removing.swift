@@ -33,10 +33,7 @@ extension ImageStore {
                 "image \"\(reference)\" is not in the store", cause: near.map { "did you mean \"\($0)\"?" },
                 advice: "covey image ls")
         }
-        let stored = gone?.annotations?[referenceNameAnnotation].map { ReferenceName(stored: $0) } ?? name
-        try kernel("cannot remove image \"\(reference)\"") { () throws(SyscallError) in
-            try removeFile("\(images)/resolved/\(stored.fileName)")
-        }
+        try writer.forget([gone?.name ?? name])
         try writer.write(index)
         try writer.sweep(index, keeping: inUse)
     }
@@ -54,9 +51,13 @@ extension StoreWriter {
         }
         var seen: Set<String> = []
         for entry in index.manifests {
-            try reach(entry, &seen, &blobs, &kept)
-            guard let name = entry.annotations?[referenceNameAnnotation] else { continue }
-            let file = "\(store.images)/resolved/\(ReferenceName(stored: name).fileName)"
+            if let damage = reach(entry, &seen, &blobs, &kept), let name = entry.name, !name.isCached {
+                store.notice?(
+                    "image \"\(name.text)\" is damaged: \(damage); take it away with covey image rm \(name.text),"
+                        + " or bring it in again")
+            }
+            guard let name = entry.name else { continue }
+            let file = "\(store.images)/resolved/\(name.fileName)"
             if let record = (try? readFile(file)).flatMap({ ResolvedRecord($0) }) {
                 for layer in record.layers { kept.insert(String(layer.prefix { $0 != "/" })) }
             }
@@ -78,29 +79,36 @@ extension StoreWriter {
         }
     }
 
-    /// All that a descriptor of the index leads to; a missing blob leads nowhere.
+    /// All that a descriptor of the index leads to; a document that is missing or damaged leads nowhere.
+    /// - Returns: what is wrong with the first damaged one.
     private func reach(
         _ entry: Descriptor, _ seen: inout Set<String>, _ blobs: inout Set<String>,
-        _ layers: inout Set<String>,
-        depth: Int = 0
-    )
-        throws(Failure)
-    {
-        guard seen.insert(entry.digest.hex).inserted, depth < 5 else { return }
+        _ layers: inout Set<String>, depth: Int = 0
+    ) -> String? {
+        guard seen.insert(entry.digest.hex).inserted, depth < 5 else { return nil }
         blobs.insert(entry.digest.hex)
-        guard let bytes = try? readFile(blobPath(entry.digest), limit: documentLimit) else { return }
-        if MediaType.isIndex(entry.mediaType) {
-            for child in try decodeDocument(ImageIndex.self, bytes, title: "an index").manifests {
-                try reach(child, &seen, &blobs, &layers, depth: depth + 1)
+        guard let bytes = try? readFile(blobPath(entry.digest), limit: documentLimit) else { return nil }
+        do throws(Failure) {
+            if MediaType.isIndex(entry.mediaType) {
+                let title = "the index \(entry.digest)"
+                var damage: String?
+                for child in try decodeDocument(ImageIndex.self, bytes, title: title).manifests {
+                    let found = reach(child, &seen, &blobs, &layers, depth: depth + 1)
+                    damage = damage ?? found
+                }
+                return damage
+            } else if MediaType.isManifest(entry.mediaType) {
+                let title = "the manifest \(entry.digest)"
+                let manifest = try decodeDocument(ImageManifest.self, bytes, title: title)
+                let digest = manifest.config.digest
+                blobs.formUnion((manifest.layers + [manifest.config]).map(\.digest.hex))
+                guard let config = try? readFile(blobPath(digest), limit: documentLimit) else { return nil }
+                let image = try decodeDocument(ImageConfig.self, config, title: "the config \(digest)")
+                layers.formUnion(image.rootfs.diffIDs.map(\.hex))
             }
-        } else if MediaType.isManifest(entry.mediaType) {
-            let manifest = try decodeDocument(ImageManifest.self, bytes, title: "a manifest")
-            blobs.formUnion((manifest.layers + [manifest.config]).map(\.digest.hex))
-            guard let config = try? readFile(blobPath(manifest.config.digest), limit: documentLimit) else {
-                return
-            }
-            let image = try decodeDocument(ImageConfig.self, config, title: "a config")
-            layers.formUnion(image.rootfs.diffIDs.map(\.hex))
+            return nil
+        } catch {
+            return [error.doing, error.cause].compactMap(\.self).joined(separator: ": ")
         }
     }
 }

@@ -6,6 +6,7 @@
 internal import Archives
 public import Basics
 internal import CLinux
+internal import ContainerModel
 internal import Kernel
 internal import OCIFormats
 
@@ -30,14 +31,14 @@ extension ImageStore {
             where !layers.contains(where: { $0.descriptor.digest == layer.digest }) {
                 layers.append((layer, manifest.name))
             }
-            let name = try ReferenceName(image.facts.reference)
+            let name = try image.facts.nameToSave
             var entry = Descriptor(
                 mediaType: manifest.mediaType, digest: manifest.digest, size: Int64(manifest.bytes.count))
-            if name.digest == nil { entry.annotations = [referenceNameAnnotation: name.text] }
+            if let name { entry.annotations = [referenceNameAnnotation: name] }
             index.manifests.append(entry)
             docker.append(
                 DockerArchiveImage(
-                    config: blobName(config.digest), repoTags: name.digest == nil ? [name.text] : nil,
+                    config: blobName(config.digest), repoTags: name.map { [$0] },
                     layers: manifest.manifest.layers.map { blobName($0.digest) }))
         }
         let (indexBytes, dockerBytes, layout) = (
@@ -81,14 +82,14 @@ extension ImageStore {
         if let named = try namedEntries(files) {
             let source = LayoutSource(files, title: path)
             for (name, entry) in named {
-                loaded.append(try writer.store(try source.image(entry), as: ReferenceName(name), stamp: nil))
+                loaded.append(try writer.store(try source.image(entry), as: ReferenceName(given: name), stamp: nil))
             }
         } else {
             let images = try decodeDocument(
                 [DockerArchiveImage].self, files.read("manifest.json"), title: "manifest.json in \(path)")
             for name in images.flatMap({ $0.repoTags ?? [] }) {
                 let image = try dockerArchiveImage(files, name, title: path)
-                loaded.append(try writer.store(image, as: ReferenceName(name), stamp: nil))
+                loaded.append(try writer.store(image, as: ReferenceName(given: name), stamp: nil))
             }
         }
         guard !loaded.isEmpty else {
@@ -114,6 +115,17 @@ extension ImageStore {
         }
         if named.isEmpty, files.has("manifest.json") { return nil }
         return named
+    }
+}
+
+extension ImageFacts {
+    /// What an archive calls an image; nil for one that was asked for by its digest, id or transport, which name it nowhere else.
+    fileprivate var nameToSave: String? {
+        get throws(Failure) {
+            if Digest(reference) != nil || Transport(reference, relativeTo: "/") != nil { return nil }
+            let name = try ReferenceName(reference)
+            return name.digest == nil ? name.text : nil
+        }
     }
 }
 

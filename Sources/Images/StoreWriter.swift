@@ -100,8 +100,8 @@ struct StoreWriter: ~Copyable {
             manifest = try putManifest(config: image.config, descriptors)
         }
         return try setName(
-            name, config, image.config, manifest, mediaType: image.manifestType, stamp: stamp,
-            annotations: image.annotations)
+            name, config, id: Digest(hashing: image.config), manifest, mediaType: image.manifestType,
+            stamp: stamp, annotations: image.annotations)
     }
 
     func putManifest(config: [UInt8], _ layers: [Descriptor]) throws(Failure) -> Digest {
@@ -115,14 +115,23 @@ struct StoreWriter: ~Copyable {
     }
 
     /// Gives a stored manifest its name: corrects layers for this chain, then index.json, then the derived record.
+    /// - id: the config's digest, of its bytes as they are kept.
     func setName(
-        _ name: ReferenceName, _ config: ImageConfig, _ configBytes: [UInt8], _ manifest: Digest,
+        _ name: ReferenceName, _ config: ImageConfig, id: Digest, _ manifest: Digest,
         mediaType: String = MediaType.manifest, stamp: String?, annotations: [String: String] = [:]
     ) throws(Failure) -> StoredImage {
+        // A name with a digest says what it names, and whoever asks for it believes it.
+        if let digest = name.digest, digest != manifest,
+            annotations[pulledDigestAnnotation] != digest.description
+        {
+            throw Failure(
+                "cannot call an image \"\(name.text)\"", cause: "its digest is \(manifest)",
+                advice: "leave the digest out, and give it a tag")
+        }
         let manifestSize = try kernel("cannot read \(blobPath(manifest))") { () throws(SyscallError) in
             Int64(try fileStatus(blobPath(manifest)).st_size)
         }
-        var record = ResolvedRecord(id: Digest(hashing: configBytes), manifest: manifest)
+        var record = ResolvedRecord(id: id, manifest: manifest)
         record.diffIDs = config.rootfs.diffIDs
         record.layers = try layerDirectories(config.rootfs.diffIDs)
         record.defaults = ImageDefaults(config.config)
@@ -130,14 +139,14 @@ struct StoreWriter: ~Copyable {
         var descriptor = Descriptor(mediaType: mediaType, digest: manifest, size: manifestSize)
         descriptor.annotations = annotations.merging([referenceNameAnnotation: name.text]) { _, new in new }
         var index = try store.readIndex()
-        index.manifests.removeAll { entry in
-            entry.annotations?[referenceNameAnnotation].map { ReferenceName(stored: $0).text == name.text }
-                ?? false
-        }
+        index.manifests.removeAll { $0.isCalled(name) }
         index.manifests.append(descriptor)
+        let evicted = name.isCached ? index.evictSteps(downTo: store.mostSteps) : []
+        // Whoever comes between finds no record of the old image, waits for the lock, and makes the new one's.
+        try forget([name] + evicted)
         try write(index)
         try kernel("cannot write the record of image \"\(name.text)\"") { () throws(SyscallError) in
-            try replaceFile("\(store.images)/resolved/\(name.fileName)", record.encoded(), mode: 0o600)
+            try replaceFile(recordPath(name), record.encoded(), mode: 0o600)
         }
         return StoredImage(
             facts: ImageFacts(
@@ -145,11 +154,62 @@ struct StoreWriter: ~Copyable {
             defaults: record.defaults, diffIDs: record.diffIDs, manifest: manifest)
     }
 
+    /// Takes names' derived records away: before the index says otherwise, so that the two never differ.
+    func forget(_ names: [ReferenceName]) throws(Failure) {
+        let paths = names.map { recordPath($0) }.filter { exists($0) }
+        guard let first = paths.first else { return }
+        try kernel("cannot remove \(first)") { () throws(SyscallError) in
+            for path in paths { try removeFile(path) }
+            // Not every file system keeps the order of two directories' changes over a power cut.
+            let directory = try openFile("\(store.images)/resolved", flags: O_RDONLY | O_DIRECTORY)
+            try retrying("fsync", first) { fsync(directory.raw) }
+        }
+    }
+
+    private func recordPath(_ name: ReferenceName) -> String {
+        "\(store.images)/resolved/\(name.fileName)"
+    }
+
     func write(_ index: ImageIndex) throws(Failure) {
         let bytes = try encodeDocument(index)
+        // What could not be read again would be the end of the store.
+        guard bytes.count <= ImageStore.indexLimit else {
+            throw Failure(
+                "cannot write \(store.index)",
+                cause: "\(index.manifests.count) images have a name; it would have \(bytes.count) bytes, and"
+                    + " \(ImageStore.indexLimit) are allowed",
+                advice: "covey image prune --all, or covey image rm what is not needed")
+        }
         try kernel("cannot write \(store.index)") { () throws(SyscallError) in
             try replaceFile(store.index, bytes, durable: true)
         }
+    }
+}
+
+extension Descriptor {
+    /// The name index.json gives it.
+    var name: ReferenceName? { annotations?[referenceNameAnnotation].map { ReferenceName(stored: $0) } }
+
+    func isCalled(_ name: ReferenceName) -> Bool { self.name?.text == name.text }
+}
+
+extension ImageIndex {
+    /// Takes the oldest steps of a builder's cache away until no more than `most` are left; entries stand in the order in
+    /// which they were named.
+    mutating func evictSteps(downTo most: Int) -> [ReferenceName] {
+        func isStep(_ entry: Descriptor) -> Bool {
+            entry.annotations?[referenceNameAnnotation]?.hasPrefix(ReferenceName.cachePrefix) ?? false
+        }
+        var excess = manifests.count(where: isStep) - most
+        var evicted: [ReferenceName] = []
+        if excess <= 0 { return evicted }
+        manifests.removeAll { entry in
+            guard excess > 0, isStep(entry), let name = entry.name else { return false }
+            excess -= 1
+            evicted.append(name)
+            return true
+        }
+        return evicted
     }
 }
 

@@ -68,12 +68,12 @@ extension ImageStore {
     public func namesByBlob() throws(Failure) -> [Digest: [String]] {
         var found: [Digest: [String]] = [:]
         for entry in try readIndex().manifests {
-            guard let name = entry.annotations?[referenceNameAnnotation],
-                !name.hasPrefix(ImageStore.cachePrefix),
-                let bytes = try? document(entry.digest, name),
-                let manifest = try? decodeDocument(ImageManifest.self, bytes, title: name)
+            guard let stored = entry.annotations?[referenceNameAnnotation],
+                !ReferenceName(stored: stored).isCached,
+                let bytes = try? document(entry.digest, stored),
+                let manifest = try? decodeDocument(ImageManifest.self, bytes, title: stored)
             else { continue }
-            for layer in manifest.layers { found[layer.digest, default: []].append(name) }
+            for layer in manifest.layers { found[layer.digest, default: []].append(stored) }
         }
         return found
     }

@@ -66,7 +66,7 @@ extension ImageStore {
     }
 
     /// The blob is read once: its digest, that of what it unpacks to, and the tree are held against each other.
-    private func damage(of layer: Descriptor, _ diffID: Digest) -> String? {
+    func damage(of layer: Descriptor, _ diffID: Digest) -> String? {
         let name = "its layer \(layer.digest)"
         guard let record = try? readRecord(LayerRecord.self, "\(layers)/\(diffID.hex)/layer.json"),
             let top = try? openFile("\(layers)/\(diffID.hex)/fs", flags: O_RDONLY | O_DIRECTORY)

@@ -273,3 +273,9 @@ private func splitPath(_ path: String) -> (String, String) {
 public func memoryFile(_ name: String) throws(SyscallError) -> OwnedFD {
     OwnedFD(taking: try retrying("memfd_create", name) { linux_memfd_create(name, UInt32(MFD_CLOEXEC)) })
 }
+
+/// A file without a name in a directory's file system, gone with its last descriptor (open(2), O_TMPFILE, whose number Glibc's
+/// module hides).
+public func unnamedFile(in directory: String) throws(SyscallError) -> OwnedFD {
+    try openFile(directory, flags: O_RDWR | 0o20000000 | O_DIRECTORY, mode: 0o600)
+}

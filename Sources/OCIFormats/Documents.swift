@@ -11,12 +11,11 @@ public let documentLimit = 8 << 20
 
 /// Reads a document.
 /// - title: for messages, `the manifest sha256:…`.
-public func decodeDocument<Document: Decodable>(_ type: Document.Type, _ bytes: [UInt8], title: String)
-    throws(Failure) -> Document
-{
-    guard bytes.count <= documentLimit else {
-        throw Failure(
-            "cannot read \(title)", cause: "it has \(bytes.count) bytes; \(documentLimit) are allowed")
+public func decodeDocument<Document: Decodable>(
+    _ type: Document.Type, _ bytes: [UInt8], title: String, limit: Int = documentLimit
+) throws(Failure) -> Document {
+    guard bytes.count <= limit else {
+        throw Failure("cannot read \(title)", cause: "it has \(bytes.count) bytes; \(limit) are allowed")
     }
     do {
         return try decodeJSON(type, from: bytes)

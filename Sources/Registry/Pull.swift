@@ -56,6 +56,7 @@ extension RegistryAccess {
         report: ([LayerTransfer]) -> Void
     ) throws(Failure) -> PulledImage {
         let remote = try RegistryName(reference)
+        try ImageStore.checkName(name ?? reference)
         let platform = platform ?? Platform(architecture: hostArchitecture, os: "linux")
         let doing = "cannot pull \"\(reference)\""
         let (image, place, notes) = try eachPlace(remote, doing) { (client) throws(Failure) in
