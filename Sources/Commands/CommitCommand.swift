@@ -40,13 +40,12 @@ func runCommit(_ session: Session) throws(Failure) -> Int32 {
     config.history = (config.history ?? []) + [step]
     // Frozen until we hang up, whatever becomes of us.
     var hold = try session.arguments.isOff(.pause) ? nil : stillness(of: container, session)
-    // Archived, not moved: the container goes on with it.
-    let temporary = "\(session.root)/images/.commit.\(getpid())"
-    defer { try? removeFile(temporary) }
+    // Archived, not moved: the container goes on with it. A file without a name: whatever ends us leaves nothing.
     let file = SharedFD(
         try naming(doing) { () throws(SyscallError) in
-            try openFile(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
+            try unnamedFile(in: "\(session.root)/images")
         })
+    defer { withExtendedLifetime(file) {} }
     let upper = try naming(doing) { () throws(SyscallError) in
         try openFile("\(state)/upper", flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     }
@@ -57,7 +56,7 @@ func runCommit(_ session: Session) throws(Failure) -> Int32 {
     withExtendedLifetime(hold) {}
     hold = nil
     let made = try store.commit(
-        layers: image.diffIDs, adding: .tar(path: temporary), config: config, as: name)
+        layers: image.diffIDs, adding: .tar(path: "/proc/self/fd/\(file.raw)"), config: config, as: name)
     session.out.line(made.facts.id.description)
     return 0
 }

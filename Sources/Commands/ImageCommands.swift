@@ -9,8 +9,17 @@ internal import Kernel
 
 func runImageList(_ session: Session) throws(Failure) -> Int32 {
     let images = try ImageStore(root: session.root).list()
+    for image in images {
+        guard let damage = image.damage else { continue }
+        session.errors.line(
+            "warning: image \"\(image.name)\" is damaged: \(damage); covey image rm \(image.name) takes it away"
+        )
+    }
     if session.arguments.has(.quiet) {
-        for image in images { session.out.line(image.id.description) }
+        var seen: Set<Digest> = []
+        for image in images where seen.insert(image.id).inserted {
+            session.out.line(image.id.description)
+        }
     } else if session.arguments.last(.format) == "json" {
         session.out.line(
             JSONText.array(
@@ -18,7 +27,7 @@ func runImageList(_ session: Session) throws(Failure) -> Int32 {
                     .object([
                         ("Name", .string($0.name)), ("ID", .string($0.id.description)),
                         ("Digest", .string($0.manifest.description)), ("Size", .number($0.size.bytes)),
-                        ("Created", .optional($0.created)),
+                        ("Created", .optional($0.created)), ("Damage", .optional($0.damage)),
                     ])
                 }
             ).compact)
@@ -32,6 +41,7 @@ func imageTable(_ images: [ImageStore.Listing]) -> String {
     table(
         ["NAME", "IMAGE ID", "CREATED", "SIZE"],
         images.map {
+            if $0.damage != nil { return [$0.name, String($0.id.hex.prefix(12)), "damaged", "-"] }
             // `2026-01-02T03:04:05Z` to the minute.
             let created = $0.created.map { String($0.prefix(16)) } ?? ""
             let words = created.split(separator: "T", maxSplits: 1).joined(separator: " ")
@@ -65,7 +75,15 @@ func runImageRemove(_ session: Session) throws(Failure) -> Int32 {
     let store = try session.imageStore()
     let used = try layersInUse(root: session.root)
     var failures: [Failure] = []
-    for name in session.arguments.operands {
+    // Found first: the first of two words that mean one image takes nothing from the second.
+    var names: [String] = []
+    for word in session.arguments.operands {
+        for name in try store.names(for: word, relativeTo: session.invocation.directory)
+        where !names.contains(name) {
+            names.append(name)
+        }
+    }
+    for name in names {
         do throws(Failure) {
             try store.remove(name, relativeTo: session.invocation.directory, keeping: used)
             session.out.line("removed \(name)")

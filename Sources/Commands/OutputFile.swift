@@ -22,6 +22,9 @@ func writeOutput(to path: String, _ doing: String, _ body: (SharedFD) throws(Fai
         SharedFD(
             try openFile(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600))
     }
+    // A signal that ends us takes it along.
+    let interruption = try? Interruption { try? removeFile(temporary) }
+    defer { withExtendedLifetime(interruption) {} }
     do throws(Failure) {
         try body(file)
         try naming(doing) { () throws(SyscallError) in try moveFile(temporary, to: path) }

@@ -27,7 +27,7 @@ func stored(_ reference: String, _ session: Session, _ store: ImageStore) throws
     if let image = try store.lookUp(reference, relativeTo: session.invocation.directory) { return image }
     // By the beginning of its id, as lists show it.
     let listed = try store.list()
-    if reference.utf8.count >= 4 {
+    if reference.utf8.count >= ImageStore.shortestID {
         let fitting = Set(listed.filter { $0.id.hex.hasPrefix(reference) }.map(\.id))
         if fitting.count == 1, let id = fitting.first, let image = try store.lookUp(id.description) {
             return image
@@ -156,8 +156,7 @@ func runImageLoad(_ session: Session) throws(Failure) -> Int32 {
                 doing, cause: "it is a terminal", advice: "name a file with -i, or redirect the input")
         }
         spooled = try naming(doing) { () throws(SyscallError) in
-            let file = SharedFD(
-                try openFile("/var/tmp", flags: O_RDWR | 0o20000000 | O_DIRECTORY, mode: 0o600))
+            let file = SharedFD(try unnamedFile(in: "/var/tmp"))
             var buffer = [UInt8](repeating: 0, count: 256 << 10)
             while true {
                 let count = try retrying("read") { read(session.invocation.input, &buffer, buffer.count) }

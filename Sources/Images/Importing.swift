@@ -108,6 +108,7 @@ extension StoreWriter {
         config.rootfs.diffIDs = [diffID]
         let bytes = try encodeDocument(config)
         return try setName(
-            name, config, id: Digest(hashing: bytes), try putManifest(config: bytes, [descriptor]), stamp: stamp)
+            name, config, id: Digest(hashing: bytes), try putManifest(config: bytes, [descriptor]),
+            stamp: stamp)
     }
 }

@@ -82,7 +82,8 @@ extension ImageStore {
         if let named = try namedEntries(files) {
             let source = LayoutSource(files, title: path)
             for (name, entry) in named {
-                loaded.append(try writer.store(try source.image(entry), as: ReferenceName(given: name), stamp: nil))
+                loaded.append(
+                    try writer.store(try source.image(entry), as: ReferenceName(given: name), stamp: nil))
             }
         } else {
             let images = try decodeDocument(

@@ -30,7 +30,9 @@ struct DamageTests {
         "\(images)/blobs/sha256/\(try #require(digest).hex)"
     }
 
-    @Test("one damaged document is told of and stops nobody; its image can be taken away", arguments: [true, false])
+    @Test(
+        "one damaged document is told of and stops nobody; its image can be taken away",
+        arguments: [true, false])
     func document(isManifest: Bool) throws {
         let bad = try image("bad:1", "bad")
         let good = try image("good:1", "good")
@@ -44,7 +46,9 @@ struct DamageTests {
         let said = Said()
         told.notice = { said.add($0) }
         try told.remove("other:1")
-        #expect(said.all.count == 1 && said.all[0].contains("bad:1") && said.all[0].contains("image rm"), "\(said.all)")
+        #expect(
+            said.all.count == 1 && said.all[0].contains("bad:1") && said.all[0].contains("image rm"),
+            "\(said.all)")
         #expect(try told.prune(keeping: [], unless: nil, cache: true) == [])
         #expect(try store.usage(inUse: [], ids: []).images == 2)
         let missing = try #require(throws: Failure.self) { try store.resolve("nosuch") }
@@ -86,7 +90,8 @@ struct DamageTests {
         let bytes = try encodeDocument(document)
         try writeFile(blob(Digest(of: bytes)), bytes)
         var index = try store.readIndex()
-        var entry = Descriptor(mediaType: MediaType.manifest, digest: Digest(of: bytes), size: Int64(bytes.count))
+        var entry = Descriptor(
+            mediaType: MediaType.manifest, digest: Digest(of: bytes), size: Int64(bytes.count))
         entry.annotations = [referenceNameAnnotation: "liar:1"]
         index.manifests.append(entry)
         try writeFile("\(images)/index.json", encodeDocument(index))
@@ -116,7 +121,9 @@ struct DamageTests {
         #expect(try directoryEntries("\(images)/resolved") == ["base:1"])
     }
 
-    @Test("an index larger than any foreign one is read and made smaller; one that could not be read is not written")
+    @Test(
+        "an index larger than any foreign one is read and made smaller; one that could not be read is not written"
+    )
     func largeIndex() throws {
         _ = try image("base:1", "base")
         func index(of bytes: Int) throws -> ImageIndex {
@@ -129,7 +136,9 @@ struct DamageTests {
         let failure = try #require(throws: Failure.self) {
             try StoreWriter(store).write(index(of: ImageStore.indexLimit))
         }
-        #expect(failure.cause?.contains("bytes") == true && failure.advice?.contains("prune") == true, "\(failure)")
+        #expect(
+            failure.cause?.contains("bytes") == true && failure.advice?.contains("prune") == true,
+            "\(failure)")
         try store.remove("base:1")
         #expect(try store.list().isEmpty)
     }

@@ -38,7 +38,8 @@ struct NameTests {
         try writer.add(TarEntry(.file, "oci-layout"), body: encodeDocument(ImageLayout()))
         try writer.add(TarEntry(.file, "index.json"), body: encodeDocument(index))
         for name in try directoryEntries("\(from)/blobs/sha256") {
-            try writer.add(TarEntry(.file, "blobs/sha256/\(name)"), body: readFile("\(from)/blobs/sha256/\(name)"))
+            try writer.add(
+                TarEntry(.file, "blobs/sha256/\(name)"), body: readFile("\(from)/blobs/sha256/\(name)"))
         }
         try writer.finish()
         return path
@@ -68,7 +69,9 @@ struct NameTests {
         #expect(try store.lookUp("victim@\(pinned)") == nil)
         // What this store noted itself it keeps when it makes the derived record anew.
         try store.notePulled("victim:evil", pinned, time: 7)
-        for name in try directoryEntries("\(images)/resolved") { try removeFile("\(images)/resolved/\(name)") }
+        for name in try directoryEntries("\(images)/resolved") {
+            try removeFile("\(images)/resolved/\(name)")
+        }
         #expect(try store.lookUp("victim:evil") != nil)
         #expect(try store.pulledFacts("victim:evil") == PulledFacts(digest: pinned, time: 7))
     }
@@ -87,7 +90,8 @@ struct NameTests {
                 { _ = try image(name, "mine") },
                 {
                     _ = try store.commit(
-                        layers: mine.diffIDs, adding: nil, config: ImageConfig(architecture: hostArchitecture),
+                        layers: mine.diffIDs, adding: nil,
+                        config: ImageConfig(architecture: hostArchitecture),
                         as: name)
                 }, { try ImageStore.checkName(name) },
             ]
@@ -101,7 +105,8 @@ struct NameTests {
         }
         #expect(try store.step(key) == nil)
         let step = try store.keep(
-            layers: mine.diffIDs, adding: nil, config: ImageConfig(architecture: hostArchitecture), asStep: key)
+            layers: mine.diffIDs, adding: nil, config: ImageConfig(architecture: hostArchitecture),
+            asStep: key)
         #expect(try store.step(key) == step)
         #expect(try store.list().allSatisfy { !$0.name.hasPrefix("covey-build/") })
     }
@@ -156,7 +161,8 @@ struct NameTests {
         #expect(manifest.mediaType == MediaType.dockerManifest)
         let upper = try ground.tar("upper.tar", [(file("more"), "more")])
         let built = try store.commit(
-            layers: again.diffIDs, adding: .tar(path: upper), config: try store.config(of: again), as: "built:1")
+            layers: again.diffIDs, adding: .tar(path: upper), config: try store.config(of: again),
+            as: "built:1")
         #expect(built.diffIDs.count == 2)
     }
 
@@ -174,7 +180,9 @@ struct NameTests {
         #expect(try store.lookUp("app:1")?.facts.id == listed, "\(old.facts.id) is what it was")
     }
 
-    @Test("who waits to make a name's record anew finds what the name has become meanwhile", arguments: [true, false])
+    @Test(
+        "who waits to make a name's record anew finds what the name has become meanwhile",
+        arguments: [true, false])
     func waited(removed: Bool) throws {
         _ = try image("app:1", "old")
         let new = try image("new:1", "new")
@@ -211,7 +219,9 @@ struct NameTests {
         _ = try image("two:1", "two")
         let id = one.facts.id
         #expect(try store.names(for: "one:1") == ["one:1"])
-        for word in [id.description, id.hex, String(id.hex.prefix(12)), try #require(one.manifest).description] {
+        for word in [
+            id.description, id.hex, String(id.hex.prefix(12)), try #require(one.manifest).description,
+        ] {
             #expect(try store.names(for: word) == ["one:1", "uno:1"], "\(word)")
         }
         for word in ["none", "oci:/somewhere", Digest(of: "none".utf8).description, "", "xyz!"] {

@@ -22,6 +22,10 @@ extension Scenarios {
                 let images = "\(stage.directory)/root/images"
                 let upper = tree("\(stage.directory)/root/projects").first { $0.hasSuffix("/upper/file") }
                 func state() throws -> String { try stage.container("a").State }
+                /// The layer goes into a file without a name (open(2), O_TMPFILE), which procfs calls `#INODE`.
+                func isWriting(_ pid: pid_t) -> Bool {
+                    links("/proc/\(pid)/fd").contains { $0.hasPrefix("\(images)/#") }
+                }
 
                 // A commit that waits with the container held: the file's lease is ours (fcntl(2), F_SETLEASE), and who
                 // opens it waits until we give it back. The signal that asks for it would end us.
@@ -33,7 +37,7 @@ extension Scenarios {
                 let commits = try ["first:1", "second:1"].map { name in
                     let commit = try stage.start(["commit", "a", name])
                     try stage.eventually("\(name) holds the container") {
-                        exists("\(images)/.commit.\(commit.pid)")
+                        isWriting(commit.pid)
                     }
                     return commit
                 }
@@ -61,13 +65,40 @@ extension Scenarios {
                 try stage.require(fcntl(again, 1024, Int32(F_WRLCK)) == 0, "no lease: \(errno)")
                 let killed = try stage.start(["commit", "a", "fourth:1"])
                 try stage.eventually("it holds the container") {
-                    exists("\(images)/.commit.\(killed.pid)")
+                    isWriting(killed.pid)
                 }
                 killed.signal(SIGKILL)
                 lease = nil
                 _ = try killed.wait(limit: .seconds(20))
                 try stage.eventually("its container goes on") { try state() == "running" }
+
+                // What ends in the middle of a large file leaves none of it.
+                try stage.exec("a", "dd if=/dev/zero of=/large bs=1M count=0 seek=1000000")
+                let before = tree(images)
+                let commit = try stage.start(["commit", "a", "fifth:1"])
+                try stage.eventually("the commit writes") { isWriting(commit.pid) }
+                let export = try stage.start(["export", "-o", "all.tar", "a"])
+                try stage.eventually("the export writes") {
+                    exists("\(stage.files)/all.tar.tmp.\(export.pid)")
+                }
+                for program in [commit, export] {
+                    program.signal(SIGINT)
+                    try stage.require(try program.wait(limit: .seconds(20)).code == 130, "not as a signal")
+                }
+                try stage.require(
+                    tree(images) == before, "left: \(tree(images).filter { !before.contains($0) })")
+                let left = try directoryEntries(stage.files).filter { $0.contains(".tar") }
+                try stage.require(left.isEmpty, "left: \(left)")
+                try stage.exec("a", "rm /large")
             }
         }
+    }
+}
+
+/// What the links of a directory lead to.
+private func links(_ directory: String) -> [String] {
+    guard let top = try? openFile(directory, flags: O_RDONLY | O_DIRECTORY) else { return [] }
+    return ((try? directoryEntries(directory)) ?? []).compactMap { name in
+        (try? linkTarget(name.cName, at: top.raw)).map { String(decoding: $0, as: UTF8.self) }
     }
 }

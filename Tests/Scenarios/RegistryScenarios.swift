@@ -146,7 +146,8 @@ extension Scenarios {
                     "image", "pull", "\(registry.host)/team/none:1", code: 1, variables: behind)
                 try stage.require(absent.errors.contains("answered 404"), "\(absent)")
                 try stage.require(proxy.asked(registry.host) > 1, "not through the proxy")
-                let nowhere = try stage.covey("image", "pull", "127.0.0.1:1/none:1", code: 1, variables: behind)
+                let nowhere = try stage.covey(
+                    "image", "pull", "127.0.0.1:1/none:1", code: 1, variables: behind)
                 try stage.require(
                     nowhere.errors.contains("502") && proxy.asked("127.0.0.1:1") > 0, "\(nowhere)")
                 try stage.covey("logout", registry.host)
@@ -268,6 +269,20 @@ extension Scenarios {
                 try stage.write("bad.tar", "no archive")
                 let bad = try stage.covey("image", "load", "-i", "bad.tar", code: 1)
                 try stage.require(bad.errors.contains("bad.tar"), "\(bad)")
+                // One damaged document keeps nobody from the others, and ids are names enough.
+                let inspected = try stage.covey("image", "inspect", "theirs:2").lines
+                let digest = inspected.first { $0.contains("\"Digest\": ") }?.split(separator: "\"")[3] ?? ""
+                try writeFile(
+                    "\(stage.directory)/root/images/blobs/sha256/\(digest.dropFirst(7))", Array("junk".utf8))
+                let listed = try stage.covey("image", "ls")
+                try stage.require(
+                    listed.output.contains("damaged") && listed.errors.contains("covey image rm theirs:2"),
+                    "\(listed)")
+                let ids = try stage.covey("image", "ls", "-q").lines
+                try stage.start(["image", "rm"] + ids).wait().orThrow()
+                try stage.require(try stage.covey("image", "ls").lines.count == 1, "not all are gone")
+                try stage.require(
+                    try stage.exec("web", "cat /built") == "built", "gone beneath its container")
             }
         }
 
