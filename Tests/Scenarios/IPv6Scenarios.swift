@@ -37,6 +37,19 @@ extension Scenarios {
                     try stage.require(
                         try stage.exec(service, "cat /proc/sys/net/ipv6/conf/eth0/accept_ra") == "0", service)
                 }
+                // Fixed addresses are swapped: who has one gives it up before the other is made.
+                try stage.edit(
+                    "networks: {six: {aliases: [alpha]}}",
+                    "depends_on: [web]\n    networks: {named: {ipv6_address: \"fd00:c0:e1::81\"}}")
+                try stage.covey("up", "-d", "-t", "1")
+                for (old, new) in [("::81", "::82"), ("::80", "::81"), ("::82", "::80")] {
+                    try stage.edit(old, new)
+                }
+                try stage.covey("up", "-d", "-t", "1")
+                for (service, address) in [("a", "::80"), ("web", "::81")] {
+                    let own = try stage.exec(service, "ip -6 -o addr show scope global")
+                    try stage.require(own.contains("fd00:c0:e1\(address)/64"), own)
+                }
             }
         }
 
