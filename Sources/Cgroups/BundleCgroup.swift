@@ -22,7 +22,12 @@ public struct BundleCgroup: Sendable {
 
     /// Where containers are whose configuration says nothing: one directory in each hierarchy, as making and removing them is a
     /// good part of a short container's time.
-    public static func defaultPath(id: String) -> String { "/covey-oci-\(id)" }
+    /// - Parameter named: the directory is called as the container is, for those who look for it so; below one of ours, as there
+    ///   may be others of that name.
+    public static func defaultPath(id: String, named: Bool = false) -> String {
+        named ? "/\(defaultParent)/\(id)" : "/\(defaultParent)-\(id)"
+    }
+    private static let defaultParent = "covey-oci"
 
     /// - Parameter path: a relative one starts at the hierarchy's root as well.
     public init(host: CgroupHost, path: String) {
@@ -319,6 +324,8 @@ public struct BundleCgroup: Sendable {
                 if error.errno == .noEntry { continue }
                 failures.append(Failure("cannot remove the cgroup \(place.path)", error))
             }
+            // Of the parents only our own goes, with its last container.
+            if path.hasPrefix("/\(Self.defaultParent)/") { try? removeDirectory(parent) }
         }
         if let failure = Failure.collect(failures) { throw failure }
     }

@@ -36,7 +36,9 @@ struct ContainerMaker {
         self.settings = settings
         store = try ContainerStore(settings, creation.id)
         host = try CgroupHost.detect()
-        let path = bundle.config.linux.cgroupsPath ?? BundleCgroup.defaultPath(id: creation.id)
+        let path =
+            bundle.config.linux.cgroupsPath
+            ?? BundleCgroup.defaultPath(id: creation.id, named: settings.manners.namesCgroup)
         cgroup = BundleCgroup(host: host, path: path)
         guard cgroup.path != "/" else {
             throw containerFailure(

@@ -142,7 +142,8 @@ public func deleteContainer(
     guard case .record(let record) = found else {
         guard force else { _ = try store.load(); return }
         // Cut off before the record was written, or damaged: the cgroup it would have had by default goes as well.
-        let cgroup = BundleCgroup(host: host, path: BundleCgroup.defaultPath(id: id))
+        let cgroup = BundleCgroup(
+            host: host, path: BundleCgroup.defaultPath(id: id, named: settings.manners.namesCgroup))
         if exists(store.directory), cgroup.exists {
             try? cgroup.signalAll(SIGKILL)
             try cgroup.remove()

@@ -18,6 +18,9 @@ public enum Manners: Sendable {
     /// has it ignored).
     var alwaysHandsListenerOver: Bool { self == .crun }
 
+    /// A cgroup that the bundle doesn't name is called as the container is.
+    var namesCgroup: Bool { self != .specification }
+
     /// What the message to the agent calls its version.
     var listenerVersion: String { self == .crun ? "0.2.0" : ociVersion }
 

@@ -164,22 +164,30 @@ extension Scenarios {
                     return outcome
                 }
                 try bundle.configure(["sleep", "1000"], process: #""noNewPrivileges":true,"#)
+                let file = "\(bundle.directory)/config.json"
+                let text = contents(file)
+                try writeFile(
+                    file, Array(text.replacing("\"cgroupsPath\":\"/\(bundle.name)\",", with: "").utf8))
+                func cgroups(_ name: String) throws -> Int {
+                    try Host.run(["find", "/sys/fs/cgroup", "-name", name]).lines.count
+                }
                 for name in ["runc", "crun"] {
                     _ = try called(name, "create", bundle.name)
+                    // Scripts look for it by the container's name.
+                    try bundle.require(try cgroups(bundle.name) > 0, "no cgroup of its name")
                     let refused = try bundle.oci("delete", bundle.name, code: 1)
                     try bundle.require(refused.errors.contains("not stopped: created"), refused.errors)
                     let status = "\(bundle.state)/\(bundle.name)/status"
                     try bundle.require(exists(status) == (name == "crun"), "\(name): \(status)")
                     if name == "crun" {
-                        let text = contents(status)
-                        let first = String(text.split(separator: "\n").first ?? "")
+                        let text = contents(status).filter { $0 != " " }
                         try bundle.require(
-                            text.contains(#""external_descriptors""#) && text.contains("/dev/null")
-                                && text.contains(bundle.rootfs) && text.contains(#""detached": true"#)
-                                || first.contains(#""detached":true"#), text)
+                            text.contains(#""external_descriptors":"[\"#) && text.contains("/dev/null")
+                                && text.contains(bundle.rootfs) && text.contains(#""detached":true"#), text)
                     }
                     _ = try called(name, "delete", bundle.name)
                     try bundle.require(!exists("\(bundle.state)/\(bundle.name)"), "its state is left")
+                    try bundle.require(try cgroups(bundle.name) == 0, "its cgroup is left")
                 }
                 // A running one is nobody's to delete; crun's exec has no_new_privs only where asked.
                 _ = try called("crun", "run", "-d", bundle.name)
