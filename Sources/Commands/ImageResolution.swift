@@ -69,6 +69,8 @@ final class ImageResolution {
         defer { steps.finish() }
         var images = ProjectImages()
         var failures: [Failure] = []
+        // As they came: one image that several services name is told once, where the first of them names it.
+        var told: [Failure] = []
         for service in project.services.values.sorted(by: { $0.name < $1.name }) {
             let isWanted = wish.services.contains(service.name)
             do throws(Failure) {
@@ -90,7 +92,11 @@ final class ImageResolution {
             } catch {
                 // Missing images are all named at once; after a failed build nothing else is tried.
                 if service.build != nil { throw error }
-                if !failures.contains(error) { failures.append(error) }
+                guard !told.contains(error) else { continue }
+                told.append(error)
+                var failure = error
+                if failure.location == nil { failure.location = service.marks["image"] }
+                failures.append(failure)
             }
         }
         if let failure = Failure.collect(failures) { throw failure }

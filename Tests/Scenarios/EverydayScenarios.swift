@@ -52,6 +52,9 @@ extension Scenarios {
                     "\(hopeful)")
                 let sick = try stage.covey("up", "-d", "--wait", "sick", code: 1)
                 try stage.require(sick.errors.contains("cause: its check said nothing"), "\(sick)")
+                try stage.write("bad.yaml", "services:\n  a:\n    image: 'UPPER/Case:bad tag'\n")
+                let bad = try stage.covey("-f", "bad.yaml", "up", "-d", code: 1)
+                try stage.require(bad.errors.contains("bad.yaml:3:5: error: cannot use"), "\(bad)")
                 let hooked = try stage.covey("up", "-d", "hooked", code: 1)
                 try stage.require(hooked.errors.contains("exited (1)"), "\(hooked)")
             }
