@@ -64,7 +64,12 @@ extension Value {
         case .map(let pairs) where !pairs.isEmpty:
             for (position, (key, value)) in pairs.enumerated() {
                 if position > 0 || !inList { text += String(repeating: " ", count: indentation) }
-                text += yamlText(key, indentation: indentation, isKey: true) + ":"
+                let written = yamlText(key, indentation: indentation, isKey: true)
+                if written.unicodeScalars.count <= longestSimpleKey {
+                    text += written + ":"
+                } else {
+                    text += "? " + written + "\n" + String(repeating: " ", count: indentation) + ":"
+                }
                 value.writeValue(to: &text, indentation: indentation)
             }
         case .list(let items) where !items.isEmpty:
@@ -141,6 +146,10 @@ extension Value {
         }
     }
 }
+
+/// A key that is longer has to say that it is one (YAML 1.2, section 7.4.2: 1024 characters, its quotes and what stands
+/// before the colon with it).
+private let longestSimpleKey = 1000
 
 private func decimalText(_ value: Double) -> String {
     // Swift writes a whole number as `2.0`; rounding functions would draw in libm.

@@ -131,6 +131,20 @@ func roundTrip(_ sample: String) throws {
     try returns(load(["compose.yaml": sample]) { $0.profiles = ["*"] }.project)
 }
 
+@Test("a key that is too long to be a simple one is printed as one that loads", arguments: [980, 1020, 3000])
+func longKeys(_ length: Int) throws {
+    let key = String(repeating: "k", count: length)
+    for file in [
+        "services: {a: {image: x, labels: [\"\(key)=v\"]}}",
+        "services: {a: {image: x, x-a: [{? \"\(key)\" : {b: [c]}}]}}",
+    ] {
+        let project = try load(["compose.yaml": file]).project
+        var again = try load(["compose.yaml": renderYAML(project)]).project
+        again.files = project.files
+        #expect(again == project)
+    }
+}
+
 private let samples = [
     "services: {a: {image: x}}",
     yaml(
