@@ -3,8 +3,9 @@
 // Our own binary on the host, and that no program of a container is it (CVE-2019-5736): executed inside, with a loader of
 // the image's, it would be opened by way of /proc/self/exe and written to once we are gone. Between us and a container's
 // program there is the stub (stub.c). Where there can be none, what is executed is held against the binary here, a
-// script's interpreter and a program's loader too. Whoever exchanges a file between that look and the execve(2) is stopped by `covey_seal`, or by apart.c
-// where a keeper launches: the binary of a process that was executed from a read-only mount is written to by nobody.
+// script's interpreter and a program's loader too. Whoever exchanges a file between that look and the execve(2) is stopped by
+// `covey_seal`, or by apart.c where a keeper launches: the binary of a process that was executed from a read-only mount is
+// written to by nobody.
 
 #define _GNU_SOURCE 1
 #include <elf.h>

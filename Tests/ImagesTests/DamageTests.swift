@@ -21,11 +21,6 @@ struct DamageTests {
 
     init() throws { ground = try Playground() }
 
-    private func image(_ name: String, _ text: String, gzip: Bool = false) throws -> StoredImage {
-        let tar = try ground.tar("\(text).tar", gzip: gzip, [(file("text"), text)])
-        return try store.importImage(.tar(path: tar), as: name)
-    }
-
     private func blob(_ digest: Digest?) throws -> String {
         "\(images)/blobs/sha256/\(try #require(digest).hex)"
     }
@@ -34,9 +29,9 @@ struct DamageTests {
         "one damaged document is told of and stops nobody; its image can be taken away",
         arguments: [true, false])
     func document(isManifest: Bool) throws {
-        let bad = try image("bad:1", "bad")
-        let good = try image("good:1", "good")
-        _ = try image("other:1", "other")
+        let bad = try ground.image("bad:1", "bad")
+        let good = try ground.image("good:1", "good")
+        _ = try ground.image("other:1", "other")
         try writeFile(blob(isManifest ? bad.manifest : bad.facts.id), "junk".utf8)
         let rows = try store.list()
         #expect(rows.map(\.name) == ["bad:1", "good:1", "other:1"])
@@ -64,8 +59,8 @@ struct DamageTests {
 
     @Test("what is built on a layer takes the blob that is here, whichever it first came in with")
     func otherBlob() throws {
-        let plain = try image("plain:1", "text")
-        let packed = try image("packed:1", "text", gzip: true)
+        let plain = try ground.image("plain:1", "text")
+        let packed = try ground.image("packed:1", "text", gzip: true)
         #expect(plain.diffIDs == packed.diffIDs)
         let digest = try store.manifest(of: plain).manifest.layers[0].digest
         try store.remove("plain:1")
@@ -80,8 +75,8 @@ struct DamageTests {
 
     @Test("a blob that only claims to be a layer's is not built on")
     func falseBlob() throws {
-        let right = try image("right:1", "right")
-        let other = try image("other:1", "other")
+        let right = try ground.image("right:1", "right")
+        let other = try ground.image("other:1", "other")
         let wrong = try store.manifest(of: other).manifest.layers
         // The config of one with the layers of the other: both are here.
         var document = ImageManifest(
@@ -106,7 +101,7 @@ struct DamageTests {
     func evicted() throws {
         var store = store
         store.mostSteps = 3
-        let base = try image("base:1", "base")
+        let base = try ground.image("base:1", "base")
         let keys = (0..<5).map { Digest(of: "step \($0)".utf8) }
         for key in keys { _ = try store.keep(layers: base.diffIDs, adding: nil, config: config, asStep: key) }
         #expect(try keys.map { try store.step($0) != nil } == [false, false, true, true, true])
@@ -125,7 +120,7 @@ struct DamageTests {
         "an index larger than any foreign one is read and made smaller; one that could not be read is not written"
     )
     func largeIndex() throws {
-        _ = try image("base:1", "base")
+        _ = try ground.image("base:1", "base")
         func index(of bytes: Int) throws -> ImageIndex {
             var index = try store.readIndex()
             index.manifests[0].annotations?["covey.note"] = String(repeating: "x", count: bytes)

@@ -29,6 +29,14 @@ final class Playground {
         }
     }
 
+    /// An image of one layer, in which one file says the text.
+    func image(
+        _ name: String, _ text: String, gzip: Bool = false, in other: ImageStore? = nil
+    ) throws -> StoredImage {
+        let tar = try tar("\(Digest(of: text.utf8).hex).tar", gzip: gzip, [(file("text"), text)])
+        return try (other ?? store).importImage(.tar(path: tar), as: name)
+    }
+
     /// Writes a tar of entries; bodies by text.
     func tar(_ name: String, gzip: Bool = false, _ entries: [(TarEntry, String)]) throws -> String {
         let file = SharedFD(try openFile("\(path)/\(name)", flags: O_RDWR | O_CREAT | O_TRUNC))

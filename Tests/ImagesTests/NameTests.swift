@@ -22,11 +22,6 @@ struct NameTests {
 
     init() throws { ground = try Playground() }
 
-    private func image(_ name: String, _ text: String, in store: ImageStore? = nil) throws -> StoredImage {
-        let tar = try ground.tar("\(Digest(of: text.utf8).hex).tar", [(file("text"), text)])
-        return try (store ?? self.store).importImage(.tar(path: tar), as: name)
-    }
-
     /// An archive of another store's images, whose index.json says what the test wants it to.
     private func archive(_ other: ImageStore, _ change: (inout Descriptor) -> Void) throws -> String {
         let from = "\(other.root)/images"
@@ -48,7 +43,7 @@ struct NameTests {
     @Test("an archive does not say by which digest a registry gave its image, nor under a name with a digest")
     func forgedDigest() throws {
         let other = ImageStore(root: "\(ground.path)/other")
-        let evil = try image("victim:evil", "evil", in: other)
+        let evil = try ground.image("victim:evil", "evil", in: other)
         let pinned = Digest(of: "what somebody locked".utf8)
         let forged = try archive(other) { $0.annotations?[pulledDigestAnnotation] = pinned.description }
         let loaded = try #require(try store.load(forged).first)
@@ -79,15 +74,15 @@ struct NameTests {
     @Test("the builder's names and ids are nobody's to give")
     func reserved() throws {
         let other = ImageStore(root: "\(ground.path)/other")
-        let mine = try image("mine", "mine")
-        _ = try image("mine", "mine", in: other)
+        let mine = try ground.image("mine", "mine")
+        _ = try ground.image("mine", "mine", in: other)
         let key = Digest(of: "a step".utf8)
         for name in ["covey-build/\(key.hex)", "docker.io/covey-build/\(key.hex):latest", key.description] {
             let path = try archive(other) { $0.annotations?[referenceNameAnnotation] = name }
             let attempts: [() throws -> Void] = [
                 { _ = try store.load(path) },
                 { _ = try store.tag(mine, as: name) },
-                { _ = try image(name, "mine") },
+                { _ = try ground.image(name, "mine") },
                 {
                     _ = try store.commit(
                         layers: mine.diffIDs, adding: nil,
@@ -168,8 +163,8 @@ struct NameTests {
 
     @Test("a name means one image, the old or the new, wherever giving it was cut off")
     func cutOff() throws {
-        let old = try image("app:1", "old")
-        let new = try image("new:1", "new")
+        let old = try ground.image("app:1", "old")
+        let new = try ground.image("new:1", "new")
         // Nothing can be written where the derived record is: as if we were killed just before.
         let obstacle = "\(images)/resolved/app:1.tmp.\(getpid())"
         try ensureDirectory(obstacle)
@@ -184,8 +179,8 @@ struct NameTests {
         "who waits to make a name's record anew finds what the name has become meanwhile",
         arguments: [true, false])
     func waited(removed: Bool) throws {
-        _ = try image("app:1", "old")
-        let new = try image("new:1", "new")
+        _ = try ground.image("app:1", "old")
+        let new = try ground.image("new:1", "new")
         try removeFile("\(images)/resolved/app:1")
         var lock: SharedLock? = SharedLock(try FileLock("\(images)/lock"))
         let inode = try fileStatus("\(images)/lock").st_ino
@@ -214,9 +209,9 @@ struct NameTests {
 
     @Test("a word means an image's name, or all the names of an id, which may be shortened")
     func words() throws {
-        let one = try image("one:1", "one")
+        let one = try ground.image("one:1", "one")
         _ = try store.tag(one, as: "uno:1")
-        _ = try image("two:1", "two")
+        _ = try ground.image("two:1", "two")
         let id = one.facts.id
         #expect(try store.names(for: "one:1") == ["one:1"])
         for word in [
@@ -229,13 +224,13 @@ struct NameTests {
         }
         // A name goes before an id that begins so.
         let short = String(id.hex.prefix(6))
-        _ = try image(short, "three")
+        _ = try ground.image(short, "three")
         #expect(try store.names(for: short) == [short])
     }
 
     @Test("an image saved by its id has no name in the archive")
     func savedByID() throws {
-        let image = try image("one:1", "one")
+        let image = try ground.image("one:1", "one")
         func tags(_ reference: String) throws -> String {
             let path = "\(ground.path)/saved.tar"
             let file = try openFile(path, flags: O_RDWR | O_CREAT | O_TRUNC)

@@ -28,7 +28,8 @@ struct launch_head {
     uint32_t flags;  // LAUNCH_TRACED, LAUNCH_APART
 };
 
-// In the head: each operation is told (REPORT_STEP) before it is done, until nobody hears or the filter lets no word through. In a process that was executed anew from a read-only binary (apart.c).
+// In the head: each operation is told (REPORT_STEP) before it is done, until nobody hears or the filter lets no word through;
+// in a process that was executed anew from a read-only binary (apart.c).
 enum { LAUNCH_TRACED = 1, LAUNCH_APART = 2 };
 
 struct launch_operation {
