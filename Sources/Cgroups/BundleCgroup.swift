@@ -19,6 +19,8 @@ public struct BundleCgroup: Sendable {
     /// `/machine/web`, without `.` and `..`.
     public let path: String
     private(set) var places: [Place]
+    /// All of them were made or found: none is asked for again.
+    private var isEnsured = false
 
     /// Where containers are whose configuration says nothing: one directory in each hierarchy, as making and removing them is a
     /// good part of a short container's time.
@@ -51,9 +53,10 @@ public struct BundleCgroup: Sendable {
 
     /// Makes the directories that are missing. On v2 the controllers are switched on for it, on v1 its processors and
     /// memory nodes are its parent's.
-    public func ensure() throws(Failure) {
+    public mutating func ensure() throws(Failure) {
         do throws(SyscallError) {
             for place in places { try make(place) }
+            isEnsured = true
         } catch {
             throw Failure(
                 "cannot make the cgroup \(path)", error,
@@ -87,11 +90,14 @@ public struct BundleCgroup: Sendable {
     }
 
     private func inherit(_ files: [String], from parent: String, to child: String) throws(SyscallError) {
-        for file in files where try readText("\(child)/\(file)").allSatisfy(\.isWhitespace) {
-            let value = try readText("\(parent)/\(file)").prefix { $0 != "\n" }
-            try writeControl("\(child)/\(file)", String(value))
+        let end = UInt8(ascii: "\n")
+        for file in files where try readFile("\(child)/\(file)").allSatisfy({ $0 == end }) {
+            let value = try readFile("\(parent)/\(file)").prefix { $0 != end }
+            try writeControl("\(child)/\(file)", String(decoding: value, as: UTF8.self))
         }
     }
+
+    private func isThere(_ place: Place) -> Bool { isEnsured || Kernel.exists(place.path) }
 
     /// Each by itself: one that can't be (a realtime process, a threaded cgroup) must not keep the others off. A limit
     /// that needs it is then refused by name.
@@ -108,13 +114,13 @@ public struct BundleCgroup: Sendable {
 
     /// v1 `tasks` files a process writes `0` into.
     public var taskFiles: [String] {
-        places.filter { !$0.hierarchy.unified && Kernel.exists($0.path) }.map { "\($0.path)/tasks" }
+        places.filter { !$0.hierarchy.unified && isThere($0) }.map { "\($0.path)/tasks" }
     }
 
-    var unified: Place? { places.first { $0.hierarchy.unified && Kernel.exists($0.path) } }
+    var unified: Place? { places.first { $0.hierarchy.unified && isThere($0) } }
 
     func place(of controller: String) -> Place? {
-        places.first { $0.hierarchy.controllers.contains(controller) && Kernel.exists($0.path) }
+        places.first { $0.hierarchy.controllers.contains(controller) && isThere($0) }
     }
 
     /// Directories as a container's own /sys/fs/cgroup shows them: the mount point's last name and the path.
@@ -307,6 +313,18 @@ public struct BundleCgroup: Sendable {
         self.places = places.map {
             $0.hierarchy.unified ? Place(hierarchy: $0.hierarchy, path: $0.hierarchy.mountPoint + path) : $0
         }
+    }
+
+    /// Removes the directories in which nothing is any more.
+    /// - Returns: true when all of them are gone.
+    public func removeIdle() -> Bool {
+        var areGone = true
+        for place in places {
+            do throws(SyscallError) { try removeDirectory(place.path) } catch {
+                if error.errno != .noEntry { areGone = false }
+            }
+        }
+        return areGone
     }
 
     /// Removes the directories with all below them; missing ones are fine.

@@ -222,6 +222,7 @@ extension BundleCgroup {
     }
 
     private func addBlockIO(_ io: RuntimeResources.BlockIO, unified: Bool, _ add: Add) {
+        guard io != RuntimeResources().blockIO else { return }
         let controller = unified ? "io" : "blkio"
         // The one scheduler with weights has files of its own where the block layer's common ones are gone (Linux 5.0).
         let bfq = place(of: controller).flatMap { place in

@@ -7,8 +7,8 @@
 extension DevicePolicy.Rule: CustomStringConvertible {
     /// As v1's files have it: `c 1:3 rwm`; of both kinds, `a`.
     public var description: String {
-        // Plain on purpose: by `map(String.init)` the runtime looks for conformances, a fiftieth of a short container's time.
-        func number(_ value: UInt32?) -> String { value.map { String($0, radix: 10) } ?? "*" }
+        // Plain on purpose: by `String.init` the runtime looks for conformances, a fiftieth of a short container's time.
+        func number(_ value: UInt32?) -> String { value?.description ?? "*" }
         var text = kind == nil ? "a " : kind == .block ? "b " : "c "
         text += number(major) + ":" + number(minor) + " "
         if access.contains(.read) { text += "r" }

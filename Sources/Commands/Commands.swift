@@ -6,6 +6,7 @@
 internal import Basics
 internal import CLinux
 internal import Controller
+internal import Kernel
 
 /// The exit code of a process ended by Ctrl-C, as shells count it: 128 + SIGINT.
 let interruptedCode: Int32 = 130
@@ -25,10 +26,11 @@ private func withoutDryRun(_ command: CommandDefinition) -> Failure {
 public func runCommandLine() -> Int32 {
     if let code = runController() { return code }
     do throws(Failure) {
-        let invocation = try Invocation.current()
-        if let path = invocation.environment["COVEY_FAULT"] { linux_fault_arm("client", path) }
-        if let words = ociWords(invocation) { return runOCI(words, invocation) }
-        let code = try run(invocation)
+        if let path = environmentValue("COVEY_FAULT") { linux_fault_arm("client", path) }
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        // A runtime is called for each step of a container: it reads of its environment what it asks for.
+        if let words = ociWords(arguments) { return runOCI(words, try Invocation.current(arguments, [:])) }
+        let code = try run(Invocation.current(arguments, processEnvironment()))
         try checkOutput()
         return code
     } catch {

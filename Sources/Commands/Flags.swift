@@ -243,18 +243,21 @@ struct CommandDefinition: Sendable {
 
 /// What the user wrote, understood.
 struct Arguments {
-    private(set) var switches: [FlagName: Bool] = [:]
-    private(set) var values: [FlagName: [String]] = [:]
+    // In the order they were written: there are few, and the last of a name counts.
+    private var switches: [(name: FlagName, isOn: Bool)] = []
+    private var values: [(name: FlagName, text: String)] = []
     var operands: [String] = []
 
-    mutating func set(_ name: FlagName, _ value: Bool) { switches[name] = value }
-    mutating func add(_ name: FlagName, _ value: String) { values[name, default: []].append(value) }
+    mutating func set(_ name: FlagName, _ value: Bool) { switches.append((name, value)) }
+    mutating func add(_ name: FlagName, _ value: String) { values.append((name, value)) }
 
-    func has(_ name: FlagName) -> Bool { switches[name] ?? false }
+    /// nil where the user did not write it.
+    func switched(_ name: FlagName) -> Bool? { switches.last { $0.name == name }?.isOn }
+    func has(_ name: FlagName) -> Bool { switched(name) ?? false }
     /// Switched off by `--name=false`.
-    func isOff(_ name: FlagName) -> Bool { switches[name] == false }
-    func last(_ name: FlagName) -> String? { values[name]?.last }
-    func all(_ name: FlagName) -> [String] { values[name] ?? [] }
+    func isOff(_ name: FlagName) -> Bool { switched(name) == false }
+    func last(_ name: FlagName) -> String? { values.last { $0.name == name }?.text }
+    func all(_ name: FlagName) -> [String] { values.filter { $0.name == name }.map(\.text) }
 
     /// A flag's whole number, nil when it isn't given.
     func number(_ name: FlagName, atLeast least: Int = 0) throws(Failure) -> Int? {

@@ -14,18 +14,18 @@ struct Invocation {
     var output: Int32 = 1
     var errors: Int32 = 2
 
-    static func current() throws(Failure) -> Invocation {
-        let environment = processEnvironment()
+    static func current(
+        _ arguments: [String], _ environment: [String: String]
+    ) throws(Failure) -> Invocation {
         let directory: String
         do throws(SyscallError) {
-            directory = try workingDirectory(called: environment["PWD"])
+            directory = try workingDirectory(called: environmentValue("PWD"))
         } catch {
             throw Failure(
                 "cannot tell the working directory", error, advice: "change to a directory that exists")
         }
         return Invocation(
-            arguments: Array(CommandLine.arguments.dropFirst()), environment: environment,
-            directory: directory)
+            arguments: arguments, environment: environment, directory: directory)
     }
 
     /// A path the user wrote, absolute, with `.` and `..` taken out by their letters alone.

@@ -10,13 +10,12 @@ internal import OCIRuntime
 
 /// Whom we are called as: by a link of our own name or of those whose place we take, for callers that name no path.
 enum OCIName {
-    static let links: Set<String> = ["covey-oci", "runc", "crun"]
-
     /// The link's name, or nil.
-    static var link: String? {
+    static let link: String? = {
         guard let name = CommandLine.arguments.first?.split(separator: "/").last else { return nil }
-        return links.contains(String(name)) ? String(name) : nil
-    }
+        let called = String(name)
+        return called == "covey-oci" || called == "runc" || called == "crun" ? called : nil
+    }()
 
     static var manners: Manners { link == "runc" ? .runc : link == "crun" ? .crun : .specification }
 
@@ -25,9 +24,9 @@ enum OCIName {
 }
 
 /// What follows `oci`, or all of it when we were called as a runtime; nil when neither is so.
-func ociWords(_ invocation: Invocation) -> [String]? {
-    if OCIName.link != nil { return invocation.arguments }
-    return invocation.arguments.first == "oci" ? Array(invocation.arguments.dropFirst()) : nil
+func ociWords(_ arguments: [String]) -> [String]? {
+    if OCIName.link != nil { return arguments }
+    return arguments.first == "oci" ? Array(arguments.dropFirst()) : nil
 }
 
 func runOCI(_ words: [String], _ invocation: Invocation) -> Int32 {
@@ -102,8 +101,10 @@ extension Session {
         settings.noPivot = arguments.has(.noPivot)
         settings.sessionKeyring = !arguments.has(.noNewKeyring)
         settings.preservedDescriptors = try arguments.number(.preserveDescriptors) ?? 0
-        settings.environment = invocation.environment
         settings.manners = OCIName.manners
+        settings.activation.listening = environmentValue("LISTEN_FDS")
+        settings.activation.names = environmentValue("LISTEN_FDNAMES")
+        settings.activation.readinessSocket = environmentValue("NOTIFY_SOCKET")
         let log = RuntimeLog(
             file: arguments.last(.log).map(invocation.absolute), json: arguments.last(.logFormat) == "json")
         let errors = invocation.errors

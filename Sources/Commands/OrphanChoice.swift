@@ -34,6 +34,6 @@ extension Session {
         if !command.flags.contains(where: { $0.name == .removeOrphans }) {
             variables["COMPOSE_REMOVE_ORPHANS"] = nil
         }
-        return try OrphanChoice(given: arguments.switches[.removeOrphans], variables)
+        return try OrphanChoice(given: arguments.switched(.removeOrphans), variables)
     }
 }

@@ -15,7 +15,10 @@ public struct LaunchClone: Sendable {
     public let sync: SharedFD
 
     /// Verifies and clones. Slot 0 is made here; `descriptors` fill the slots after it.
-    public init(_ program: LaunchProgram, descriptors: [Int32]) throws(Failure) {
+    /// - Parameter network: a network namespace that is there for it; else the clone makes what it wants.
+    public init(
+        _ program: LaunchProgram, descriptors: [Int32], network: SharedFD? = nil
+    ) throws(Failure) {
         if let excess = program.excess {
             throw Failure(
                 "cannot start a process", cause: "it needs \(excess)",
@@ -38,7 +41,7 @@ public struct LaunchClone: Sendable {
             // As long as the child had our end too, it would never hear that we are gone.
             let peers = [pair.first.raw, sync.raw]
             let pid = bytes.withUnsafeBytes {
-                covey_launch($0.baseAddress, given, peers, peers.count, -1, &raw)
+                covey_launch($0.baseAddress, given, peers, peers.count, network?.raw ?? -1, &raw)
             }
             if pid < 0 { throw SyscallError("clone3", Errno(-pid)) }
             self.pid = pid

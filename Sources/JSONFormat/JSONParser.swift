@@ -124,18 +124,30 @@ private struct JSONParser {
     private mutating func string() throws(JSONSyntaxError) -> String {
         position += 1
         let start = position
+        var isASCII = true
         while position < bytes.count {
             switch bytes[position] {
             case UInt8(ascii: "\""):
-                let text = try validated(bytes[start..<position], at: start)
+                let text =
+                    isASCII ? plain(start..<position) : try validated(bytes[start..<position], at: start)
                 position += 1
                 return text
             case UInt8(ascii: "\\"): return try escapedString(from: start)
             case 0..<0x20: throw problem("a control character in a string")
+            case 0x80...:
+                isASCII = false
+                position += 1
             default: position += 1
             }
         }
         throw problem("the string has no end")
+    }
+
+    /// ASCII, which most strings are, needs no look whether it is UTF-8.
+    private func plain(_ range: Range<Int>) -> String {
+        bytes.withUnsafeBufferPointer {
+            String(decoding: UnsafeBufferPointer(rebasing: $0[range]), as: UTF8.self)
+        }
     }
 
     private func validated(_ text: ArraySlice<UInt8>, at start: Int) throws(JSONSyntaxError) -> String {

@@ -48,3 +48,8 @@ private func workingDirectory() throws(SyscallError) -> String {
     guard getcwd(&buffer, buffer.count) != nil else { throw SyscallError("getcwd", Errno(linux_errno())) }
     return buffer.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
 }
+
+/// One variable of it; the first of two equal names counts.
+public func environmentValue(_ name: String) -> String? {
+    linux_getenv(name).map { String(cString: $0) }
+}

@@ -45,12 +45,14 @@ public struct MountOptions: Hashable, Sendable {
         case "ridmap": idMap = .recursive
         case "defaults", "", "loud", "silent", "norelatime", "nostrictatime", "noiversion", "iversion": break
         default:
-            if let flags = Self.propagations[option] {
+            if let flags = Self.propagations.first(where: { $0.name == option })?.flags {
                 propagation.append(flags)
-            } else if let change = Self.attributes[option] {
+            } else if let change = Self.attribute(option) {
                 set = set & ~change.clear | change.set
                 clear |= change.clear
-            } else if let change = Self.attributes[String(option.dropFirst())], option.hasPrefix("r") {
+            } else if option.utf8.first == UInt8(ascii: "r"),
+                let change = Self.attribute(String(option.dropFirst()))
+            {
                 setBeneath = setBeneath & ~change.clear | change.set
                 clearBeneath |= change.clear
             } else {
@@ -80,23 +82,29 @@ public struct MountOptions: Hashable, Sendable {
             "norelatime", "nostrictatime", "iversion", "noiversion", "sync", "async", "dirsync", "lazytime",
             "nolazytime", "mand", "nomand",
         ]
-        return (own + propagations.keys + attributes.keys + attributes.keys.map { "r\($0)" }).sorted()
+        let changes = attributes.map(\.name)
+        return (own + propagations.map(\.name) + changes + changes.map { "r\($0)" }).sorted()
     }
 
     /// MS_* of mount(2); MS_REC is 0x4000.
-    private static let propagations: [String: UInt64] = [
-        "private": 1 << 18, "rprivate": 1 << 18 | 0x4000, "shared": 1 << 20, "rshared": 1 << 20 | 0x4000,
-        "slave": 1 << 19, "rslave": 1 << 19 | 0x4000, "unbindable": 1 << 17,
-        "runbindable": 1 << 17 | 0x4000,
+    private static let propagations: [(name: String, flags: UInt64)] = [
+        ("private", 1 << 18), ("rprivate", 1 << 18 | 0x4000), ("shared", 1 << 20),
+        ("rshared", 1 << 20 | 0x4000), ("slave", 1 << 19), ("rslave", 1 << 19 | 0x4000),
+        ("unbindable", 1 << 17), ("runbindable", 1 << 17 | 0x4000),
     ]
 
     /// MOUNT_ATTR_* of mount_setattr(2); the access time's three values share 0x70.
-    private static let attributes: [String: (set: UInt64, clear: UInt64)] = [
-        "ro": (1, 0), "rw": (0, 1), "nosuid": (2, 0), "suid": (0, 2), "nodev": (4, 0), "dev": (0, 4),
-        "noexec": (8, 0), "exec": (0, 8), "noatime": (0x10, 0x70), "atime": (0, 0x70),
-        "strictatime": (0x20, 0x70), "relatime": (0, 0x70), "nodiratime": (0x80, 0), "diratime": (0, 0x80),
-        "nosymfollow": (0x20_0000, 0), "symfollow": (0, 0x20_0000),
+    private static let attributes: [(name: String, set: UInt64, clear: UInt64)] = [
+        ("ro", 1, 0), ("rw", 0, 1), ("nosuid", 2, 0), ("suid", 0, 2), ("nodev", 4, 0), ("dev", 0, 4),
+        ("noexec", 8, 0), ("exec", 0, 8), ("noatime", 0x10, 0x70), ("atime", 0, 0x70),
+        ("strictatime", 0x20, 0x70), ("relatime", 0, 0x70), ("nodiratime", 0x80, 0), ("diratime", 0, 0x80),
+        ("nosymfollow", 0x20_0000, 0), ("symfollow", 0, 0x20_0000),
     ]
+
+    private static func attribute(_ name: String) -> (set: UInt64, clear: UInt64)? {
+        for known in attributes where known.name == name { return (known.set, known.clear) }
+        return nil
+    }
 }
 
 /// MS_PRIVATE and its like by the names `linux.rootfsPropagation` has.

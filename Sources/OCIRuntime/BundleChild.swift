@@ -52,11 +52,13 @@ final class BundleChild {
     private var reaped = false
 
     /// Clones and lets the program run. Slot 0 is made here; `descriptors` fill the slots after it.
-    init(_ program: LaunchProgram, descriptors: [Int32], _ trace: StepTrace? = nil) throws(Failure) {
+    init(
+        _ program: LaunchProgram, descriptors: [Int32], network: SharedFD? = nil, _ trace: StepTrace? = nil
+    ) throws(Failure) {
         var program = program
         program.isTraced = trace != nil
         trace?.begin()
-        let clone = try LaunchClone(program, descriptors: descriptors)
+        let clone = try LaunchClone(program, descriptors: descriptors, network: network)
         pid = clone.pid
         pidfd = clone.pidfd
         sync = clone.sync

@@ -184,11 +184,11 @@ extension BundleProcess {
         capabilities = capabilitySets(
             process.capabilities ?? RuntimeConfig.Capabilities(), warn: settings.warn)
         var counts = [settings.preservedDescriptors]
-        if let count = settings.environment["LISTEN_FDS"].flatMap({ Int($0) }), count > 0 {
+        if let count = settings.activation.listening.flatMap({ Int($0) }), count > 0 {
             // sd_listen_fds(3): the program is the one they are for, whatever its number outside is.
             self.process.environment.append("LISTEN_FDS=\(count)")
             self.process.environment.append("LISTEN_PID=1")
-            if let names = settings.environment["LISTEN_FDNAMES"] {
+            if let names = settings.activation.names {
                 self.process.environment.append("LISTEN_FDNAMES=\(names)")
             }
             counts.append(count)

@@ -20,13 +20,14 @@ struct ContainerMaker {
     private let settings: RuntimeSettings
     private let store: ContainerStore
     private let host: CgroupHost
-    private let cgroup: BundleCgroup
+    private var cgroup: BundleCgroup
     private(set) var record: ContainerRecord
     private var process: BundleProcess?
     /// Where the program tells that it is ready; nil where nobody asks.
     private let readinessPlace: ReadinessPlace?
     /// What listens there, once the program may run.
     private(set) var readiness: ReadinessRelay?
+    private let network: NetworkBeside?
 
     init(
         _ creation: Creation, _ bundle: Bundle, _ settings: RuntimeSettings
@@ -35,16 +36,6 @@ struct ContainerMaker {
         self.bundle = bundle
         self.settings = settings
         store = try ContainerStore(settings, creation.id)
-        host = try CgroupHost.detect()
-        let path =
-            bundle.config.linux.cgroupsPath
-            ?? BundleCgroup.defaultPath(id: creation.id, named: settings.manners.namesCgroup)
-        cgroup = BundleCgroup(host: host, path: path)
-        guard cgroup.path != "/" else {
-            throw containerFailure(
-                creation.id, "create", "linux.cgroupsPath \"\(path)\" is the cgroup of all processes",
-                advice: "name one of the container's own, or leave it out")
-        }
         if let given = bundle.config.process {
             var process = try BundleProcess(given, settings: settings, rootfs: bundle.rootfs)
             try process.take(bundle.config.linux, settings.manners)
@@ -58,6 +49,17 @@ struct ContainerMaker {
         try sealBinary(
             for: process, label: bundle.config.process,
             hooksInside: !bundle.config.hooks.startContainer.isEmpty, settings)
+        network = NetworkBeside(bundle.config)
+        host = try CgroupHost.detect()
+        let path =
+            bundle.config.linux.cgroupsPath
+            ?? BundleCgroup.defaultPath(id: creation.id, named: settings.manners.namesCgroup)
+        cgroup = BundleCgroup(host: host, path: path)
+        guard cgroup.path != "/" else {
+            throw containerFailure(
+                creation.id, "create", "linux.cgroupsPath \"\(path)\" is the cgroup of all processes",
+                advice: "name one of the container's own, or leave it out")
+        }
         let pid = getpid()
         record = ContainerRecord(
             id: creation.id, bundle: bundle.path, rootfs: bundle.rootfs, maker: pid,
@@ -134,7 +136,8 @@ struct ContainerMaker {
             return try deleteContainer(record.id, settings, force: true)
         }
         let own = cgroup.without(record.foundCgroups)
-        try? own.signalAll(SIGKILL)
+        // Others that are in it outlived the first process, and keep it from going.
+        if !own.removeIdle() { try? own.signalAll(SIGKILL) }
         try remove(record, store, own, settings)
     }
 
@@ -160,8 +163,9 @@ struct ContainerMaker {
             }
             return descriptor.raw
         }
+        let network = network?.take()
         let child = try inNamespaces(of: bundle.config) { () throws(Failure) in
-            try BundleChild(program, descriptors: given, settings.stepTrace("init"))
+            try BundleChild(program, descriptors: given, network: network, settings.stepTrace("init"))
         }
         made = child
         try finish(child, launch, descriptors, terminal)
@@ -187,7 +191,7 @@ struct ContainerMaker {
         launch.movedRoot = settings.noPivot ? try movedRoot(outside: bundle) : nil
         launch.sessionKeyring = settings.sessionKeyring
         if !config.hooks.createContainer.isEmpty || !config.hooks.startContainer.isEmpty {
-            launch.environment = settings.environment.map { "\($0.key)=\($0.value)" }
+            launch.environment = processEnvironment().map { "\($0.key)=\($0.value)" }
         }
         if let given = config.process, let label = try securityLabel(given) {
             launch.label = label.text

@@ -97,7 +97,7 @@ private func bundleExec(
 ) throws(Failure) -> BundleExec {
     // LISTEN_FDS and its like are the first process's.
     var plain = settings
-    plain.environment = [:]
+    plain.activation = RuntimeSettings.Activation()
     var process = try BundleProcess(given, settings: plain, rootfs: record.rootfs)
     try process.take(record.config.linux, settings.manners)
     if let final = given.execAffinity?.final, !final.isEmpty {

@@ -16,14 +16,23 @@ public struct RuntimeSettings: Sendable {
     /// Descriptors from 3 on that the program gets.
     public var preservedDescriptors = 0
     public var manners = Manners.specification
-    /// The caller's environment: LISTEN_FDS and its like.
-    public var environment: [String: String] = [:]
+    public var activation = Activation()
     /// Told what the user should know and nothing fails for.
     public var warn: @Sendable (String) -> Void = { _ in }
     /// Told what is done, step by step; nil where nobody wants to know.
     public var trace: (@Sendable (String) -> Void)?
 
     public init(root: String) { self.root = root }
+
+    /// What a service manager told the caller in its environment (sd_listen_fds(3), sd_notify(3)).
+    public struct Activation: Sendable {
+        /// LISTEN_FDS, LISTEN_FDNAMES, NOTIFY_SOCKET.
+        public var listening: String?
+        public var names: String?
+        public var readinessSocket: String?
+
+        public init() {}
+    }
 }
 
 /// Version of the specification whose words we speak.

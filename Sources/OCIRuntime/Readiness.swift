@@ -110,7 +110,7 @@ final class ReadinessRelay {
 
 extension RuntimeSettings {
     fileprivate var readinessSocket: String? {
-        environment["NOTIFY_SOCKET"].flatMap { $0.isEmpty ? nil : $0 }
+        activation.readinessSocket.flatMap { $0.isEmpty ? nil : $0 }
     }
 }
 

@@ -132,6 +132,11 @@ int covey_launch_verify(const void *program, size_t size, int *bad_operation);
 // its own is born in `network`, where that is one, instead of making it.
 int covey_launch(const void *program, const int *given, const int *peers, size_t peer_count, int network, int *pidfd);
 
+// Such a network namespace, made while the caller goes on; one at a time. `covey_end_network` waits for it and returns its
+// descriptor, which is the caller's to close, or -errno: then the clone is to make one, and says why it can't.
+void covey_begin_network(void);
+int covey_end_network(void);
+
 // Executes this process anew from a read-only mount of its binary, where it was not: binary.c says why. Returns only where
 // nothing is to do, or -errno where it can't be.
 int covey_seal(void);

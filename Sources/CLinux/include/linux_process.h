@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <linux/capability.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 static inline char **linux_environ(void) { return environ; }
+static inline const char *linux_getenv(const char *name) { return getenv(name); }
 
 // capget(2), version 3: two words of 32 bits for each set. -1 with errno.
 static inline int linux_effective_capabilities(uint64_t *set) {
