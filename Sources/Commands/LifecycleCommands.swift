@@ -17,6 +17,7 @@ func takeDown(_ session: Session, services: [String]) throws(Failure) -> Int32 {
     var options = DownOptions()
     options.volumes = session.arguments.has(.volumes)
     options.timeout = try session.arguments.duration(.timeout)
+    options.external = session.externalNames()
     if session.arguments.has(.dryRun) { return try rehearseDown(options, services, session, place) }
     if !services.isEmpty {
         if try downServices(options, services, session, place) { return 0 }
@@ -25,8 +26,7 @@ func takeDown(_ session: Session, services: [String]) throws(Failure) -> Int32 {
     }
     /// Volumes of an earlier `down` without --volumes.
     func hasVolumes() throws(Failure) -> Bool {
-        guard options.volumes else { return false }
-        return try VolumeStore(root: place.root).list().contains { $0.project == place.project }
+        try options.volumes && !leftVolumes(options, place).isEmpty
     }
     func open() throws(Failure) -> ControlClient? {
         if let running = try ControlClient.connect(to: place) { return running }
@@ -93,6 +93,13 @@ private func downServices(
     return isLeft
 }
 
+/// The project's own volumes that are there, of an earlier `down` without --volumes among others.
+private func leftVolumes(_ options: DownOptions, _ place: ProjectPlace) throws(Failure) -> [String] {
+    try VolumeStore(root: place.root).list()
+        .filter { $0.project == place.project && options.external?.volumes.contains($0.name) != true }
+        .map(\.name)
+}
+
 /// What `down` would do, its own part before the client's.
 private func rehearseDown(
     _ options: DownOptions, _ named: [String], _ session: Session, _ place: ProjectPlace
@@ -106,8 +113,7 @@ private func rehearseDown(
         if named.isEmpty || !services.isEmpty { _ = try rehearse(.down(options), session) }
     } else if options.volumes, named.isEmpty {
         // Left by an earlier `down` without --volumes.
-        lines = try VolumeStore(root: place.root).list().filter { $0.project == place.project }
-            .map { "remove volume \($0.name)" }
+        lines = try leftVolumes(options, place).map { "remove volume \($0)" }
     }
     for (name, provider) in provided.sorted(by: { $0.key < $1.key }) {
         lines.append("take down \"\(name)\" by its provider \(provider.type)")

@@ -7,8 +7,10 @@ internal import Basics
 internal import CLinux
 internal import ComposeLoader
 internal import ComposeModel
+internal import ContainerModel
 internal import Controller
 internal import Kernel
+internal import Planning
 
 final class Session {
     let invocation: Invocation
@@ -71,6 +73,12 @@ final class Session {
         if !warned { for warning in loaded.warnings { errors.line(warningText(warning)) } }
         warned = true
         return loaded
+    }
+
+    /// What is external by the project's files; nil when there are none that can be read, as with `--project-name` elsewhere.
+    func externalNames() -> ExternalNames? {
+        guard let loaded = try? load() else { return nil }
+        return Planning.externalNames(of: loaded.project)
     }
 
     /// The project's files merged, with their variables in place.

@@ -16,6 +16,8 @@ public struct DesiredState: Hashable, Codable, Sendable {
     public var volumes: [String: VolumeRequest]
     /// Services switched off by their profiles: their containers are no orphans.
     public var disabledServices: [String]
+    /// nil: there is nothing external.
+    public var external: ExternalNames?
 
     public init(project: String, directory: String, files: [String] = []) {
         self.project = project
@@ -25,6 +27,25 @@ public struct DesiredState: Hashable, Codable, Sendable {
         networks = [:]
         volumes = [:]
         disabledServices = []
+    }
+}
+
+/// What is external by the project's files, used by a service or not: no teardown of the project takes it, also when the
+/// project made it once. Real names, sorted.
+public struct ExternalNames: Hashable, Codable, Sendable {
+    public var networks: [String]
+    public var volumes: [String]
+
+    public init(networks: some Sequence<String> = [], volumes: some Sequence<String> = []) {
+        self.networks = Set(networks).sorted()
+        self.volumes = Set(volumes).sorted()
+    }
+
+    public var isEmpty: Bool { networks.isEmpty && volumes.isEmpty }
+
+    public func union(_ other: ExternalNames?) -> ExternalNames {
+        guard let other else { return self }
+        return ExternalNames(networks: networks + other.networks, volumes: volumes + other.volumes)
     }
 }
 

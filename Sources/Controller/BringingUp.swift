@@ -126,10 +126,10 @@ extension ProjectController {
     func observe(for wanted: DesiredState) throws(Failure) -> Observation {
         var observation = observe()
         let networking = try ensureNetworking()
-        for name in wanted.networks.keys where observation.networks[name] == nil {
+        for (name, request) in wanted.networks where observation.networks[name] == nil {
             // One of our own that we don't have was left to its guests, or its making was cut off: it is made again, as far as it
-            // is not there.
-            if let owner = networking.owner(of: name), owner != place.project {
+            // is not there. As an external one it has to be there.
+            if let owner = networking.owner(of: name), owner != place.project || request.external {
                 observation.networks[name] = ObservedNetwork(name: name, project: owner, request: nil)
             }
         }

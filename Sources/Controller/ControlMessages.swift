@@ -93,6 +93,8 @@ public struct DownOptions: Codable, Sendable {
     public var timeout: Duration?
     /// With all that depend on them; nil is the whole project.
     public var services: [String]?
+    /// What the client's files say is external, beside what was when the project was brought up; nil is nothing.
+    public var external: ExternalNames?
     public init() {}
 }
 

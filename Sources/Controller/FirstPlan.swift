@@ -42,8 +42,10 @@ public func firstPlan(_ place: ProjectPlace, desired: [UInt8], options: UpOption
     var observation = Observation(project: place.project)
     if !wanted.networks.isEmpty {
         let host = try HostNetworks(root: place.root)
-        for name in wanted.networks.keys {
-            if let network = try host.network(name), network.isThere, network.project != place.project {
+        for (name, request) in wanted.networks {
+            if let network = try host.network(name), network.isThere,
+                network.project != place.project || request.external
+            {
                 observation.networks[name] = ObservedNetwork(
                     name: name, project: network.project, request: nil)
             }

@@ -452,6 +452,12 @@ final class ProjectNetworking {
         return host.removeNetwork(name, project: project)
     }
 
+    /// Of what the project made only these outlive it; one that did and is its own again goes with it.
+    func keep(_ external: [String]) throws(Failure) {
+        let released = networks.values.filter { $0.isKept == true && !external.contains($0.name) }
+        try host.keepNetworks(external, releasing: released.map(\.name), project: project)
+    }
+
     /// Everything of the project, links in one delete.
     func removeAll() -> [Failure] {
         let known = Set(networks.keys)

@@ -17,6 +17,7 @@ extension ProjectController {
                 try volumes.remove(name)
             }
             let plan = try downPlan(options)
+            try networking?.keep(external(options).networks)
             takingDown = true
             drift.stop()
             execute(plan, for: connection, goesOn: true) { [self] failure in
@@ -39,8 +40,14 @@ extension ProjectController {
         var planned = Planning.DownOptions()
         planned.removeVolumes = options.volumes
         planned.timeout = options.timeout
+        planned.external = external(options)
         planned.services = withOneOffs(options.services ?? [])
         return try planDown(observation, options: planned)
+    }
+
+    /// By what was brought up, and by the client's files, which may be newer.
+    private func external(_ options: DownOptions) -> ExternalNames {
+        (desired?.external ?? ExternalNames()).union(options.external)
     }
 
     private func finishDown(_ connection: ClientConnection, _ failure: Failure?, changed: Bool) {

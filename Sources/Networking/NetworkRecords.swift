@@ -33,6 +33,8 @@ public struct NetworkState: Hashable, Codable, Sendable {
     public var withoutIPv4: Bool?
     /// Addresses no container is given, by the names of who has them.
     public var auxiliary: [String: String]?
+    /// True: its project went and had declared it external, so that no teardown takes it.
+    public var isKept: Bool?
 
     public var hasIPv4: Bool { withoutIPv4 != true }
 

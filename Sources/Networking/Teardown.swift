@@ -5,7 +5,7 @@
 // and the work goes on.
 //
 // A network on which containers of other projects run stays as it is, though its project goes: the last of those projects
-// takes it along.
+// takes it along. One that its project declares external by then stays in any case, until the project has it as its own again.
 
 public import Basics
 internal import Kernel
@@ -106,6 +106,22 @@ extension HostNetworks {
         if let failure = Failure.collect(failures) { throw failure }
     }
 
+    /// Marks networks of the project that its teardown leaves, and takes the mark from others.
+    public func keepNetworks(_ kept: [String], releasing others: [String], project: String) throws(Failure) {
+        if kept.isEmpty, others.isEmpty { return }
+        try locked("cannot keep the external networks of project \"\(project)\"") { () throws(Failure) in
+            for (names, mark) in [(kept, true), (others, nil)] as [([String], Bool?)] {
+                for name in names {
+                    guard var network = try records.network(name), network.project == project,
+                        network.isKept != mark
+                    else { continue }
+                    network.isKept = mark
+                    try records.save(network)
+                }
+            }
+        }
+    }
+
     /// Removes all of the project: links, firewall elements, records, leases, ports and its group.
     /// - Parameter visited: networks of other projects that it was on.
     public func removeProject(_ project: String, group: UInt32, visited: Set<String> = []) -> [Failure] {
@@ -114,7 +130,8 @@ extension HostNetworks {
         var kept: [NetworkState] = []
         do throws(Failure) {
             for network in try records.networks() where network.project == project {
-                if try !guests(on: network.name, besides: project).isEmpty { kept.append(network) }
+                let stays = try network.isKept == true || !guests(on: network.name, besides: project).isEmpty
+                if stays { kept.append(network) }
             }
             let stays = Set(kept.map { owner.alias(network: $0.name) })
             try firewall.withdraw(matching: { owner.owns($0) && !stays.contains($0) })
@@ -154,7 +171,8 @@ extension HostNetworks {
 
     /// The network of a project that went before its guests did, once the last of them has gone.
     private func removeAbandoned(_ network: NetworkState, among networks: [NetworkState]) throws(Failure) {
-        guard !exists("\(root)/projects/\(network.project)"), try records.addresses(network.name).isEmpty
+        guard network.isKept != true, !exists("\(root)/projects/\(network.project)"),
+            try records.addresses(network.name).isEmpty
         else { return }
         try removeFromKernel(network.name, of: network.project, "cannot remove network \"\(network.name)\"")
         try records.removeNetwork(network.name, of: network.project)

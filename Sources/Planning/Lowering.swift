@@ -62,6 +62,8 @@ public func lower(
     var desired = DesiredState(
         project: project.name, directory: project.directory, files: project.files)
     desired.disabledServices = project.disabledServices.keys.sorted()
+    let external = externalNames(of: project)
+    desired.external = external.isEmpty ? nil : external
     var names: [String: String] = [:]
 
     for name in project.services.keys.sorted() {
@@ -98,6 +100,13 @@ public func lower(
 
     if let failure = Failure.collect(failures) { throw failure }
     return Lowered(desired: desired, blobs: files.blobs)
+}
+
+/// What the project says is made elsewhere.
+public func externalNames(of project: Project) -> ExternalNames {
+    ExternalNames(
+        networks: project.networks.values.filter(\.external).map(\.name),
+        volumes: project.volumes.values.filter(\.external).map(\.name))
 }
 
 /// The name of a service's container number `index` (from 1).

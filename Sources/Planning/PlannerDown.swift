@@ -4,13 +4,15 @@
 // they alone had.
 
 public import Basics
-import ContainerModel
+public import ContainerModel
 
 public struct DownOptions: Hashable, Codable, Sendable {
     /// Services named by the user, with all that depend on them; empty is the whole project.
     public var services: [String] = []
-    /// Remove the project's volumes too; external ones never.
+    /// Remove the project's volumes too.
     public var removeVolumes = false
+    /// Stays, although the project may have made it.
+    public var external = ExternalNames()
     /// How long containers may take to stop; nil is each service's own grace period.
     public var timeout: Duration?
 
@@ -66,7 +68,7 @@ private struct DownPlanner {
     mutating func removeNetworks() {
         let used = Set(others.flatMap(\.networks))
         for (name, network) in observed.networks.sorted(by: { $0.key < $1.key })
-        where network.project == observed.project {
+        where network.project == observed.project && !options.external.networks.contains(name) {
             guard isWhole || leaving[name] != nil && !used.contains(name) else { continue }
             guard network.foreignContainers.isEmpty else {
                 life.builder.notice(
@@ -85,7 +87,7 @@ private struct DownPlanner {
             observed.containers.filter { targets.contains($0.service) }.flatMap { life.mounted(by: $0) ?? [] }
         )
         for (name, volume) in observed.volumes.sorted(by: { $0.key < $1.key })
-        where volume.project == observed.project && volume.request?.external != true {
+        where volume.project == observed.project && !options.external.volumes.contains(name) {
             guard isWhole || own.contains(name) && !used.contains(name) else { continue }
             guard volume.foreignContainers.isEmpty else {
                 life.builder.notice(

@@ -178,7 +178,8 @@ struct UpPlanner {
                     ?? "it belongs to no project",
                 advice: "write `external: true` to use it, or give yours another `name`")
         }
-        guard let old = found.request else { return .present }
+        // While it was external nothing was said of how it is made.
+        guard let old = found.request, !old.external else { return .present }
         let changes = differences(from: old, to: request)
         if changes.isEmpty { return .present }
         guard found.foreignContainers.isEmpty else {

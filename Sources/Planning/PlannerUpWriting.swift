@@ -91,8 +91,10 @@ extension UpPlanner {
 
     /// Networks the project made and no longer declares, once nothing is left on them.
     private mutating func writeForgottenNetworks(on page: inout Page) {
+        let external = desired.external?.networks ?? []
         let forgotten = observed.networks.filter {
             $0.value.project == desired.project && desired.networks[$0.key] == nil
+                && !external.contains($0.key)
                 && $0.value.foreignContainers.isEmpty
         }
         if forgotten.isEmpty { return }

@@ -78,6 +78,40 @@ struct PlanLifeTests {
         #expect(try planDown(world.seen, options: options).isEmpty)
     }
 
+    @Test("what the project made and declares external by now stays, whether services use it or not")
+    func externalStays() throws {
+        var world = try World.running(stack("web: net n; net own; volume data; volume more"))
+        var options = DownOptions()
+        options.removeVolumes = true
+        options.external = ExternalNames(networks: ["demo_n"], volumes: ["demo_data"])
+        var forgetting = UpOptions()
+        forgetting.removeOrphans = true
+        var alone = stack("other:")
+        alone.external = options.external
+        let forgotten = try planUp(alone, observed: world.seen, options: forgetting)
+        #expect("\(forgotten)".contains("remove network demo_own"), "\(forgotten)")
+        #expect(!"\(forgotten)".contains("remove network demo_n"), "\(forgotten)")
+        let named = {
+            var named = options
+            named.services = ["web"]
+            return named
+        }()
+        #expect("\(try planDown(world.seen, options: named))" == "\(try planDown(world.seen, options: options))")
+        world.apply(try planDown(world.seen, options: options), for: stack("web:"))
+        #expect(world.broken == [])
+        #expect(world.seen.networks.keys.sorted() == ["demo_n"])
+        #expect(world.seen.volumes.keys.sorted() == ["demo_data"])
+    }
+
+    @Test("a network that was external for a while is not made anew when it is the project's own again")
+    func ownAgain() throws {
+        var world = try World.running(stack("web: net n\nnetwork n: internal"))
+        var external = NetworkRequest(name: "demo_n")
+        external.external = true
+        world.seen.networks["demo_n"]?.request = external
+        #expect(try planUp(stack("web: net n\nnetwork n: internal"), observed: world.seen).isEmpty)
+    }
+
     @Test("down works when nothing is known of the services any more")
     func downWithoutRequests() throws {
         var world = try World.running(stack(shop))

@@ -75,6 +75,51 @@ extension Scenarios {
             }
         }
 
+        @Test("what a project made and declares external by now is no longer its own to take down")
+        func external() throws {
+            try Stage.play("external") { stage in
+                let external = ["EXTERNAL=true"]
+                let volume = "\(stage.directory)/root/volumes/\(stage.project)/data/file"
+                func requireBoth(_ when: String) throws {
+                    try stage.require(exists(volume), "the volume is gone \(when)")
+                    let links = try stage.inHost(["ip", "-br", "link"]).output
+                    try stage.require(links.contains("cvy"), "the network is gone \(when): \(links)")
+                }
+                let down = ["down", "-v", "--timeout", "1"]
+                func covey(_ arguments: [String], _ variables: [String]) throws {
+                    try stage.start(arguments, variables: variables).wait().orThrow()
+                }
+                try stage.covey("up", "-d")
+                try stage.exec("app", "touch /data/file")
+                try stage.covey("up", "-d", variables: external)
+                let planned = try stage.covey("down", "-v", "--dry-run", variables: external)
+                try stage.require(!planned.output.contains("remove network"), "\(planned)")
+                // A file that doesn't say so any more does not undo what was brought up.
+                try covey(down, [])
+                try requireBoth("with a project that was up with them")
+                // Nothing is up, and only the client's file speaks.
+                try covey(down, external)
+                try requireBoth("with nothing")
+                let guest = external + ["COMPOSE_PROJECT_NAME=g-\(stage.project)", "NAME=\(stage.project)"]
+                try covey(["up", "-d"], guest)
+                try covey(down, guest)
+                try requireBoth("with a guest")
+                try stage.covey("up", "-d", variables: external)
+                try stage.exec("app", "test -e /data/file")
+                try covey(down, external)
+                try requireBoth("the second time")
+                // Its own again, and the client's newer file says otherwise.
+                try stage.covey("up", "-d")
+                try covey(down, external)
+                try requireBoth("although the file says external")
+                try stage.covey("up", "-d")
+                try covey(down, [])
+                try stage.require(!exists(volume), "the volume stays")
+                let links = try stage.inHost(["ip", "-br", "link"]).output
+                try stage.require(!links.contains("cvy"), "the network stays: \(links)")
+            }
+        }
+
         @Test("replicas answer with all their addresses")
         func replicas() throws {
             try Stage.play("networks") { stage in
