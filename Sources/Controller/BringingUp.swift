@@ -34,8 +34,8 @@ extension ProjectController {
                     dropCarriedVolumes()
                     forgetContents()
                 }
-                if let failure, let services = run?.rollsBack, !services.isEmpty {
-                    return rollBack(services, to: former, for: connection) { [self] outcome in
+                if let failure, let run, !run.rollsBack.isEmpty {
+                    return rollBack(run, to: former, for: connection) { [self] outcome in
                         var told = failure
                         told.advice = outcome
                         connection.finish(.failed(told))

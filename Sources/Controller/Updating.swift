@@ -118,13 +118,13 @@ extension ProjectController {
         return former
     }
 
-    /// Brings back what was there before; the closure hears what to tell of it.
+    /// Brings back what was there before, and what was stopped to be restarted with it; the closure hears what to tell of it.
     func rollBack(
-        _ services: Set<String>, to former: [String: ServiceRequest], for connection: ClientConnection,
+        _ failed: PlanRun, to former: [String: ServiceRequest], for connection: ClientConnection,
         _ told: @escaping (String) -> Void
     ) {
         guard var wanted = desired else { return told("there is nothing to go back to") }
-        let names = services.filter { former[$0] != nil }.sorted()
+        let names = failed.rollsBack.filter { former[$0] != nil }.sorted()
         guard !names.isEmpty else { return told("there is nothing to go back to") }
         for name in names {
             guard var service = former[name] else { continue }
@@ -134,7 +134,7 @@ extension ProjectController {
             wanted.services[name] = service
         }
         var options = Planning.UpOptions()
-        options.services = names
+        options.services = names + failed.leftStopped.subtracting(names).sorted()
         options.noDependencies = true
         do throws(Failure) {
             let plan = try planUp(wanted, observed: try observe(for: wanted), options: options)
@@ -154,5 +154,21 @@ extension ProjectController {
         } catch {
             told("going back failed as well: \(error.doing)")
         }
+    }
+}
+
+extension PlanRun {
+    /// Services of which it stopped a container that it did not come to start again.
+    fileprivate var leftStopped: Set<String> {
+        var stopped: Set<String> = []
+        var unstarted: Set<String> = []
+        for (node, state) in zip(plan.nodes, states) {
+            switch node.operation {
+            case .stopContainer(let container, _) where state == .done: stopped.insert(container.service)
+            case .startContainer(let container) where state != .done: unstarted.insert(container.service)
+            default: break
+            }
+        }
+        return stopped.intersection(unstarted)
     }
 }

@@ -73,28 +73,7 @@ extension UpPlanner {
         let forceAsDependency =
             options.recreateDependencies && !options.services.isEmpty
             && !options.services.contains(service.name)
-        var present: [Int: ObservedContainer] = [:]
-        var surplus: [(container: ObservedContainer, reason: String)] = []
-        for container in containers[service.name] ?? [] {
-            if !(1...max(1, service.replicas)).contains(container.index) || service.replicas == 0 {
-                surplus.append((container, "\(service.replicas) of \(quoted(service.name)) wanted"))
-            } else if let other = present[container.index] {
-                let first = other.configHash == service.configHash
-                surplus.append(
-                    (first ? container : other, "a second container with number \(container.index)"))
-                present[container.index] = first ? other : container
-            } else {
-                present[container.index] = container
-            }
-        }
-        // One that came before its predecessor went, in an update that may be over and undeclared by now, has a number
-        // above: it is as good as any.
-        for slot in 0..<service.replicas where present[slot + 1] == nil {
-            guard let at = surplus.firstIndex(where: { $0.container.index > service.replicas }) else {
-                break
-            }
-            present[slot + 1] = surplus.remove(at: at).container
-        }
+        let (present, surplus) = slots(of: service)
         var changes: String?
         for index in 0..<service.replicas {
             var target = ContainerReference(
@@ -121,6 +100,38 @@ extension UpPlanner {
         for (container, reason) in surplus.sorted(by: { $0.container.index < $1.container.index }) {
             note(Decision(.remove, container.reference, old: container, because: reason, early: true))
         }
+    }
+
+    /// Which container has which number, and those there is none for. What is already as it shall be comes first, whatever its
+    /// number: after an update that was rolled back the one that does well may have the highest.
+    private func slots(of service: ServiceRequest)
+        -> (present: [Int: ObservedContainer], surplus: [(container: ObservedContainer, reason: String)])
+    {
+        let numbers = 1..<service.replicas + 1
+        func rank(_ one: ObservedContainer) -> (Int, Int, Int, String) {
+            let isCurrent = one.configHash == service.configHash
+            return (isCurrent ? 0 : 1, numbers.contains(one.index) ? 0 : 1, one.index, one.name)
+        }
+        let ranked = (containers[service.name] ?? []).sorted { rank($0) < rank($1) }
+        var present: [Int: ObservedContainer] = [:]
+        // Came before its predecessor went, in an update that may be over and undeclared by now: as good as any.
+        var above: [ObservedContainer] = []
+        var surplus: [(container: ObservedContainer, reason: String)] = []
+        for container in ranked {
+            if present[container.index] != nil {
+                surplus.append((container, "a second container with number \(container.index)"))
+            } else if present.count + above.count >= service.replicas {
+                surplus.append((container, "\(service.replicas) of \(quoted(service.name)) wanted"))
+            } else if numbers.contains(container.index) {
+                present[container.index] = container
+            } else {
+                above.append(container)
+            }
+        }
+        for (number, container) in zip(numbers.filter { present[$0] == nil }, above) {
+            present[number] = container
+        }
+        return (present, surplus)
     }
 
     private func unchanged(

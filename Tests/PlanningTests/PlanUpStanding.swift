@@ -49,6 +49,16 @@ let standingCases: [UpCase] = [
             2. remove container demo-web-5: 2 of "web" wanted [after 1]
             """),
     UpCase(
+        "one that is as it shall be stays before one that is not, whatever their numbers", before: "web: replicas 3",
+        changes: {
+            $0.remove("demo-web-1")
+            $0.change("demo-web-2") { $0.configHash = Digest(of: "another".utf8) }
+        }, after: "web: replicas 1",
+        plan: """
+            1. stop container demo-web-2 within 10s: 1 of "web" wanted
+            2. remove container demo-web-2: 1 of "web" wanted [after 1]
+            """),
+    UpCase(
         "a hole in the numbers is filled", before: "web: replicas 3", changes: { $0.remove("demo-web-2") },
         plan: """
             1. create container demo-web-2: it is missing

@@ -55,6 +55,22 @@ extension Scenarios {
             }
         }
 
+        @Test("a rollback leaves the old container that still runs, and brings dependants back that were stopped")
+        func oldOneStays() throws {
+            try Stage.play("updates") { stage in
+                // The old one with the higher number, the one that fails with the lower.
+                try stage.covey("up", "-d", "leaning")
+                try stage.covey("up", "-d", "leaning", variables: ["VERSION=2"])
+                let before = try stage.processes().first { $0.key.hasSuffix("leaned-2") }
+                try stage.require(before != nil, "\(try stage.containers())")
+                let up = try stage.covey("up", "-d", "leaning", code: 1, variables: ["VERSION=3"])
+                try stage.require(up.errors.contains("rolled back"), "\(up)")
+                let after = try stage.processes()
+                try stage.require(after.count == 2 && after.values.contains(before?.value ?? ""), "\(after)")
+                try stage.require(after.keys.contains { $0.hasSuffix("leaning-1") }, "\(after)")
+            }
+        }
+
         @Test("failure_action: continue goes on and tells, pause leaves the rest as it was")
         func otherActions() throws {
             try Stage.play("updates") { stage in
