@@ -345,7 +345,8 @@ public enum Ledger {
 
     /// `update_config` and `rollback_config` of `services.<name>.deploy`.
     static let updating = Fields([
-        .works("parallelism"), .works("delay"), .works("failure_action"), .works("monitor"),
+        .works("parallelism"), .works("delay"), .works("failure_action"),
+        .works("monitor", "5 s where it is not written and `failure_action` is, else none"),
         .works("max_failure_ratio"), .works("order"),
     ])
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `update_config` and `rollback_config` of `deploy`: what they leave unsaid is Docker's default.
+// `update_config` and `rollback_config` of `deploy`: what they leave unsaid is the Compose specification's default (deploy.md).
+// Its `monitor: 0s` would have a failure_action judge before a container can fail; who writes one and no `monitor` gets the
+// five seconds that `docker service update` has.
 
 import Basics
 import ComposeModel
@@ -12,7 +14,7 @@ extension ServiceLowering {
         var request = UpdateRequest()
         request.parallelism = max(0, update.parallelism ?? 1)
         request.delay = update.delay ?? .zero
-        request.monitor = update.monitor ?? .zero
+        request.monitor = update.monitor ?? (update.failureAction == nil ? .zero : .seconds(5))
         request.maximumFailureRatio = update.maximumFailureRatio ?? 0
         request.startsFirst = update.order == "start-first"
         if let action = update.failureAction, let known = UpdateRequest.FailureAction(rawValue: action) {

@@ -121,6 +121,23 @@ struct LoweringHostTests {
         }
     }
 
+    @Test("an update that has a failure_action looks for five seconds, unless monitor says otherwise")
+    func monitor() throws {
+        for (action, monitor, expected) in [
+            (nil, nil, .zero), ("rollback", nil, .seconds(5)), ("pause", nil, .seconds(5)),
+            ("rollback", .zero, .zero), (nil, .seconds(1), .seconds(1)),
+        ] as [(String?, Duration?, Duration)] {
+            let update = try request {
+                var update = Deploy.Update()
+                update.failureAction = action
+                update.monitor = monitor
+                $0.deploy = Deploy()
+                $0.deploy?.update = update
+            }.update
+            #expect(update?.monitor == expected)
+        }
+    }
+
     @Test(
         "logging is how much is kept of each stream",
         arguments: [
