@@ -50,10 +50,15 @@ struct ReferenceName: Hashable {
         }
     }
 
-    /// A name that somebody gives an image.
+    /// A name that somebody gives an image: one that any registry and engine understands.
     /// - Throws: also for one that is the builder's own, or would be read as an id.
     init(given text: String) throws(Failure) {
         try self.init(text)
+        do throws(ReferenceMistake) { _ = try ReferenceParts(text) } catch {
+            throw Failure(
+                "cannot use \"\(text)\" as an image's name", cause: error.reason,
+                advice: "write it as [HOST[:PORT]/]NAME[:TAG]")
+        }
         guard !isCached, Digest(text) == nil else {
             throw Failure(
                 "cannot use \"\(text)\" as an image's name",

@@ -4,11 +4,11 @@
 // HTTP, authentication, pulling into `Images` and pushing from it. It runs in the client's process and opens libcurl;
 // the controller never sees it. It decides nothing about projects.
 //
-// Here: a name as a registry understands it. Docker's rules (distribution/reference, "grammar"): the first part is a
-// host when it has a dot, a colon or a capital, or is `localhost`; without a host it is `docker.io`, and there a name
-// of one part is `library/NAME`.
+// Here: a name as a registry understands it: without a host (Images/ReferenceParts.swift) it is `docker.io`, and there a name of
+// one part is `library/NAME`.
 
 public import Basics
+internal import Images
 
 /// `HOST/PATH[:TAG][@DIGEST]`, every part in its long form.
 public struct RegistryName: Hashable, Sendable {
@@ -21,48 +21,18 @@ public struct RegistryName: Hashable, Sendable {
     public var digest: Digest?
 
     public init(_ text: String) throws(Failure) {
-        func refuse(_ why: String) -> Failure {
-            Failure(
-                "cannot understand the image name \"\(text)\"", cause: why,
+        let parts: ReferenceParts
+        do throws(ReferenceMistake) { parts = try ReferenceParts(text) } catch {
+            throw Failure(
+                "cannot understand the image name \"\(text)\"", cause: error.reason,
                 advice: "write [HOST[:PORT]/]NAME[:TAG] or NAME@sha256:DIGEST")
         }
-        var rest = Substring(text)
-        if let at = rest.firstIndex(of: "@") {
-            let word = String(rest[rest.index(after: at)...])
-            guard let digest = Digest(word) else {
-                throw refuse("`\(word)` is no sha256 digest: `sha256:` and 64 lower-case hex digits")
-            }
-            self.digest = digest
-            rest = rest[..<at]
-        }
-        let name = rest.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        if name.count == 2, RegistryName.isHost(name[0]) {
-            host = String(name[0])
-            rest = name[1]
-        } else {
-            host = "docker.io"
-        }
+        host = parts.host ?? "docker.io"
         if host == "index.docker.io" { host = "docker.io" }
-        guard RegistryName.isPlainHost(host) else { throw refuse("\"\(host)\" is no host name with a port") }
-        if let colon = rest.lastIndex(of: ":") {
-            let tag = String(rest[rest.index(after: colon)...])
-            guard RegistryName.isTag(tag) else {
-                throw refuse(
-                    "`\(tag)` is no tag: letters, digits, `_`, `.` and `-`, at most 128, the first no `.` or `-`"
-                )
-            }
-            self.tag = tag
-            rest = rest[..<colon]
-        }
-        repository = String(rest)
+        repository = parts.repository
         if host == "docker.io", !repository.contains("/") { repository = "library/\(repository)" }
-        let parts = repository.split(separator: "/", omittingEmptySubsequences: false)
-        guard repository.utf8.count <= 255, parts.allSatisfy({ RegistryName.isPart($0) }) else {
-            throw refuse(
-                "`\(repository)` is no repository: parts of lower-case letters and digits, with `.`, `_` or `-` between"
-            )
-        }
-        if digest != nil { tag = nil } else if tag == nil { tag = "latest" }
+        digest = parts.digest
+        tag = digest == nil ? parts.tag ?? "latest" : nil
     }
 
     /// What the registry is asked for: the digest, else the tag.
@@ -83,70 +53,4 @@ public struct RegistryName: Hashable, Sendable {
 
     /// Docker Hub's API answers elsewhere than its name says, as all clients know.
     var apiHost: String { host == "docker.io" ? "registry-1.docker.io" : host }
-
-    private static func isHost(_ part: Substring) -> Bool {
-        part == "localhost" || part.contains { $0 == "." || $0 == ":" || $0.isUppercase }
-    }
-
-    /// A host name, an address or a bracketed IPv6 one, with or without a port; nothing that a URL could mistake.
-    private static func isPlainHost(_ host: String) -> Bool {
-        var name = Substring(host)
-        if name.hasPrefix("[") {
-            guard let end = name.firstIndex(of: "]") else { return false }
-            let address = name[..<end].dropFirst()
-            guard !address.isEmpty, address.utf8.allSatisfy({ isHex($0) || $0 == 58 || $0 == 46 }) else {
-                return false
-            }
-            name = name[name.index(after: end)...]
-            return name.isEmpty || name.first == ":" && isPort(name.dropFirst())
-        }
-        if let colon = name.firstIndex(of: ":") {
-            guard isPort(name[name.index(after: colon)...]) else { return false }
-            name = name[..<colon]
-        }
-        return !name.isEmpty && name.utf8.count <= 253 && name.first != "-" && name.first != "."
-            && name.utf8.allSatisfy { isLetterOrDigit($0) || $0 == 45 || $0 == 46 }
-    }
-
-    private static func isPort(_ text: Substring) -> Bool {
-        guard let port = UInt16(text) else { return false }
-        return port > 0
-    }
-
-    private static func isTag(_ tag: String) -> Bool {
-        guard let first = tag.utf8.first, tag.utf8.count <= 128, first != 45, first != 46 else {
-            return false
-        }
-        return tag.utf8.allSatisfy { isLetterOrDigit($0) || $0 == 95 || $0 == 45 || $0 == 46 }
-    }
-
-    /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
-    private static func isPart(_ part: Substring) -> Bool {
-        var separator = ""
-        var afterWord = false
-        for character in part {
-            guard let byte = character.asciiValue else { return false }
-            if (97...122).contains(byte) || (48...57).contains(byte) {
-                guard
-                    separator.isEmpty
-                        || afterWord
-                            && ([".", "_", "__"].contains(separator) || separator.allSatisfy { $0 == "-" })
-                else { return false }
-                separator = ""
-                afterWord = true
-            } else {
-                guard afterWord, [45, 46, 95].contains(byte) else { return false }
-                separator.append(character)
-            }
-        }
-        return afterWord && separator.isEmpty
-    }
-
-    private static func isHex(_ byte: UInt8) -> Bool {
-        (48...57).contains(byte) || (97...102).contains(byte) || (65...70).contains(byte)
-    }
-
-    private static func isLetterOrDigit(_ byte: UInt8) -> Bool {
-        (48...57).contains(byte) || (97...122).contains(byte) || (65...90).contains(byte)
-    }
 }

@@ -106,6 +106,29 @@ struct NameTests {
         #expect(try store.list().allSatisfy { !$0.name.hasPrefix("covey-build/") })
     }
 
+    @Test(
+        "a name that no registry would take is given to no image",
+        arguments: [
+            ("a::b:c", "`a::b` is no repository"), ("UP", "`UP` is no repository"), ("x/UP:1", "`x/UP` is no"),
+            ("x//y", "`x//y` is no repository"), ("x:-1", "`-1` is no tag"), ("-x", "`-x` is no repository"),
+            ("x..y", "`x..y` is no"), ("no_host:x/y", "\"no_host:x\" is no host name"),
+        ])
+    func unusable(name: String, says: String) throws {
+        let image = try ground.image("mine", "mine")
+        let failure = try #require(throws: Failure.self) { try store.tag(image, as: name) }
+        #expect(failure.doing == "cannot use \"\(name)\" as an image's name", "\(failure)")
+        #expect(failure.cause?.contains(says) == true, "\(failure)")
+        #expect(throws: Failure.self) { try ImageStore.checkName(name) }
+        #expect(try store.list().map(\.name) == ["mine:latest"])
+    }
+
+    @Test("names that registries take are given", arguments: ["x", "a.b/c__d--e/f:V1_.-", "localhost:5000/x", "UP/x"])
+    func usable(name: String) throws {
+        let image = try ground.image("mine", "mine")
+        #expect(try store.tag(image, as: name).facts.id == image.facts.id)
+        #expect(try store.lookUp(name)?.facts.id == image.facts.id)
+    }
+
     /// A layout of Docker's schema 2, its config written otherwise than we would.
     private func foreign() throws -> Transport {
         let directory = "\(ground.path)/foreign"
