@@ -176,15 +176,26 @@ func runImageLoad(_ session: Session) throws(Failure) -> Int32 {
 func runImagePrune(_ session: Session) throws(Failure) -> Int32 {
     let store = try session.imageStore()
     let used = try imagesInUse(root: session.root)
-    let before = try store.usage(inUse: used.layers, ids: used.ids).bytes
+    let (before, stepsBefore) = try storedBytes(session, store)
     let gone = try store.prune(
         keeping: used.layers, unless: session.arguments.has(.all) ? used.ids : nil,
         cache: session.arguments.has(.buildCache))
     if session.arguments.has(.buildCache) { try removeBuildCache(under: session.root) }
     for name in gone { session.out.line("removed \(name)") }
-    let after = try store.usage(inUse: used.layers, ids: used.ids).bytes
-    session.out.line("\(humanSize(bytes: before - after)) given back")
+    let (after, steps) = try storedBytes(session, store)
+    session.out.line("\(humanSize(bytes: before + stepsBefore - after - steps)) given back")
+    if steps > 0, !session.arguments.has(.buildCache) {
+        session.out.line(
+            "the build cache holds \(humanSize(bytes: steps)); `covey image prune --build-cache` gives it back")
+    }
     return 0
+}
+
+/// What images take, and what only the build cache does.
+private func storedBytes(_ session: Session, _ store: ImageStore) throws(Failure) -> (Int64, Int64) {
+    let used = try imagesInUse(root: session.root)
+    let usage = try store.usage(inUse: used.layers, ids: used.ids)
+    return (usage.bytes, usage.cacheBytes + buildCacheBytes(session))
 }
 
 func runSystemUsage(_ session: Session) throws(Failure) -> Int32 {
@@ -197,11 +208,12 @@ func runSystemUsage(_ session: Session) throws(Failure) -> Int32 {
         $1.mounted == nil ? $0 + treeBytes("\(session.root)/volumes/\($1.name)/data") : $0
     }
     let uppers = used.uppers.reduce(Int64(0)) { $0 + treeBytes($1) }
+    let steps = images.cacheBytes + buildCacheBytes(session)
     let rows: [(kind: String, total: Int, active: Int?, bytes: Int64, reclaimable: Int64?)] = [
         ("Images", images.images, images.activeImages, images.bytes, images.reclaimable),
         ("Containers", used.uppers.count, nil, uppers, nil),
         ("Volumes", volumes.count, nil, volumeBytes, nil),
-        ("Build cache steps", images.cacheEntries, nil, 0, nil),
+        ("Build cache steps", images.cacheEntries, nil, steps, steps),
     ]
     if session.arguments.last(.format) == "json" {
         for row in rows {
@@ -227,14 +239,21 @@ func runSystemUsage(_ session: Session) throws(Failure) -> Int32 {
     return 0
 }
 
+/// What builds keep beside the store; of directories alone nothing is given back.
+private func buildCacheBytes(_ session: Session) -> Int64 {
+    treeBytes("\(session.root)/buildcache", ofDirectories: false)
+}
+
 /// Bytes on the disk below a directory, without following links or crossing into another file system.
-private func treeBytes(_ path: String) -> Int64 {
+private func treeBytes(_ path: String, ofDirectories: Bool = true) -> Int64 {
     guard let top = try? fileStatus(path) else { return 0 }
     guard top.isDirectory else { return Int64(top.st_blocks) * 512 }
-    var sum = Int64(top.st_blocks) * 512
+    var sum = ofDirectories ? Int64(top.st_blocks) * 512 : 0
     for name in (try? directoryEntries(path)) ?? [] {
         guard let status = try? fileStatus("\(path)/\(name)"), status.st_dev == top.st_dev else { continue }
-        sum += status.isDirectory ? treeBytes("\(path)/\(name)") : Int64(status.st_blocks) * 512
+        sum +=
+            status.isDirectory
+            ? treeBytes("\(path)/\(name)", ofDirectories: ofDirectories) : Int64(status.st_blocks) * 512
     }
     return sum
 }

@@ -13,45 +13,61 @@ public struct StoreUsage: Hashable, Sendable {
     public var images = 0
     /// Images some container stands on.
     public var activeImages = 0
+    /// Of images, and of what is left of those that are gone.
     public var bytes: Int64 = 0
     /// Of these, what no image in use needs.
     public var reclaimable: Int64 = 0
     public var cacheEntries = 0
+    /// What only steps of earlier builds need: `prune` gives it back when the cache goes too.
+    public var cacheBytes: Int64 = 0
 }
 
 extension ImageStore {
     /// - inUse: paths of layers that containers stand on; ids: of the images they were made from.
     public func usage(inUse: Set<String>, ids: Set<Digest>) throws(Failure) -> StoreUsage {
         var usage = StoreUsage()
-        let names = try readIndex().manifests
-        var needed: Set<String> = []
+        // By the first who holds it: containers and their images, other images, steps.
+        var (needed, held, cached): (Set<String>, Set<String>, Set<String>) = ([], [], [])
         for path in inUse where path.hasPrefix("\(layers)/") {
             needed.insert(String(path.dropFirst(layers.utf8.count + 1).prefix { $0 != "/" }))
         }
-        for entry in names {
+        for entry in try readIndex().manifests {
             guard let name = entry.name else { continue }
-            if name.isCached {
-                usage.cacheEntries += 1
-                continue
-            }
-            usage.images += 1
+            let isStep = name.isCached
+            if isStep { usage.cacheEntries += 1 } else { usage.images += 1 }
             guard let bytes = try? document(entry.digest, name.text),
                 let manifest = try? decodeDocument(ImageManifest.self, bytes, title: name.text)
             else { continue }
-            guard ids.contains(manifest.config.digest) else { continue }
-            usage.activeImages += 1
-            needed.formUnion((manifest.layers + [manifest.config]).map(\.digest.hex) + [entry.digest.hex])
+            // Unpacked layers go by their diff ids, which the config names.
+            let config = try? decodeDocument(
+                ImageConfig.self, document(manifest.config.digest, name.text), title: name.text)
+            let parts =
+                (manifest.layers + [manifest.config]).map(\.digest.hex) + [entry.digest.hex]
+                + (config?.rootfs.diffIDs.map(\.hex) ?? [])
+            if isStep {
+                cached.formUnion(parts)
+            } else if ids.contains(manifest.config.digest) {
+                usage.activeImages += 1
+                needed.formUnion(parts)
+            } else {
+                held.formUnion(parts)
+            }
+        }
+        func count(_ name: String, _ size: Int64) {
+            if cached.contains(name), !needed.contains(name), !held.contains(name) {
+                usage.cacheBytes += size
+            } else {
+                usage.bytes += size
+                if !needed.contains(name) { usage.reclaimable += size }
+            }
         }
         for name in (try? directoryEntries("\(images)/blobs/sha256")) ?? [] {
-            let size = (try? fileStatus("\(images)/blobs/sha256/\(name)")).map { Int64($0.st_size) } ?? 0
-            usage.bytes += size
-            if !needed.contains(name) { usage.reclaimable += size }
+            count(name, (try? fileStatus("\(images)/blobs/sha256/\(name)")).map { Int64($0.st_size) } ?? 0)
         }
         for name in (try? directoryEntries(layers)) ?? [] where !name.hasPrefix(".") {
             guard let record = (try? readRecord(LayerRecord.self, "\(layers)/\(name)/layer.json")) ?? nil
             else { continue }
-            usage.bytes += record.bytes
-            if !needed.contains(name) { usage.reclaimable += record.bytes }
+            count(name, record.bytes)
         }
         return usage
     }

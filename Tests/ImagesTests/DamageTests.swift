@@ -116,6 +116,21 @@ struct DamageTests {
         #expect(try directoryEntries("\(images)/resolved") == ["base:1"])
     }
 
+    @Test("what only a builder's steps hold is told apart from what images do")
+    func heldBySteps() throws {
+        let base = try ground.image("base:1", "base")
+        let before = try store.usage(inUse: [], ids: [base.facts.id])
+        #expect(before.cacheBytes == 0 && before.reclaimable == 0 && before.bytes > 0)
+        let layer = try ground.tar("step.tar", [(file("step"), String(repeating: "x", count: 5000))])
+        let key = Digest(of: "a step".utf8)
+        _ = try store.keep(layers: base.diffIDs, adding: .tar(path: layer), config: config, asStep: key)
+        let after = try store.usage(inUse: [], ids: [base.facts.id])
+        #expect(after.bytes == before.bytes && after.reclaimable == 0)
+        #expect(after.cacheBytes > 5000)
+        _ = try store.prune(keeping: [], unless: nil, cache: true)
+        #expect(try store.usage(inUse: [], ids: [base.facts.id]) == before)
+    }
+
     @Test(
         "an index larger than any foreign one is read and made smaller; one that could not be read is not written"
     )

@@ -128,7 +128,10 @@ extension Scenarios {
 
                 // Removed, and back by its digest.
                 try stage.covey("image", "rm", image)
-                try stage.covey("image", "prune", "-a", "--build-cache")
+                let pruned = try stage.covey("image", "prune")
+                try stage.require(pruned.output.contains("the build cache holds"), "\(pruned)")
+                let freed = try stage.covey("image", "prune", "-a", "--build-cache")
+                try stage.require(!freed.output.contains("the build cache holds"), "\(freed)")
                 try stage.write(
                     "compose.yaml",
                     "services: {web: {image: '\(registry.host)/team/app@\(digest)', init: true}}\n")
