@@ -116,7 +116,7 @@ private func rehearseDown(
         lines = try leftVolumes(options, place).map { "remove volume \($0)" }
     }
     for (name, provider) in provided.sorted(by: { $0.key < $1.key }) {
-        lines.append("take down \"\(name)\" by its provider \(provider.type)")
+        lines += provider.everyone.map { "take down \"\(name)\" by its provider \($0.type)" }
     }
     let store = try session.imageStore()
     for name in try imagesToRemove(session, of: named)

@@ -18,6 +18,15 @@ struct ProvidedService: Hashable, Codable {
     var variables: [String] = []
     /// Its provider has said that it could not bring it up, and never that it could.
     var isRefused: Bool?
+    /// Programs of other types that brought it up before and were not asked to take it down; nil is none.
+    var former: [ProvidedService]?
+
+    /// All whose work may be there, the last one first.
+    var everyone: [ProvidedService] {
+        var last = self
+        last.former = nil
+        return [last] + (former ?? [])
+    }
 
     init(type: String, options: [String: [String]]) {
         self.type = type
@@ -47,8 +56,13 @@ struct ProvidedServices {
         try change { $0[name] = service }
     }
 
-    /// It was taken down.
-    func forget(_ name: String) throws(Failure) { try change { $0[name] = nil } }
+    /// Only these have not taken it down.
+    func keep(_ name: String, only left: [ProvidedService]) throws(Failure) {
+        try change { services in
+            services[name] = left.first
+            services[name]?.former = left.count > 1 ? Array(left.dropFirst()) : nil
+        }
+    }
 
     /// One at a time: two commands may have providers at work.
     private func change(_ change: (inout [String: ProvidedService]) -> Void) throws(Failure) {

@@ -27,6 +27,9 @@ func provide(
         guard let service = project.services[name], let provider = service.provider else { continue }
         var request = ProvidedService(type: provider.type, options: provider.options)
         request.variables = before[name]?.variables ?? []
+        // Only the program that made something knows how to take it down.
+        let others = before[name]?.everyone.filter { $0.type != provider.type } ?? []
+        request.former = others.isEmpty ? nil : others
         if runs, wanted.contains(name) {
             let task = progress.begin("Provider", name, doing: "Creating", done: "Created")
             do throws(Failure) {
@@ -57,7 +60,7 @@ private func bringUp(
         let outcome = try run.run(errors: session.invocation.errors) { progress.notice("\(name): \($0)") }
         request.variables = outcome.variables.map { "\($0.name)=\($0.value)" }
     } catch {
-        request.isRefused = before.map { $0.isRefused == true } ?? true
+        request.isRefused = before?.type == request.type ? before?.isRefused == true : true
         try record.keep(name, request)
         throw error
     }
@@ -150,25 +153,31 @@ func endProviders(
     let record = ProvidedServices(place)
     let progress = try session.progress(end.rawValue)
     defer { progress.end() }
-    for (name, request) in provided.sorted(by: { $0.key < $1.key }) {
-        if end == .stop, request.isRefused == true { continue }
-        let (doing, done) = end == .stop ? ("Stopping", "Stopped") : ("Removing", "Removed")
-        let task = progress.begin("Provider", name, doing: doing, done: done)
-        do throws(Failure) {
-            let run = try providerRun(
-                end.rawValue, name, request, session, project: place.project,
-                directory: session.invocation.directory, "{}")
-            _ = try run.run(errors: session.invocation.errors) { progress.notice("\(name): \($0)") }
-            if end == .down { try record.forget(name) }
-            progress.update(task, .done)
-        } catch {
-            progress.update(task, .failed)
-            failures.append(error)
-            guard end == .down, request.isRefused == true else { continue }
-            // It was never up: asked once for what it may have left, it keeps nobody for ever.
-            failures.removeLast()
-            progress.notice("\(error.doing); it could not bring it up before, and is not asked again")
-            try record.forget(name)
+    for (name, service) in provided.sorted(by: { $0.key < $1.key }) {
+        var left = service.everyone
+        for request in end == .stop ? Array(left.prefix(1)) : left {
+            if end == .stop, request.isRefused == true { continue }
+            let (doing, done) = end == .stop ? ("Stopping", "Stopped") : ("Removing", "Removed")
+            let title = request.type == service.type ? name : "\(name) of \(request.type)"
+            let task = progress.begin("Provider", title, doing: doing, done: done)
+            do throws(Failure) {
+                let run = try providerRun(
+                    end.rawValue, name, request, session, project: place.project,
+                    directory: session.invocation.directory, "{}")
+                _ = try run.run(errors: session.invocation.errors) { progress.notice("\(name): \($0)") }
+                progress.update(task, .done)
+            } catch {
+                progress.update(task, .failed)
+                guard end == .down, request.isRefused == true else {
+                    failures.append(error)
+                    continue
+                }
+                // It was never up: asked once for what it may have left, it keeps nobody for ever.
+                progress.notice("\(error.doing); it could not bring it up before, and is not asked again")
+            }
+            guard end == .down else { continue }
+            left.removeAll { $0 == request }
+            do throws(Failure) { try record.keep(name, only: left) } catch { failures.append(error) }
         }
     }
     if let failure = Failure.collect(failures) { throw failure }

@@ -75,6 +75,35 @@ extension Scenarios {
             }
         }
 
+        @Test("who brought a service up takes it down, whoever is asked for it by now")
+        func replaced() throws {
+            try Stage.play("providers") { stage in
+                let path = ["PATH=\(stage.files)/bin:\(Host.path)"]
+                func asked(_ verb: String) -> [Bool] {
+                    contents("\(stage.files)/calls").split(separator: "\n").filter { $0.contains(" \(verb) ") }
+                        .map { $0.hasPrefix("heaven ") }
+                }
+                try stage.covey("up", "-d", "app", variables: path)
+                try stage.edit("type: cloud", "type: heaven")
+                try stage.covey("up", "-d", "app", variables: path)
+                try stage.require(asked("up") == [false, true], contents("\(stage.files)/calls"))
+                try stage.covey("stop", "-t", "1", variables: path)
+                try stage.require(asked("stop") == [true], contents("\(stage.files)/calls"))
+                let plan = try stage.covey("down", "--dry-run", variables: path)
+                try stage.require(
+                    plan.output.contains("provider heaven") && plan.output.contains("provider cloud"), "\(plan)")
+                try stage.write("fails", "")
+                let failed = try stage.covey("down", "-t", "1", code: 1, variables: path)
+                try stage.require(failed.errors.contains("still in use"), "\(failed)")
+                try Host.run(["rm", "\(stage.files)/fails"]).orThrow()
+                // Who has taken it down is not asked again.
+                try stage.covey("down", variables: path)
+                try stage.require(asked("down") == [true, false, false], contents("\(stage.files)/calls"))
+                let last = try stage.covey("down", variables: path)
+                try stage.require(last.errors.contains("nothing to take down"), "\(last)")
+            }
+        }
+
         @Test("Ctrl-C stops what was brought up, whoever looks after its dependencies")
         func interrupted() throws {
             try Stage.play("providers") { stage in
