@@ -9,6 +9,7 @@ internal import ContainerModel
 internal import ContainerRuntime
 internal import Kernel
 internal import Planning
+internal import Records
 
 extension ProjectController {
     /// Other projects that have a container of this name.
@@ -46,13 +47,38 @@ extension ProjectController {
     func checkNames(of plan: Plan, _ services: [String: ServiceRequest]) throws(Failure) {
         for node in plan.nodes {
             guard case .createContainer(let reference, _) = node.operation,
-                services[reference.service]?.containerName != nil,
-                let other = otherProjects(withContainer: reference.name).first
+                services[reference.service]?.containerName != nil
             else { continue }
-            throw Failure(
-                "cannot create container \"\(reference.name)\"",
-                cause: "the name is in use by a container of project \"\(other)\"",
-                advice: "choose another name, or take it down with `covey -p \(other) down`")
+            try checkName(reference.name)
+        }
+    }
+
+    private func checkName(_ name: String) throws(Failure) {
+        guard let other = otherProjects(withContainer: name).first else { return }
+        throw Failure(
+            "cannot create container \"\(name)\"",
+            cause: "the name is in use by a container of project \"\(other)\"",
+            advice: "choose another name, or take it down with `covey -p \(other) down`")
+    }
+
+    /// Writes a container's record, with which its name is taken. One that was chosen is looked for once more while nobody else
+    /// takes one: of two projects that were told at the same time that it is free, one has it.
+    func claim(_ record: ContainerRecord, in path: String) throws(Failure) {
+        guard record.service.containerName != nil else { return try writeRecord(record, path) }
+        do throws(Failure) {
+            let lock: FileLock
+            do throws(SyscallError) {
+                lock = try FileLock(directory: "\(place.root)/projects")
+            } catch {
+                throw Failure("cannot create container \"\(record.name)\"", error)
+            }
+            try checkName(record.name)
+            try writeRecord(record, path)
+            _ = consume lock
+        } catch {
+            try? removeLeftovers(of: record.name)
+            try? networking?.releaseAddresses(of: record.name)
+            throw error
         }
     }
 }

@@ -135,14 +135,14 @@ extension ProjectController {
             oneOff: container.oneOff)
         if !renewsVolumes, hasCarriedVolumes(reference) {
             // First the record: without it the next controller would remove what was taken over.
-            try writeRecord(record, directories.record)
+            try claim(record, in: directories.record)
             try takeCarriedVolumes(container)
             try assign()
         } else {
             try ensureAnonymousVolumes(of: container)
             try fillVolumes(of: container)
             try assign()
-            try writeRecord(record, directories.record)
+            try claim(record, in: directories.record)
         }
         containers[reference.name] = container
         tell("create", of: container)

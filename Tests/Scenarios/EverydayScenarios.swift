@@ -37,6 +37,54 @@ extension Scenarios {
             }
         }
 
+        @Test("a chosen name that another project takes while an update waits is not taken twice")
+        func nameTakenMeanwhile() throws {
+            try Stage.play("everyday") { stage in
+                let other = "other-\(stage.project)"
+                let name = "NAME=chosen-\(stage.project)"
+                try stage.write(
+                    "names.yaml",
+                    """
+                    services:
+                      gate:
+                        image: bb:1
+                        init: true
+                        command: [sleep, "1000"]
+                        environment: {VERSION: "${NAME:-own}"}
+                        healthcheck: {test: "test ! -e /files/closed", interval: 50ms, retries: 1000}
+                        volumes: ["./:/files"]
+                      named:
+                        image: bb:1
+                        init: true
+                        command: [sleep, "1000"]
+                        container_name: ${NAME:-own}-named
+                        depends_on: {gate: {condition: service_healthy}}
+
+                    """)
+                try stage.covey("-f", "names.yaml", "up", "-d")
+                // What is checked before anything is made is checked long before the name is taken.
+                try stage.write("closed", "")
+                let waiting = try stage.start(["-f", "names.yaml", "up", "-d"], variables: [name])
+                try stage.eventually("it waits") { waiting.soFar.errors.contains("Waiting") }
+                try stage.write(
+                    "second.yaml",
+                    "services: {named: {image: 'bb:1', init: true, command: [sleep, '1000'], "
+                        + "container_name: 'chosen-\(stage.project)-named'}}\n")
+                try stage.covey("-f", "second.yaml", "-p", other, "up", "-d")
+                try Host.run(["rm", "\(stage.files)/closed"]).orThrow()
+                let late = try waiting.wait()
+                try stage.require(
+                    late.code == 1 && late.errors.contains("is in use by a container of project \"\(other)\""),
+                    "\(late)")
+                try stage.require(
+                    !tree("\(stage.directory)/root/projects/\(stage.project)").contains { $0.contains("chosen-") },
+                    "it left something")
+                try stage.covey("-f", "second.yaml", "-p", other, "down", "--timeout", "1")
+                try stage.covey("-f", "names.yaml", "up", "-d", variables: [name])
+                try stage.covey("-f", "names.yaml", "down", "--timeout", "1")
+            }
+        }
+
         @Test("what failed is told as what it was")
         func failures() throws {
             try Stage.play("everyday") { stage in
