@@ -26,7 +26,8 @@ func takeDown(_ session: Session, services: [String]) throws(Failure) -> Int32 {
     }
     /// Volumes of an earlier `down` without --volumes.
     func hasVolumes() throws(Failure) -> Bool {
-        try options.volumes && !leftVolumes(options, place).isEmpty
+        guard options.volumes else { return false }
+        return try !leftVolumes(options, place).isEmpty
     }
     func open() throws(Failure) -> ControlClient? {
         if let running = try ControlClient.connect(to: place) { return running }

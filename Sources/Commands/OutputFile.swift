@@ -17,6 +17,13 @@ func writeOutput(to path: String, _ doing: String, _ body: (SharedFD) throws(Fai
         }
         return try body(file)
     }
+    // Without a name while it is written, it goes with us however we end; not every file system can (open(2), O_TMPFILE).
+    let unnamed: SharedFD?
+    do throws(SyscallError) { unnamed = SharedFD(try unnamedFile(beside: path)) } catch { unnamed = nil }
+    if let unnamed {
+        try body(unnamed)
+        return try naming(doing) { () throws(SyscallError) in try nameFile(unnamed.raw, path) }
+    }
     let temporary = "\(path).tmp.\(getpid())"
     let file = try naming(doing) { () throws(SyscallError) in
         SharedFD(

@@ -186,7 +186,8 @@ func runImagePrune(_ session: Session) throws(Failure) -> Int32 {
     session.out.line("\(humanSize(bytes: before + stepsBefore - after - steps)) given back")
     if steps > 0, !session.arguments.has(.buildCache) {
         session.out.line(
-            "the build cache holds \(humanSize(bytes: steps)); `covey image prune --build-cache` gives it back")
+            "the build cache holds \(humanSize(bytes: steps)); `covey image prune --build-cache` gives it back"
+        )
     }
     return 0
 }

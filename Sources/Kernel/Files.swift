@@ -279,3 +279,28 @@ public func memoryFile(_ name: String) throws(SyscallError) -> OwnedFD {
 public func unnamedFile(in directory: String) throws(SyscallError) -> OwnedFD {
     try openFile(directory, flags: O_RDWR | 0o20000000 | O_DIRECTORY, mode: 0o600)
 }
+
+/// The same in the directory that has, or is to have, a file.
+public func unnamedFile(beside path: String) throws(SyscallError) -> OwnedFD {
+    try unnamedFile(in: splitPath(path).0)
+}
+
+/// Gives a file without a name one, in its file system; what is called so is replaced, which linkat(2) alone can't. The link in
+/// /proc stands for the descriptor, for AT_EMPTY_PATH wants CAP_DAC_READ_SEARCH.
+public func nameFile(_ file: Int32, _ path: String) throws(SyscallError) {
+    func link(as name: String) throws(SyscallError) {
+        try retrying("linkat", name) {
+            linkat(AT_FDCWD, "/proc/self/fd/\(file)", AT_FDCWD, name, AT_SYMLINK_FOLLOW)
+        }
+    }
+    do throws(SyscallError) { return try link(as: path) } catch {
+        guard error.errno == .exists else { throw error }
+    }
+    let temporary = "\(path).tmp.\(getpid())"
+    try? removeFile(temporary)
+    try link(as: temporary)
+    do throws(SyscallError) { try moveFile(temporary, to: path) } catch {
+        try? removeFile(temporary)
+        throw error
+    }
+}

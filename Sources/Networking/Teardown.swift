@@ -130,8 +130,10 @@ extension HostNetworks {
         var kept: [NetworkState] = []
         do throws(Failure) {
             for network in try records.networks() where network.project == project {
-                let stays = try network.isKept == true || !guests(on: network.name, besides: project).isEmpty
-                if stays { kept.append(network) }
+                let isKept = network.isKept == true
+                if try isKept ? true : !guests(on: network.name, besides: project).isEmpty {
+                    kept.append(network)
+                }
             }
             let stays = Set(kept.map { owner.alias(network: $0.name) })
             try firewall.withdraw(matching: { owner.owns($0) && !stays.contains($0) })

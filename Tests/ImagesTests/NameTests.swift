@@ -109,7 +109,8 @@ struct NameTests {
     @Test(
         "a name that no registry would take is given to no image",
         arguments: [
-            ("a::b:c", "`a::b` is no repository"), ("UP", "`UP` is no repository"), ("x/UP:1", "`x/UP` is no"),
+            ("a::b:c", "`a::b` is no repository"), ("UP", "`UP` is no repository"),
+            ("x/UP:1", "`x/UP` is no"),
             ("x//y", "`x//y` is no repository"), ("x:-1", "`-1` is no tag"), ("-x", "`-x` is no repository"),
             ("x..y", "`x..y` is no"), ("no_host:x/y", "\"no_host:x\" is no host name"),
         ])
@@ -122,7 +123,9 @@ struct NameTests {
         #expect(try store.list().map(\.name) == ["mine:latest"])
     }
 
-    @Test("names that registries take are given", arguments: ["x", "a.b/c__d--e/f:V1_.-", "localhost:5000/x", "UP/x"])
+    @Test(
+        "names that registries take are given",
+        arguments: ["x", "a.b/c__d--e/f:V1_.-", "localhost:5000/x", "UP/x"])
     func usable(name: String) throws {
         let image = try ground.image("mine", "mine")
         #expect(try store.tag(image, as: name).facts.id == image.facts.id)

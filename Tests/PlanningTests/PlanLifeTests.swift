@@ -96,7 +96,8 @@ struct PlanLifeTests {
             named.services = ["web"]
             return named
         }()
-        #expect("\(try planDown(world.seen, options: named))" == "\(try planDown(world.seen, options: options))")
+        #expect(
+            "\(try planDown(world.seen, options: named))" == "\(try planDown(world.seen, options: options))")
         world.apply(try planDown(world.seen, options: options), for: stack("web:"))
         #expect(world.broken == [])
         #expect(world.seen.networks.keys.sorted() == ["demo_n"])

@@ -49,7 +49,8 @@ let standingCases: [UpCase] = [
             2. remove container demo-web-5: 2 of "web" wanted [after 1]
             """),
     UpCase(
-        "one that is as it shall be stays before one that is not, whatever their numbers", before: "web: replicas 3",
+        "one that is as it shall be stays before one that is not, whatever their numbers",
+        before: "web: replicas 3",
         changes: {
             $0.remove("demo-web-1")
             $0.change("demo-web-2") { $0.configHash = Digest(of: "another".utf8) }

@@ -77,13 +77,16 @@ extension Scenarios {
                 let before = tree(images)
                 let commit = try stage.start(["commit", "a", "fifth:1"])
                 try stage.eventually("the commit writes") { isWriting(commit.pid) }
-                let export = try stage.start(["export", "-o", "all.tar", "a"])
-                try stage.eventually("the export writes") {
-                    exists("\(stage.files)/all.tar.tmp.\(export.pid)")
+                let exports = try (0..<2).map { _ in try stage.start(["export", "-o", "all.tar", "a"]) }
+                try stage.eventually("the exports write") {
+                    exports.allSatisfy { export in
+                        links("/proc/\(export.pid)/fd").contains { $0.hasPrefix("\(stage.files)/") }
+                    }
                 }
-                for program in [commit, export] {
-                    program.signal(SIGINT)
-                    try stage.require(try program.wait(limit: .seconds(20)).code == 130, "not as a signal")
+                for (program, signal) in [(commit, SIGINT), (exports[0], SIGINT), (exports[1], SIGKILL)] {
+                    program.signal(signal)
+                    let code = try program.wait(limit: .seconds(20)).code
+                    try stage.require(code == 128 + signal, "\(code), not as by signal \(signal)")
                 }
                 try stage.require(
                     tree(images) == before, "left: \(tree(images).filter { !before.contains($0) })")

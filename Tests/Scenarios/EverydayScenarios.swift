@@ -74,10 +74,13 @@ extension Scenarios {
                 try Host.run(["rm", "\(stage.files)/closed"]).orThrow()
                 let late = try waiting.wait()
                 try stage.require(
-                    late.code == 1 && late.errors.contains("is in use by a container of project \"\(other)\""),
+                    late.code == 1
+                        && late.errors.contains("is in use by a container of project \"\(other)\""),
                     "\(late)")
                 try stage.require(
-                    !tree("\(stage.directory)/root/projects/\(stage.project)").contains { $0.contains("chosen-") },
+                    !tree("\(stage.directory)/root/projects/\(stage.project)").contains {
+                        $0.contains("chosen-")
+                    },
                     "it left something")
                 try stage.covey("-f", "second.yaml", "-p", other, "down", "--timeout", "1")
                 try stage.covey("-f", "names.yaml", "up", "-d", variables: [name])

@@ -80,8 +80,10 @@ extension Scenarios {
             try Stage.play("providers") { stage in
                 let path = ["PATH=\(stage.files)/bin:\(Host.path)"]
                 func asked(_ verb: String) -> [Bool] {
-                    contents("\(stage.files)/calls").split(separator: "\n").filter { $0.contains(" \(verb) ") }
-                        .map { $0.hasPrefix("heaven ") }
+                    contents("\(stage.files)/calls").split(separator: "\n").filter {
+                        $0.contains(" \(verb) ")
+                    }
+                    .map { $0.hasPrefix("heaven ") }
                 }
                 try stage.covey("up", "-d", "app", variables: path)
                 try stage.edit("type: cloud", "type: heaven")
@@ -91,7 +93,8 @@ extension Scenarios {
                 try stage.require(asked("stop") == [true], contents("\(stage.files)/calls"))
                 let plan = try stage.covey("down", "--dry-run", variables: path)
                 try stage.require(
-                    plan.output.contains("provider heaven") && plan.output.contains("provider cloud"), "\(plan)")
+                    plan.output.contains("provider heaven") && plan.output.contains("provider cloud"),
+                    "\(plan)")
                 try stage.write("fails", "")
                 let failed = try stage.covey("down", "-t", "1", code: 1, variables: path)
                 try stage.require(failed.errors.contains("still in use"), "\(failed)")

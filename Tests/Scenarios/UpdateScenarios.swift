@@ -55,7 +55,9 @@ extension Scenarios {
             }
         }
 
-        @Test("a rollback leaves the old container that still runs, and brings dependants back that were stopped")
+        @Test(
+            "a rollback leaves the old container that still runs, and brings dependants back that were stopped"
+        )
         func oldOneStays() throws {
             try Stage.play("updates") { stage in
                 // The old one with the higher number, the one that fails with the lower.
