@@ -18,10 +18,12 @@ let swift: [SwiftSetting] = [
         ["-Xfrontend", "-disable-concrete-type-metadata-mangled-name-accessors"],
         .when(configuration: .release)),
 ]
+// Nothing of the product is a task: their runtime, which looks at the machine when a program starts, is not linked.
+let product: [SwiftSetting] = swift + [.unsafeFlags(["-Xfrontend", "-disable-implicit-concurrency-module-import"])]
 let c: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-std=gnu17"])]
 
 func layer(_ name: String, _ uses: [String] = []) -> Target {
-    .target(name: name, dependencies: uses.map { .target(name: $0) }, swiftSettings: swift)
+    .target(name: name, dependencies: uses.map { .target(name: $0) }, swiftSettings: product)
 }
 
 func tests(_ name: String, _ uses: [String]) -> Target {
@@ -119,7 +121,7 @@ let package = Package(
                 "Records", "Volumes", "Netlink", "Networking", "Cgroups", "Controller",
             ]),
         .executableTarget(
-            name: "covey", dependencies: ["Commands", "CLaunch"], swiftSettings: swift,
+            name: "covey", dependencies: ["Commands", "CLaunch"], swiftSettings: product,
             // Not position-independent: no start-up relocation, so the pages of the keeper, of the
             // controller it forks and of every client are the file's own and shared (docs/decisions/002).
             // libstdc++ and libgcc within: binding to the shared ones is a third of a start (docs/decisions/011).

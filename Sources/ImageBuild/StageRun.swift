@@ -35,11 +35,11 @@ final class StageRun {
 
     func carryOut() throws(Failure) -> StageState {
         number = session.begin(name, stage.text)
-        let start = ContinuousClock.now
+        let start = monotonicNanoseconds()
         state = try base()
         // What was to be done at this moment is done by the instructions that follow.
         state.config.onBuild = nil
-        session.tellBase(number, start.duration(to: .now))
+        session.tellBase(number, .nanoseconds(monotonicNanoseconds() - start))
         for instruction in stage.instructions { try run(instruction) }
         return state
     }
@@ -169,7 +169,7 @@ final class StageRun {
             keep(known, instruction)
             return session.tell(.ended(number: number, .cached))
         }
-        let start = ContinuousClock.now
+        let start = monotonicNanoseconds()
         let area: StepArea
         state.layers = try session.caches.present(state.layers)
         do throws(SyscallError) {
@@ -203,7 +203,7 @@ final class StageRun {
         do throws(SyscallError) { try session.steps.store(record, digest) } catch {
             throw Failure("cannot remember the step `\(instruction.text.firstLine)`", error)
         }
-        session.tell(.ended(number: number, .done(start.duration(to: .now))))
+        session.tell(.ended(number: number, .done(.nanoseconds(monotonicNanoseconds() - start))))
     }
 
     private func keep(_ step: KeptStep, _ instruction: Instruction) {
