@@ -19,7 +19,8 @@ let swift: [SwiftSetting] = [
         .when(configuration: .release)),
 ]
 // Nothing of the product is a task: their runtime, which looks at the machine when a program starts, is not linked.
-let product: [SwiftSetting] = swift + [.unsafeFlags(["-Xfrontend", "-disable-implicit-concurrency-module-import"])]
+let product: [SwiftSetting] =
+    swift + [.unsafeFlags(["-Xfrontend", "-disable-implicit-concurrency-module-import"])]
 let c: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-std=gnu17"])]
 
 func layer(_ name: String, _ uses: [String] = []) -> Target {
