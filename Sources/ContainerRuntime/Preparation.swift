@@ -153,6 +153,7 @@ private func resolveMounts(_ setup: ContainerSetup, hostname: String, doing: Str
     -> [ResolvedMount]
 {
     let directories = setup.directories
+    let grants = try grantedFiles(setup, doing: doing)
     do throws(SyscallError) {
         for (path, text) in [
             (directories.hosts, setup.hostsText),
@@ -161,11 +162,11 @@ private func resolveMounts(_ setup: ContainerSetup, hostname: String, doing: Str
         ] where !text.isEmpty {
             try writeFile(path, text.utf8)
         }
-        for (index, grant) in setup.request.files.enumerated() {
+        for (index, (grant, content)) in grants.enumerated() {
             try ensureDirectory(directories.files, mode: 0o700)
             let path = "\(directories.files)/\(index)"
             try removeFile(path)
-            try writeFile(path, setup.contents[grant.content] ?? [], mode: 0o600)
+            try writeFile(path, content, mode: 0o600)
             try retrying("chown", path) { chown(path, grant.uid, grant.gid) }
             try retrying("chmod", path) { chmod(path, grant.mode & 0o7777) }
         }
@@ -177,6 +178,20 @@ private func resolveMounts(_ setup: ContainerSetup, hostname: String, doing: Str
     if setup.hostsText.isEmpty { without.insert(directories.hosts) }
     return try declaredMounts(setup, without: without).map { mount throws(Failure) in
         try mount.resolved(setup, doing: doing)
+    }
+}
+
+/// Configs and secrets with what they hold. Without it the container is not started: a program that finds its secret empty
+/// goes on with none.
+private func grantedFiles(_ setup: ContainerSetup, doing: String) throws(Failure) -> [(FileRequest, [UInt8])]
+{
+    try setup.request.files.map { grant throws(Failure) in
+        guard let content = setup.contents[grant.content] else {
+            throw Failure(
+                doing, cause: "what \(grant.title) holds is not kept any more, or is damaged",
+                advice: "run `covey up`, which brings it again")
+        }
+        return (grant, content)
     }
 }
 

@@ -66,7 +66,7 @@ extension ProjectController {
         let names = (try? directoryEntries(place.directory + "/containers")) ?? []
         var taken: Set<String> = []
         if !names.isEmpty || desired != nil {
-            loadContents()
+            contents.load()
             let networking = try ensureNetworking()
             for name in desired?.networks.keys.sorted() ?? [] {
                 do throws(Failure) {

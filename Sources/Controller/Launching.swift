@@ -143,7 +143,7 @@ extension ProjectController {
     func setup(of container: Container, _ others: [MountRequest]? = nil) throws(Failure) -> ContainerSetup {
         var setup = ContainerSetup(
             name: container.name, request: container.request, directories: container.directories)
-        setup.contents = contents
+        setup.contents = contents.byDigest
         if let others {
             setup.request.mounts += others
         } else {

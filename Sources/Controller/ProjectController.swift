@@ -34,8 +34,7 @@ final class ProjectController {
     /// The last desired state that was accepted, and its bytes as the client sent them.
     var desired: DesiredState?
     var desiredBytes: [UInt8] = []
-    /// Contents of configs and secrets by digest.
-    var contents: [Digest: [UInt8]] = [:]
+    var contents: KeptContents
     var containers: [String: Container] = [:]
 
     /// Children of the keeper by id.
@@ -99,6 +98,7 @@ final class ProjectController {
         self.listener = listener
         self.generation = generation
         volumes = VolumeStore(root: place.root)
+        contents = KeptContents(directory: place.directory + "/contents")
         eventLog = EventLog(runDirectory: place.runDirectory)
         let doing = "cannot start the controller of project \"\(place.project)\""
         do throws(SyscallError) {
@@ -165,47 +165,17 @@ final class ProjectController {
 
     // MARK: Contents
 
-    private var contentsDirectory: String { place.directory + "/contents" }
-
-    /// Keeps contents of configs and secrets for containers that start later: 0600 files in a 0700 directory.
     func saveContents(_ blobs: [[UInt8]]) throws(Failure) {
-        guard !blobs.isEmpty else { return }
-        do throws(SyscallError) {
-            try ensureDirectory(contentsDirectory, mode: 0o700)
-            for blob in blobs {
-                let digest = Digest(of: blob)
-                guard contents[digest] == nil else { continue }
-                contents[digest] = blob
-                try replaceFile("\(contentsDirectory)/\(digest.hex)", blob, mode: 0o600)
-            }
-        } catch {
-            throw Failure("cannot keep the contents of configs and secrets", error)
-        }
+        unsynced += try contents.keep(blobs)
     }
 
-    /// Forgets what nothing names any more: a secret that was replaced does not stay on the disk.
     func forgetContents() {
         var named: Set<Digest> = []
         for service in Array((desired?.services ?? [:]).values) + containers.values.map(\.service) {
             let requests = [service.container] + (service.hooks?.preStart ?? []).map(\.container)
             for request in requests { named.formUnion(request.files.map(\.content)) }
         }
-        for digest in contents.keys where !named.contains(digest) {
-            do throws(SyscallError) {
-                try removeFile("\(contentsDirectory)/\(digest.hex)")
-                contents[digest] = nil
-            } catch {
-                log("cannot remove what a config or secret was before: \(error)")
-            }
-        }
-    }
-
-    func loadContents() {
-        for name in (try? directoryEntries(contentsDirectory)) ?? [] {
-            guard let digest = Digest(hex: name), let bytes = try? readFile("\(contentsDirectory)/\(name)")
-            else { continue }
-            contents[digest] = bytes
-        }
+        contents.forget(allBut: named)
     }
 
     // MARK: Observation

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is kept on disk for the next controller: records that are damaged, lost or can't be written. What is missing is said,
+// what can't be made anew is kept, and what somebody wanted stopped stays so.
+
+import Glibc
+import Kernel
+import Testing
+
+extension Stage {
+    /// Kills the controller and waits until another answers.
+    func loseController() throws {
+        guard let controller = engine().last, engine().count == 2 else {
+            throw ScenarioError("no controller")
+        }
+        kill(controller, SIGKILL)
+        try eventually("another controller runs") {
+            let now = engine()
+            return now.count == 2 && !now.contains(controller)
+        }
+        try covey("ps")
+    }
+
+    /// A file in the data of a named volume, as the host sees it.
+    func volumeFile(_ volume: String, _ file: String) -> String {
+        "\(directory)/root/volumes/\(project)_\(volume)/data/\(file)"
+    }
+
+    fileprivate var ownState: String { "\(directory)/root/projects/\(project)" }
+}
+
+extension Scenarios {
+    @Suite("what is kept for the next controller")
+    struct Records {
+        @Test("a secret whose kept content is cut or gone starts nothing with less, and `up` brings it again")
+        func damagedContents() throws {
+            try Stage.play("kept") { stage in
+                try stage.write("word", "secret")
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      app: {image: "bb:1", init: true, command: [sleep, "1000"], secrets: [word]}
+                    secrets: {word: {file: ./word}}
+                    """)
+                try stage.covey("up", "-d")
+                let kept = "\(stage.ownState)/contents"
+                func onlyFile() throws -> String { "\(kept)/\(try directoryEntries(kept)[0])" }
+                func requireRefusalAndRepair(_ what: String) throws {
+                    try stage.loseController()
+                    let refused = try stage.covey("restart", "-t", "0", code: 1)
+                    try stage.require(
+                        refused.errors.contains("secret \"word\"") && refused.errors.contains("covey up"),
+                        "\(what): \(refused)")
+                    try stage.covey("up", "-d")
+                    try stage.require(
+                        try stage.exec("app", "cat /run/secrets/word") == "secret", "\(what): not repaired")
+                }
+                try writeFile(try onlyFile(), [])
+                try requireRefusalAndRepair("cut")
+                try removeFile(try onlyFile())
+                try requireRefusalAndRepair("removed")
+                // While the controller has it: `up` looks at the file as well.
+                try writeFile(try onlyFile(), [])
+                try stage.covey("up", "-d")
+                try stage.loseController()
+                try stage.covey("restart", "-t", "0")
+                try stage.require(try stage.exec("app", "cat /run/secrets/word") == "secret", "not written")
+            }
+        }
+
+        @Test("a secret that could not be written down is written by the next `up`")
+        func unwrittenContents() throws {
+            try Stage.play("kept") { stage in
+                try stage.write("word", "first")
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      app: {image: "bb:1", init: true, command: [sleep, "1000"], secrets: [word]}
+                    secrets: {word: {file: ./word}}
+                    """)
+                try stage.covey("up", "-d")
+                try stage.write("word", "second")
+                let sum = try Host.run(["sha256sum", "\(stage.files)/word"]).text.prefix(64)
+                // A directory is replaced by no file: as on a full disk, the write fails.
+                let blocked = "\(stage.ownState)/contents/\(sum)"
+                try ensureDirectory(blocked)
+                let refused = try stage.covey("up", "-d", code: 1)
+                try stage.require(refused.errors.contains("contents of configs and secrets"), "\(refused)")
+                rmdir(blocked)
+                try stage.covey("up", "-d")
+                try stage.loseController()
+                try stage.covey("restart", "-t", "0")
+                try stage.require(try stage.exec("app", "cat /run/secrets/word") == "second", "it is lost")
+            }
+        }
+    }
+}
