@@ -10,7 +10,7 @@ internal import Kernel
 func runPs(_ session: Session) throws(Failure) -> Int32 {
     let place = try session.place()
     for warning in engineWarnings(place) { session.errors.line("warning: \(warning)") }
-    var containers = try session.containers(place)
+    var containers = try session.containers(place) { session.errors.line("warning: \($0)") }
     let wanted = session.arguments.operands
     try checkKnown(wanted, among: containers.map(\.service), session)
     if !wanted.isEmpty { containers.removeAll { !wanted.contains($0.service) } }

@@ -141,18 +141,24 @@ final class Session {
     }
 
     /// The containers that exist, by name; empty when the project is not up.
-    func containers(_ place: ProjectPlace) throws(Failure) -> [ContainerStatus] {
+    func containers(
+        _ place: ProjectPlace, noticed: (String) -> Void = { _ in }
+    ) throws(Failure) -> [ContainerStatus] {
         guard let client = try controller(place) else { return [] }
-        return try containers(place, client)
+        return try containers(place, client, noticed: noticed)
     }
 
     /// The containers as one controller knows them.
-    func containers(_ place: ProjectPlace, _ client: ControlClient) throws(Failure) -> [ContainerStatus] {
+    /// - Parameter noticed: hears what is in disorder.
+    func containers(
+        _ place: ProjectPlace, _ client: ControlClient, noticed: (String) -> Void = { _ in }
+    ) throws(Failure) -> [ContainerStatus] {
         try client.send(.status)
         var found: [ContainerStatus] = []
         while let (event, _) = try client.next() {
             switch event {
             case .status(let containers): found = containers
+            case .notice(let text): noticed(text)
             case .failed(let failure): throw failure
             case .done:
                 return found.sorted { ($0.service, $0.index, $0.name) < ($1.service, $1.index, $1.name) }

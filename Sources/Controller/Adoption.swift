@@ -80,11 +80,14 @@ extension ProjectController {
                     taken.formUnion(try adoptContainer(name, networking, replay))
                 } catch {
                     // One container in disorder must not keep the others from being looked after.
-                    log("container \(name) is not taken over: \(error)")
+                    note(error, ofUntaken: name)
                 }
             }
         }
-        if !containers.isEmpty || desired != nil { adoptCarriedVolumes() }
+        if !containers.isEmpty || desired != nil {
+            adoptCarriedVolumes()
+            adoptSetAside()
+        }
         for (name, child) in replay.children where launching[child.id] == nil {
             // A probe or exec whose client went with the controller before, or a container without a record.
             if child.exit != nil {
@@ -115,7 +118,8 @@ extension ProjectController {
     {
         let directories = directories(of: name)
         guard let record = try readRecord(ContainerRecord.self, directories.record) else {
-            // Its creation was interrupted before it had a record: nothing of it is anybody's.
+            // Its creation was interrupted before it had a record: nothing of it is anybody's, unless it was lost since.
+            try setVolumesAside(of: name)
             try removeLeftovers(of: name)
             return []
         }

@@ -26,6 +26,7 @@ extension ProjectController {
             if bytes != desiredBytes { try saveDesired(wanted, bytes) }
             try adoptSettings(of: wanted)
             connection.scope = scope(of: options.services)
+            for text in toldDisorders() { connection.send(.notice(text)) }
             execute(
                 plan, for: connection, goesOn: false, renewsVolumes: options.renewsVolumes,
                 options.noStart ? .creation : .other

@@ -119,7 +119,10 @@ extension ProjectController {
                     "remove the one `covey run` made with `covey rm -fs`, and choose another --name for it")
         }
         let directories = directories(of: reference.name)
-        if exists(directories.state) || exists(directories.run) { try removeLeftovers(of: reference.name) }
+        if exists(directories.state) || exists(directories.run) {
+            try setVolumesAside(of: reference.name)
+            try removeLeftovers(of: reference.name)
+        }
         cgroup.setParent(service.container.rare?.cgroupParent, of: reference.name)
         let container = Container(
             reference: reference, service: service, createdAt: realtimeNanoseconds(),
@@ -144,6 +147,8 @@ extension ProjectController {
             try assign()
             try claim(record, in: directories.record)
         }
+        // With the record its directory's name; without them the next controller knows nothing of it.
+        unsynced += [directories.record, directories.state]
         containers[reference.name] = container
         tell("create", of: container)
         return container

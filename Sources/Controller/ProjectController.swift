@@ -77,6 +77,8 @@ final class ProjectController {
     var restTimer: EventLoop.Timer?
     /// Records that were replaced and are not yet durable.
     var unsynced: [String] = []
+    /// Containers that are not as their records say, and what of them lies aside (SetAside.swift).
+    var disorders: [Disorder] = []
     /// `up --wait`: whether all is ready, and what to do when it is, or never will be.
     var readiness: (() -> Verdict)?
     var readyEnd: ((Failure?) -> Void)?

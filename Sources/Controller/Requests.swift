@@ -57,6 +57,7 @@ extension ProjectController {
     private func dispatch(_ request: ControlRequest, _ connection: ClientConnection) {
         switch request {
         case .status:
+            for text in toldDisorders() { connection.send(.notice(text)) }
             connection.send(.status(shownContainers()))
             connection.finish(.done(changed: false))
         case .watch:

@@ -95,5 +95,38 @@ extension Scenarios {
                 try stage.require(try stage.exec("app", "cat /run/secrets/word") == "second", "it is lost")
             }
         }
+
+        @Test(
+            "a container's record that is torn or lost costs no anonymous volume: it is put aside, and told",
+            arguments: ["torn", "lost"])
+        func tornRecord(how: String) throws {
+            try Stage.play("kept") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      app: {image: "bb:1", init: true, command: [sleep, "1000"], volumes: [/data]}
+                    """)
+                try stage.covey("up", "-d")
+                try stage.exec("app", "echo precious >/data/mark")
+                let name = "\(stage.project)-app-1"
+                let record = "\(stage.ownState)/containers/\(name)/container.json"
+                if how == "torn" { try writeFile(record, []) } else { try removeFile(record) }
+                try stage.loseController()
+                let told = try stage.covey("ps")
+                try stage.require(told.errors.contains("\"\(name)\""), "ps does not tell: \(told)")
+                let up = try stage.covey("up", "-d")
+                let aside = "\(stage.ownState)/aside/\(name)"
+                try stage.require(up.errors.contains(aside), "up does not tell where: \(up)")
+                let kept = tree(aside).filter { $0.hasSuffix("/mark") }
+                try stage.require(kept.count == 1 && contents(kept[0]) == "precious\n", "\(tree(aside))")
+                try stage.require(try stage.container("app").State == "running", "it is not made anew")
+                // Until somebody has looked.
+                try stage.loseController()
+                try stage.require(try stage.covey("ps").errors.contains(aside), "it is forgotten")
+                try removeTree(aside)
+                try stage.require(try stage.covey("ps").errors == "", "it is told of what is gone")
+            }
+        }
     }
 }
