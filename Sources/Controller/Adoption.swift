@@ -110,6 +110,7 @@ extension ProjectController {
         }
         awaitHalfLaunched()
         discardOneOffs()
+        startSharersAgain()
     }
 
     /// Gives the names of the descriptors it took over.
@@ -140,6 +141,11 @@ extension ProjectController {
             status.bootID == bootID
         {
             container.status = status
+            // Whose wish to stop it could not be written there is known by this; one that was sent a signal may go on.
+            if container.rest == .stopped, status.signalledToStop != true {
+                container.status.stopRequested = true
+                container.status.startsAgain = nil
+            }
             if status.startedAt != nil { container.phase = .exited }
         }
         networking.remember(name, addresses: container.status.addresses)

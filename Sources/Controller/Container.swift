@@ -99,7 +99,10 @@ final class Container {
     var health: HealthMonitor?
     var restartTimer: EventLoop.Timer?
     /// Failures in a row, for the policy's bound and the growing delay.
-    var restartStreak = 0
+    var restartStreak: Int {
+        get { status.restartStreak ?? 0 }
+        set { status.restartStreak = newValue }
+    }
     /// On the monotonic clock.
     var runningSince: Int64?
     /// Since its last start; nil when that has not come to its program.
@@ -163,7 +166,7 @@ final class Container {
             switch phase {
             case .created: .created
             case .launching: .starting
-            case .running: status.stopRequested ? .stopping : isPaused ? .paused : .running
+            case .running: status.isStopping ? .stopping : isPaused ? .paused : .running
             case .exited: restartTimer != nil ? .restarting : .exited
             }
         var shown = ContainerStatus(

@@ -62,6 +62,11 @@ struct ContainerStatusRecord: Codable {
     /// Somebody sent the stop signal by hand: as with a stop no policy starts it again, but it may well go on. nil in records
     /// that knew nothing of it.
     var signalledToStop: Bool?
+    /// It is stopped only to be started again, in the new namespaces of another container (NamespaceSharing.swift). nil in
+    /// records that knew nothing of it.
+    var startsAgain: Bool?
+    /// Failures in a row before its last start. nil in records that knew nothing of it.
+    var restartStreak: Int?
     /// Somebody asked for it: its processes are frozen.
     var paused = false
     /// `kill -s STOP` stopped it: that is wanted. nil in records that knew nothing of it.
@@ -69,6 +74,9 @@ struct ContainerStatusRecord: Codable {
     var addresses: [String: String] = [:]
     var ports: [PublishedPortStatus] = []
 
+    /// While it runs: it is not to for much longer.
+    var isStopping: Bool { stopRequested || startsAgain == true }
+
     /// Its end is somebody's wish.
-    var endIsWanted: Bool { stopRequested || signalledToStop == true }
+    var endIsWanted: Bool { isStopping || signalledToStop == true }
 }

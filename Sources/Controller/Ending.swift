@@ -17,13 +17,44 @@ private let goodRun = Duration.seconds(10)
 
 extension ProjectController {
     /// Sends the stop signal; after `timeout` everything in the container is killed.
-    func stop(_ container: Container, timeout: Duration, _ told: @escaping (Failure?) -> Void) {
-        container.status.stopRequested = true
+    /// - Parameter startsAgain: it is nobody's wish, and whoever asks starts it again when it has ended.
+    /// - Returns: what kept it from being written down.
+    @discardableResult
+    func stop(
+        _ container: Container, timeout: Duration, startsAgain: Bool = false,
+        _ told: @escaping (Failure?) -> Void
+    ) -> Failure? {
+        if startsAgain {
+            container.status.startsAgain = true
+        } else {
+            container.status.stopRequested = true
+            container.status.startsAgain = nil
+        }
         let waited = container.restartTimer != nil
         cancelRestart(container)
-        // Known to the next controller, should this one die before the end is written down: no policy starts it then,
-        // and no `up` takes it for one that stays.
-        if container.phase != .created { try? container.saveStatus() }
+        let unwritten = container.phase == .created ? nil : writeStop(of: container)
+        end(container, timeout: timeout, waited: waited, told)
+        return unwritten
+    }
+
+    /// Known to the next controller, should this one die before the end is written down: no policy starts it then, and no
+    /// `up` takes it for one that stays.
+    private func writeStop(of container: Container) -> Failure? {
+        do throws(Failure) {
+            try container.saveStatus()
+            return nil
+        } catch {
+            log("container \(container.name) is stopped, which is not written down: \(error)")
+            return Failure(
+                "container \"\(container.name)\" is stopped, and that cannot be written down",
+                cause: error.cause,
+                advice: "make room in \(place.run), or it may run again should its controller be lost")
+        }
+    }
+
+    private func end(
+        _ container: Container, timeout: Duration, waited: Bool, _ told: @escaping (Failure?) -> Void
+    ) {
         guard container.isLive else {
             if waited { changed() }
             return told(nil)
@@ -217,8 +248,10 @@ extension ProjectController {
             start(container, byPolicy: true) { [unowned self] failure in
                 guard let failure else { return }
                 log("\(failure)")
+                guard !container.isLive else { return }
                 // A start that fails counts as an exit: the policy goes on, more slowly each time.
-                if !container.isLive { superviseExit(container) }
+                superviseExit(container)
+                try? container.saveStatus()
             }
         }
         changed()
@@ -238,6 +271,16 @@ extension ProjectController {
     private func isAllowedAttempt(_ container: Container) -> Bool {
         guard let maximum = container.service.pace?.maximumAttempts else { return true }
         return container.restartStreak < maximum
+    }
+
+    /// A policy's next start is not wanted any more. One that is not waited for changes nothing.
+    func giveUpRestart(of container: Container) {
+        guard container.restartTimer != nil else { return }
+        cancelRestart(container)
+        container.status.stopRequested = true
+        _ = writeStop(of: container)
+        rest(container, .stopped)
+        changed()
     }
 
     func cancelRestart(_ container: Container) {

@@ -200,6 +200,7 @@ extension ProjectController {
         status.startTime = container.pid.flatMap(processStartTime)
         status.startedAt = realtimeNanoseconds()
         status.restarts = container.status.restarts
+        status.restartStreak = container.status.restartStreak
         status.addresses = networking?.shownAddresses(of: container.name) ?? [:]
         status.ports = container.status.ports
         return status

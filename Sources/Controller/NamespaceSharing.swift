@@ -122,7 +122,11 @@ extension ProjectController {
                 let wasKilledAlong =
                     sharer.phase == .exited && joined.namespace == .pid && !sharer.status.endIsWanted
                     && sharer.status.end == .signalled(SIGKILL)
-                guard wasKilledAlong || isElsewhere(sharer, joined.namespace, pid) else { continue }
+                // It was stopped for this, or for a start before this one.
+                let awaitsOwner = sharer.phase == .exited && sharer.status.startsAgain == true
+                guard wasKilledAlong || awaitsOwner || isElsewhere(sharer, joined.namespace, pid) else {
+                    continue
+                }
                 startAgain(sharer)
                 break
             }
@@ -138,7 +142,7 @@ extension ProjectController {
 
     private func isElsewhere(_ sharer: Container, _ namespace: RareSettings.Namespace, _ owner: Int32) -> Bool
     {
-        guard sharer.phase == .running, !sharer.status.stopRequested, let pid = sharer.pid else {
+        guard sharer.phase == .running, !sharer.status.isStopping, let pid = sharer.pid else {
             return false
         }
         let name = namespace.fileName
@@ -155,12 +159,31 @@ extension ProjectController {
             guard sharer.stopsAsked == asked, !takingDown, !leaving else { return }
             sharer.status.stopRequested = false
             sharer.status.signalledToStop = nil
-            start(sharer, byPolicy: true) { failure in
-                if let failure { log("\(failure)") }
+            start(sharer, byPolicy: true) { [unowned self] failure in
+                guard let failure else { return }
+                log("\(failure)")
+                guard !sharer.isLive else { return }
+                sharer.status.startsAgain = nil
+                superviseExit(sharer)
             }
         }
         guard sharer.isLive else { return again() }
-        stop(sharer, timeout: sharer.request.stopGracePeriod) { _ in again() }
+        stop(sharer, timeout: sharer.request.stopGracePeriod, startsAgain: true) { _ in again() }
+    }
+
+    /// What a controller before this one had stopped to start it again, and did not come to.
+    func startSharersAgain() {
+        for sharer in containers.values
+        where sharer.status.startsAgain == true && !sharer.status.stopRequested {
+            let ownersRun = (sharer.request.rare?.joined ?? []).allSatisfy { joined in
+                containers.values.allSatisfy { !owns($0, joined) || $0.phase == .running }
+            }
+            // Else with the owner's next start.
+            guard ownersRun else { continue }
+            loop.soon { [unowned self, weak sharer] in
+                if let sharer, sharer.status.startsAgain == true { startAgain(sharer) }
+            }
+        }
     }
 }
 

@@ -51,6 +51,7 @@ extension ProjectController {
             }
             container.status.stopRequested = false
             container.status.signalledToStop = nil
+            container.status.startsAgain = nil
             container.restartStreak = 0
             container.status.restarts = 0
             run.whenCancelled { [weak self, weak container] in
@@ -70,7 +71,9 @@ extension ProjectController {
             guard let container = containers[reference.name] else { return run.finish(index, nil) }
             if run.occasion == .stop { rest(container, .stopped) }
             container.stopsAsked += 1
-            stop(container, timeout: timeout) { run.finish(index, $0) }
+            if let unwritten = stop(container, timeout: timeout, { run.finish(index, $0) }) {
+                run.say(unwritten.description)
+            }
         case .removeContainer(let reference):
             finish(index, run) { () throws(Failure) in
                 try carryVolumes(of: reference, run)
@@ -201,11 +204,16 @@ extension ProjectController {
     }
 
     func sendSignal(_ signal: String, to name: String) throws(Failure) {
-        guard let container = containers[name], container.isLive else { return }
+        guard let container = containers[name] else { return }
         guard let number = signalNumber(signal).map(Int32.init) else {
             throw Failure("there is no signal \"\(signal)\"")
         }
         let stops = signalNumber(container.request.stopSignal).map(Int32.init) ?? SIGTERM
+        guard container.isLive else {
+            // Between two starts there is nothing to signal, but the next one to be ended.
+            if number == SIGKILL || number == stops { giveUpRestart(of: container) }
+            return
+        }
         guard let pidfd = container.pidfd else {
             guard number == SIGKILL || number == stops else {
                 throw Failure(

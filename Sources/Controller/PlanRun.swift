@@ -44,6 +44,8 @@ final class PlanRun {
     /// Services whose update failed and shall be undone.
     var rollsBack: Set<String> = []
     var occasion = Occasion.other
+    /// Tells who asked for it something beside its progress.
+    var say: (String) -> Void = { _ in }
     private(set) var states: [State]
     private(set) var failures: [Failure] = []
     private var cancelled: Failure?
@@ -152,10 +154,6 @@ final class PlanRun {
         let ends = onCancel
         onCancel = []
         for end in ends { end() }
-        for (index, node) in plan.nodes.enumerated() where states[index] == .running {
-            if !node.operation.changesSomething { finish(index, reason) }
-        }
-        failures.removeAll { $0 == reason }
         advance()
     }
 

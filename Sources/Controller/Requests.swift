@@ -242,6 +242,7 @@ extension ProjectController {
             progress: { index, state in connection.send(.operation(index: index, state)) },
             completion: completion)
         run.occasion = occasion
+        run.say = { connection.send(.notice($0)) }
         return run
     }
 

@@ -105,7 +105,8 @@ public func planRemove(
     return life.builder.plan
 }
 
-/// Sends a signal to everything of the services that runs.
+/// Sends a signal to everything of the services that runs. What would end it also ends the waiting of one for its restart
+/// policy's next start.
 ///
 /// - Throws: when the signal or a named service is unknown.
 public func planKill(
@@ -119,7 +120,10 @@ public func planKill(
     var life = LifePlanner(observed)
     let targets = try life.targets(services)
     for service in life.stopOrder where targets.contains(service) {
-        for container in life.containers[service] ?? [] where container.state == .running {
+        let stopSignal = observed.requests[service].flatMap { signalName($0.container.stopSignal) }
+        let ends = name == "SIGKILL" || name == stopSignal ?? "SIGTERM"
+        for container in life.containers[service] ?? []
+        where container.state == .running || ends && container.state == .restarting {
             _ = life.builder.add(.killContainer(container.reference, signal: name), because: "kill")
         }
     }

@@ -214,6 +214,16 @@ struct PlanLifeTests {
         }
     }
 
+    @Test("kill reaches what waits for its restart policy, with a signal that would end it")
+    func killBetweenStarts() throws {
+        var world = try World.running(stack("web:"))
+        world.change("demo-web-1") { $0.state = .restarting }
+        for signal in ["SIGKILL", "TERM"] {
+            #expect(try planKill(world.seen, signal: signal).nodes.count == 1)
+        }
+        #expect(try planKill(world.seen, signal: "SIGHUP").nodes.isEmpty)
+    }
+
     @Test("a network other projects are on stays when the project goes")
     func sharedNetworkStays() throws {
         var world = try World.running(stack("web: net n"))

@@ -165,6 +165,40 @@ extension Scenarios {
             }
         }
 
+        @Test("who shares is started again also when the controller is lost while it stops")
+        func restartsWithoutController() throws {
+            try Stage.play("sharing") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      owner: {image: "bb:1", init: true, command: [sleep, "1000"], stop_grace_period: 0s}
+                      sharer:
+                        image: bb:1
+                        command: [sh, -c, "trap '' TERM; until rm /data/go; do sleep 0.05; done"]
+                        network_mode: "service:owner"
+                        stop_grace_period: 100s
+                        volumes: ["data:/data"]
+                    volumes: {data: {}}
+                    """)
+                try stage.covey("up", "-d")
+                let before = try stage.container("sharer").Pid
+                try stage.covey("restart", "--no-deps", "owner")
+                try stage.eventually("it is being stopped") {
+                    try stage.container("sharer").State == "stopping"
+                }
+                try stage.loseController()
+                try writeFile(stage.volumeFile("data", "go"), [])
+                try stage.eventually("it has ended") { !exists("/proc/\(before ?? -1)") }
+                try stage.eventually("it is started again") {
+                    let row = try stage.container("sharer")
+                    return row.State == "running" && row.Pid != before
+                }
+                try stage.requireShared("sharer", "owner", ["net"])
+                try writeFile(stage.volumeFile("data", "go"), [])
+            }
+        }
+
         @Test("network, pid and ipc of the host are the host's, and nothing of it outlives the container")
         func host() throws {
             try Stage.play("sharing") { stage in

@@ -217,5 +217,27 @@ extension Scenarios {
                 try stage.require(try stage.processes() == before, "a second up touched a container")
             }
         }
+
+        @Test("a container that its policy will start again is ended by kill, and stays so")
+        func killBetweenStarts() throws {
+            try Stage.play("kept") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      app: {image: "bb:1", command: ["false"], restart: always, deploy: {restart_policy: {condition: any, delay: 1h}}}
+                    """)
+                try stage.covey("up", "-d")
+                try stage.eventually("its next start is waited for") {
+                    try stage.container("app").State == "restarting"
+                }
+                try stage.covey("kill", "-s", "HUP")
+                try stage.require(try stage.container("app").State == "restarting", "HUP ends it")
+                try stage.covey("kill")
+                try stage.require(try stage.container("app").State == "exited", "it goes on")
+                try stage.loseController()
+                try stage.require(try stage.container("app").State == "exited", "it is forgotten")
+            }
+        }
     }
 }

@@ -128,5 +128,53 @@ extension Scenarios {
                 try stage.require(try stage.covey("ps").errors == "", "it is told of what is gone")
             }
         }
+
+        @Test("a stop that can't be written down is said so, and is not undone by the next controller")
+        func unwrittenStop() throws {
+            try Stage.play("kept") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      app: {image: "bb:1", init: true, command: [sleep, "1000"], restart: always}
+                    """)
+                try stage.covey("up", "-d")
+                guard let controller = stage.engine().last else { throw ScenarioError("no controller") }
+                // Where the record would be written first: as in a full run directory, the write fails.
+                let status =
+                    "\(stage.directory)/run/\(stage.project)/containers/\(stage.project)-app-1/status.json"
+                try ensureDirectory("\(status).tmp.\(controller)")
+                let stop = try stage.covey("stop", "-t", "0")
+                try stage.require(stop.errors.contains("cannot be written down"), "\(stop)")
+                try stage.loseController()
+                let row = try stage.container("app")
+                try stage.require(row.State == "exited" && row.Pid == nil, "\(row)")
+            }
+        }
+
+        @Test("how often a restart policy has tried is not forgotten with the controller")
+        func restartAttempts() throws {
+            try Stage.play("kept") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      app:
+                        image: bb:1
+                        command: [sh, -c, "echo run >>/data/runs; exit 1"]
+                        volumes: ["data:/data"]
+                        deploy: {restart_policy: {condition: on-failure, delay: 0s, max_attempts: 2, window: 1h}}
+                    volumes: {data: {}}
+                    """)
+                try stage.covey("up", "-d")
+                let runs = stage.volumeFile("data", "runs")
+                try stage.eventually("it has been tried twice more") {
+                    try stage.container("app").State == "exited" && contents(runs) == "run\nrun\nrun\n"
+                }
+                try stage.loseController()
+                let row = try stage.container("app")
+                try stage.require(row.State == "exited" && contents(runs) == "run\nrun\nrun\n", "\(row)")
+            }
+        }
     }
 }
