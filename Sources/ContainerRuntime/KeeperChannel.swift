@@ -8,8 +8,8 @@ public import Kernel
 
 /// What the keeper says.
 public enum KeeperEvent {
-    /// The child was cloned; it runs its program now.
-    case launched(id: UInt32, pid: Int32, pidfd: SharedFD)
+    /// The child was cloned; it runs its program now. Without a pidfd when there was no room for one here.
+    case launched(id: UInt32, pid: Int32, pidfd: SharedFD?)
     /// No child was made; the errno, and the operation when the program was wrong.
     case refused(id: UInt32, Errno, operation: Int)
     /// A child ended. `id` is 0 for the second process of an exec, known by its pid.
@@ -118,9 +118,13 @@ public final class KeeperChannel {
     }
 
     /// The next event; nil when the keeper is gone.
+    /// - Throws: EMFILE when a descriptor that it is about found no room here (recvmsg(2), MSG_CTRUNC).
     public func receive() throws(SyscallError) -> KeeperEvent? {
         let packet = try receiveMessage(fd.raw, capacity: 4096)
-        guard packet.bytes.count >= MemoryLayout<keeper_message>.size else { return nil }
+        if packet.bytes.isEmpty { return nil }
+        guard packet.bytes.count >= MemoryLayout<keeper_message>.size else {
+            throw SyscallError("recvmsg", .invalid, "the keeper's socket")
+        }
         let message = packet.bytes.withUnsafeBytes { $0.loadUnaligned(as: keeper_message.self) }
         let name = withUnsafeBytes(of: message.name) {
             String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
@@ -128,8 +132,7 @@ public final class KeeperChannel {
         let descriptors = packet.descriptors
         switch keeper_kind(message.kind) {
         case K_LAUNCHED:
-            guard let pidfd = descriptors.first else { return nil }
-            return .launched(id: message.id, pid: message.pid, pidfd: pidfd)
+            return .launched(id: message.id, pid: message.pid, pidfd: descriptors.first)
         case K_REFUSED:
             return .refused(id: message.id, Errno(message.value), operation: Int(message.status))
         case K_EXITED:
@@ -137,12 +140,12 @@ public final class KeeperChannel {
             let end: ProcessEnd = message.value == 1 ? .exited(message.status) : .signalled(message.status)
             return .exited(id: message.id, pid: message.pid, end, name: name, at: message.time)
         case K_CHILD:
-            guard let pidfd = descriptors.first else { return nil }
+            guard let pidfd = descriptors.first else { throw SyscallError("recvmsg", .tooManyFiles, name) }
             return .child(
                 id: message.id, pid: message.pid, name: name, pidfd: pidfd,
                 held: Array(descriptors.dropFirst()))
         case K_HELD:
-            guard let held = descriptors.first else { return nil }
+            guard let held = descriptors.first else { throw SyscallError("recvmsg", .tooManyFiles, name) }
             return .held(name: name, held)
         case K_PING: return .ping
         case K_STOPPED: return .stopped(id: message.id)

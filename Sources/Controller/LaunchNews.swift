@@ -36,11 +36,26 @@ extension ProjectController {
         }
     }
 
-    private func launched(_ id: UInt32, _ pid: Int32, _ pidfd: SharedFD) {
+    private func launched(_ id: UInt32, _ pid: Int32, _ told: SharedFD?) {
         // Of an exec this is the child that joins; the one that counts reports its own pid.
         if sessions[id] != nil { return }
         guard let container = launching[id] else { return }
         container.pid = pid
+        guard let pidfd = told ?? openPidfd(ofChild: pid) else {
+            // No signal could be sent it later, and so no stop. Its end has not been told yet: the number is its own, or was a
+            // moment ago.
+            container.wasExecutedEarly = false
+            failStart(
+                of: container,
+                Failure(
+                    "cannot start container \"\(container.name)\"",
+                    SyscallError("recvmsg", .tooManyFiles, "the keeper's socket"),
+                    advice:
+                        "the controller has \(descriptorLimit()) descriptors: raise the limit (ulimit -Hn) and bring the "
+                        + "project up anew"))
+            kill(pid, SIGKILL)
+            return
+        }
         container.pidfd = pidfd
         if container.wasExecutedEarly {
             container.wasExecutedEarly = false
@@ -69,6 +84,11 @@ extension ProjectController {
             if !hasEnded(pidfd) { failStart(of: container, error) }
             _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL)
         }
+    }
+
+    private func openPidfd(ofChild pid: Int32) -> SharedFD? {
+        let raw = linux_pidfd_open(pid, 0)
+        return raw < 0 ? nil : SharedFD(OwnedFD(taking: raw))
     }
 
     /// A pidfd is readable once its process has ended (pidfd_open(2)).

@@ -58,6 +58,8 @@ final class ProjectController {
     var stopsBeside: [PlanRun] = []
     var waitingRequests: [PendingRequest] = []
     var connections: [Int32: ClientConnection] = [:]
+    /// No descriptor was free for the last one.
+    var clientsWait = false
     var watchers: Set<Int32> = []
     /// Who follows events, by descriptor.
     var eventFollowers: [Int32: EventOptions] = [:]
@@ -130,7 +132,7 @@ final class ProjectController {
         do throws(SyscallError) {
             try watchKeeper(keeperPID)
             try setNonBlocking(listener.raw)
-            try loop.watch(listener.raw) { [unowned self] _ in acceptClient() }
+            try watchListener()
             try loop.run()
         } catch {
             throw Failure("the event loop failed", error)

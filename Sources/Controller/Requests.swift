@@ -12,7 +12,8 @@ extension ProjectController {
     func acceptClient() {
         while true {
             let raw = linux_accept4(listener.raw, O_CLOEXEC | O_NONBLOCK)
-            if raw < 0 { return }
+            if raw < 0 { return acceptFailed(Errno(linux_errno())) }
+            clientsWait = false
             let connection = ClientConnection(OwnedFD(taking: raw), loop: loop) { [unowned self] in forget($0)
             }
             connections[raw] = connection
@@ -22,6 +23,26 @@ extension ProjectController {
                 connection.close()
             }
         }
+    }
+
+    private func acceptFailed(_ errno: Errno) {
+        // All were taken; or it was gone again before (accept(2)).
+        if errno == .again || errno == .interrupted || errno.code == ECONNABORTED { return }
+        // No descriptor is free. The socket stays readable, so without a pause the loop would do nothing else.
+        if !clientsWait { log("clients wait: accept(2): \(errno) (\(errno.sentence))") }
+        clientsWait = true
+        loop.unwatch(listener.raw)
+        loop.after(.milliseconds(100)) { [unowned self] in
+            do throws(SyscallError) {
+                try watchListener()
+            } catch {
+                log("no client is heard any more: \(error)")
+            }
+        }
+    }
+
+    func watchListener() throws(SyscallError) {
+        try loop.watch(listener.raw) { [unowned self] _ in acceptClient() }
     }
 
     private func forget(_ connection: ClientConnection) {

@@ -91,5 +91,27 @@ extension Scenarios {
                     "\(told)")
             }
         }
+
+        @Test("a controller without a free descriptor lets clients wait, and rests meanwhile")
+        func noDescriptors() throws {
+            try Stage.play("crash") { stage in
+                try stage.covey("up", "-d")
+                let controller = try both(stage).controller
+                func allow(_ number: String) throws {
+                    try Host.run(["prlimit", "--pid", "\(controller)", "--nofile=\(number)"]).orThrow()
+                }
+                try allow("3:4096")
+                let waiting = try stage.start(["ps"])
+                try stage.eventually("it is told in the log") {
+                    contents("\(stage.directory)/run/\(stage.project)/engine.log").contains("clients wait")
+                }
+                // One that spins sleeps never; one look could find it on its way into a sleep.
+                for _ in 0..<5 {
+                    try stage.eventually("it sleeps") { statFields(controller).first == "S" }
+                }
+                try allow("4096:4096")
+                try waiting.wait().orThrow()
+            }
+        }
     }
 }
