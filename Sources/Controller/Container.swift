@@ -75,6 +75,8 @@ final class Container {
     var onStarted: ((Failure?) -> Void)?
     /// Nobody asked for this start but the restart policy.
     var startedByPolicy = false
+    /// The plan whose operation started it.
+    weak var startingRun: PlanRun?
     /// Told when the process has ended and all is written down.
     var onExited: [() -> Void] = []
     var killTimer: EventLoop.Timer?
@@ -82,8 +84,6 @@ final class Container {
     var killsAt: Int64 = 0
     /// How often a plan has stopped it.
     var stopsAsked = 0
-    /// The hook that runs in it.
-    var hook: ExecSession?
     /// `pre_stop` is at work; its stop signal follows.
     var isPreparingStop = false
     /// A controller before this one was stopping it: it runs only until that has come to its end.

@@ -180,6 +180,7 @@ extension ProjectController {
         container.pidfd = nil
         container.phase = .exited
         container.stopWasCutOff = false
+        container.isPreparingStop = false
         container.status.pid = nil
         container.status.end = end
         container.status.endKnown = end != nil
@@ -198,6 +199,7 @@ extension ProjectController {
         }
         if outOfMemory, (own.memoryKills ?? 0) > container.memoryKillsTold { tell("oom", of: container) }
         tellEnd(of: container)
+        noteStep(container)
         let waiting = container.onExited
         container.onExited = []
         superviseExit(container)

@@ -154,6 +154,6 @@ extension ProjectController {
             for tell in waiting { tell() }
             return changed()
         }
-        start(container, byPolicy: container.startedByPolicy) { told?($0) }
+        start(container, byPolicy: container.startedByPolicy, for: container.startingRun) { told?($0) }
     }
 }

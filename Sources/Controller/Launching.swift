@@ -17,10 +17,15 @@ internal import Volumes
 
 extension ProjectController {
     /// Starts a container that is created or has exited; the closure hears once how that went.
-    func start(_ container: Container, byPolicy: Bool = false, _ told: @escaping (Failure?) -> Void) {
+    /// - Parameter run: whose operation it is; none where nobody's command is.
+    func start(
+        _ container: Container, byPolicy: Bool = false, for run: PlanRun? = nil,
+        _ told: @escaping (Failure?) -> Void
+    ) {
         guard !container.isLive else { return told(nil) }
         cancelRestart(container)
         container.startedByPolicy = byPolicy
+        container.startingRun = run
         container.runningSince = nil
         endRest(of: container)
         do throws(Failure) {

@@ -4,7 +4,8 @@
 // not run again for a container that is only started again; a container that is made anew, or of another definition,
 // has it all before it. Steps that are not `per_replica` count for all containers of one definition.
 //
-// The containers of one service take turns, so that each finds what the one before has done.
+// The containers of one service take turns, so that each finds what the one before has done. A step outlives the controller
+// that began it, as every container does: the next command that wants it done waits for its end.
 
 internal import Basics
 internal import ContainerModel
@@ -24,14 +25,14 @@ extension ProjectController {
     func startAfterSteps(_ container: Container, _ run: PlanRun, _ told: @escaping (Failure?) -> Void) {
         let service = container.reference.service
         guard container.service.hooks?.preStart.isEmpty == false, !container.isLive else {
-            return start(container, told)
+            return start(container, for: run, told)
         }
         let turn = { [unowned self] in
             runStep(0, before: container, run) { [unowned self] failure in
                 preStartTurns[service]?.removeFirst()
                 if let next = preStartTurns[service]?.first { next() } else { preStartTurns[service] = nil }
                 if let failure { return told(failure) }
-                start(container, told)
+                start(container, for: run, told)
             }
         }
         preStartTurns[service, default: []].append(turn)
@@ -59,36 +60,71 @@ extension ProjectController {
             configHash: container.service.configHash)
         service.containerName = name
         let reference = ContainerReference(name: name, service: service.name, index: 1)
-        let oneOff = OneOff(service: container.reference.service, removeAtEnd: true)
+        let oneOff = OneOff(
+            service: container.reference.service, removeAtEnd: true,
+            step: OneOff.Step(before: container.name, index: index))
         do throws(Failure) {
+            if let other = containers[name], other.reference == reference {
+                if other.isLive, other.request == service.container, !other.status.stopRequested {
+                    return follow(other, index, before: container, run, told)
+                }
+                return clear(other) { [unowned self] failure in
+                    if let failure { return told(failure) }
+                    runStep(index, before: container, run, told)
+                }
+            }
             let step = try make(reference, service, oneOff, renewsVolumes: true) { () throws(Failure) in
                 try ensureNetworking().assignAddresses(
                     [(name, service.container)], external: externalNetworks)
             }
-            step.onExited.append { [unowned self, unowned step] in
-                guard step.status.startedAt != nil else { return }
-                guard step.status.end == .exited(0) else {
-                    return told(
-                        withLogs(
-                            Failure(
-                                "cannot start container \"\(container.name)\": \(step.name) \(endText(step))",
-                                advice: "it is `pre_start` of service \"\(container.reference.service)\""),
-                            step))
-                }
-                note(index, doneFor: container)
-                runStep(index + 1, before: container, run, told)
-            }
+            follow(step, index, before: container, run, told)
             start(step) { [unowned self, unowned step] failure in
                 guard let failure else { return }
                 discard(step)
                 told(failure)
             }
-            run.whenCancelled { [weak self, weak step] in
-                if let step { self?.stop(step, timeout: .zero) { _ in } }
-            }
         } catch {
             told(error)
         }
+    }
+
+    /// Goes on when the step has ended well.
+    private func follow(
+        _ step: Container, _ index: Int, before container: Container, _ run: PlanRun,
+        _ told: @escaping (Failure?) -> Void
+    ) {
+        step.onExited.append { [unowned self, unowned step] in
+            // One that was never started is told of by its start.
+            guard step.status.startedAt != nil else { return }
+            guard step.status.end == .exited(0) else {
+                return told(
+                    withLogs(
+                        Failure(
+                            "cannot start container \"\(container.name)\": \(step.name) \(endText(step))",
+                            advice: "it is `pre_start` of service \"\(container.reference.service)\""),
+                        step))
+            }
+            runStep(index + 1, before: container, run, told)
+        }
+        run.whenCancelled { [weak self, weak step] in
+            if let step { self?.stop(step, timeout: .zero) { _ in } }
+        }
+    }
+
+    /// Takes a step away that is of another definition, or is being ended.
+    private func clear(_ step: Container, _ told: @escaping (Failure?) -> Void) {
+        guard step.isLive else {
+            do throws(Failure) {
+                try remove(step.name)
+                told(nil)
+            } catch {
+                told(error)
+            }
+            return
+        }
+        // It is removed when all have heard of its end.
+        step.onExited.append { [unowned self] in loop.soon { told(nil) } }
+        if !step.status.stopRequested { stop(step, timeout: .zero) { _ in } }
     }
 
     private func isDone(_ index: Int, perReplica: Bool, for container: Container, _ run: PlanRun) -> Bool {
@@ -101,17 +137,30 @@ extension ProjectController {
         }
     }
 
-    private func stepsDone(of container: Container) -> [Int] {
-        guard let record = try? readRecord(StepRecord.self, container.directories.run + "/pre_start.json"),
+    private func stepsDone(of container: Container) -> [Int] { stepsDone(container.directories.run) }
+
+    private func stepsDone(_ runDirectory: String) -> [Int] {
+        guard let record = try? readRecord(StepRecord.self, runDirectory + "/pre_start.json"),
             record.bootID == bootID
         else { return [] }
         return record.done
     }
 
-    private func note(_ index: Int, doneFor container: Container) {
-        let record = StepRecord(done: stepsDone(of: container) + [index], bootID: bootID)
+    /// A step that has ended well is done, whether or not a command waits for it still.
+    func noteStep(_ container: Container) {
+        guard let step = container.oneOff?.step, container.status.end == .exited(0),
+            container.status.startedAt != nil
+        else { return }
+        // What came in its place meanwhile has its steps before it again.
+        if let own = containers[step.container], own.service.configHash != container.service.configHash {
+            return
+        }
+        let run = directories(of: step.container).run
+        guard exists(run) else { return }
+        let done = stepsDone(run)
         do throws(Failure) {
-            try writeRecord(record, container.directories.run + "/pre_start.json")
+            try writeRecord(
+                StepRecord(done: done + [step.index], bootID: bootID), run + "/pre_start.json")
         } catch {
             // It is run once more, when the container is started again.
             log("\(error)")
