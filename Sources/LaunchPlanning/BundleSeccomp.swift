@@ -16,15 +16,11 @@ extension LoadedFilter {
     {
         self.init()
         let native = SeccompArchitecture.current
-        let words: (own: String, sibling: Set<String>) =
-            native == .x86_64
-            ? ("SCMP_ARCH_X86_64", ["SCMP_ARCH_X86", "SCMP_ARCH_X32"])
-            : ("SCMP_ARCH_AARCH64", ["SCMP_ARCH_ARM"])
         var policy = SeccompPolicy(
             defaultAction: seccompAction(
                 seccomp.defaultAction, seccomp.defaultErrno), rules: [])
         // Architectures of other machines say nothing here; the native one is always served, as libseccomp does.
-        policy.servesSibling = !words.sibling.isDisjoint(with: seccomp.architectures)
+        policy.siblings = SeccompArchitecture.withSibling(in: seccomp.architectures)
         var notifies = policy.defaultAction == .notify
         for call in seccomp.syscalls {
             let action = seccompAction(call.action, call.errno)
@@ -96,7 +92,7 @@ extension LoadedFilter {
 }
 
 private func seccompAction(_ word: String, _ errno: UInt32?) -> SeccompAction {
-    let value = UInt16(truncatingIfNeeded: errno ?? 1)  // EPERM
+    let value = UInt16(clamping: errno ?? 1)  // EPERM; read with its bounds
     return switch word {
     case "SCMP_ACT_ALLOW": .allow
     case "SCMP_ACT_ERRNO": .errno(value)

@@ -141,6 +141,9 @@ extension ConfigObject {
         guard ["SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"].contains(action) else {
             throw wrong(name, "\(action) has no errno")
         }
+        // SECCOMP_RET_DATA has 16 bits, and of an errno the kernel makes 4095 what is more (seccomp(2); linux/err.h, MAX_ERRNO).
+        let most: UInt32 = action == "SCMP_ACT_ERRNO" ? 4095 : 0xffff
+        guard errno <= most else { throw wrong(name, "\(errno) is more than \(action) can give, \(most)") }
         return errno
     }
 

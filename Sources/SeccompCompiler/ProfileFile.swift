@@ -21,7 +21,7 @@ extension SeccompPolicy {
     }
 
     private init(tree: ProfileReader) throws(Failure) {
-        let fallback = UInt16(clamping: try tree.number("defaultErrnoRet") ?? 1)
+        let fallback = try tree.number("defaultErrnoRet") ?? 1
         guard let action = try tree.text("defaultAction") else {
             throw tree.mistake("has no `defaultAction`", advice: "such as SCMP_ACT_ERRNO")
         }
@@ -44,7 +44,7 @@ extension SeccompPolicy {
             if let own = try entry.text("architecture") { all.insert(own) }
             all.formUnion(try entry.texts("subArchitectures"))
         }
-        servesSibling = all.isEmpty || !all.isDisjoint(with: ["SCMP_ARCH_X86", "SCMP_ARCH_ARM"])
+        if !all.isEmpty { siblings = SeccompArchitecture.withSibling(in: all) }
     }
 
     private var firstNotification: String? {
@@ -99,14 +99,21 @@ private struct ProfileReader {
         return texts
     }
 
-    func action(_ name: String, errno: UInt16) throws(Failure) -> SeccompAction {
+    /// - Parameter errno: SECCOMP_RET_DATA; of an errno the kernel makes 4095 what is more (linux/err.h, MAX_ERRNO).
+    func action(_ name: String, errno: UInt64) throws(Failure) -> SeccompAction {
+        func data(upTo most: UInt16) throws(Failure) -> UInt16 {
+            guard errno <= UInt64(most) else {
+                throw mistake("gives \(name) the number \(errno)", advice: "the largest is \(most)")
+            }
+            return UInt16(errno)
+        }
         switch name {
         case "SCMP_ACT_ALLOW": return .allow
-        case "SCMP_ACT_ERRNO": return .errno(errno)
+        case "SCMP_ACT_ERRNO": return .errno(try data(upTo: 4095))
         case "SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD": return .killThread
         case "SCMP_ACT_KILL_PROCESS": return .killProcess
         case "SCMP_ACT_TRAP": return .trap
-        case "SCMP_ACT_TRACE": return .trace(errno)
+        case "SCMP_ACT_TRACE": return .trace(try data(upTo: .max))
         case "SCMP_ACT_LOG": return .log
         case "SCMP_ACT_NOTIFY": return .notify
         default:
@@ -122,12 +129,12 @@ private struct ProfileReader {
     }
 
     /// One; or one for each condition where two speak of the same argument: then any of them is enough, as in runc.
-    func rules(fallback: UInt16) throws(Failure) -> [SeccompRule] {
+    func rules(fallback: UInt64) throws(Failure) -> [SeccompRule] {
         var names = try texts("names")
         if let name = try text("name") { names.append(name) }
         guard !names.isEmpty else { throw mistake("names no system call", advice: "give it `names`") }
         guard let action = try text("action") else { throw mistake("has no `action`") }
-        let errno = UInt16(clamping: try number("errnoRet") ?? UInt64(fallback))
+        let errno = try number("errnoRet") ?? fallback
         var conditions: [ArgumentCondition] = []
         for argument in try elements("args") { conditions.append(try argument.condition()) }
         let isAnyEnough = Set(conditions.map(\.argument)).count < conditions.count

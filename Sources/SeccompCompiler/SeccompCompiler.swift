@@ -62,7 +62,7 @@ extension SeccompPolicy {
         let verdicts = try verdicts(capabilities, architecture, kernel)
         var code = FilterAssembler()
         var entry = code.verdict(.killProcess)
-        for abi in architecture.abis.prefix(servesSibling ? 2 : 1).reversed() {
+        for abi in architecture.abis.prefix(siblings.contains(architecture) ? 2 : 1).reversed() {
             var found = code.tree(verdictRuns(abi, verdicts)[...])
             found = code.loadWord(at: SeccompData.number, then: found)
             // The next comparison is beyond this tree by now; `branch` goes as far as it takes.
@@ -75,32 +75,28 @@ extension SeccompPolicy {
     }
 
     /// What the rules decide, by system call; nil where none speaks. As libseccomp has it, for which profiles are written
-    /// (seccomp_rule_add(3); runc leaves out what is the default anyway): the first rule without conditions decides alone.
+    /// (seccomp_rule_add(3); runc leaves out what is the default anyway): the first rule without conditions decides alone, the
+    /// others in the order of RuleOrder.swift.
     private func verdicts(
         _ capabilities: CapabilitySet, _ architecture: SeccompArchitecture, _ kernel: KernelVersion
     ) throws(SeccompError) -> [Verdict?] {
         var verdicts = [Verdict?](repeating: nil, count: Syscall.allCases.count)
         for rule in rules
         where rule.applies(capabilities: capabilities, architecture: architecture, kernel: kernel) {
+            let conditions = Verdict.normal(rule.conditions)
             for call in rule.syscalls {
                 let place = Int(call.rawValue)
                 if verdicts[place]?.otherwise != nil { continue }
-                if rule.conditions.isEmpty, rule.action != defaultAction {
+                // One whose action is the default says nothing but that the policy knows the call.
+                if rule.action != defaultAction, conditions.isEmpty {
                     verdicts[place] = Verdict(rule.action)
-                } else {
-                    var verdict = verdicts[place] ?? Verdict(conditional: [], otherwise: nil)
-                    // It says nothing but that the policy knows the call.
-                    if rule.action == defaultAction {
-                        verdicts[place] = verdict
-                        continue
-                    }
-                    let isContradicted = verdict.conditional.contains {
-                        $0.action != rule.action && meet($0.conditions, rule.conditions)
-                    }
-                    if isContradicted { throw .contradiction(call: call.name) }
-                    verdict.conditional.append(.init(conditions: rule.conditions, action: rule.action))
-                    verdicts[place] = verdict
+                    continue
                 }
+                var verdict = verdicts[place] ?? Verdict(conditional: [], otherwise: nil)
+                if rule.action != defaultAction, !verdict.take(conditions, rule.action) {
+                    throw .contradiction(call: call.name)
+                }
+                verdicts[place] = verdict
             }
         }
         for place in verdicts.indices where verdicts[place] != nil && verdicts[place]?.otherwise == nil {
@@ -171,6 +167,8 @@ struct Verdict: Hashable {
     struct Conditional: Hashable {
         var conditions: [ArgumentCondition]
         var action: SeccompAction
+        /// What its place among the others hangs on.
+        var words: [ComparedWord]
     }
     var conditional: [Conditional]
     var otherwise: SeccompAction?

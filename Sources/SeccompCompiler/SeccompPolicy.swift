@@ -10,11 +10,11 @@
 public struct SeccompPolicy: Hashable, Sendable {
     /// For every call no rule speaks of.
     public var defaultAction: SeccompAction
-    /// The first rule without conditions that names a call decides; without one the first whose conditions hold. A rule whose
-    /// action is the default one says nothing.
+    /// The first rule without conditions that names a call decides; without one the first whose conditions hold, of those that
+    /// may the one that libseccomp asks first (RuleOrder.swift). A rule whose action is the default one says nothing.
     public var rules: [SeccompRule]
-    /// 32-bit programs live by the policy too; else they are killed at their first call.
-    public var servesSibling = true
+    /// The machines on which 32-bit programs live by the policy too; on others they are killed at their first call.
+    public var siblings = Set(SeccompArchitecture.allCases)
 
     public init(defaultAction: SeccompAction, rules: [SeccompRule]) {
         self.defaultAction = defaultAction
@@ -107,7 +107,7 @@ public struct RuleGate: Hashable, Sendable {
 public struct ArgumentCondition: Hashable, Sendable {
     public enum Comparison: Hashable, Sendable {
         case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
-        /// `argument & mask` is the value.
+        /// `argument & mask` is `value & mask`.
         case masked(UInt64)
     }
     public enum Width: Hashable, Sendable {
@@ -118,15 +118,16 @@ public struct ArgumentCondition: Hashable, Sendable {
     }
     /// 0 to 5.
     public var argument: Int
-    public var comparison: Comparison
-    public var value: UInt64
+    public let comparison: Comparison
+    public let value: UInt64
     public var width: Width
 
     public init(_ argument: Int, _ comparison: Comparison, _ value: UInt64, width: Width = .bits64) {
         precondition((0..<6).contains(argument))
         self.argument = argument
         self.comparison = comparison
-        self.value = value
+        // libseccomp masks both sides (src/db.c, _db_node_mask_fixup): bits beside the mask would never be found.
+        if case .masked(let mask) = comparison { self.value = value & mask } else { self.value = value }
         self.width = width
     }
 }
@@ -142,6 +143,20 @@ public enum SeccompArchitecture: Hashable, Sendable, CaseIterable {
         #else
             .x86_64
         #endif
+    }
+
+    /// What profiles call the 32-bit convention that the kernel serves beside this one. Not SCMP_ARCH_X32: that is x86_64's own
+    /// numbers with a bit set, which answer ENOSYS whatever is named.
+    public var siblingName: String {
+        switch self {
+        case .x86_64: "SCMP_ARCH_X86"
+        case .aarch64: "SCMP_ARCH_ARM"
+        }
+    }
+
+    /// Those whose sibling is among the architectures a profile names.
+    public static func withSibling(in names: some Collection<String>) -> Set<SeccompArchitecture> {
+        Set(allCases.filter { names.contains($0.siblingName) })
     }
 }
 

@@ -92,6 +92,14 @@ struct RuntimeConfigTests {
                 #"{"ociVersion":"1.0.0","linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_ALLOW","errnoRet":1}]}}}"#,
                 "errnoRet"
             ),
+            (
+                #"{"ociVersion":"1.0.0","linux":{"seccomp":{"defaultAction":"SCMP_ACT_ERRNO","defaultErrnoRet":4096}}}"#,
+                "defaultErrnoRet"
+            ),
+            (
+                #"{"ociVersion":"1.0.0","linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_ERRNO","errnoRet":65536}]}}}"#,
+                "errnoRet"
+            ),
             (#"{"ociVersion":"1.0.0","linux":{"resources":{"rdma":{"m":{}}}}}"#, "rdma.m"),
             (
                 #"{"ociVersion":"1.0.0","linux":{"resources":{"blockIO":{"weightDevice":[{"major":8,"minor":0}]}}}}"#,

@@ -9,6 +9,12 @@ private let edges: [UInt64] = [
     0xffff_ffff_0000_0000, .max,
 ]
 
+private func arg(_ index: Int, _ comparison: ArgumentCondition.Comparison, _ value: UInt64)
+    -> ArgumentCondition
+{
+    ArgumentCondition(index, comparison, value)
+}
+
 @Suite("policies become programs")
 struct CompilerTests {
     @Test(
@@ -45,7 +51,7 @@ struct CompilerTests {
     }
 
     @Test(
-        "all conditions of a rule must hold; the first rule that holds decides, one without conditions before all"
+        "all conditions of a rule must hold; of two that begin alike the first decides, one without conditions before all"
     )
     func order() throws {
         var policy = SeccompPolicy(
@@ -69,37 +75,75 @@ struct CompilerTests {
     }
 
     /// As runc with libseccomp answered each of them.
-    @Test("rules that are the default say nothing, and two actions for the same arguments are refused")
+    @Test("rules that are the default say nothing, and two actions for the same conditions are refused")
     func contradictions() throws {
+        let all = [ArgumentCondition(0, .equal, 0o777)]
         func answer(
-            _ rules: [(SeccompAction, [ArgumentCondition])], mode: UInt64 = 0o777,
-            default action: SeccompAction = .allow
-        ) throws(SeccompError) -> UInt32? {
-            let policy = SeccompPolicy(
-                defaultAction: action, rules: rules.map { SeccompRule($0.0, [.mkdir], when: $0.1) })
-            let program = try policy.compile(capabilities: [], architecture: .x86_64, kernel: kernel)
-            return try? run(program, arch: AuditArch.x86_64, number: 83, [0, mode])
-        }
-        let all = [ArgumentCondition(1, .equal, 0o777)]
+            _ rules: [(SeccompAction, [ArgumentCondition])], default action: SeccompAction = .allow
+        ) throws -> UInt32? { try Self.answers(rules, to: [[0o777]], default: action).first }
         #expect(try answer([(.allow, []), (.errno(1), [])]) == Verdicts.notPermitted)
         #expect(try answer([(.errno(2), all), (.errno(1), [])]) == Verdicts.notPermitted)
-        for other: (ArgumentCondition.Comparison, UInt64, Bool) in [
-            (.greaterOrEqual, 100, true), (.equal, 0o777, true), (.notEqual, 0o777, false),
-            (.less, 0o777, false),
-            (.lessOrEqual, 0o777, true), (.masked(0o700), 0o700, true), (.masked(0o700), 0o100, false),
-            (.equal, 0, false), (.notEqual, 3, true),
+        #expect(try answer([(.errno(2), all), (.errno(2), all)]) == 0x0005_0002)
+        let both = [ArgumentCondition(1, .less, 3), ArgumentCondition(0, .masked(0o700), 0o777)]
+        let same = [ArgumentCondition(0, .masked(0o700), 0o700), ArgumentCondition(1, .less, 3)]
+        for rules in [
+            [(SeccompAction.allow, all), (.errno(1), all)], [(.errno(2), both), (.errno(1), same)],
         ] {
-            let rules: [(SeccompAction, [ArgumentCondition])] = [
-                (.allow, all), (.errno(1), [ArgumentCondition(1, other.0, other.1)]),
-            ]
-            if other.2 {
-                #expect(throws: SeccompError.contradiction(call: "mkdir")) {
-                    try answer(rules, default: .trap)
-                }
-            } else {
-                #expect(try answer(rules, default: .trap) == Verdicts.allow)
+            #expect(throws: SeccompError.contradiction(call: "mkdir")) {
+                try answer(rules, default: .trap)
             }
         }
+        // A mask of nothing is no condition, so the rule is for every call.
+        let none = [ArgumentCondition(0, .masked(0), 7)]
+        #expect(try answer([(.errno(1), none), (.errno(2), all)]) == Verdicts.notPermitted)
+    }
+
+    /// The answers are libseccomp 2.5.4's, of the programs it exports for the same rules; the first gives 101, the second 102.
+    @Test(
+        "of rules that hold together libseccomp's first decides, in whatever order they are written",
+        arguments: [
+            ([[arg(0, .equal, 16)], [arg(0, .greaterOrEqual, 2)]], [([16], 101), ([17], 102), ([1], 0)]),
+            ([[arg(0, .lessOrEqual, 4)], [arg(0, .lessOrEqual, 7)]], [([3], 101), ([6], 102), ([8], 0)]),
+            ([[arg(0, .greaterOrEqual, 1)], [arg(0, .greater, 5)]], [([6], 102), ([3], 101), ([0], 0)]),
+            ([[arg(0, .greaterOrEqual, 3)], [arg(0, .less, 6)]], [([4], 102), ([6], 101), ([2], 102)]),
+            ([[arg(0, .notEqual, 3)], [arg(0, .equal, 5)]], [([5], 102), ([3], 0), ([7], 101)]),
+            ([[arg(0, .equal, 1)], [arg(0, .notEqual, 3)]], [([1], 102), ([3], 0), ([7], 102)]),
+            ([[arg(0, .equal, 1)], [arg(1, .equal, 2)]], [([1, 2], 102), ([1, 3], 101), ([0, 2], 102)]),
+            (
+                [
+                    [arg(0, .equal, 1), arg(1, .equal, 1)],
+                    [arg(1, .equal, 2), arg(0, .greaterOrEqual, 1)],
+                ], [([1, 1], 101), ([1, 2], 102), ([2, 2], 102), ([2, 1], 0)]
+            ),
+        ] as [([[ArgumentCondition]], [([UInt64], UInt32)])])
+    func libseccompOrder(rules: [[ArgumentCondition]], answers: [([UInt64], UInt32)]) throws {
+        let written = [(SeccompAction.errno(101), rules[0]), (.errno(102), rules[1])]
+        for rules in [written, written.reversed()] {
+            let found = try Self.answers(rules, to: answers.map(\.0))
+            #expect(found.map { $0 & 0xffff } == answers.map(\.1))
+        }
+    }
+
+    /// The first two as libseccomp 2.5.4; the third way round it refuses.
+    @Test("where it has no order of its own, the written one stays")
+    func writtenOrder() throws {
+        let exact = (SeccompAction.errno(101), [arg(0, .equal, 0o777)])
+        let masked = (SeccompAction.errno(102), [arg(0, .masked(0o700), 0o700)])
+        #expect(try Self.answers([exact, masked], to: [[0o777], [0o755]]) == [0x5_0065, 0x5_0066])
+        #expect(try Self.answers([masked, exact], to: [[0o777], [0o755]]) == [0x5_0066, 0x5_0066])
+        let longer = (SeccompAction.errno(103), [arg(0, .equal, 0o777), arg(1, .equal, 2)])
+        #expect(try Self.answers([exact, longer], to: [[0o777, 2], [0o777, 3]]) == [0x5_0065, 0x5_0065])
+        #expect(try Self.answers([longer, exact], to: [[0o777, 2], [0o777, 3]]) == [0x5_0067, 0x5_0065])
+    }
+
+    private static func answers(
+        _ rules: [(SeccompAction, [ArgumentCondition])], to arguments: [[UInt64]],
+        default action: SeccompAction = .allow
+    ) throws -> [UInt32] {
+        let policy = SeccompPolicy(
+            defaultAction: action, rules: rules.map { SeccompRule($0.0, [.mkdir], when: $0.1) })
+        let program = try policy.compile(capabilities: [], architecture: .x86_64, kernel: kernel)
+        return try arguments.map { try run(program, arch: AuditArch.x86_64, number: 83, $0) }
     }
 
     @Test(
@@ -190,7 +234,7 @@ struct CompilerTests {
         case .lessOrEqual: value <= bound
         case .greater: value > bound
         case .greaterOrEqual: value >= bound
-        case .masked(let mask): value & mask == bound
+        case .masked(let mask): value & mask == bound & mask
         }
     }
 }

@@ -57,17 +57,34 @@ struct ProfileFileTests {
         #expect(try verdict(56, [0x0100_0011]) == Verdicts.allow)
     }
 
-    @Test("an OCI configuration's architectures are the only ones")
-    func architectures() throws {
-        for (names, serves) in [
-            ("\"SCMP_ARCH_X86_64\"", false), ("\"SCMP_ARCH_X86_64\", \"SCMP_ARCH_X86\"", true),
+    @Test(
+        "a machine's 32-bit programs are served where their own architecture is named, and no other",
+        arguments: [
+            ("\"SCMP_ARCH_X86_64\"", false, false), ("\"SCMP_ARCH_X86_64\", \"SCMP_ARCH_X86\"", true, false),
+            ("\"SCMP_ARCH_X32\"", false, false), ("\"SCMP_ARCH_ARM\"", false, true), ("", true, true),
+        ])
+    func architectures(names: String, x86: Bool, arm: Bool) throws {
+        let policy = try policy(
+            "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"architectures\": [\(names)]}")
+        for (machine, sibling, serves) in [
+            (SeccompArchitecture.x86_64, AuditArch.i386, x86), (.aarch64, AuditArch.arm, arm),
         ] {
-            let policy = try policy(
-                "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"architectures\": [\(names)]}")
-            let program = try policy.compile(capabilities: [], architecture: .x86_64, kernel: kernel)
-            let verdict = try run(program, arch: 0x4000_0003, number: 3)
-            #expect(verdict == (serves ? Verdicts.allow : 0x8000_0000))
+            let program = try policy.compile(capabilities: [], architecture: machine, kernel: kernel)
+            let verdict = try run(program, arch: sibling, number: 3)
+            #expect(verdict == (serves ? Verdicts.allow : Verdicts.killProcess))
         }
+    }
+
+    @Test("of a masked comparison both sides are masked, as libseccomp does")
+    func masks() throws {
+        let policy = try policy(
+            """
+            {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ERRNO", "args": [
+              {"index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": 1, "valueTwo": 5}]}]}
+            """)
+        let program = try policy.compile(capabilities: [], architecture: .x86_64, kernel: kernel)
+        #expect(try run(program, arch: AuditArch.x86_64, number: 0, [3]) == Verdicts.notPermitted)
+        #expect(try run(program, arch: AuditArch.x86_64, number: 0, [4]) == Verdicts.allow)
     }
 
     @Test(
@@ -96,6 +113,16 @@ struct ProfileFileTests {
                 {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_LOG",
                  "includes": {"caps": ["CAP_MAGIC"]}}]}
                 """, "CAP_MAGIC"
+            ),
+            (
+                """
+                {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                 {"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 65536}]}
+                """, "`syscalls[0]`, gives SCMP_ACT_ERRNO the number 65536"
+            ),
+            (
+                "{\"defaultAction\": \"SCMP_ACT_ERRNO\", \"defaultErrnoRet\": 4096}",
+                "the largest is 4095"
             ),
         ])
     func mistakes(json: String, said: String) {
