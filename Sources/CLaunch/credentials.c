@@ -59,7 +59,7 @@ long op_seccomp(struct run *r, const struct launch_operation *o) {
     struct sock_fprog p = {(unsigned short)(o->blob_size / 8), (struct sock_filter *)(r->program + o->blob)};
     long fd = RAW3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, o->n[0] | (o->slot >= 0 ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0), &p);
     if (fd < 0) return fd;
-    r->filtered = 1;
+    r->written = 1;
     r->traced &= o->flags & 1;
     if (o->slot < 0) return fd;
     put(r, o->slot, (int)fd);

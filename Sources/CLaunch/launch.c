@@ -101,9 +101,7 @@ static long step(struct run *r, const struct launch_operation *o) {
     case L_AFFINITY: return RAW3(__NR_sched_setaffinity, 0, o->blob_size, r->program + o->blob);
     case L_PERSONALITY: return RAW1(__NR_personality, o->n[0]);
     case L_HOOK: return op_hook(r, o);
-    case L_WAIT_START:
-        r->traced = 0;  // whoever made it has gone
-        return op_wait_start(slot(r, o->slot));
+    case L_WAIT_START: return op_wait_start(r, o);
     case L_FIND: return op_find(r, o);
     case L_OWNER:
         fd = RAW3(__NR_fchown, slot(r, o->slot), o->n[0], o->n[1]);
@@ -118,7 +116,7 @@ static long step(struct run *r, const struct launch_operation *o) {
 
 __attribute__((noreturn)) void launch_run(struct run *r) {
     r->cover = -1;
-    r->filtered = 0;
+    r->written = 0;
     r->traced = (r->head->flags & LAUNCH_TRACED) != 0;
     const struct launch_operation *o = (const struct launch_operation *)(r->program + r->head->operations);
     // It has served: a directory of the host's goes no further (CVE-2024-21626).

@@ -42,6 +42,24 @@ long launch_clone_tree(int from, const char *path, int recursive, int no_follow)
         1 /* OPEN_TREE_CLONE */ | O_CLOEXEC | (*path ? 0 : AT_EMPTY_PATH) | (recursive ? AT_RECURSIVE : 0) | (no_follow ? 0x100 : 0));
 }
 
+// A mount over a file of procfs would be what the kernel's and our own writes land in (CVE-2019-16884).
+static long refuse_procfs(int at, long error) {
+    long type[16];
+    raw_zero(type, sizeof type);
+    long e = RAW2(__NR_fstatfs, at, type);
+    return e >= 0 && type[0] == 0x9fa0 /* PROC_SUPER_MAGIC */ ? error : e;
+}
+
+// A place that is to be covered. Where links are followed, none leads into procfs: such a place has its own name.
+static long open_hidden(struct run *r, const struct launch_operation *o) {
+    long at = launch_open_below(slot(r, o->slot2), text(r, o->text[0]), O_PATH, !(o->flags & 1));
+    if (at < 0 || !(o->flags & 1)) return at;
+    long e = refuse_procfs((int)at, -ELOOP);
+    if (e >= 0) return at;
+    RAW1(__NR_close, at);
+    return e;
+}
+
 long op_attach(struct run *r, const struct launch_operation *o) {
     int root = slot(r, o->slot2);
     const char *path = text(r, o->text[0]);
@@ -53,11 +71,7 @@ long op_attach(struct run *r, const struct launch_operation *o) {
     }
     if (to < 0) return to;
     if (o->flags & 8) {
-        // A mount over a file of procfs would be what the kernel's and our own writes land in (CVE-2019-16884).
-        long type[16];
-        raw_zero(type, sizeof type);
-        long s = RAW2(__NR_fstatfs, to, type);
-        if (s >= 0 && type[0] == 0x9fa0 /* PROC_SUPER_MAGIC */) s = -EPERM;
+        long s = refuse_procfs((int)to, -EPERM);
         if (s < 0) {
             RAW1(__NR_close, to);
             return s;
@@ -69,7 +83,7 @@ long op_attach(struct run *r, const struct launch_operation *o) {
 }
 
 long op_readonly(struct run *r, const struct launch_operation *o) {
-    long at = launch_open_below(slot(r, o->slot2), text(r, o->text[0]), O_PATH, 1);
+    long at = open_hidden(r, o);
     if (at == -ENOENT) return 0;
     if (at < 0) return at;
     long tree = launch_clone_tree((int)at, "", 1, 0), e = tree;
@@ -81,7 +95,7 @@ long op_readonly(struct run *r, const struct launch_operation *o) {
 }
 
 long op_mask(struct run *r, const struct launch_operation *o) {
-    long at = launch_open_below(slot(r, o->slot2), text(r, o->text[0]), O_PATH, 1);
+    long at = open_hidden(r, o);
     if (at == -ENOENT) return 0;
     if (at < 0) return at;
     unsigned mode, major, minor;

@@ -4,6 +4,7 @@
 
 #include "run.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 
 void launch_tell(struct run *r, int kind, int error, int value, const int *fds, int count) {
@@ -11,7 +12,7 @@ void launch_tell(struct run *r, int kind, int error, int value, const int *fds, 
     struct iovec io = {&m, sizeof m};
     // write(2), which also filters that refuse sockets let through: a program needs it as well. Before the filter the other
     // one, for which the death of who listens is no signal.
-    if (r->filtered && count == 0) {
+    if (r->written && count == 0) {
         RAW3(__NR_write, r->slots[r->head->sync_slot], &m, sizeof m);
         return;
     }
@@ -61,10 +62,17 @@ long launch_await(struct run *r, int32_t wanted) {
     return 0;
 }
 
-long op_wait_start(int fifo) {
+long op_wait_start(struct run *r, const struct launch_operation *o) {
     char byte;
     long n;
+    int fifo = slot(r, o->slot);
     do n = RAW3(__NR_read, fifo, &byte, 1);
     while (n == -EINTR);
-    return n == 1 ? 0 : n < 0 ? n : -EPIPE;
+    if (n != 1) return n < 0 ? n : -EPIPE;
+    r->traced = 0;  // whoever made it has gone
+    if (!(o->flags & 1)) return 0;
+    // Whoever starts it has the fifo open until its last reader is gone, and reads then what it was told. By the socket's
+    // number, which the stub knows as well.
+    r->written = 1;
+    return RAW3(__NR_dup3, fifo, slot(r, r->head->sync_slot), O_CLOEXEC);
 }

@@ -37,7 +37,7 @@ struct run {
     int slots[LAUNCH_SLOTS];
     int index;
     int cover; // the slot of the empty directory that covers a path already, -1 while it hangs nowhere
-    int filtered;  // a seccomp filter holds
+    int written;   // reports are written, not sent: a seccomp filter holds, or they go into a fifo
     int traced;    // steps are told
 };
 
@@ -84,7 +84,7 @@ void launch_tell(struct run *r, int kind, int error, int value, const int *fds, 
 __attribute__((noreturn)) void launch_leave(int code);
 long op_send(struct run *r, const struct launch_operation *o);
 long launch_await(struct run *r, int32_t wanted);
-long op_wait_start(int fifo);
+long op_wait_start(struct run *r, const struct launch_operation *o);
 
 // credentials.c
 long op_capabilities(const struct launch_operation *o);

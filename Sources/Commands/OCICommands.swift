@@ -34,7 +34,9 @@ func runOCI(_ words: [String], _ invocation: Invocation) -> Int32 {
     var log = RuntimeLog(file: nil, json: false)
     var failureCode: Int32 = 1
     do throws(Failure) {
-        switch try parse(words, commands: ociCommandTable, globals: ociGlobalFlags) {
+        switch try parse(
+            words, commands: ociCommandTable, globals: ociGlobalFlags, program: OCIName.written)
+        {
         case .help(let command?): plain.write(ociHelp(command))
         case .help, .groupHelp: plain.write(ociHelpText)
         case .version: plain.write(ociVersionText)
@@ -243,6 +245,7 @@ func runOCIExec(_ session: Session) throws(Failure) -> Int32 {
     execution.apparmorProfile = arguments.last(.apparmor)
     execution.selinuxLabel = arguments.last(.processLabel)
     if let file = arguments.last(.process) {
+        sealBinary(beforeReading: file == "-" ? nil : session.invocation.absolute(file))
         execution.processDocument = try document(file, session)
     }
     execution.consoleSocket = arguments.last(.consoleSocket).map(session.invocation.absolute)

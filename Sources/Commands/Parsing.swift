@@ -18,6 +18,8 @@ enum Request {
 /// The words of a command line, one after another.
 private struct Words {
     let words: [String]
+    /// What stands before them.
+    let program: String
     var next = 0
     /// What is left asks for help.
     var asksForHelp: Bool { words[next...].contains { $0 == "-h" || $0 == "--help" } }
@@ -28,8 +30,11 @@ private struct Words {
     }
 }
 
-func parse(_ words: [String], commands: [CommandDefinition], globals: [Flag]) throws(Failure) -> Request {
-    var words = Words(words: words)
+/// - Parameter program: what stands before the words, for messages.
+func parse(
+    _ words: [String], commands: [CommandDefinition], globals: [Flag], program: String = "covey"
+) throws(Failure) -> Request {
+    var words = Words(words: words, program: program)
     var arguments = Arguments()
     var command: CommandDefinition?
     var helpAsked = false
@@ -59,10 +64,10 @@ func parse(_ words: [String], commands: [CommandDefinition], globals: [Flag]) th
                 let asked = words.words[words.next...].joined(separator: " ")
                 if asked.isEmpty { return .help(nil) }
                 if commands.contains(where: { $0.name.hasPrefix("\(asked) ") }) { return .groupHelp(asked) }
-                return .help(try find(asked, commands))
+                return .help(try find(asked, commands, program))
             }
             guard isGroup else {
-                let found = try find(word, commands, helpAsked: words.asksForHelp)
+                let found = try find(word, commands, program, helpAsked: words.asksForHelp)
                 command = found
                 if found.isRefused, !words.asksForHelp {
                     while let rest = words.take() { arguments.operands.append(rest) }
@@ -72,35 +77,36 @@ func parse(_ words: [String], commands: [CommandDefinition], globals: [Flag]) th
             guard let second = words.take(), second != "--help", second != "-h" else {
                 return .groupHelp(word)
             }
-            command = try find("\(word) \(second)", commands)
+            command = try find("\(word) \(second)", commands, program)
         }
     }
     if helpAsked { return .help(command) }
     guard let command else { return arguments.has(.version) ? .version : .help(nil) }
-    try check(arguments.operands, command)
+    try check(arguments.operands, command, program)
     return .run(command, arguments)
 }
 
 private func find(
-    _ name: String, _ commands: [CommandDefinition], helpAsked: Bool = false
+    _ name: String, _ commands: [CommandDefinition], _ program: String, helpAsked: Bool = false
 ) throws(Failure) -> CommandDefinition {
     if let found = commands.first(where: { $0.name == name || $0.alias == name }) { return found }
     let near = nearest(to: name, among: commands.map(\.name)).map { "there is a command \"\($0)\"" }
     throw Failure(
         "no command \"\(name)\"", cause: near ?? (helpAsked ? "No help topic for '\(name)'" : nil),
-        advice: "run `covey --help` for all commands")
+        advice: "run `\(program) --help` for all commands")
 }
 
-private func check(_ operands: [String], _ command: CommandDefinition) throws(Failure) {
+private func check(_ operands: [String], _ command: CommandDefinition, _ program: String) throws(Failure) {
     let wanted = command.operands
-    let usage = "covey \(command.name) --help says more"
+    let usage = "\(program) \(command.name) --help says more"
     if operands.count < wanted.least {
         throw Failure(
-            "cannot run `covey \(command.name)`", cause: "\(wanted.usage) is missing", advice: usage)
+            "cannot run `\(program) \(command.name)`", cause: "\(wanted.usage) is missing", advice: usage)
     }
     if let most = wanted.most, operands.count > most {
         throw Failure(
-            "cannot run `covey \(command.name)`", cause: "\"\(operands[most])\" is one argument too many",
+            "cannot run `\(program) \(command.name)`",
+            cause: "\"\(operands[most])\" is one argument too many",
             advice: usage)
     }
 }
@@ -110,13 +116,15 @@ private func flag(_ command: CommandDefinition?, _ globals: [Flag], _ matches: (
     command?.flags.first(where: matches) ?? globals.first(where: matches)
 }
 
-private func unknown(_ spelling: String, _ command: CommandDefinition?, _ globals: [Flag]) -> Failure {
+private func unknown(
+    _ spelling: String, _ command: CommandDefinition?, _ globals: [Flag], _ program: String
+) -> Failure {
     let names = ((command?.flags ?? []) + globals).map { "--\($0.name.rawValue)" }
     let near = spelling.hasPrefix("--") ? nearest(to: spelling, among: names) : nil
-    let place = command.map { "`covey \($0.name)`" } ?? "`covey`"
+    let place = command.map { "`\(program) \($0.name)`" } ?? "`\(program)`"
     return Failure(
         "no flag \(spelling) of \(place)", cause: near.map { "there is a flag \($0)" },
-        advice: "run `covey \(command.map { "\($0.name) " } ?? "")--help` for all flags")
+        advice: "run `\(program) \(command.map { "\($0.name) " } ?? "")--help` for all flags")
 }
 
 /// `--name`, `--name value`, `--name=value`. True when it asked for help.
@@ -128,7 +136,7 @@ private func long(
     let name = String(parts.first ?? "")
     let attached = parts.count > 1 ? String(parts[1]) : nil
     guard let flag = flag(command, globals, { $0.name.rawValue == name }) else {
-        throw unknown("--\(name)", command, globals)
+        throw unknown("--\(name)", command, globals, words.program)
     }
     if !flag.takesValue {
         switch attached {
@@ -155,7 +163,7 @@ private func cluster(
     var helpAsked = false
     while let letter = rest.popFirst() {
         guard let flag = flag(command, globals, { $0.short == letter }) else {
-            throw unknown("-\(letter)", command, globals)
+            throw unknown("-\(letter)", command, globals, words.program)
         }
         guard flag.takesValue else {
             // `-i=false`, as Docker takes it.

@@ -58,6 +58,25 @@ public struct BundleMount: Sendable {
     }
 }
 
+extension [BundleMount] {
+    /// The mount that is seen at an absolute path once these are there: the last that lies on it or above it.
+    public func covering(_ path: String) -> BundleMount? {
+        last { mount in
+            switch mount.source {
+            case .existing, .link: false
+            case .path, .given, .fileSystem:
+                path.utf8.starts(with: mount.target.utf8)
+                    && [nil, UInt8(ascii: "/")].contains(path.utf8.dropFirst(mount.target.utf8.count).first)
+            }
+        }
+    }
+
+    /// /dev is a directory of the host's: complete, and nothing in it is ours to make or to change.
+    public var hasForeignDev: Bool {
+        covering("/dev").map { $0.target == "/dev" && $0.options.bind } ?? false
+    }
+}
+
 /// A process's settings as the child applies them, for the first process and for an exec.
 public struct BundleProcess: Sendable {
     public var process: RuntimeConfig.Process

@@ -184,6 +184,7 @@ public func bundleExecProgram(for exec: BundleExec) -> LaunchProgram {
     let second = SecondProcess(
         filter: exec.process.filter.program, takesLabel: exec.label != nil || exec.process.filter.listens,
         countsProcesses: process.user.uid != 0 && process.rlimits.contains { $0.type == "RLIMIT_NPROC" },
+        schedules: !exec.process.scheduler.isEmpty,
         terminal: process.terminal)
     if second.isEarly {
         program.add(L_CLONE, "joining the container")

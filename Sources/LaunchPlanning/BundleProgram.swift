@@ -122,7 +122,12 @@ public func bundleProgram(for launch: BundleLaunch) -> LaunchProgram {
         isFiltered = true
     }
     program.add(L_TELL, "telling that it is made", numbers: [UInt64(LaunchTag.ready)])
-    if let fifo = program.given("fifo") { program.add(L_WAIT_START, "waiting for start", slots: [fifo]) }
+    if let fifo = program.given("fifo") {
+        // What fails of the hooks `start` reads out of the fifo.
+        program.add(
+            L_WAIT_START, "waiting for start", slots: [fifo],
+            flags: config.hooks.startContainer.isEmpty ? 0 : 1)
+    }
     if let state = program.given("start-state") {
         // These are programs of the image: no more may be done by them than by its own.
         if !isFiltered { program.addLateFilter(process) }
@@ -133,6 +138,13 @@ public func bundleProgram(for launch: BundleLaunch) -> LaunchProgram {
     }
     program.addExecution(process, stub: stub, isFiltered: isFiltered)
     return program
+}
+
+/// Where a setting is below /proc/sys. As for sysctl(8): where the first separator is a dot, slashes stand for the dots within
+/// a name, `net.ipv4.conf.eth0/1.forwarding`; where it is a slash, it is the path.
+public func sysctlPath(_ name: String) -> String {
+    guard name.first(where: { $0 == "." || $0 == "/" }) == "." else { return name }
+    return String(name.map { $0 == "." ? "/" : $0 == "/" ? "." : $0 })
 }
 
 /// RTM_NEWLINK for link 1, which is lo in every network namespace, with IFF_UP; rtnetlink(7).
@@ -158,13 +170,9 @@ extension LaunchProgram {
                 blob: options([("source", "proc")]))
         }
         for setting in settings {
-            // `net.ipv4.conf.eth0/1.x`: where a slash is written it stands for a dot in a name, as for sysctl(8).
-            let path =
-                setting.name.contains("/")
-                ? setting.name : setting.name.split(separator: ".").joined(separator: "/")
             add(
                 L_WRITE, "setting sysctl \(setting.name) to \(setting.value)", slots: [nil, proc],
-                texts: ["sys/" + path], blob: Array(setting.value.utf8))
+                texts: ["sys/" + sysctlPath(setting.name)], blob: Array(setting.value.utf8))
         }
     }
 

@@ -71,8 +71,9 @@ extension LaunchProgram {
             (rest.set, rest.clear) = (0, 0)
             addAttributes(rest, slot, doing)
         case .existing:
+            let path = mount.target.drop { $0 == "/" }
             add(
-                L_OPEN, doing, slots: [slot, root], texts: [String(mount.target.drop { $0 == "/" })],
+                L_OPEN, doing, slots: [slot, root], texts: [path.isEmpty ? "." : String(path)],
                 numbers: [0o1000_0000, 0, 0x10])
             addAttributes(options, slot, doing)
         case .link(let target):
@@ -108,8 +109,7 @@ extension LaunchProgram {
                 L_DEVICE, "making device \(path)", slots: [nil, root], texts: [path, isUsers ? path : nil],
                 flags: isUsers ? 1 : 0, numbers: [type | mode, number, uid << 32 | gid])
         }
-        // A /dev that is the host's own is complete.
-        let isForeign = launch.mounts.contains { $0.target == "/dev" && $0.options.bind }
+        let isForeign = launch.mounts.hasForeignDev
         if !isForeign {
             let own = Set(launch.config.linux.devices.map(\.path))
             for (name, major, minor) in defaultDevices where !own.contains("/dev/\(name)") {
@@ -117,6 +117,7 @@ extension LaunchProgram {
             }
         }
         for node in launch.config.linux.devices where !launch.mountedDevices.contains(node.path) {
+            if isForeign, node.path.hasPrefix("/dev/") { continue }
             let types: [String: UInt64] = ["c": 0o020000, "u": 0o020000, "b": 0o060000, "p": 0o010000]
             let (major, minor) = (UInt64(clamping: node.major), UInt64(clamping: node.minor))
             device(

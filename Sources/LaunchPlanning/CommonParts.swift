@@ -45,11 +45,20 @@ extension LaunchProgram {
                 L_OPEN, "preparing masks", slots: [null, root], texts: ["dev/null"],
                 numbers: [opath, 0, noSymlinks])
         }
+        // The kernel's own directories have no links on the way to such a place, so one is somebody's attempt; elsewhere it may
+        // be the image's, and what it leads to in there is meant.
+        func linkFlag(_ path: String) -> UInt32 {
+            ["/proc", "/sys"].contains { path == $0 || path.hasPrefix("\($0)/") } ? 0 : 1
+        }
         for path in readOnly {
-            add(L_READONLY_PATH, "protecting \(path)", slots: [nil, root], texts: [path])
+            add(
+                L_READONLY_PATH, "protecting \(path)", slots: [nil, root], texts: [path],
+                flags: linkFlag(path))
         }
         for path in masked {
-            add(L_MASK_PATH, "hiding \(path)", slots: [empty, root, null], texts: [path])
+            add(
+                L_MASK_PATH, "hiding \(path)", slots: [empty, root, null], texts: [path],
+                flags: linkFlag(path))
         }
     }
 

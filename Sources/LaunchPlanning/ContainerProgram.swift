@@ -393,7 +393,7 @@ func nativeBytes(_ number: some FixedWidthInteger) -> [UInt8] {
 }
 
 /// execvp(3)'s candidates: the name itself when it has a slash, else one for each directory of PATH.
-func executables(_ name: String, environment: [String]) -> [String] {
+public func executables(_ name: String, environment: [String]) -> [String] {
     if name.contains("/") { return [name] }
     let path = environment.last { $0.hasPrefix("PATH=") }.map { String($0.dropFirst(5)) } ?? defaultPath
     if path.isEmpty { return ["/\(name)"] }
@@ -401,6 +401,12 @@ func executables(_ name: String, environment: [String]) -> [String] {
     // A list of nothing but separators: a place that can't be (ENOTDIR), so that nothing is found.
     return candidates.isEmpty ? ["/dev/null/\(name)"] : candidates
 }
+
+/// Of those, what a launch program can have (CLaunch/verify.c, L_FIND).
+public let mostSearchedPlaces = 511
+
+/// Arguments, and variables, that a hook in a container's namespaces can have (CLaunch/verify.c, L_HOOK).
+public let mostHookStrings = 1999
 
 /// Docker's.
 public let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -74,7 +74,7 @@ public func execProgram(for request: ExecRequest, intoCgroup: Bool) -> LaunchPro
     program.add(L_JOIN, "joining the container", slots: [ExecSlots.target], numbers: [namespaces])
     let second = SecondProcess(
         filter: request.seccomp, takesLabel: takesLabel,
-        countsProcesses: request.identity.uid != 0 && request.ulimits["nproc"] != nil,
+        countsProcesses: request.identity.uid != 0 && request.ulimits["nproc"] != nil, schedules: false,
         terminal: request.terminal)
     if second.isEarly {
         program.add(L_CLONE, "joining the container")

@@ -20,9 +20,11 @@ enum SecondProcess {
     ///   - filter: what the stub's calls are under.
     ///   - takesLabel: a security label is taken by the next execve(2), which would be the stub's.
     ///   - countsProcesses: the user's processes are limited, and the first one would count too.
-    init(filter: [UInt8], takesLabel: Bool, countsProcesses: Bool, terminal: Bool) {
+    ///   - schedules: it has a scheduler of its own. A process of SCHED_DEADLINE makes no other, and of one with
+    ///     SCHED_FLAG_RESET_ON_FORK the other has nothing of it (sched_setattr(2); sched(7)): so the other sets it itself.
+    init(filter: [UInt8], takesLabel: Bool, countsProcesses: Bool, schedules: Bool, terminal: Bool) {
         let isPossible =
-            !takesLabel && !countsProcesses
+            !takesLabel && !countsProcesses && !schedules
             && (filter.isEmpty || stubCalls.allSatisfy { filterAllows(filter, $0.call, $0.arguments) })
         self = isPossible ? .byStub(terminal: terminal) : .early
     }

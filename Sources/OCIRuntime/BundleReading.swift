@@ -22,6 +22,7 @@ struct Bundle {
         self.path = path
         let name = configuration ?? "config.json"
         let file = name.hasPrefix("/") ? name : "\(path)/\(name)"
+        if configuration != nil { sealBinary(beforeReading: file) }
         do throws(SyscallError) { bytes = try readFile(file, limit: 16 << 20) } catch {
             throw Failure(
                 "cannot read the bundle's configuration",
@@ -98,17 +99,32 @@ struct Bundle {
             )
         }
         for setting in linux.sysctl { try checkSysctl(setting.name, has: has, file) }
-        for device in linux.devices where device.major < 0 || device.minor < 0 || device.major > 4095 {
+        // MINORBITS, linux/kdev_t.h.
+        let (majors, minors) = (Int64(0)...0xfff, Int64(0)...0xf_ffff)
+        for device in linux.devices
+        where !majors.contains(device.major) || !minors.contains(device.minor) {
             throw refuse("linux.devices: \(device.path) has no number a device can have")
+        }
+        let hooks = config.hooks
+        for (kind, list) in [
+            ("createContainer", hooks.createContainer), ("startContainer", hooks.startContainer),
+            ("prestart", hooks.prestart), ("createRuntime", hooks.createRuntime),
+            ("poststart", hooks.poststart), ("poststop", hooks.poststop),
+        ] {
+            for (index, hook) in list.enumerated()
+            where max(hook.arguments.count, hook.environment?.count ?? 0) > mostHookStrings {
+                throw refuse(
+                    "hooks.\(kind)[\(index)]: more than \(mostHookStrings) arguments or variables")
+            }
         }
     }
 
     private func checkSysctl(
         _ name: String, has: (RuntimeConfig.NamespaceKind) -> Bool, _ file: String
     ) throws(Failure) {
-        let dotted = name.contains("/") ? String(name.map { $0 == "/" ? "." : $0 }) : name
-        let parts = dotted.split(separator: ".", omittingEmptySubsequences: false)
-        let isPath = !parts.contains("") && !parts.contains("..")
+        let parts = sysctlPath(name).split(separator: "/", omittingEmptySubsequences: false)
+        let isPath = !parts.contains { ["", ".", ".."].contains($0) }
+        let dotted = parts.joined(separator: ".")
         let ofIPC = [
             "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
             "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
@@ -151,6 +167,11 @@ func checkProcess(_ process: RuntimeConfig.Process, _ file: String) throws(Failu
     if process.arguments.count + process.environment.count > 15_000 {
         throw refuse("process.args: more than 15000 arguments and variables")
     }
+    let places = executables(process.arguments.first ?? "", environment: process.environment).count
+    if places > mostSearchedPlaces {
+        throw refuse(
+            "process.env: PATH has \(places) directories, of which \(mostSearchedPlaces) can be searched")
+    }
 }
 
 /// Descriptor numbers have 16 bits at most, and three are the standard ones.
@@ -176,13 +197,11 @@ func canonicalPath(_ path: String) throws(SyscallError) -> String {
 }
 
 extension BundleProcess {
-    /// With capabilities, scheduler and the like as numbers, and LISTEN_FDS passed on.
+    /// With scheduler and the like as numbers, and LISTEN_FDS passed on.
     init(
         _ process: RuntimeConfig.Process, settings: RuntimeSettings, rootfs: String
     ) throws(Failure) {
         self.init(process)
-        capabilities = capabilitySets(
-            process.capabilities ?? RuntimeConfig.Capabilities(), warn: settings.warn)
         var counts = [settings.preservedDescriptors]
         if let count = settings.activation.listening.flatMap({ Int($0) }), count > 0 {
             // sd_listen_fds(3): the program is the one they are for, whatever its number outside is.
@@ -210,6 +229,11 @@ extension BundleProcess {
         }
         if let scheduler = process.scheduler { self.scheduler = try schedulerAttributes(scheduler) }
         if let io = process.ioPriority { ioPriority = try ioPriorityNumber(io) }
+    }
+
+    /// Apart from the rest, for what can't be granted is told: that comes once, when no command is executed anew any more.
+    mutating func grantCapabilities(warn: (String) -> Void) {
+        capabilities = capabilitySets(process.capabilities ?? RuntimeConfig.Capabilities(), warn: warn)
     }
 
     /// What the container has for all its processes: filter and personality.

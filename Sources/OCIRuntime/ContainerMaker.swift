@@ -50,6 +50,7 @@ struct ContainerMaker {
             for: process, label: bundle.config.process,
             hooksInside: !bundle.config.hooks.startContainer.isEmpty, settings)
         network = NetworkBeside(bundle.config)
+        self.process?.grantCapabilities(warn: settings.warn)
         host = try CgroupHost.detect()
         let path =
             bundle.config.linux.cgroupsPath
@@ -192,6 +193,12 @@ struct ContainerMaker {
         launch.sessionKeyring = settings.sessionKeyring
         if !config.hooks.createContainer.isEmpty || !config.hooks.startContainer.isEmpty {
             launch.environment = processEnvironment().map { "\($0.key)=\($0.value)" }
+            guard launch.environment.count <= mostHookStrings else {
+                throw Failure(
+                    "cannot run hooks with the variables of this command",
+                    cause: "there are \(launch.environment.count), and \(mostHookStrings) can be handed on",
+                    advice: "give the hooks an `env` of their own, or call with fewer")
+            }
         }
         if let given = config.process, let label = try securityLabel(given) {
             launch.label = label.text
@@ -258,7 +265,9 @@ struct ContainerMaker {
         let other = { [record, settings] (report: ChildReport) throws(Failure) in
             guard case .tag(let tag, let detail, let received) = report else { return }
             if tag == LaunchTag.terminal, let master = received.first { try terminal(master) }
-            if tag == LaunchTag.listener { try handOverListener(detail, of: child, record, settings.manners) }
+            if tag == LaunchTag.listener {
+                try handOverListener(detail, of: child, record, .creating, settings.manners)
+            }
         }
         if launch.awaitsHooks {
             guard try child.await(LaunchTag.beforeRoot, other) else {

@@ -42,7 +42,8 @@ public func executeInContainer(
 ) throws(Failure) -> Int32 {
     let store = try ContainerStore(settings, execution.id)
     let record = try store.load()
-    switch store.status(record) {
+    let status = store.status(record)
+    switch status {
     case .creating:
         throw containerFailure(execution.id, "exec in", "it is still being created")
     case .stopped:
@@ -55,8 +56,9 @@ public func executeInContainer(
     let given = try process(of: execution, record, settings.manners)
     try checkConsole(given.terminal, execution.consoleSocket, detached: execution.detached)
     let cgroup = try cgroup(of: execution, store, record)
-    let exec = try bundleExec(given, record, cgroup, settings)
+    var exec = try bundleExec(given, record, cgroup, settings)
     try sealBinary(for: exec.process, label: given, hooksInside: false, settings)
+    exec.process.grantCapabilities(warn: settings.warn)
     let console = try execution.consoleSocket.map { (path) throws(Failure) in try ConsoleSocket(path) }
     var foreground = execution.detached ? nil : try Foreground()
     var descriptors = [try processDescriptor(record)]
@@ -77,7 +79,9 @@ public func executeInContainer(
             if tag == LaunchTag.terminal, let master = received.first {
                 if let console { try console.send(master) } else { foreground?.use(master) }
             }
-            if tag == LaunchTag.listener { try handOverListener(detail, of: child, record, settings.manners) }
+            if tag == LaunchTag.listener {
+                try handOverListener(detail, of: child, record, status, settings.manners)
+            }
         }
         if let path = execution.pidFile { try writePidFile(path, child.pid) }
     } catch {

@@ -4,6 +4,7 @@
 // allows it (runtime.md, "Lifecycle"); an error changes nothing.
 
 public import Basics
+internal import CLaunch
 internal import CLinux
 internal import Cgroups
 internal import ContainerModel
@@ -30,23 +31,64 @@ public func startContainer(_ id: String, _ settings: RuntimeSettings) throws(Fai
     }
     let readiness = try ReadinessRelay(settings, store)
     let pidfd = readiness == nil ? nil : try processDescriptor(record)
-    try naming("cannot start container \"\(id)\"") { () throws(SyscallError) in
+    let hooks = record.config.hooks
+    let report = try naming("cannot start container \"\(id)\"") { () throws(SyscallError) -> StartReport? in
         let fifo = try openFile(store.fifo, flags: O_WRONLY | O_NONBLOCK)
         let raw = fifo.raw
         try retrying("write", store.fifo) { write(raw, "0", 1) }
         try removeFile(store.fifo)
-        if !record.config.hooks.poststart.isEmpty {
-            // The poststart hooks come after the program began: its execve(2) closes the last reader.
-            try waitForReaders(fifo.raw)
-        }
+        if hooks.startContainer.isEmpty, hooks.poststart.isEmpty { return nil }
+        // startContainer hooks come before the program and poststart hooks after it began: its execve(2), or the end, closes
+        // the last reader.
+        try waitForReaders(fifo.raw)
+        return try hooks.startContainer.isEmpty ? nil : StartReport(in: fifo.raw)
     }
     do throws(Failure) {
+        if let report { throw report.failure(hooks.startContainer) }
         try runHooks(record.config.hooks.poststart, "poststart", state: record.hookState(.running))
     } catch {
         try? deleteContainer(id, settings, force: true)
         throw error
     }
     if let pidfd { try readiness?.wait(for: record.pid, pidfd) }
+}
+
+/// What the child told that failed after `start` let it go: a startContainer hook, or the program's execution.
+private struct StartReport {
+    let error: Errno
+    let hookStatus: Int32
+
+    /// nil where it told nothing. What was written stays in the fifo as long as we have it open.
+    init?(in fifo: Int32) throws(SyscallError) {
+        let reader = try openFile("/proc/self/fd/\(fifo)", flags: O_RDONLY | O_NONBLOCK)
+        var bytes = [UInt8](repeating: 0, count: 256)
+        let raw = reader.raw
+        let count: Int
+        do throws(SyscallError) {
+            count = try retrying("read") {
+                bytes.withUnsafeMutableBytes { read(raw, $0.baseAddress, $0.count) }
+            }
+        } catch {
+            if error.errno == .again { return nil }
+            throw error
+        }
+        // Another `start`, that came at the same time, may have written its byte too.
+        let told = bytes[..<count].drop { $0 == UInt8(ascii: "0") }
+        guard told.count >= MemoryLayout<launch_report>.size else { return nil }
+        let report = told.withUnsafeBytes { $0.loadUnaligned(as: launch_report.self) }
+        guard report.kind == REPORT_FAILED else { return nil }
+        error = Errno(report.error)
+        hookStatus = report.value
+    }
+
+    func failure(_ hooks: [RuntimeConfig.Hook]) -> Failure {
+        let names = hooks.map(\.path).joined(separator: ", ")
+        return Failure(
+            "running startContainer hook\(hooks.count > 1 ? "s" : "") \(names) failed",
+            cause: hookStatus != 0
+                ? hookFailure(hookStatus)
+                : "\(error) (\(error.sentence)): a hook, or the program after them, can't be run")
+    }
 }
 
 /// Until nobody has the fifo open for reading any more: POLLERR of its writing end (poll(2)).

@@ -34,7 +34,9 @@ private struct WantedMount {
 
     init(_ mount: RuntimeConfig.Mount, at index: Int) {
         self.mount = mount
-        target = mount.destination.hasPrefix("/") ? mount.destination : "/\(mount.destination)"
+        // Without doubled and final slashes, so that one place has one name. A `..` is walked as it is written: what is before
+        // it may be a link.
+        target = "/" + mount.destination.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
         options = MountOptions(mount.options)
         // Whatever the type, where the options say so (config.md, "Mounts").
         if ["bind", "rbind"].contains(mount.type) { options.bind = true }
@@ -62,15 +64,21 @@ func prepareMounts(
     let linux = bundle.config.linux
     for (index, mount) in bundle.config.mounts.enumerated() {
         let wanted = WantedMount(mount, at: index)
-        if wanted.options.bind {
+        if wanted.options.bind || wanted.options.remount {
             for word in wanted.options.unknown {
                 warn("mount at \(wanted.target): unknown option \"\(word)\" has no effect")
             }
-            try prepared.addBind(wanted, bundle)
-        } else if wanted.isMapped {
+        }
+        if wanted.isMapped, wanted.options.remount || !wanted.options.bind {
             throw wanted.refused("id mappings belong to bind mounts")
-        } else if wanted.options.remount {
+        }
+        // First, as mount(2) asks for it: of a bind only what is mounted there already can be changed.
+        if wanted.options.remount {
             prepared.mounts.append(wanted.from(.existing))
+        } else if wanted.target == "/" {
+            throw wanted.refused("the root file system is there already: what covers it would never be seen")
+        } else if wanted.options.bind {
+            try prepared.addBind(wanted, bundle)
         } else if mount.type == "cgroup" || mount.type == "cgroup2" {
             prepared.mounts += cgroupMounts(wanted.target, wanted.options, cgroup, host, linux)
         } else if wanted.options.copyUp {
@@ -79,11 +87,59 @@ func prepareMounts(
             try prepared.addFileSystem(wanted, bundle)
         }
     }
+    if prepared.mounts.hasForeignDev { prepared.warnOfMissing(linux.devices, warn) }
     try prepared.addDevices(linux)
     return prepared
 }
 
+/// A directory by the root it is walked to in, and the path there.
+private struct CoveredDirectory {
+    var root: String
+    var path: String
+
+    /// Octal digits; nil where there is none.
+    var mode: String? {
+        guard let root = try? openFile(root, flags: O_PATH | O_DIRECTORY),
+            let directory = try? openat2(
+                root.raw, path.isEmpty ? "." : path, flags: O_PATH | O_DIRECTORY, resolve: .inRoot),
+            let status = try? fileStatus(of: directory.raw)
+        else { return nil }
+        return String(status.st_mode & 0o7777, radix: 8)
+    }
+}
+
 extension PreparedMounts {
+    /// What will lie beneath a mount when it is made, as far as it is there already: of the bundle's root or of an earlier
+    /// mount's source; nil where that is a file system which is only made then.
+    fileprivate func covered(_ wanted: WantedMount, _ rootfs: String) -> CoveredDirectory? {
+        guard let above = mounts.covering(wanted.target) else {
+            return CoveredDirectory(root: rootfs, path: wanted.target)
+        }
+        let rest = String(wanted.target.dropFirst(above.target.count).drop { $0 == "/" })
+        return path(of: above).map { CoveredDirectory(root: $0, path: rest) }
+    }
+
+    /// Where a mount's files can be seen before it is made; nil for a file system that is not there yet.
+    private func path(of mount: BundleMount) -> String? {
+        switch mount.source {
+        case .path(let source, _): source
+        case .given(let name, _): given[name].map { "/proc/self/fd/\($0.raw)/." }
+        case .fileSystem, .existing, .link: nil
+        }
+    }
+
+    /// What isn't there in a /dev of the host's is not made there.
+    fileprivate func warnOfMissing(_ devices: [RuntimeConfig.Device], _ warn: (String) -> Void) {
+        guard let bind = mounts.covering("/dev"), let source = path(of: bind) else { return }
+        for device in devices where device.path.hasPrefix("/dev/") {
+            if mounts.covering(device.path)?.target == "/dev", !exists(source + device.path.dropFirst(4)) {
+                warn(
+                    "device \(device.path) is not there: /dev is a bind of \(bind.title), in which none is made"
+                )
+            }
+        }
+    }
+
     fileprivate mutating func addBind(_ wanted: WantedMount, _ bundle: Bundle) throws(Failure) {
         guard let named = wanted.mount.source, !named.isEmpty else {
             throw wanted.refused("a bind mount needs a source")
@@ -108,7 +164,7 @@ extension PreparedMounts {
         if bundle.config.linux.namespaces.contains(where: { $0.kind == .user }) {
             throw wanted.refused("tmpcopyup is not supported in a user namespace")
         }
-        given[wanted.slot] = try filledTmpfs(bundle.rootfs, wanted)
+        given[wanted.slot] = try filledTmpfs(wanted, covered(wanted, bundle.rootfs))
         mounts.append(wanted.from(.given(wanted.slot, isDirectory: true)))
     }
 
@@ -124,7 +180,7 @@ extension PreparedMounts {
         }
         // A tmpfs without a mode of its own has that of the directory it covers, as runc has it.
         if type == "tmpfs", !data.contains(where: { $0.key == "mode" }) {
-            data.append((key: "mode", value: directoryMode(bundle.rootfs, wanted.target)))
+            data.append((key: "mode", value: covered(wanted, bundle.rootfs)?.mode ?? "755"))
         }
         // The file system itself is read-only too where it has a device; kernel's own are shared with others.
         if wanted.isReadOnly, wanted.mount.source?.hasPrefix("/") == true {
@@ -225,7 +281,11 @@ private func cloneTree(
     return tree
 }
 
-private func filledTmpfs(_ rootfs: String, _ wanted: WantedMount) throws(Failure) -> SharedFD {
+private func filledTmpfs(_ wanted: WantedMount, _ source: CoveredDirectory?) throws(Failure) -> SharedFD {
+    guard let source else {
+        throw wanted.refused(
+            "tmpcopyup can't begin with what lies in a file system that is made by another mount")
+    }
     let mount: SharedFD
     do throws(SyscallError) {
         let context = OwnedFD(taking: try retrying("fsopen", "tmpfs") { linux_fsopen("tmpfs") })
@@ -242,7 +302,7 @@ private func filledTmpfs(_ rootfs: String, _ wanted: WantedMount) throws(Failure
     } catch {
         throw wanted.refused(error.description)
     }
-    try copyUp(from: [rootfs], path: wanted.target, into: "/proc/self/fd/\(mount.raw)/.")
+    try copyUp(from: [source.root], path: source.path, into: "/proc/self/fd/\(mount.raw)/.")
     return mount
 }
 
@@ -253,13 +313,4 @@ func openDetachedTree(_ path: String, recursive: Bool) throws(SyscallError) -> S
         OwnedFD(taking: try retrying("open_tree", path) { linux_open_tree_clone(path, recursive ? 1 : 0) }))
     try retrying("mount_setattr", path) { linux_mount_setattr(tree.raw, 1, 0, 0, 1 << 19, -1) }  // MS_SLAVE
     return tree
-}
-
-/// Octal digits; 755, as a missing directory will be made, where there is none.
-private func directoryMode(_ rootfs: String, _ target: String) -> String {
-    guard let root = try? openFile(rootfs, flags: O_PATH | O_DIRECTORY),
-        let directory = try? openat2(root.raw, target, flags: O_PATH | O_DIRECTORY, resolve: .inRoot),
-        let status = try? fileStatus(of: directory.raw)
-    else { return "755" }
-    return String(status.st_mode & 0o7777, radix: 8)
 }

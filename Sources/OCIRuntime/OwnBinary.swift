@@ -6,11 +6,12 @@
 
 internal import Basics
 internal import CLaunch
+internal import Kernel
 internal import LaunchPlanning
 internal import OCIFormats
 
-/// Executes the running command anew where that is needed, before it has made anything. Where that can't be, the child's own
-/// look at what it executes stands alone.
+/// Executes the running command anew where that is needed, before it has made or told anything. Where that can't be, the
+/// child's own look at what it executes stands alone.
 /// - Parameters:
 ///   - given: whose label waits for the next execve(2), which would be the stub's.
 ///   - hooksInside: startContainer hooks, which no stub leads to.
@@ -23,4 +24,12 @@ func sealBinary(
     guard isDirect else { return }
     let error = covey_seal()
     if error < 0 { settings.trace?("no read-only binary to execute anew from: errno \(-error)") }
+}
+
+/// The same for a command that is about to read what can be read but once, standard input or a pipe: anew it would find it
+/// empty. So that is done before, needed or not.
+/// - Parameter path: nil for standard input, of which a file may have been read in part.
+public func sealBinary(beforeReading path: String?) {
+    if let path, let status = try? fileStatus(path, follow: true), status.isRegular { return }
+    _ = covey_seal()
 }

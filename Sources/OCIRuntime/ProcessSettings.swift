@@ -20,6 +20,7 @@ func capabilitySets(_ given: RuntimeConfig.Capabilities, warn: (String) -> Void)
         bounding |= UInt64(isThere) << UInt64(number)
     }
     var unknown: Set<String> = []
+    var beyond: Set<String> = []
     func set(_ names: [String]) -> UInt64 {
         var bits: UInt64 = 0
         for name in names {
@@ -33,15 +34,28 @@ func capabilitySets(_ given: RuntimeConfig.Capabilities, warn: (String) -> Void)
         }
         return bits
     }
+    /// Effective is at most what is permitted, ambient what is inheritable too (capabilities(7), "Thread capability sets").
+    func limited(_ names: [String], to most: UInt64) -> UInt64 {
+        let bits = set(names)
+        for capability in Capability.allCases where (bits & ~most) >> UInt64(capability.rawValue) & 1 == 1 {
+            beyond.insert("CAP_\(capability.name)")
+        }
+        return bits & most
+    }
     var sets = CapabilitySets()
     sets.bounding = set(given.bounding)
     sets.permitted = set(given.permitted)
-    sets.effective = set(given.effective) & sets.permitted
+    sets.effective = limited(given.effective, to: sets.permitted)
     sets.inheritable = set(given.inheritable)
     // The kernel raises only what is permitted and inheritable (capabilities(7), "Ambient").
-    sets.ambient = set(given.ambient) & sets.permitted & sets.inheritable
+    sets.ambient = limited(given.ambient, to: sets.permitted & sets.inheritable)
     if !unknown.isEmpty {
         warn("ignoring unknown or unavailable capabilities: \(unknown.sorted().joined(separator: ", "))")
+    }
+    if !beyond.isEmpty {
+        warn(
+            "ignoring capabilities that are effective and not permitted, or ambient and not permitted and inheritable: "
+                + beyond.sorted().joined(separator: ", "))
     }
     return sets
 }

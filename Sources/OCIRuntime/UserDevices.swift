@@ -15,7 +15,8 @@ extension PreparedMounts {
     /// Adds the devices that can be made; the paths of these are in `devices` then.
     mutating func addDevices(_ linux: RuntimeConfig.Linux) throws(Failure) {
         let isNew = linux.namespaces.contains { $0.kind == .user && $0.path == nil }
-        let wanted = linux.devices.filter { $0.type != "p" }
+        let isForeign = mounts.hasForeignDev
+        let wanted = linux.devices.filter { $0.type != "p" && !(isForeign && $0.path.hasPrefix("/dev/")) }
         guard isNew, !wanted.isEmpty, let top = try? detachedFiles([]) else { return }
         for (index, device) in wanted.enumerated() {
             let owner = (

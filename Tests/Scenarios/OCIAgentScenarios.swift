@@ -65,6 +65,32 @@ extension Scenarios {
             }
         }
 
+        @Test(
+            "of an exec the agent is told that the container runs, with its first process, beside the new one"
+        )
+        func execution() throws {
+            try Bundle.play { bundle in
+                let agent = try startAgent(
+                    of: bundle,
+                    #"""
+                    first = json.loads(data)
+                    connection, _ = agent.accept()
+                    told = json.loads(connection.recvmsg(65536, socket.CMSG_LEN(16))[0])
+                    print(told["state"]["status"], told["state"]["pid"] == first["pid"], told["pid"] != first["pid"])
+                    """#)
+                try bundle.configure(
+                    ["sleep", "1000"],
+                    linux: #"""
+                        "seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"\#(bundle.directory)/agent.sock",
+                          "syscalls":[{"names":["uselib"],"action":"SCMP_ACT_NOTIFY"}]},
+                        """#)
+                try bundle.oci("run", "-d", bundle.name, code: 0)
+                try bundle.oci("exec", bundle.name, "true", code: 0)
+                let told = try agent.wait(limit: .seconds(30))
+                try bundle.require(told.text == "running True True", told.description)
+            }
+        }
+
         @Test("called as crun, the listener is handed over also when nothing is asked, in crun's version")
         func unasked() throws {
             try Bundle.play { bundle in

@@ -10,6 +10,37 @@ import Testing
 extension Scenarios {
     @Suite("OCI callers")
     struct OCICaller {
+        // Where no stub can stand before the program the command executes itself anew: what it had read was gone, and what it had
+        // told came twice.
+        @Test("a process or configuration on standard input is read, and a warning told, once")
+        func standardInput() throws {
+            try Bundle.play { bundle in
+                let asked = #""capabilities":{"bounding":["CAP_NO_SUCH"]},"#
+                try bundle.configure(
+                    ["sleep", "1000"],
+                    linux:
+                        #""seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["execveat"],"action":"SCMP_ACT_ERRNO"}]},"#
+                )
+                let line = "\(bundle.runtime) --root \(bundle.state)"
+                let run =
+                    "cat config.json | \(line) run -d --config /dev/stdin \(bundle.name) >/dev/null 2>&1"
+                let ran = try Host.run(["sh", "-c", "cd \(bundle.directory); \(run)"])
+                try bundle.require(try ran.code == 0 && bundle.status() == "running", "\(ran)")
+                try writeFile(
+                    "\(bundle.directory)/process.json",
+                    Array(#"{\#(asked)"cwd":"/","args":["echo","told"],"env":["PATH=/bin"]}"#.utf8))
+                for words in ["cat process.json |", "<process.json"] {
+                    let piped = try Host.run([
+                        "sh", "-c",
+                        "cd \(bundle.directory); \(words) \(line) exec --process - \(bundle.name)",
+                    ])
+                    try bundle.require(
+                        piped.text == "told" && piped.errors.split(separator: "\n").count == 1
+                            && piped.errors.contains("CAP_NO_SUCH"), "\(piped)")
+                }
+            }
+        }
+
         @Test("a program that closes its terminal is heard and signalled as before: run and exec")
         func closedTerminal() throws {
             try Bundle.play { bundle in

@@ -89,15 +89,41 @@ extension Scenarios {
                         $0.contains("\"pid\"")
                     }
                     let started = try bundle.oci("start", bundle.name)
-                    // The end of a startContainer hook is the container's own, after `start` has let it go.
-                    if kind == "poststart" {
-                        try bundle.require(
-                            started.code == 1 && started.errors.contains("poststart hook /bin/false"),
-                            "\(started)")
-                    }
+                    try bundle.require(
+                        started.code == 1 && started.errors.contains("\(kind) hook /bin/false failed")
+                            && started.errors.contains("exit status 1"), "\(started)")
                     let number = (pid ?? "").filter(\.isNumber)
                     try bundle.await("the container has ended") {
                         !number.isEmpty && contents("/proc/\(number)/cmdline").isEmpty
+                    }
+                    try bundle.oci("delete", "--force", bundle.name, code: 0)
+                }
+            }
+        }
+
+        @Test(
+            "`start` tells of a startContainer hook, or of a program after it, that can't be run, and of no end of the program's"
+        )
+        func startHooks() throws {
+            try Bundle.play { bundle in
+                try writeFile("\(bundle.rootfs)/bin/no-program", Array("no program\n".utf8), mode: 0o755)
+                for (hook, program, says) in [
+                    ("/bin/true", ["sh", "-c", "exit 127"], nil),
+                    ("/nosuch", ["true"], "ENOENT"), ("/bin/true", ["no-program"], "ENOEXEC"),
+                ] {
+                    try bundle.configure(
+                        program,
+                        more:
+                            #""hooks":{"startContainer":[{"path":"/bin/true"},{"path":"\#(hook)"}]},"#)
+                    try bundle.oci("create", bundle.name, code: 0)
+                    let started = try bundle.oci("start", bundle.name, code: says == nil ? 0 : 1)
+                    if let says {
+                        try bundle.require(
+                            started.errors.contains(
+                                "startContainer hooks /bin/true, \(hook) failed: \(says)"),
+                            "\(started)")
+                    } else {
+                        try bundle.await("it stops") { try bundle.status() == "stopped" }
                     }
                     try bundle.oci("delete", "--force", bundle.name, code: 0)
                 }

@@ -73,18 +73,31 @@ extension Scenarios {
         )
         func mounts() throws {
             try Bundle.play { bundle in
-                try ensureDirectory("\(bundle.directory)/source")
-                try writeFile("\(bundle.directory)/source/file", Array("x".utf8))
-                try Host.run(["chown", "1000:1000", "\(bundle.directory)/source/file"]).orThrow()
+                let beneath = "\(bundle.directory)/source/beneath"
+                try ensureDirectory(beneath)
+                try Host.run(["mount", "-t", "tmpfs", "tmpfs", beneath]).orThrow()
+                defer { _ = try? Host.run(["umount", beneath]) }
+                for place in [beneath, "\(bundle.directory)/source"] {
+                    try writeFile("\(place)/file", Array("x".utf8))
+                    try Host.run(["chown", "1000:1000", "\(place)/file"]).orThrow()
+                }
+                try Host.run(["chmod", "1711", beneath]).orThrow()
                 try Host.run(["ln", "-s", "/etc", "\(bundle.rootfs)/climb"]).orThrow()
                 let map = #"[{"containerID":1000,"hostID":5000,"size":1}]"#
                 try bundle.configure(
                     [
                         "sh", "-c",
-                        "stat -c %u /mapped/file; ls /bin/busybox; touch /bin/new && echo own; touch /plain/y 2>/dev/null || echo ro; grep ' /plain ' /proc/self/mountinfo | grep -c master: ; ls /etc/inner; stat -c %a /mode",
+                        "stat -c %u /mapped/file /mapped/beneath/file /each/file /each/beneath/file; ls /bin/busybox; touch /bin/new && echo own; for d in plain plain/beneath top top/beneath; do touch /$d/y 2>/dev/null && echo $d; done; grep ' /plain ' /proc/self/mountinfo | grep -c master: ; ls /etc/inner; stat -c %a /mode /filled/beneath /over/beneath; ls /filled/beneath /over/beneath",
                     ],
                     mounts: #"""
-                        ,{"destination":"/mapped","type":"bind","source":"source","options":["bind","idmap"],"uidMappings":\#(map),"gidMappings":\#(map)}
+                        ,{"destination":"/mapped","type":"bind","source":"source","options":["rbind","idmap"],"uidMappings":\#(map),"gidMappings":\#(map)}
+                        ,{"destination":"/each","type":"bind","source":"source","options":["rbind","ridmap"],"uidMappings":\#(map),"gidMappings":\#(map)}
+                        ,{"destination":"/filled","type":"bind","source":"source","options":["rbind"]}
+                        ,{"destination":"/filled/beneath","type":"tmpfs","source":"tmpfs","options":["tmpcopyup"]}
+                        ,{"destination":"/over/","type":"bind","source":"source","options":["rbind"]}
+                        ,{"destination":"//over/./beneath/","type":"tmpfs","source":"tmpfs"}
+                        ,{"destination":"/top","type":"bind","source":"source","options":["rbind"]}
+                        ,{"destination":"/top","options":["bind","remount","ro"]}
                         ,{"destination":"/bin","type":"tmpfs","source":"tmpfs","options":["tmpcopyup","size=16m"]}
                         ,{"destination":"/plain","type":"bind","source":"source","options":["rbind","rro","rprivate"]}
                         ,{"destination":"/climb/inner","type":"bind","source":"source/file","options":["bind"]}
@@ -92,8 +105,10 @@ extension Scenarios {
                         """#)
                 let outcome = try bundle.oci("run", bundle.name, code: 0)
                 try bundle.require(
-                    outcome.lines == ["5000", "/bin/busybox", "own", "ro", "0", "/etc/inner", "750"],
-                    outcome.description)
+                    outcome.lines == [
+                        "5000", "1000", "5000", "5000", "/bin/busybox", "own", "top/beneath", "0",
+                        "/etc/inner", "750", "1711", "1711", "/filled/beneath:", "file", "/over/beneath:",
+                    ], outcome.description)
                 try bundle.require(
                     !exists("/etc/inner") && !exists("\(bundle.rootfs)/bin/new"), "outside was touched")
                 for (mount, says) in [
@@ -106,10 +121,81 @@ extension Scenarios {
                         "EPERM"
                     ),
                     (#"{"destination":"/x","options":[]}"#, "neither a type"),
+                    (#"{"destination":"//","type":"tmpfs","source":"tmpfs"}"#, "would never be seen"),
+                    (
+                        #"{"destination":"/proc/x","type":"tmpfs","source":"tmpfs","options":["tmpcopyup"]}"#,
+                        "made by another mount"
+                    ),
                 ] {
                     try bundle.configure(["true"], mounts: ",\(mount)")
                     let refused = try bundle.oci("run", bundle.name, code: 1)
                     try bundle.require(refused.errors.contains(says), refused.errors)
+                }
+            }
+        }
+
+        @Test("in a /dev that is bound no device is made or changed, however its place is written")
+        func foreignDev() throws {
+            try Bundle.play { bundle in
+                let dev = "\(bundle.directory)/dev"
+                try ensureDirectory("\(dev)/pts")
+                try Host.run(["mknod", "-m", "600", "\(dev)/null", "c", "1", "3"]).orThrow()
+                try Host.run(["mknod", "-m", "600", "\(dev)/fuse", "c", "10", "229"]).orThrow()
+                let devices = ["fuse", "none"].map {
+                    #"{"type":"c","path":"/dev/\#($0)","major":10,"minor":229}"#
+                }
+                let maps = ["uid", "gid"].map {
+                    #""\#($0)Mappings":[{"containerID":0,"hostID":0,"size":65536}],"#
+                }.joined()
+                for (place, users) in [("/dev", false), ("/dev/", false), ("dev//.", false), ("/dev", true)] {
+                    try bundle.configure(
+                        ["true"],
+                        linux: #""devices":[\#(devices.joined(separator: ","))],"# + (users ? maps : ""),
+                        namespaces: ["pid", "ipc", "uts", "mount"] + (users ? ["user"] : []),
+                        ownDevices: false)
+                    let text = contents("\(bundle.directory)/config.json").replacing(
+                        #""mounts":["#,
+                        with: #""mounts":[{"destination":"\#(place)","source":"dev","options":["rbind"]},"#)
+                    try writeFile("\(bundle.directory)/config.json", Array(text.utf8))
+                    let outcome = try bundle.oci("run", bundle.name, code: 0)
+                    try bundle.require(
+                        outcome.errors.contains("device /dev/none is not there")
+                            && !outcome.errors.contains("/dev/fuse"), "\(place): \(outcome)")
+                    let now = try Host.run(["stat", "-c", "%n %a", "\(dev)/null", "\(dev)/fuse"]).text
+                    let names = try directoryEntries(dev).sorted()
+                    try bundle.require(
+                        now == "\(dev)/null 600\n\(dev)/fuse 600" && names == ["fuse", "null", "pts"],
+                        "\(place): \(now) \(names)")
+                }
+            }
+        }
+
+        @Test(
+            "masked and read-only paths lead by links of the image to places in it, and by none into /proc or out"
+        )
+        func linkedPaths() throws {
+            try Bundle.play { bundle in
+                try ensureDirectory("\(bundle.rootfs)/data/in")
+                try writeFile("\(bundle.rootfs)/data/secret", Array("secret\n".utf8))
+                for (target, name) in [
+                    ("/data/secret", "direct"), ("/data", "way"), ("/nowhere", "none"), ("/proc", "kernel"),
+                ] {
+                    try Host.run(["ln", "-s", target, "\(bundle.rootfs)/\(name)"]).orThrow()
+                }
+                let all =
+                    #""maskedPaths":["/direct","/way/missing","/none"],"readonlyPaths":["/way/in","/none/x"],"#
+                try bundle.configure(
+                    [
+                        "sh", "-c",
+                        "cat /data/secret; touch /data/in/x 2>/dev/null || echo ro; touch /data/x && echo rw",
+                    ],
+                    linux: all)
+                let outcome = try bundle.oci("run", bundle.name, code: 0)
+                try bundle.require(outcome.lines == ["ro", "rw"], "\(outcome)")
+                for path in ["/kernel/version", "/proc/self/stat"] {
+                    try bundle.configure(["true"], linux: #""maskedPaths":["\#(path)"],"#)
+                    let refused = try bundle.oci("run", bundle.name, code: 1)
+                    try bundle.require(refused.errors.contains("ELOOP"), "\(path): \(refused)")
                 }
             }
         }
@@ -233,28 +319,42 @@ extension Scenarios {
         )
         func process() throws {
             try Bundle.play { bundle in
+                // CHOWN 0, FOWNER 3, KILL 5, SETGID 6, SETUID 7 of capability.h.
                 try bundle.configure(
                     [
                         "sh", "-c",
-                        "grep -E '^(Cap|NoNew)' /proc/self/status; id -u; id -G; umask; ulimit -n; uname -m; cat /proc/self/oom_score_adj; cut -d' ' -f41 /proc/self/stat",
+                        "grep NoNew /proc/self/status; id -u; id -G; umask; grep 'open files' /proc/self/limits; uname -m; cat /proc/self/oom_score_adj; cut -d' ' -f19,41 /proc/self/stat",
                     ],
                     process: #"""
                         "user":{"uid":12,"gid":13,"umask":23,"additionalGids":[14,15]},"noNewPrivileges":true,"oomScoreAdj":200,
-                        "capabilities":{"bounding":["CAP_KILL","CAP_CHOWN"],"permitted":["CAP_KILL"],"effective":["CAP_KILL"],
-                          "inheritable":["CAP_KILL"],"ambient":["CAP_KILL","CAP_NO_SUCH"]},
+                        "capabilities":{"bounding":["CAP_KILL","CAP_CHOWN","CAP_SETUID","CAP_SETGID","CAP_FOWNER"],
+                          "permitted":["CAP_KILL","CAP_CHOWN","CAP_SETUID","CAP_SETGID"],"effective":["CAP_KILL","CAP_CHOWN","CAP_FOWNER"],
+                          "inheritable":["CAP_KILL","CAP_SETUID"],"ambient":["CAP_KILL","CAP_CHOWN","CAP_NO_SUCH"]},
                         "rlimits":[{"type":"RLIMIT_NOFILE","soft":77,"hard":88}],"scheduler":{"policy":"SCHED_BATCH","nice":5},
-                        "ioPriority":{"class":"IOPRIO_CLASS_IDLE","priority":0},
+                        "ioPriority":{"class":"IOPRIO_CLASS_BE","priority":6},
                         """#, linux: #""personality":{"domain":"LINUX32"},"#)
                 let outcome = try bundle.oci("run", bundle.name, code: 0)
-                let kill = "0000000000000020"
+                let machine = try Host.run(["uname", "-m"]).text
+                let shown = outcome.lines.map { $0.split(separator: " ").joined(separator: " ") }
                 try bundle.require(
-                    outcome.lines == [
-                        "CapInh:\t\(kill)", "CapPrm:\t\(kill)", "CapEff:\t\(kill)",
-                        "CapBnd:\t0000000000000021",
-                        "CapAmb:\t\(kill)", "NoNewPrivs:\t1", "12", "13 14 15", "0027", "77", "i686", "200",
-                        "3",
-                    ] || outcome.lines.contains("aarch64"), outcome.description)
-                try bundle.require(outcome.errors.contains("CAP_NO_SUCH"), outcome.errors)
+                    shown == [
+                        "NoNewPrivs:\t1", "12", "13 14 15", "0027", "Max open files 77 88 files",
+                        machine == "x86_64" || shown.count < 6 ? "i686" : shown[5], "200", "5 3",
+                    ], outcome.description)
+                // What can't be granted is told by name.
+                try bundle.require(
+                    outcome.errors.contains("unavailable capabilities: CAP_NO_SUCH\n")
+                        && outcome.errors.contains("and inheritable: CAP_CHOWN, CAP_FOWNER\n"),
+                    outcome.errors)
+                // Before the program: by its execve(2) the sets of who is not root become those of the ambient one.
+                try bundle.oci("create", "--pid-file", "pid", bundle.name, code: 0)
+                let pid = contents("\(bundle.directory)/pid")
+                let sets = contents("/proc/\(pid)/status").split(separator: "\n").filter {
+                    $0.hasPrefix("Cap")
+                }.map { String($0.suffix(2)) }
+                try bundle.require(sets == ["a0", "e1", "21", "e9", "20"], "\(sets)")
+                let priority = try Host.run(["ionice", "-p", pid]).text
+                try bundle.require(priority == "best-effort: prio 6", priority)
             }
         }
 

@@ -49,8 +49,8 @@ enum launch_code {
     L_ATTACH,           // move_mount(slot → text0 in root slot2); flags 1: make a missing directory, 2: make a missing file, 4: refuse links, 8: refuse a place in procfs
     L_ATTACH_HOST,      // move_mount(slot → text0 on the host), before the pivot
     L_LEGACY_MOUNT,     // mount(text0, text1, text2, n0, blob) on the host, then slot = O_PATH of text1
-    L_READONLY_PATH,    // text0 in root slot2 becomes a read-only mount of itself; missing is fine
-    L_MASK_PATH,        // text0 in root slot2 is hidden by the empty directory slot or the null device slot3; missing is fine
+    L_READONLY_PATH,    // text0 in root slot2 becomes a read-only mount of itself; missing is fine; flags 1: links are followed, but not into procfs
+    L_MASK_PATH,        // text0 in root slot2 is hidden by the empty directory slot or the null device slot3; missing is fine; flags 1 likewise
     L_MKNOD,            // mknodat(slot, text0, n0, n1), then chmod n0 against the umask; flags 1: in place of what is there, owned by n2 (gid << 32 | uid)
     L_MKDIR,            // mkdirat(slot, text0, n0), existing is fine
     L_SYMLINK,          // symlinkat(text0, slot, text1), existing is fine
@@ -96,7 +96,7 @@ enum launch_code {
     L_AFFINITY,         // blob is a mask of processors
     L_PERSONALITY,      // n0
     L_HOOK,             // runs blob (path, n0 arguments, n1 environment strings) with slot as its input, n2 ms at most; its end must be a success; flags LAUNCH_UNCHECKED…
-    L_WAIT_START,       // reads one byte from the fifo slot
+    L_WAIT_START,       // reads one byte from the fifo slot; flags 1: what fails from then on is told into it, for whoever wrote that byte
     L_FIND,             // one of the n0 paths in blob must be a file that may be executed
     L_OWNER,            // fchown(slot, n0, n1); flags 1: no error counts
     L_WRITE_SLOT,       // blob into slot
