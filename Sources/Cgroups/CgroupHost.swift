@@ -80,7 +80,7 @@ public struct CgroupHost: Hashable, Sendable {
         unifiedControllers: (_ mountPoint: String) -> [UInt8]
     ) {
         self.namespaced = namespaced
-        let ownPaths = Self.ownPaths(own)
+        let ownPlaces = own.split(separator: UInt8(ascii: "\n")).compactMap { OwnPlace($0) }
         var found: [CgroupHierarchy] = []
         let lines = mountInfo.split(separator: UInt8(ascii: "\n"))
         var places: [MountPlace] = []
@@ -89,8 +89,8 @@ public struct CgroupHost: Hashable, Sendable {
             guard let mount = CgroupMount(place), !places.contains(where: { $0.covers(place) }) else {
                 continue
             }
-            let ownPath = ownPaths.first {
-                mount.unified ? $0.controllers.isEmpty : $0.controllers == mount.controllers
+            let ownPlace = ownPlaces.first {
+                mount.unified ? $0.controller.isEmpty : mount.controllers.contains($0.controller)
             }
             let hierarchy = CgroupHierarchy(
                 unified: mount.unified, mountPoint: mount.point,
@@ -101,7 +101,7 @@ public struct CgroupHost: Hashable, Sendable {
                     )
                     : mount.controllers,
                 readOnly: mount.readOnly, partial: mount.root != "/",
-                ownPath: relative(ownPath?.path ?? "/", to: mount.root))
+                ownPath: relative(ownPlace?.path ?? "/", to: mount.root))
             if let place = found.firstIndex(where: { $0.isSame(as: hierarchy) }) {
                 // The same hierarchy twice: the whole and writable one serves.
                 if (found[place].partial || found[place].readOnly) && !hierarchy.partial
@@ -116,14 +116,22 @@ public struct CgroupHost: Hashable, Sendable {
         // On hybrid hosts a v1 controller is used where it is mounted: v1 hierarchies are asked first.
         hierarchies = found.filter { !$0.unified } + found.filter(\.unified)
     }
+}
 
-    private static func ownPaths(_ text: [UInt8]) -> [(controllers: Set<String>, path: String)] {
-        text.split(separator: UInt8(ascii: "\n")).compactMap { line in
-            let parts = line.split(
-                separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
-            guard parts.count == 3 else { return nil }
-            return (Set(words(parts[1], by: ",")), String(decoding: parts[2], as: UTF8.self))
-        }
+/// A line of /proc/self/cgroup (cgroups(7)).
+private struct OwnPlace {
+    /// The first of the hierarchy's, which is in no other; empty for v2.
+    let controller: String
+    let path: String
+
+    init?(_ line: ArraySlice<UInt8>) {
+        let colon = UInt8(ascii: ":")
+        guard let first = line.firstIndex(of: colon), let second = line[(first + 1)...].firstIndex(of: colon)
+        else { return nil }
+        let controllers = line[(first + 1)..<second]
+        let end = controllers.firstIndex(of: UInt8(ascii: ",")) ?? second
+        controller = String(decoding: controllers[..<end], as: UTF8.self)
+        path = String(decoding: line[(second + 1)...], as: UTF8.self)
     }
 }
 
@@ -149,22 +157,19 @@ private func relative(_ path: String, to root: String) -> String {
 private struct MountPlace {
     let id: ArraySlice<UInt8>
     let parent: ArraySlice<UInt8>
+    let root: ArraySlice<UInt8>
     let point: ArraySlice<UInt8>
-    /// The whole line.
-    let line: ArraySlice<UInt8>
+    /// From its options on.
+    let rest: MountFields
 
     init?(_ line: ArraySlice<UInt8>) {
-        var rest = line
-        func field() -> ArraySlice<UInt8>? {
-            guard let end = rest.firstIndex(of: UInt8(ascii: " ")) else { return nil }
-            defer { rest = rest[(end + 1)...] }
-            return rest[..<end]
-        }
-        guard let id = field(), let parent = field(), field() != nil, field() != nil, let point = field()
+        var fields = MountFields(rest: line)
+        guard let id = fields.next(), let parent = fields.next(), fields.next() != nil,
+            let root = fields.next(), let point = fields.next()
         else {
             return nil
         }
-        (self.id, self.parent, self.point, self.line) = (id, parent, point, line)
+        (self.id, self.parent, self.root, self.point, self.rest) = (id, parent, root, point, fields)
     }
 
     /// True when `other` can't be reached by its path: this one is mounted right on it, or later on a directory above it.
@@ -177,6 +182,18 @@ private struct MountPlace {
     }
 }
 
+/// The fields of a line, one after the other.
+private struct MountFields {
+    var rest: ArraySlice<UInt8>
+
+    mutating func next() -> ArraySlice<UInt8>? {
+        guard !rest.isEmpty else { return nil }
+        let end = rest.firstIndex(of: UInt8(ascii: " ")) ?? rest.endIndex
+        defer { rest = rest[min(end + 1, rest.endIndex)...] }
+        return rest[..<end]
+    }
+}
+
 /// What a line of mountinfo that is about cgroups says.
 private struct CgroupMount {
     var unified: Bool
@@ -186,17 +203,19 @@ private struct CgroupMount {
     var readOnly: Bool
 
     init?(_ place: MountPlace) {
-        let fields = place.line.split(separator: UInt8(ascii: " "))
-        guard fields.count >= 10, let dash = fields.dropFirst(6).firstIndex(of: [UInt8(ascii: "-")]),
-            fields.count > dash + 3
-        else { return nil }
-        unified = fields[dash + 1].elementsEqual("cgroup2".utf8)
-        guard unified || fields[dash + 1].elementsEqual("cgroup".utf8) else { return nil }
-        root = unescapedMountField(fields[3])
-        point = unescapedMountField(fields[4])
-        let options = words(fields[5], by: ",")
-        let superOptions = words(fields[dash + 3], by: ",")
-        readOnly = options.contains("ro") || superOptions.contains("ro")
+        var fields = place.rest
+        guard let ownOptions = fields.next() else { return nil }
+        // Any number of optional fields, then a dash.
+        while let field = fields.next(), !field.elementsEqual(CollectionOfOne(UInt8(ascii: "-"))) {}
+        guard let type = fields.next(), fields.next() != nil, let superOptionText = fields.next() else {
+            return nil
+        }
+        unified = type.elementsEqual("cgroup2".utf8)
+        guard unified || type.elementsEqual("cgroup".utf8) else { return nil }
+        root = unescapedMountField(place.root)
+        point = unescapedMountField(place.point)
+        let superOptions = words(superOptionText, by: ",")
+        readOnly = words(ownOptions, by: ",").contains("ro") || superOptions.contains("ro")
         let ignored = ["rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "favordynmods"]
         controllers = []
         if unified { return }

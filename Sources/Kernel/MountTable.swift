@@ -67,6 +67,7 @@ public struct MountEntry: Hashable, Sendable {
 
 /// Undoes mountinfo's octal escapes of blanks and backslashes.
 public func unescapedMountField(_ field: ArraySlice<UInt8>) -> String {
+    guard field.contains(UInt8(ascii: "\\")) else { return String(decoding: field, as: UTF8.self) }
     var bytes: [UInt8] = []
     var rest = field
     while let byte = rest.popFirst() {
