@@ -137,15 +137,17 @@ public final class Firewall {
         return batch
     }
 
-    /// Removes every element whose comment matches; the table with its last one.
-    func withdraw(matching belongs: (String) -> Bool) throws(Failure) {
+    /// Removes every element whose comment matches; the table with its last one. Gives the udp ports that are not led on any
+    /// more.
+    func withdraw(matching belongs: (String) -> Bool) throws(Failure) -> [LedPort] {
         let doing = "cannot remove firewall elements"
         for _ in 0..<50 {
             do throws(NetlinkError) {
                 let generation = try generation()
-                guard try tableComment() != nil else { return }
+                guard try tableComment() != nil else { return [] }
                 var batch = Requests()
                 batch.beginBatch(generation: generation)
+                var led: [LedPort] = []
                 var removed = 0
                 var kept = 0
                 for set in FirewallTable.sets {
@@ -153,6 +155,7 @@ public final class Firewall {
                     let gone = all.filter { belongs($0.comment) }
                     removed += gone.count
                     kept += all.count - gone.count
+                    led += gone.compactMap { LedPort($0, of: set) }
                     batch.deleteElements(gone, set: set.name, in: table)
                 }
                 if kept == 0 {
@@ -160,11 +163,11 @@ public final class Firewall {
                     batch.beginBatch(generation: generation)
                     batch.deleteTable(table)
                 } else if removed == 0 {
-                    return
+                    return []
                 }
                 batch.endBatch()
                 try socket.perform(batch)
-                return
+                return led
             } catch {
                 // ERESTART: the generation passed. ENOENT: the table or a set went while it was read.
                 guard error.errno.code == 85 || error.errno == .noEntry else { throw Failure(doing, error) }
@@ -366,11 +369,6 @@ var isForwarding: Bool {
 }
 
 extension HostNetworks {
-    /// Publishes ports and connects networks to the outside, in one transaction; idempotent.
-    ///
-    /// It only adds: a container that has a port less is unpublished first. Whether another program has a port is for
-    /// `reservePorts` to say.
-    /// Give only ports of containers on a network that is not internal: internal ones take nothing from outside.
     /// Begins to let the firewall forward for networks, on a thread of its own; `finishAdmitting` waits for it.
     public func beginAdmitting(_ networks: [NetworkState], project: String) throws(Failure) {
         try firewall.beginAdmitting(networks, owner: owner(project))
@@ -379,20 +377,31 @@ extension HostNetworks {
     /// False when it did not come to be: `publish` does it, or says why it can't.
     public func finishAdmitting() -> Bool { firewall.finishAdmitting() }
 
+    /// Publishes ports and connects networks to the outside, in one transaction; idempotent.
+    ///
+    /// It only adds: a container that has a port less is unpublished first. Whether another program has a port is for
+    /// `reservingPorts` to say.
+    /// Give only ports of containers on a network that is not internal: internal ones take nothing from outside.
     public func publish(_ ports: [PublishedPort], networks: [NetworkState], project: String) throws(Failure) {
         try firewall.publish(ports, networks: networks, owner: owner(project))
+        try endStaleFlows(published: ports.compactMap { LedPort($0) })
     }
 
     /// Removes the published ports of one container.
     public func unpublish(container: String, project: String) throws(Failure) {
         let owner = owner(project)
-        try firewall.withdraw { owner.owns($0, container: container) }
+        try withdraw { owner.owns($0, container: container) }
     }
 
     /// Removes every firewall element of a project, ports and networks.
     public func unpublish(project: String) throws(Failure) {
         let owner = owner(project)
-        try firewall.withdraw { owner.owns($0) }
+        try withdraw { owner.owns($0) }
+    }
+
+    /// Removes elements of the firewall, and the flows that they led.
+    func withdraw(matching belongs: (String) -> Bool) throws(Failure) {
+        try endStaleFlows(withdrawn: try firewall.withdraw(matching: belongs))
     }
 
     /// What of the firewall table is not as `publish` left it.

@@ -39,6 +39,7 @@ public struct EndpointAttachment: Sendable {
 public final class HostNetworks {
     public let root: String
     let route: NetlinkSocket
+    let netfilter: NetlinkSocket
     let records: NetworkRecords
     public let firewall: Firewall
     private var attachments: UInt32 = 0
@@ -51,7 +52,8 @@ public final class HostNetworks {
         records = NetworkRecords(root: root)
         do throws(SyscallError) {
             route = try NetlinkSocket(.route)
-            firewall = Firewall(try NetlinkSocket(.netfilter))
+            netfilter = try NetlinkSocket(.netfilter)
+            firewall = Firewall(netfilter)
             try records.ensureDirectories()
         } catch {
             throw Failure("cannot prepare networking", error)
@@ -188,7 +190,7 @@ public final class HostNetworks {
             state.mtu = request.mtu.map { UInt32($0) } ?? uplinkMTU(routes, links)
             try records.save(state)
             // An internal network that was not one, or the reverse, stands in the wrong set.
-            if recorded != nil { try firewall.withdraw { $0 == alias } }
+            if recorded != nil { try withdraw { $0 == alias } }
             if let link {
                 // Half made, or made for another subnet.
                 try asking(doing) { () throws(NetlinkError) in

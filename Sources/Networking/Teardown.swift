@@ -97,7 +97,7 @@ extension HostNetworks {
         var failures: [Failure] = []
         let alias = owner(project).alias(network: name)
         do throws(Failure) {
-            try firewall.withdraw(matching: { $0 == alias })
+            try withdraw(matching: { $0 == alias })
         } catch {
             failures.append(error)
         }
@@ -136,7 +136,7 @@ extension HostNetworks {
                 }
             }
             let stays = Set(kept.map { owner.alias(network: $0.name) })
-            try firewall.withdraw(matching: { owner.owns($0) && !stays.contains($0) })
+            try withdraw(matching: { owner.owns($0) && !stays.contains($0) })
         } catch {
             failures.append(error)
         }

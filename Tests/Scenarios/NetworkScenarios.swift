@@ -229,6 +229,27 @@ extension Scenarios {
                 try stage.eventually("the echo comes back") {
                     try stage.inHost(["bash", "-c", line]).output.contains("hello")
                 }
+                // Clients that keep their ports, and with them their flows: one from before a stop, one that comes while it lasts.
+                func answers(to port: Int) throws -> Bool {
+                    let client = """
+                        import socket
+                        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('127.0.0.1', \(port))); s.settimeout(0.5)
+                        try: s.connect(('127.0.0.1', 18084)); s.send(b'hello'); print(s.recv(99).decode())
+                        except OSError: print('nobody')
+                        """
+                    return try stage.inHost(["python3", "-c", client]).output.contains("hello")
+                }
+                try stage.require(try answers(to: 17001), "no answer")
+                try stage.covey("stop", "-t", "0", "datagrams")
+                for port in [17001, 17002] {
+                    try stage.require(try !answers(to: port), "an answer of what is stopped")
+                }
+                try stage.covey("start", "datagrams")
+                for port in [17001, 17002] {
+                    try stage.eventually("the flow of \(port) leads to the container") {
+                        try answers(to: port)
+                    }
+                }
             }
         }
 
