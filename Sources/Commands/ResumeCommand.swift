@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `resume`: after a reboot, starts what the restart policies of this host's projects say. It needs no Compose file: a
-// project's resolved description is in its state directory. The systemd unit that runs it is text of the binary, so that
+// project's resolved description is in its state directory. Which project another one needs nobody wrote down (an external
+// network, a link): what can't be started is tried again as long as others could. The systemd unit that runs it is text of the binary, so that
 // the two are never of different versions.
 
 internal import Basics
@@ -16,23 +17,34 @@ func runResume(_ session: Session) throws(Failure) -> Int32 {
     }
     try requireRoot("resume")
     let progress = try session.progress("resume")
-    let names = projectsToResume(root: session.root, run: session.run)
+    var names = projectsToResume(root: session.root, run: session.run)
     if names.isEmpty { progress.notice("nothing to resume") }
-    var failures: [Failure] = []
-    for name in names {
-        do throws(Failure) {
-            let place = session.place(name)
-            try checkImages(session, of: name)
-            let client = try connectOrStart(place, session.invocation)
-            try client.send(.resume)
-            _ = try follow(client, place, try session.progress("resume \(name)"))
-        } catch {
-            // One project that can't be started keeps no other from it.
-            failures.append(error)
+    while !names.isEmpty {
+        var failed: [(name: String, failure: Failure)] = []
+        for name in names {
+            do throws(Failure) {
+                try resume(name, session)
+            } catch {
+                // One project that can't be started keeps no other from it.
+                failed.append((name, error))
+            }
         }
+        // In a pass in which none came up the next one finds nothing else.
+        guard failed.count < names.count else {
+            if let failure = Failure.collect(failed.map { $0.failure }) { throw failure }
+            break
+        }
+        names = failed.map { $0.name }
     }
-    if let failure = Failure.collect(failures) { throw failure }
     return 0
+}
+
+private func resume(_ project: String, _ session: Session) throws(Failure) {
+    let place = session.place(project)
+    try checkImages(session, of: project)
+    let client = try connectOrStart(place, session.invocation)
+    try client.send(.resume)
+    _ = try follow(client, place, try session.progress("resume \(project)"))
 }
 
 /// Containers that rest stand on layers that nobody asks the store for; after a crash it is asked, so that what is

@@ -103,15 +103,8 @@ final class ProjectNetworking {
     func assignAddresses(
         _ containers: [(name: String, request: ContainerRequest)], external: Set<String>
     ) throws(Failure) {
-        for name in Set(containers.flatMap { $0.request.networks.map(\.network) }).sorted()
-        where external.contains(name) && networks[name] == nil {
-            // No operation makes it.
-            try adopt(name)
-            if networks[name] != nil { continue }
-            throw Failure(
-                "cannot use external network \"\(name)\"", cause: "it is not there",
-                advice: "bring the project up that defines it, or remove `external: true`")
-        }
+        try adoptOthers(external.intersection(containers.flatMap { $0.request.networks.map(\.network) }))
+        for container in containers { forgetOutdatedAddresses(of: container.name) }
         var wanted: [String: [AddressRequest]] = [:]
         var wantedIPv6: [String: [IPv6AddressRequest]] = [:]
         for (name, request) in containers {
@@ -135,6 +128,32 @@ final class ProjectNetworking {
             guard let state = networks[network] else { continue }
             let given = try host.assignAddresses(requests, network: state, project: project)
             for (container, address) in given { addresses[container, default: [:]][network] = address }
+        }
+    }
+
+    /// Networks of other projects as they are now: one may have been made anew since, with another bridge or subnet, and no
+    /// operation of this project tells of it.
+    private func adoptOthers(_ names: Set<String>) throws(Failure) {
+        for name in names.sorted() {
+            guard let state = try host.network(name), state.isThere else {
+                throw Failure(
+                    "cannot use external network \"\(name)\"", cause: "it is not there",
+                    advice: "bring the project up that defines it, or remove `external: true`")
+            }
+            guard state != networks[name] else { continue }
+            networks[name] = state
+            unadmitted.insert(name)
+        }
+    }
+
+    private func forgetOutdatedAddresses(of container: String) {
+        for (network, address) in addresses[container] ?? [:] {
+            guard let state = networks[network], !state.mayGive(address) else { continue }
+            addresses[container]?[network] = nil
+        }
+        for (network, address) in ipv6Addresses[container] ?? [:] {
+            guard let state = networks[network], !(state.ipv6?.mayGive(address) ?? false) else { continue }
+            ipv6Addresses[container]?[network] = nil
         }
     }
 

@@ -35,16 +35,13 @@ func isResumed(_ policy: RestartPolicy, _ rest: Rest?) -> Bool {
     }
 }
 
-/// Projects of this host that nobody looks after and that have a container to resume, by name.
+/// Projects of this host that have a container to resume, by name. That somebody looks after a project says nothing: a keeper
+/// is there also when none of its containers could be started yet.
 public func projectsToResume(root: String, run: String) -> [String] {
     let names = (try? directoryEntries(root + "/projects")) ?? []
     return names.sorted().filter { name in
         let place = ProjectPlace(project: name, root: root, run: run)
-        // A keeper that ended and whose parent has yet to reap it looks after nothing.
-        let keeper = runningKeeper(of: place).flatMap { ProcessState(of: $0) }
-        guard let boot = try? currentBootID(), exists(place.directory + "/project.json"),
-            keeper == nil || keeper?.letter == "Z"
-        else { return false }
+        guard let boot = try? currentBootID(), exists(place.directory + "/project.json") else { return false }
         let containers = (try? directoryEntries(place.directory + "/containers")) ?? []
         return containers.contains { isToBeResumed(place, container: $0, boot: boot) }
     }

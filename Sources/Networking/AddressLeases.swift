@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Addresses of containers: leased per network by container name, lowest free first, so that the same containers get
-// the same addresses again. A lease outlives the container and goes with `releaseAddress` or the network. Who of other
-// projects is on a network is found among them (Guests.swift).
+// the same addresses again. A lease outlives the container and goes with `releaseAddress` or the network; one that the
+// network as it is now could not give, as its project made it anew, goes when the next is given. Who of other projects is on
+// a network is found among them (Guests.swift).
 
 public import Basics
 internal import Kernel
@@ -109,7 +110,12 @@ enum AddressLeases {
         var held: [AddressLease: IPv4Address] = [:]
         var taken: Set<UInt32> = []
         for (text, lease) in leases {
-            guard let address = IPv4Address(text), network.subnet.contains(address) else { continue }
+            guard let address = IPv4Address(text) else { continue }
+            guard network.mayGive(address) else {
+                leases[text] = nil
+                changed = true
+                continue
+            }
             held[lease] = address
             taken.insert(address.value)
         }

@@ -82,7 +82,12 @@ extension AddressLeases {
         var taken = Set(kept.values.compactMap { $0 }).union([ipv6.gateway, ipv6.subnet.base])
         let range = ipv6.range ?? ipv6.subnet
         for (text, lease) in leases {
-            guard let address = IPv6Address(text), ipv6.subnet.contains(address) else { continue }
+            guard let address = IPv6Address(text) else { continue }
+            guard ipv6.mayGive(address) else {
+                leases[text] = nil
+                changed = true
+                continue
+            }
             held[lease] = address
             taken.insert(address)
         }

@@ -40,6 +40,9 @@ public struct NetworkState: Hashable, Codable, Sendable {
 
     /// False when only its record is: after a reboot, or when somebody removed its bridge.
     public var isThere: Bool { index != 0 }
+
+    /// Whether a container may have this address; one that it had before the network was made anew it may not.
+    public func mayGive(_ address: IPv4Address) -> Bool { subnet.contains(address) && address != gateway }
 }
 
 /// IPv6 of a network as it was made.
@@ -48,6 +51,9 @@ public struct IPv6State: Hashable, Codable, Sendable {
     public var gateway: IPv6Address
     /// The part of the subnet that addresses are given from; nil for all of it.
     public var range: IPv6Subnet?
+
+    /// Whether a container may have this address.
+    public func mayGive(_ address: IPv6Address) -> Bool { subnet.contains(address) && address != gateway }
 }
 
 /// The files; every method expects the host lock to be held.

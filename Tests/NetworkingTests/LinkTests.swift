@@ -162,6 +162,62 @@ import Testing
         }
     }
 
+    // A VPN that takes all private addresses has such a route (WireGuard's AllowedIPs).
+    @Test("a subnet that is named may lie in a wider route, with or without a gateway")
+    func withinRoute() throws {
+        try inPrivateHost { host in
+            try host.shell(
+                """
+                ip link add wg0 type bridge && ip addr add 10.200.0.2/32 dev wg0 && ip link set wg0 up
+                ip route add 10.0.0.0/8 dev wg0 && ip route add 172.16.0.0/12 via 10.200.0.1 onlink dev wg0
+                """)
+            let stack = try Stack(host)
+            for (name, subnet) in [("one", "10.55.0.0/24"), ("two", "172.20.0.0/16")] {
+                #expect(try stack.network(name) { $0.subnet = subnet }.subnet.description == subnet)
+            }
+            #expect(try host.shell("ip route get 10.55.0.7").contains("cvy"))
+        }
+    }
+
+    // Owner and guest are two projects: the one changes its subnet while the other's containers are stopped.
+    @Test("addresses of a network as it was before are given to nobody and forgotten")
+    func outdatedLeases() throws {
+        try inPrivateHost { host in
+            let stack = try Stack(host)
+            let ipv6 = try #require(IPv6Subnet("fd00:71::/64"))
+            func network(_ subnet: String, _ ipv6: IPv6Subnet, gateway: String? = nil) throws -> NetworkState
+            {
+                try stack.network("shared") {
+                    $0.subnet = subnet
+                    $0.gateway = gateway
+                    var request = IPv6Request()
+                    request.subnet = ipv6
+                    $0.ipv6 = request
+                }
+            }
+            func lease(_ network: NetworkState, _ name: String) throws -> (IPv4Address, IPv6Address?) {
+                let own = try stack.networks.assignAddress(
+                    network: network, project: "guest", container: name)
+                let other = try stack.networks.assignIPv6Addresses(
+                    [IPv6AddressRequest(container: name)], network: network, project: "guest")
+                return (own, other[name])
+            }
+            let before = try network("10.71.0.0/24", ipv6)
+            #expect(try lease(before, "a").0 == IPv4Address(10, 71, 0, 2))
+            _ = try lease(before, "b")
+            let after = try network("10.72.0.0/24", try #require(IPv6Subnet("fd00:72::/64")))
+            let (own, other) = try lease(after, "a")
+            #expect(own == IPv4Address(10, 72, 0, 2))
+            #expect(other?.description == "fd00:72::2")
+            #expect(
+                try stack.networks.records.addresses("shared").keys.sorted() == ["10.72.0.2", "fd00:72::2"])
+            // It is the gateway's now.
+            let last = try network(
+                "10.72.0.0/24", try #require(IPv6Subnet("fd00:72::/64")), gateway: "10.72.0.2")
+            #expect(try lease(last, "a").0 == IPv4Address(10, 72, 0, 1))
+        }
+    }
+
     @Test("a subnet, gateway and range that are given are used")
     func given() throws {
         try inPrivateHost { host in

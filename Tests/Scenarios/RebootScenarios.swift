@@ -9,10 +9,11 @@ import Testing
 
 extension Stage {
     /// What a reboot leaves of the project: its state directory, and a run directory that is empty, as on a tmpfs, or whose
-    /// records are of another boot.
-    func reboot(emptiesRun: Bool) throws {
-        let programs = try containers().compactMap { $0.Pid.map { pid_t($0) } }
-        try killEngine()
+    /// records are of another boot. What of other projects plays here ends as well.
+    func reboot(emptiesRun: Bool, besides others: [String] = []) throws {
+        let names = [project] + others
+        let programs = try names.flatMap { try containers(of: $0).compactMap { $0.Pid.map { pid_t($0) } } }
+        for name in names { try killEngine(of: name) }
         for pid in programs { kill(pid, SIGKILL) }
         try eventually("all are gone") { programs.allSatisfy { !exists("/proc/\($0)") || isZombie($0) } }
         let links = try inHost(["ip", "-o", "link"]).lines.compactMap { line in

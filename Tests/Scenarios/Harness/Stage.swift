@@ -206,8 +206,8 @@ final class Stage {
     // MARK: - Observing
 
     /// All containers of the project, stopped ones too, sorted by name.
-    func containers() throws -> [ContainerRow] {
-        try covey("ps", "-a", "--format", "json").lines
+    func containers(of other: String? = nil) throws -> [ContainerRow] {
+        try covey("-p", other ?? project, "ps", "-a", "--format", "json").lines
             .map { try JSONDecoder().decode(ContainerRow.self, from: Data($0.utf8)) }
             .sorted { $0.Name < $1.Name }
     }
@@ -239,7 +239,8 @@ final class Stage {
     }
 
     /// Pids of the binary's own processes that look after the project: keeper first, then controller.
-    func engine() -> [pid_t] {
+    func engine(of other: String? = nil) -> [pid_t] {
+        let project = other ?? project
         let found = ((try? directoryEntries("/proc")) ?? []).compactMap { pid_t($0) }.filter { pid in
             let groups = contents("/proc/\(pid)/cgroup")
             // In a hierarchy where it needs nothing a container stays where it was born.
@@ -253,10 +254,10 @@ final class Stage {
     }
 
     /// Keeper and controller at once: of two either would start the other again.
-    func killEngine() throws {
+    func killEngine(of other: String? = nil) throws {
         try eventually("keeper and controller are gone") {
-            for pid in engine().reversed() { kill(pid, SIGKILL) }
-            return engine().isEmpty
+            for pid in engine(of: other).reversed() { kill(pid, SIGKILL) }
+            return engine(of: other).isEmpty
         }
     }
 
