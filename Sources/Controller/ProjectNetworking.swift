@@ -292,7 +292,9 @@ final class ProjectNetworking {
             declared.isIPv6Default = one.link == way6
             declared.further = one.further
             declared.sysctls = one.sysctls
-            declared.routesItself = request.capAdd.contains { ["NET_ADMIN", "ALL"].contains($0) }
+            declared.routesItself =
+                request.rare?.privileged ?? false
+                || request.capAdd.contains { ["NET_ADMIN", "ALL"].contains($0) }
             return declared
         }
     }

@@ -24,7 +24,8 @@ public struct DeclaredEndpoint: Hashable, Sendable {
     public var isDefault: Bool
     /// nil: made from the address.
     public var hardwareAddress: MACAddress?
-    /// It has the capability to change its routes (CAP_NET_ADMIN), as a VPN's container does: any default route is its own.
+    /// It has the capability to change its routes (CAP_NET_ADMIN), as a VPN's container does: whether it has a default route,
+    /// and which, is its own affair.
     public var routesItself = false
 
     public init(
@@ -207,6 +208,8 @@ func insideDrift(_ endpoints: [DeclaredEndpoint], found: LinkObservation) -> [In
             !found.routes(to: ipv6.subnet, over: link.index)
         {
             drift.append(.ipv6RouteGone(name))
+        } else if endpoint.routesItself {
+            continue
         } else if endpoint.isDefault, let other = defaultRouteDrift(endpoint, over: link.index, found) {
             drift.append(other)
         } else if endpoint.isIPv6Default, !found.hasIPv6DefaultRoute {
@@ -221,11 +224,7 @@ private func defaultRouteDrift(_ endpoint: DeclaredEndpoint, over index: UInt32,
 {
     let routes = found.defaultRoutes
     if routes.isEmpty { return .defaultRouteGone(endpoint.linkName) }
-    if endpoint.routesItself
-        || routes.contains(where: { $0.gateway == endpoint.network.gateway && $0.index == index })
-    {
-        return nil
-    }
+    if routes.contains(where: { $0.gateway == endpoint.network.gateway && $0.index == index }) { return nil }
     let other = routes[0].gateway.map { "through \($0)" } ?? "without a gateway"
     return .defaultRouteReplaced(endpoint.linkName, by: other)
 }

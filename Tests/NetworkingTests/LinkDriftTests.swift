@@ -208,15 +208,16 @@ struct LinkDriftTests {
         }
     }
 
-    @Test("a container that may change its routes has whatever default route it likes, but one")
+    @Test("a container that may change its routes has whatever default routes it likes, or none")
     func ownRoutes() {
         var endpoint = Made().endpoint
         endpoint.routesItself = true
+        endpoint.isIPv6Default = true
         let links = [state(1, "lo", "", up: true), state(2, "eth0", "", up: true)]
         let connected = routeTo(endpoint.network.subnet, over: 2)
         for (routes, expected): ([RouteState], [InsideDrift]) in [
             ([connected, defaultRoute(through: 9, over: 5)], []),
-            ([connected], [.defaultRouteGone("eth0")]),
+            ([connected], []), ([], [.routeGone("eth0")]),
         ] {
             let found = LinkObservation(
                 links: links, addresses: [address(10, 1, 2, 2, on: 2)], routes: routes)

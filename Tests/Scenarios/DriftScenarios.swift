@@ -287,6 +287,40 @@ extension Scenarios {
             }
         }
 
+        @Test("a container that may route as it likes keeps the default routes it has, or none")
+        func ownRoutes() throws {
+            try Stage.play("own-routes") { stage in
+                try stage.covey("up", "-d")
+                let services = ["granted", "privileged"]
+                for service in services {
+                    try stage.exec(service, "ip route delete default && ip -6 route delete default")
+                }
+                // Another drift of theirs, twice: by the second repair the looks that follow the first one were had.
+                for times in 1...2 {
+                    for service in services { try stage.exec(service, "ip link set lo down") }
+                    try stage.eventually(within: .seconds(10), "lo is set up again") {
+                        let told = try stage.events().filter { $0.attributes["cause"] == "lo was set down" }
+                        return services.allSatisfy { name in told.count { $0.service == name } >= times }
+                    } orSay: {
+                        "\(try stage.events())"
+                    }
+                }
+                for service in services {
+                    let routes = try stage.exec(service, "ip route; ip -6 route")
+                    try stage.require(!routes.contains("default"), "\(service): \(routes)")
+                }
+                guard let pid = try stage.container("plain").Pid else { throw ScenarioError("no pid") }
+                for family in ["-4", "-6"] {
+                    try stage.inHost(
+                        ["nsenter", "-t", "\(pid)", "-n", "ip", family, "route", "delete", "default"]
+                    ).orThrow()
+                    try stage.eventually(within: .seconds(10), "others get theirs back") {
+                        try stage.exec("plain", "ip \(family) route").contains("default")
+                    }
+                }
+            }
+        }
+
         @Test("what changed while no controller was there is repaired by the next one")
         func afterController() throws {
             try Stage.play("drift") { stage in
