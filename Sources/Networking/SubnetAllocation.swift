@@ -37,7 +37,7 @@ struct SubnetAllocation {
                         "subnet \(subnet) has no room for a gateway and a container, or is larger than a /8",
                     advice: "use a prefix from /8 to /30, such as 10.128.7.0/24")
             }
-            if let holder = collision(subnet, .named) {
+            if let holder = collision(subnet, .within) {
                 throw Failure(
                     doing, cause: "subnet \(subnet) overlaps \(holder)",
                     advice: "choose another `subnet`, or leave it out and Covey picks a free one")
@@ -118,8 +118,6 @@ struct SubnetAllocation {
         case apart
         /// Inside wide ones, such as a VPN's to all private networks: it is more specific and simply wins.
         case within
-        /// Inside wider ones through a gateway, as the user named it.
-        case named
     }
 
     /// A route to so much is no network's: some VPNs write the default route in halves or quarters.
@@ -144,7 +142,6 @@ struct SubnetAllocation {
             case .apart: break
             // The host's own networks are among its addresses, which were looked at before.
             case .within: if isWider { continue }
-            case .named: if isWider, other.gateway != nil { continue }
             }
             return "the route to \(other.destination) through \(linkName(other.index))"
         }

@@ -142,7 +142,9 @@ import Testing
             ("10.1.2.3/24", "write 10.1.2.0/24"), ("10.1.2.0", "is not an IPv4 network"),
             ("fd00::/64", "is not an IPv4 network"), ("10.1.2.0/31", "no room"),
             ("192.0.2.0/24", "overlaps 192.0.2.1/24 of this host's out0"),
-            ("198.51.100.0/25", "overlaps the route to 198.51.100.0/24 through out0"),
+            ("192.0.2.128/25", "overlaps 192.0.2.1/24 of this host's out0"),
+            ("198.51.100.0/24", "overlaps the route to 198.51.100.0/24 through out0"),
+            ("198.51.0.0/16", "overlaps the route to 198.51.100.0/24 through out0"),
             ("10.77.0.0/16", "overlaps 10.77.5.0/24 of network \"shop_other\" (project \"shop\")"),
         ])
     func badSubnet(subnet: String, message: String) throws {
