@@ -20,23 +20,33 @@ public struct NetworkOwner: Hashable, Sendable {
     }
 
     /// `covey/<project>/`, with `@<tag>` after the project for a root that is not the default.
-    public var prefix: String { rootTag.isEmpty ? "covey/\(project)/" : "covey/\(project)@\(rootTag)/" }
+    public var prefix: String {
+        fitted("covey/", project, in: 100) + (rootTag.isEmpty ? "/" : "@\(rootTag)/")
+    }
 
     /// The alias of a bridge.
-    public func alias(network: String) -> String { cut("\(prefix)/\(network)") }
+    public func alias(network: String) -> String { fitted("\(prefix)/", network, in: 250) }
 
     /// The alias of a container's link.
     public func alias(container: String, network: String) -> String {
-        cut("\(prefix)\(container)/\(network)")
+        fitted(comment(container: container), network, in: 250)
     }
 
-    /// The comment of what concerns one container.
-    public func comment(container: String) -> String { cut("\(prefix)\(container)/") }
+    /// The comment of what concerns one container, with which also its links' aliases begin: `covey/<project>/<container>/`.
+    public func comment(container: String) -> String { fitted(prefix, container, in: 199) + "/" }
 
-    /// IFALIASZ is 256 with the NUL; nf_tables userdata has 256 with two bytes of header and a NUL.
-    private func cut(_ text: String) -> String { String(decoding: text.utf8.prefix(250), as: UTF8.self) }
+    /// A name behind what stands before it, in so many bytes: IFALIASZ is 256 with the NUL, nf_tables userdata has 256 with two
+    /// bytes of header and a NUL. One that has no room ends with a digest of the whole, so that no two look the same; no name
+    /// has the `~` before it.
+    private func fitted(_ head: String, _ name: String, in most: Int) -> String {
+        let room = most - head.utf8.count
+        if name.utf8.count <= room { return head + name }
+        var kept = Substring(name)
+        while kept.utf8.count > room - 17 { kept.removeLast() }
+        return head + kept + "~" + shortHash(name, digits: 16)
+    }
 
-    /// The longest prefix a comment of this container can have: `covey/p/c/`.
+    /// Whether a kernel object says that it is this project's, or this container's.
     func owns(_ text: String, container: String? = nil) -> Bool {
         text.utf8.starts(with: (container.map { comment(container: $0) } ?? prefix).utf8)
     }
