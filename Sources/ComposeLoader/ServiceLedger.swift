@@ -49,7 +49,9 @@ public enum Ledger {
             "devices and directories of the host, CDI names; a CDI device whose file wants hooks is refused",
             Shape(each: Shape(fields: Fields([.works("source"), .works("target"), .works("permissions")]))),
             by: "HostAccess.devices"),
-        .works("dns", "", .list, by: "NetworkingTests.ownServers"),
+        .works(
+            "dns", "on internal networks alone only servers that are on them are asked", .list,
+            by: "NetworkingTests.ownServers"),
         .works("dns_opt", "in place of the host's", .list, by: "Particulars.held"),
         .works("dns_search", "in place of the host's", .list, by: "Particulars.held"),
         .works("domainname", by: "Particulars.held"),

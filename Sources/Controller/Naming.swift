@@ -15,7 +15,11 @@ extension ProjectController {
         var client = NameServiceClient(
             container: container.name, networks: container.request.networks.map(\.network),
             isInternal: isInternal(container),
-            servers: container.request.dnsServers.compactMap(ResolverAddress.init))
+            servers: container.request.dnsServers.compactMap { ResolverAddress($0) })
+        if client.isInternal {
+            let networks = client.networks.compactMap { networking?.networks[$0] }
+            client.servers = serversWithin(networks, client.servers)
+        }
         for (alias, service) in container.request.rare?.links ?? [:] {
             client.links[alias.lowercased()] = service.lowercased()
         }

@@ -11,6 +11,7 @@
 
 internal import CLinux
 internal import DNSFormat
+internal import Glibc
 internal import Kernel
 internal import Netlink
 
@@ -123,7 +124,7 @@ final class Forwarder {
         let port = exchange.port
         do throws(SyscallError) {
             let (family, kind): (Int32, Int32) =
-                switch server {
+                switch server.address {
                 case .ipv4: (AF_INET, tcp ? 1 : 2)
                 case .ipv6: (AF_INET6, tcp ? 1 : 2)
                 }
@@ -131,9 +132,10 @@ final class Forwarder {
             let socket = SharedFD(
                 OwnedFD(taking: try retrying("socket") { linux_socket(family, kind | 0o2004000, 0) }))
             let raw = socket.raw
+            if let link = server.link { try bind(raw, to: link) }
             do throws(SyscallError) {
                 try retrying("connect") {
-                    switch server {
+                    switch server.address {
                     case .ipv4(let address): linux_connect_inet(raw, address.value, port)
                     case .ipv6(let address): linux_connect_inet6(raw, address, port)
                     }
@@ -160,6 +162,16 @@ final class Forwarder {
         } catch {
             return false
         }
+    }
+
+    /// Nothing goes out of it by another link, wherever routes lead; a link-local address needs no zone then (ipv6(7)).
+    private func bind(_ socket: Int32, to link: String) throws(SyscallError) {
+        let named = if_nametoindex(link)
+        guard let index = named == 0 ? Int32(link) : Int32(named), index > 0 else {
+            throw SyscallError("if_nametoindex", .noDevice, link)
+        }
+        // SO_BINDTOIFINDEX, Linux 5.1.
+        try retrying("setsockopt", link) { linux_set_socket_int(socket, SOL_SOCKET, 62, index) }
     }
 
     private func datagram(_ key: ObjectIdentifier) {

@@ -4,8 +4,8 @@
 // program opens them, containerNameServiceRules leads port 53 to them); it runs in the controller's loop and thread.
 //
 // Known names are answered from the Zone, with all replicas' addresses, rotated. Others go to the host's servers, or to
-// the container's own; a container whose networks are all internal gets NXDOMAIN and nothing leaves the host
-// (CVE-2024-29018). What is under way is bounded per container and in all; beyond that the answer is SERVFAIL.
+// the container's own; for a container whose networks are all internal only to those of its own that are on them, by the
+// networks' bridges alone, or it gets NXDOMAIN: nothing leaves the host (CVE-2024-29018). What is under way is bounded per container and in all; beyond that the answer is SERVFAIL.
 
 internal import Basics
 internal import CLinux
@@ -20,7 +20,8 @@ public struct NameServiceClient: Hashable, Sendable {
     public var networks: [String]
     /// All of them are internal: nothing may leave.
     public var isInternal: Bool
-    /// Servers of its own instead of the host's; empty for the host's.
+    /// Servers of its own instead of the host's; empty for the host's, or, where nothing may leave, for none. Then they are
+    /// `serversWithin` its networks.
     public var servers: [ResolverAddress]
     /// Names only it has for others: lower-case alias to the name that is looked up in its place.
     public var links: [String: String] = [:]
@@ -32,6 +33,21 @@ public struct NameServiceClient: Hashable, Sendable {
         self.networks = networks
         self.isInternal = isInternal
         self.servers = servers
+    }
+}
+
+/// Of name servers those that are on one of the networks, each to be asked over that one's bridge and no other link: should
+/// that be gone, no route leads the question elsewhere. A gateway is the host itself, which asks others.
+public func serversWithin(_ networks: [NetworkState], _ servers: [ResolverAddress]) -> [ResolverAddress] {
+    servers.compactMap { server in
+        let home = networks.first { network in
+            switch server.address {
+            case .ipv4(let address): network.hasIPv4 && network.mayGive(address)
+            case .ipv6(let bytes):
+                IPv6Address(bytes: bytes).map { network.ipv6?.mayGive($0) ?? false } ?? false
+            }
+        }
+        return home.map { ResolverAddress(server.address, link: $0.bridge) }
     }
 }
 
@@ -202,7 +218,9 @@ public final class NameService {
         if let answers = localAnswers(query.question, member) {
             return reply(query.response(.noError, answers: answers, ttl: NameService.ttl, limit: limit))
         }
-        if member.client.isInternal { return reply(query.response(.nameError, limit: limit)) }
+        if member.client.isInternal, member.client.servers.isEmpty {
+            return reply(query.response(.nameError, limit: limit))
+        }
         guard member.underWay < limits.perContainer, forwarder.count < limits.total else {
             return reply(query.response(.serverFailure, limit: limit))
         }

@@ -8,20 +8,36 @@ public import ContainerModel
 public import Netlink
 
 /// A name server.
-public enum ResolverAddress: Hashable, Sendable {
-    case ipv4(IPv4Address)
-    case ipv6([UInt8])
+public struct ResolverAddress: Hashable, Sendable {
+    public enum Address: Hashable, Sendable {
+        case ipv4(IPv4Address)
+        case ipv6([UInt8])
+    }
 
-    /// From an address without a zone; nil for anything else.
+    public var address: Address
+    /// The one link it is asked over, by name or number: the zone of a link-local address (RFC 4007, section 11), or the
+    /// bridge of the network it is on. nil: as the routes say.
+    public var link: String?
+
+    public init(_ address: Address, link: String? = nil) {
+        self.address = address
+        self.link = link
+    }
+
+    /// From an address, an IPv6 one with or without a zone, `fe80::1%eth0`; nil for anything else.
     public init?(_ text: String) {
         if let address = IPv4Address(text) {
-            self = .ipv4(address)
+            self.init(.ipv4(address))
             return
         }
+        let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
         var bytes = [UInt8](repeating: 0, count: 16)
-        guard linux_parse_inet6(text, &bytes) != 0 else { return nil }
-        self = .ipv6(bytes)
+        guard let first = parts.first, linux_parse_inet6(String(first), &bytes) != 0, parts.last != ""
+        else { return nil }
+        self.init(.ipv6(bytes), link: parts.count > 1 ? String(parts[1]) : nil)
     }
+
+    public static func ipv4(_ address: IPv4Address) -> ResolverAddress { ResolverAddress(.ipv4(address)) }
 }
 
 /// What a resolv.conf says; resolv.conf(5).

@@ -300,6 +300,71 @@ private final class NameHost {
         }
     }
 
+    @Test(
+        "on internal networks alone a service's own servers are asked that are on them, and by no other way")
+    func serversWithinNetworks() throws {
+        try inPrivateHost { host in
+            let names = try NameHost(host, timeout: .milliseconds(200))
+            let network = try names.stack.network("shop_back") { $0.isInternal = true }
+            let (server, addresses) = try names.stack.container("dns", on: [network])
+            let upstream = ["nsenter", "-t", "\(server.pid)", "-n", "python3", "-u", "-c", upstreamScript]
+            let inside = try Child(upstream + ["\(addresses[0])", "5300", "192.0.2.9"])
+            try awaitReady(inside)
+            let hosts = try names.upstream("127.0.0.1", saying: "192.0.2.7")
+            let given = [.loopback, network.gateway, IPv4Address(9, 9, 9, 9), addresses[0]]
+            let servers = serversWithin([network], given.map { .ipv4($0) })
+            #expect(servers == [ResolverAddress(.ipv4(addresses[0]), link: network.bridge)])
+            let client = try names.container(
+                "a", networks: ["shop_back"], isInternal: true, servers: servers)
+            #expect(try names.ask("example.org", from: client) == "0 192.0.2.9")
+            #expect(try names.ask("example.org", "A", "tcp", from: client) == "0 192.0.2.9")
+            // The bridge is gone, and the address leads elsewhere: nothing is asked there.
+            try host.shell("ip link delete \(network.bridge); ip addr add \(addresses[0])/32 dev lo")
+            let elsewhere = try names.upstream("\(addresses[0])", saying: "192.0.2.8")
+            #expect(try names.ask("example.org", from: client) == "2 ")
+            elsewhere.end()
+            hosts.end()
+            for upstream in [elsewhere, hosts] {
+                #expect(String(decoding: try readAll(upstream.output.raw), as: UTF8.self) == "")
+            }
+            inside.end()
+            server.end()
+            names.end()
+        }
+    }
+
+    @Test(
+        "a server's link-local address is asked over the link that its zone names",
+        arguments: ["up0", "index"])
+    func zonedServer(zone: String) throws {
+        try inPrivateHost { host in
+            try host.shell(
+                """
+                ip link add other0 type bridge && ip link set other0 up && ip link add up0 type veth peer name up1
+                ip link set up1 up && ip link set up0 up && ip -6 addr add fe80::53/64 dev up0 nodad
+                """)
+            let index = if_nametoindex("up0")
+            let names = try NameHost(
+                host, resolvConf: "nameserver fe80::53%\(zone == "index" ? "\(index)" : zone)\n",
+                timeout: .milliseconds(500))
+            let script = """
+                import socket, struct
+                s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.bind(('fe80::53', 5300, 0, \(index)))
+                print('ready', flush=True)
+                while True:
+                    q, peer = s.recvfrom(999); end = q.index(0, 12) + 5
+                    answer = struct.pack('>HHHHHH', 0xc00c, 1, 1, 0, 60, 4) + bytes([192, 0, 2, 6])
+                    s.sendto(q[:2] + struct.pack('>HHHHH', 0x8180, 1, 1, 0, 0) + q[12:end] + answer, peer)
+                """
+            let server = try Child(["python3", "-u", "-c", script])
+            try awaitReady(server)
+            let client = try names.container("a", networks: ["n"])
+            #expect(try names.ask("example.org", from: client) == "0 192.0.2.6")
+            server.end()
+            names.end()
+        }
+    }
+
     @Test("a changed resolv.conf is noticed, and zones may change under a running service")
     func changes() throws {
         try inPrivateHost { host in
