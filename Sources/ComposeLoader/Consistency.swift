@@ -18,6 +18,7 @@ struct Consistency {
     /// Reports what is wrong with a service, and takes dependencies out that are not required and not there.
     func settle(_ service: inout Service) {
         checkNetworks(service)
+        checkPorts(service)
         checkResources(service)
         settleDependencies(&service)
         checkBuild(service)
@@ -55,6 +56,16 @@ struct Consistency {
                 "declare it under `networks:` at the top level",
                 service.marks["networks"])
         }
+    }
+
+    /// Whether a network of another project is internal is known when a container is started.
+    private func checkPorts(_ service: Service) {
+        let isInternal = service.networks.keys.allSatisfy { project.networks[$0]?.isInternal ?? false }
+        guard !service.ports.isEmpty, !service.networks.isEmpty, isInternal else { return }
+        log.note(
+            "`services.\(service.name).ports` has no effect",
+            cause: "its networks are internal: nothing reaches it from outside, nor from this host's ports",
+            of: service.name, at: service.marks["ports"])
     }
 
     private func checkResources(_ service: Service) {

@@ -105,6 +105,11 @@ final class Diagnostics {
         held.append((Failure(text, cause: cause, at: place?.location), service, false))
     }
 
+    /// The same of a service that was read before.
+    func note(_ text: String, cause: String? = nil, of service: String, at location: SourceLocation?) {
+        held.append((Failure(text, cause: cause, at: location), service, false))
+    }
+
     /// What was refused or noted of the services that are switched on, and of the rest of the project.
     func held(stopping: Bool, services: some Collection<String>) -> [Failure] {
         var said: Set<String> = []

@@ -117,7 +117,7 @@ public enum Ledger {
         .works("platform", "the host's own only", by: "Attributes.elsewhere"),
         .works(
             "ports",
-            "all short and long forms, tcp and udp; with `network_mode: host` they have no effect, which is warned about",
+            "all short and long forms, tcp and udp; with `network_mode: host`, or on internal networks alone, they have no effect, which is warned about",
             Shape(each: Shape(fields: port)),
             by: "Networks.ports"),
         .works(

@@ -328,103 +328,6 @@ final class ProjectNetworking {
         if !ports.isEmpty { try host.publish(ports, networks: Array(networks.values), project: project) }
     }
 
-    /// A host port with the sockets that hold it: over IPv4, over IPv6 where it has a listener, or both.
-    struct HeldPort {
-        var number: UInt16
-        var reservation: SharedFD?
-        var listener: (address: String, socket: SharedFD)?
-    }
-
-    /// Holds the host ports that `body` asks for; none of them is written down when it throws.
-    func reservingPorts(_ body: (inout PortReserving) throws(Failure) -> Void) throws(Failure) {
-        try host.reservingPorts(project: project, body)
-    }
-
-    /// Holds a host port; the error names who has it. Without an address it is held over IPv4 and, where the host has it,
-    /// IPv6, with one number.
-    ///
-    /// - Parameter isInternal: its networks take nothing from outside, which a relay on every address would lead in.
-    /// - Parameter lacksIPv4: only a relay leads there, and that listens over IPv6.
-    func reserve(
-        _ port: PortRequest, service: String, isInternal: Bool = false, lacksIPv4: Bool = false,
-        by reserving: inout PortReserving
-    ) throws(Failure) -> HeldPort {
-        if lacksIPv4 {
-            guard !isInternal, let address = port.hostAddress.map(ListenAddress.init) ?? .any else {
-                throw Failure(
-                    "cannot publish port \(port.target)/\(port.proto.rawValue) of service \"\(service)\"",
-                    cause: isInternal
-                        ? "its networks are internal and have IPv6 alone"
-                        : "its networks have IPv6 alone, and \"\(port.hostAddress ?? "")\" is no IPv6 address",
-                    advice:
-                        "remove `enable_ipv4: false`\(isInternal ? "" : ", or publish on an IPv6 address")")
-            }
-            return try listen(port, address, service: service)
-        }
-        guard let text = port.hostAddress ?? (isInternal ? IPv4Address.any.description : nil) else {
-            return try reserveEverywhere(port, service: service, by: &reserving)
-        }
-        if let address = ListenAddress(text) { return try listen(port, address, service: service) }
-        guard let address = IPv4Address(text) else {
-            throw Failure(
-                "cannot publish port \(port.target)/\(port.proto.rawValue) of service \"\(service)\"",
-                cause: "\"\(text)\" is not an address")
-        }
-        let reserved = try reserving.reserve(
-            PortReservation(proto: port.proto, address: address, ports: port.published, service: service))
-        return HeldPort(number: reserved.port, reservation: reserved.socket)
-    }
-
-    private func reserveEverywhere(
-        _ port: PortRequest, service: String, by reserving: inout PortReserving
-    ) throws(Failure) -> HeldPort {
-        var range = port.published
-        for attempt in 1... {
-            let reserved = try reserving.reserve(
-                PortReservation(proto: port.proto, address: .any, ports: range, service: service))
-            do throws(ListenRefusal) {
-                let listener = try listenIPv6(port.proto, .any, port: reserved.port)
-                return HeldPort(
-                    number: reserved.port, reservation: reserved.socket,
-                    listener: (ListenAddress.any.description, listener.socket))
-            } catch {
-                switch error {
-                case .unavailable: return HeldPort(number: reserved.port, reservation: reserved.socket)
-                // Another number may be free over both.
-                case .taken where range == nil && attempt < 64: continue
-                case .taken:
-                    if let last = range?.upperBound, reserved.port < last {
-                        range = (reserved.port + 1)...last
-                        continue
-                    }
-                    fallthrough
-                case .other:
-                    throw Failure(error, port: "[::]:\(reserved.port)", port.proto, service: service)
-                }
-            }
-        }
-        preconditionFailure("the loop returns or throws")
-    }
-
-    private func listen(_ port: PortRequest, _ address: ListenAddress, service: String) throws(Failure)
-        -> HeldPort
-    {
-        let range = port.published ?? 0...0
-        var last: ListenRefusal?
-        for number in range {
-            do throws(ListenRefusal) {
-                let held = try listenIPv6(port.proto, address, port: number)
-                return HeldPort(number: held.port, listener: (address.description, held.socket))
-            } catch {
-                last = error
-                guard case .taken = error else { break }
-            }
-        }
-        let numbers = range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound)"
-        guard let last else { preconditionFailure("a range is never empty") }
-        throw Failure(last, port: "[\(address)]:\(numbers)", port.proto, service: service)
-    }
-
     func unpublish(_ container: String) throws(Failure) {
         try host.unpublish(container: container, project: project)
     }
@@ -440,9 +343,9 @@ final class ProjectNetworking {
         return one.flatMap { ipv6Addresses[container]?[$0.endpoint.network] }.map(RelayTarget.ipv6)
     }
 
-    /// True when no network of the container is open to the outside.
+    /// True when the container has networks and none of them is open to the outside.
     func isInternal(_ request: ContainerRequest) -> Bool {
-        request.networks.allSatisfy { networks[$0.network]?.isInternal ?? true }
+        !request.networks.isEmpty && request.networks.allSatisfy { networks[$0.network]?.isInternal ?? true }
     }
 
     /// True when the container has IPv6 alone.

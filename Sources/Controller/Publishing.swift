@@ -16,7 +16,7 @@ extension ProjectController {
     /// Holds all of a container's ports, or none.
     func reservePorts(of container: Container, _ networking: ProjectNetworking) throws(Failure) {
         releasePorts(of: container)
-        let ports = container.request.ports
+        let ports = isShutOff(container, networking) ? [] : container.request.ports
         var held: [ProjectNetworking.HeldPort] = []
         if !ports.isEmpty {
             try checkRoom(forPortsOf: container)
@@ -38,6 +38,22 @@ extension ProjectController {
         container.status.ports = shown
     }
 
+    /// Whether its networks take nothing from outside: then no port of the host leads to it, and none is taken away from others.
+    private func isShutOff(_ container: Container, _ networking: ProjectNetworking) -> Bool {
+        guard networking.isInternal(container.request) else { return false }
+        // Of the project's own networks the file told it.
+        let external = externalNetworks
+        if !container.request.ports.isEmpty,
+            container.request.networks.contains(where: { external.contains($0.network) })
+        {
+            runOwner?.send(
+                .notice(
+                    "the ports of container \"\(container.name)\" are not published: its networks are internal"
+                ))
+        }
+        return true
+    }
+
     /// One that was given back a moment ago may be held by the keeper still.
     private func reserve(
         _ port: PortRequest, of container: Container, _ networking: ProjectNetworking,
@@ -47,9 +63,8 @@ extension ProjectController {
         while true {
             do throws(Failure) {
                 return try networking.reserve(
-                    port, service: container.oneOff?.service ?? container.reference.service,
-                    isInternal: networking.isInternal(container.request),
-                    lacksIPv4: networking.lacksIPv4(container.request), by: &reserving)
+                    port, service: container.portHolder, lacksIPv4: networking.lacksIPv4(container.request),
+                    by: &reserving)
             } catch {
                 guard looks > 0 else { throw error }
                 looks -= 1
@@ -66,7 +81,7 @@ extension ProjectController {
         let taken = (try? directoryEntries("/proc/self/fd"))?.count ?? 0
         guard taken + 2 * count + descriptorsKeptFree > limit else { return }
         throw Failure(
-            "cannot publish the \(count) ports of service \"\(container.oneOff?.service ?? container.reference.service)\"",
+            "cannot publish the \(count) ports of service \"\(container.portHolder)\"",
             cause: "each takes two open files, and of \(limit) that may be open \(taken) are",
             advice: "raise the limit (`ulimit -Hn`) in the shell that runs the project's first `covey up`,"
                 + " or publish fewer ports")
@@ -109,10 +124,20 @@ extension ProjectController {
         }
     }
 
+    /// Closes the sockets of its ports, and takes back that they are its: who asks for one of them next is told who has it by
+    /// what is written down. A project that goes does that at once for all.
     func releasePorts(of container: Container) {
         for port in container.status.ports {
             portsGivenBack.insert(port.hostPort)
             try? keeper.drop(port.heldName(container.name))
+        }
+        if !takingDown, !container.reservations.isEmpty, let networking {
+            do throws(Failure) {
+                try networking.releasePorts(
+                    container.status.ports.compactMap { PortReservation($0, of: container) })
+            } catch {
+                log("\(error)")
+            }
         }
         container.reservations = []
         for relay in container.relays { relay.stop() }
@@ -136,6 +161,21 @@ extension ProjectController {
                 proto: port.proto, hostAddress: host, hostPort: port.hostPort,
                 container: container.name, address: address, port: port.containerPort)
         }
+    }
+}
+
+extension Container {
+    /// The service its ports are published for.
+    var portHolder: String { oneOff?.service ?? reference.service }
+}
+
+extension PortReservation {
+    /// What was reserved for a port of a container; nil for one that is relayed.
+    fileprivate init?(_ port: PublishedPortStatus, of container: Container) {
+        guard let address = IPv4Address(port.hostAddress) else { return nil }
+        self.init(
+            proto: port.proto, address: address, ports: port.hostPort...port.hostPort,
+            service: container.portHolder)
     }
 }
 

@@ -49,11 +49,17 @@ extension HostNetworks {
         }
     }
 
-    /// Forgets who holds a service's ports; the sockets are their owner's to close.
-    public func releasePorts(project: String, service: String? = nil) throws(Failure) {
+    /// Forgets that a project holds ports; the sockets are their owner's to close.
+    public func releasePorts(_ ports: [PortReservation], project: String) throws(Failure) {
         try locked("cannot release the ports of project \"\(project)\"") { () throws(Failure) in
             let leases = try records.ports()
-            let kept = leases.filter { $0.project != project || (service != nil && $0.service != service) }
+            let kept = leases.filter { lease in
+                lease.project != project
+                    || !ports.contains {
+                        $0.proto.rawValue == lease.proto && $0.address == lease.address
+                            && $0.ports == lease.port...lease.port
+                    }
+            }
             if kept.count != leases.count { try records.save(ports: kept) }
         }
     }
@@ -65,6 +71,11 @@ public struct PortReserving {
         var address: IPv4Address
         var port: UInt16
         var proto: String
+
+        init(_ lease: PortLease) { (address, port, proto) = (lease.address, lease.port, lease.proto) }
+        init(_ request: PortReservation, _ reserved: ReservedPort) {
+            (address, port, proto) = (request.address, reserved.port, request.proto.rawValue)
+        }
     }
 
     private let project: String
@@ -81,7 +92,7 @@ public struct PortReserving {
     /// All that is held now.
     var result: [PortLease] {
         // We hold ours, so whoever stands there no longer does.
-        before.filter { own[Place(address: $0.address, port: $0.port, proto: $0.proto)] == nil }
+        before.filter { own[Place($0)] == nil }
             + own.values.sorted {
                 ($0.proto, $0.port, $0.address.value) < ($1.proto, $1.port, $1.address.value)
             }
@@ -90,11 +101,15 @@ public struct PortReserving {
     /// Holds a host port. Errors name it and who has it.
     public mutating func reserve(_ request: PortReservation) throws(Failure) -> ReservedPort {
         let reserved = try hold(request)
-        let place = Place(address: request.address, port: reserved.port, proto: request.proto.rawValue)
-        own[place] = PortLease(
-            address: place.address, port: place.port, proto: place.proto, project: project,
+        own[Place(request, reserved)] = PortLease(
+            address: request.address, port: reserved.port, proto: request.proto.rawValue, project: project,
             service: request.service)
         return reserved
+    }
+
+    /// Of one that turned out not to do: it is not written down. Its socket closes with its last owner.
+    public mutating func giveBack(_ reserved: ReservedPort, of request: PortReservation) {
+        own[Place(request, reserved)] = nil
     }
 
     private func hold(_ request: PortReservation) throws(Failure) -> ReservedPort {

@@ -163,3 +163,20 @@ func hostPorts() throws {
     #expect(loaded.notes.map(\.doing) == ["`services.web.ports` has no effect"])
     #expect(loaded.notes.first?.location?.description == "compose.yaml:5:5")
 }
+
+@Test(
+    "ports of a service on internal networks alone are told to have no effect",
+    arguments: [
+        ("[back]", true), ("[back, other]", true), ("[back, front]", false), ("[back, outer]", false),
+    ])
+func shutOffPorts(networks: String, isTold: Bool) throws {
+    let text = """
+        services:
+          web: {image: w, ports: ["80:80"], networks: \(networks)}
+          quiet: {image: w, networks: [back]}
+        networks: {back: {internal: true}, other: {internal: true}, front: {}, outer: {external: true}}
+        """
+    let loaded = try load(["compose.yaml": text])
+    #expect(loaded.notes.map(\.doing) == (isTold ? ["`services.web.ports` has no effect"] : []))
+    if isTold { #expect(loaded.notes.first?.location?.description == "compose.yaml:2:19") }
+}

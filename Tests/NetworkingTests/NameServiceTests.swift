@@ -551,8 +551,34 @@ extension HostNetworks {
                 "\($0)".contains("this host has no address 192.0.2.77")
             }
             program.end()
-            try stack.networks.releasePorts(project: "shop")
+            #expect(stack.networks.removeProject("shop", group: stack.group) == [])
             #expect(!exists("\(host.root)/leases/ports.json"))
+        }
+    }
+
+    @Test("what is given back or released is written down no more")
+    func released() throws {
+        try inPrivateHost { host in
+            let stack = try Stack(host)
+            func ports() throws -> [UInt16] {
+                try stack.networks.records.ports().map(\.port).sorted()
+            }
+            func request(_ port: UInt16, _ proto: PortRequest.Proto = .tcp) -> PortReservation {
+                PortReservation(proto: proto, ports: port...port, service: "web")
+            }
+            try stack.networks.reservingPorts(project: "shop") { (reserving) throws(Failure) in
+                for port: UInt16 in [8080, 8081] { _ = try reserving.reserve(request(port)) }
+                _ = try reserving.reserve(request(8080, .udp))
+                reserving.giveBack(try reserving.reserve(request(8082)), of: request(8082))
+            }
+            try stack.networks.reservingPorts(project: "blog") { (reserving) throws(Failure) in
+                _ = try reserving.reserve(request(9090))
+            }
+            #expect(try ports() == [8080, 8080, 8081, 9090])
+            try stack.networks.releasePorts([request(8080), request(9090)], project: "shop")
+            #expect(try ports() == [8080, 8081, 9090])
+            try stack.networks.releasePorts([request(8080, .udp), request(8081)], project: "shop")
+            #expect(try ports() == [9090])
         }
     }
 }

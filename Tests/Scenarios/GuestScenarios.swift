@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A project on a network of another one, which makes it anew, changes it, or is not there yet.
+// A project on a network of another one, which makes it anew, changes it, or is not there yet; and ports where nothing leads.
 
 import Glibc
 import Kernel
@@ -102,6 +102,34 @@ extension Scenarios.Networks {
             try visit.meet()
             let third = try visit.guest("resume")
             try stage.require(third.errors.contains("nothing to resume"), "\(third)")
+            _ = try visit.guest("down", "-t", "0")
+            try visit.endOwner()
+        }
+    }
+
+    @Test("ports of a container on internal networks alone are told to lead nowhere, and taken from nobody")
+    func shutOff() throws {
+        try Stage.play("guests") { stage in
+            func isTaken() throws -> Bool {
+                try stage.inHost(["ss", "-Hltn", "sport = :18098"]).output.contains("18098")
+                    || contents("\(stage.directory)/root/leases/ports.json").contains("18098")
+            }
+            // Bound without listening it is in no list.
+            let bind = ["python3", "-c", "import socket; socket.socket().bind(('0.0.0.0', 18098))"]
+            let up = try stage.covey("-f", "shut.yaml", "up", "-d")
+            try stage.require(up.errors.contains("`services.inside.ports` has no effect"), "\(up)")
+            try stage.require(try !isTaken() && stage.inHost(bind).succeeded, "the port is taken")
+            let shown = try stage.covey("ps").output
+            try stage.require(!shown.contains("18098"), shown)
+            try stage.covey("down", "-t", "0")
+            // Of another project's network it is known when the container is started.
+            let visit = Visit(stage: stage)
+            _ = try visit.owner("up", "-d", variables: ["INTERNAL=true"])
+            let told = try visit.guest("up", "-d")
+            try stage.require(
+                told.errors.contains("the ports of container \"\(stage.project)-two-1\" are not published"),
+                "\(told)")
+            try stage.require(try !isTaken() && stage.inHost(bind).succeeded, "the port is taken")
             _ = try visit.guest("down", "-t", "0")
             try visit.endOwner()
         }

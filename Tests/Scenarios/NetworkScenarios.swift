@@ -480,8 +480,16 @@ extension Scenarios {
                 try stage.covey("up", "-d")
                 let other = "\(stage.project)-other"
                 let up = try stage.start(["-p", other, "up", "-d"]).wait()
-                let down = try stage.start(["-p", other, "down", "-v"]).wait()
                 try stage.require(up.code == 1 && up.errors.contains(stage.project), "\(up)")
+                // Of what was stopped nothing is written down: the next one that has it is named.
+                try stage.covey("stop", "-t", "0")
+                let leases = "\(stage.directory)/root/leases/ports.json"
+                try stage.require(!exists(leases), contents(leases))
+                try stage.start(["-p", other, "up", "-d"]).wait().orThrow()
+                let start = try stage.attempt("start")
+                try stage.require(
+                    start.code == 1 && start.errors.contains("project \"\(other)\""), "\(start)")
+                let down = try stage.start(["-p", other, "down", "-v"]).wait()
                 try stage.require(down.succeeded, "\(down)")
             }
         }
