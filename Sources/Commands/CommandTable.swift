@@ -310,7 +310,7 @@ let commandTable: [CommandDefinition] = [
     CommandDefinition(
         "resume", "Start what restart policies want, after a reboot",
         details: """
-            Of every project of this host that nothing looks after since the boot: services with
+            Of every project of this host what has not run since the boot: services with
             `restart: always`, and with `unless-stopped` those nobody had stopped. No Compose file is needed.
             To have it done at each boot, run once:
             covey resume --unit >/etc/systemd/system/covey-resume.service
