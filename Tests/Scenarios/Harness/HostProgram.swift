@@ -124,11 +124,13 @@ private func unusedPath(in directory: String) -> String {
 }
 
 /// The text of a file, empty when it can't be read.
-func contents(_ path: String) -> String {
+func contents(_ path: String, atMost limit: Int = .max) -> String {
     guard let file = fopen(path, "re") else { return "" }
     defer { fclose(file) }
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 65536)
-    while case let count = fread(&buffer, 1, buffer.count, file), count > 0 { bytes += buffer[..<count] }
-    return String(decoding: bytes, as: UTF8.self)
+    while bytes.count < limit, case let count = fread(&buffer, 1, buffer.count, file), count > 0 {
+        bytes += buffer[..<count]
+    }
+    return String(decoding: bytes.prefix(limit), as: UTF8.self)
 }

@@ -330,7 +330,7 @@ final class Stage {
         text += "\nnft:\n\((try? inHost(["nft", "list", "ruleset"]))?.output ?? "")"
         for path in tree("\(directory)/run") + tree("\(directory)/root/projects", depth: 6)
         where (try? fileStatus(path))?.isRegular == true {
-            text += "\n--- \(path)\n\(contents(path).prefix(20_000))"
+            text += "\n--- \(path)\n\(contents(path, atMost: 20_000))"
         }
         try? writeFile("\(kept)/transcript.txt", Array(text.utf8))
         _ = try? Host.run(["cp", "-a", files, kept])
