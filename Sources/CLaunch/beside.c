@@ -10,7 +10,7 @@
 #include <sched.h>
 #include <sys/wait.h>
 
-#include "include/CLaunch.h"
+#include "CLaunch.h"
 #include "raw.h"
 
 static struct {

@@ -45,6 +45,7 @@ struct Bench: ~Copyable {
         change(&request)
         let directories = ContainerDirectories(state: path + "/state", run: path + "/run")
         var setup = ContainerSetup(name: "bench-1", request: request, directories: directories)
+        setup.contents = [Digest(of: []): []]
         setup.hostsText = "127.0.0.1 localhost\n"
         setup.goesOn = goesOn
         var filters = SeccompFilters()
