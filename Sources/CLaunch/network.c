@@ -55,7 +55,7 @@ long op_netlink(struct run *r, const struct launch_operation *o) {
                 expected--;
                 if (code < 0 && e >= 0) e = code;
             }
-            if (h->nlmsg_len < sizeof *h) break;
+            if (h->nlmsg_len < sizeof *h || h->nlmsg_len > n - at) break;
             at += NLMSG_ALIGN(h->nlmsg_len);
         }
     }
