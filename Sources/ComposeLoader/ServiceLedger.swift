@@ -331,7 +331,8 @@ public enum Ledger {
             "restart_policy", "stands before `restart`",
             Shape(
                 fields: Fields([
-                    .works("condition"), .works("delay", "in place of a delay that grows"),
+                    .works("condition", "`any` without one"),
+                    .works("delay", "in place of a delay that grows"),
                     .works("max_attempts"),
                     .works("window", "a container that lived as long was started well"),
                 ])), by: "Deploys.restarts"),

@@ -160,14 +160,17 @@ extension Service {
     /// `pids_limit`, or `deploy.resources.limits.pids`; nil for no limit.
     public var pidsBound: Int? { (pidsLimit ?? deploy?.limits?.pids).flatMap { $0 > 0 ? $0 : nil } }
 
-    /// `deploy.restart_policy` stands before `restart` (deploy.md).
+    /// `deploy.restart_policy` stands before `restart`, and its condition is `any` where it has none (deploy.md). A delay
+    /// alone is one for `restart`, where there is that.
     public var restartPolicy: Restart {
-        guard let policy = deploy?.restartPolicy, policy.condition != nil || policy.maximumAttempts != nil
-        else { return restart ?? .no }
+        guard let policy = deploy?.restartPolicy, policy != Deploy.RestartPolicy() else {
+            return restart ?? .no
+        }
+        if policy.condition == nil, policy.maximumAttempts == nil, let restart { return restart }
         switch policy.condition {
         case "none": return .no
-        case "any": return .always
-        default: return .onFailure(maximumRetries: policy.maximumAttempts)
+        case "on-failure": return .onFailure(maximumRetries: policy.maximumAttempts)
+        default: return .always
         }
     }
 }

@@ -17,7 +17,9 @@ extension ServiceLowering {
         var pace = RestartPace()
         pace.delay = policy.delay
         pace.window = policy.window
-        if policy.window != nil || policy.condition == "any" { pace.maximumAttempts = policy.maximumAttempts }
+        if policy.window != nil || policy.condition ?? "any" == "any" {
+            pace.maximumAttempts = policy.maximumAttempts
+        }
         return pace == RestartPace() ? nil : pace
     }
 

@@ -145,6 +145,9 @@ func decimalMode() throws {
         ("restart: unless-stopped", .unlessStopped), ("restart: on-failure", .onFailure(maximumRetries: nil)),
         ("restart: on-failure:3", .onFailure(maximumRetries: 3)),
         ("deploy: {restart_policy: {condition: any}}", .always),
+        ("deploy: {restart_policy: {delay: 5s}}", .always),
+        ("deploy: {restart_policy: {max_attempts: 3}}", .always), ("deploy: {restart_policy: {}}", .no),
+        ("restart: unless-stopped\ndeploy: {restart_policy: {delay: 5s}}", .unlessStopped),
         ("restart: always\ndeploy: {restart_policy: {condition: none}}", .no),
         ("deploy: {restart_policy: {condition: on-failure, max_attempts: 2}}", .onFailure(maximumRetries: 2)),
     ] as [(String, Service.Restart)])
