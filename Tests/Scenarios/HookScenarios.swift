@@ -11,6 +11,21 @@ private func awaiting(_ file: String) -> String {
     "until test -e /data/\(file); do sleep 0.05; done; rm /data/\(file)"
 }
 
+/// A project of `app`, which is started by its policy and whose post_start waits for the file `go`, and of what follows it.
+private func waitingInPostStart(_ rest: String) -> String {
+    """
+    services:
+      app:
+        image: bb:1
+        command: [sleep, "1000"]
+        restart: always
+        volumes: ["data:/data"]
+        post_start: [{command: [sh, -c, "touch /data/hooked; \(awaiting("go")); touch /data/gone"]}]
+    \(rest)
+    volumes: {data: {}}
+    """
+}
+
 extension Scenarios {
     @Suite("hooks")
     struct Hooks {
@@ -97,17 +112,10 @@ extension Scenarios {
             try Stage.play("hooks") { stage in
                 try stage.write(
                     "compose.yaml",
-                    """
-                    services:
-                      app:
-                        image: bb:1
-                        command: [sleep, "1000"]
-                        restart: always
-                        volumes: ["data:/data"]
-                        post_start: [{command: [sh, -c, "touch /data/hooked; \(awaiting("go")); touch /data/gone"]}]
-                        pre_stop: [{command: [sh, -c, "touch /data/stopping; sleep 1000"]}]
-                    volumes: {data: {}}
-                    """)
+                    waitingInPostStart(
+                        """
+                            pre_stop: [{command: [sh, -c, "touch /data/stopping; sleep 1000"]}]
+                        """))
                 func touch(_ file: String) throws { try writeFile(stage.volumeFile("data", file), []) }
                 func appears(_ file: String) throws {
                     try stage.eventually("\(file) is there") { exists(stage.volumeFile("data", file)) }
@@ -134,21 +142,14 @@ extension Scenarios {
             try Stage.play("hooks") { stage in
                 try stage.write(
                     "compose.yaml",
-                    """
-                    services:
-                      app:
-                        image: bb:1
-                        command: [sleep, "1000"]
-                        restart: always
-                        volumes: ["data:/data"]
-                        post_start: [{command: [sh, -c, "touch /data/hooked; \(awaiting("go")); touch /data/gone"]}]
-                      slow:
-                        image: bb:1
-                        command: [sleep, "1000"]
-                        stop_grace_period: 0s
-                        post_start: [{command: [sleep, "1000"]}]
-                    volumes: {data: {}}
-                    """)
+                    waitingInPostStart(
+                        """
+                          slow:
+                            image: bb:1
+                            command: [sleep, "1000"]
+                            stop_grace_period: 0s
+                            post_start: [{command: [sleep, "1000"]}]
+                        """))
                 func file(_ name: String) -> String { stage.volumeFile("data", name) }
                 let first = try stage.start(["up", "-d", "app"])
                 try stage.eventually("its hook runs") { exists(file("hooked")) }

@@ -27,6 +27,19 @@ extension Stage {
     }
 
     fileprivate var ownState: String { "\(directory)/root/projects/\(project)" }
+
+    /// A service that has the file `word` for a secret.
+    fileprivate func bringUp(secret: String) throws {
+        try write("word", secret)
+        try write(
+            "compose.yaml",
+            """
+            services:
+              app: {image: "bb:1", init: true, command: [sleep, "1000"], secrets: [word]}
+            secrets: {word: {file: ./word}}
+            """)
+        try covey("up", "-d")
+    }
 }
 
 extension Scenarios {
@@ -35,15 +48,7 @@ extension Scenarios {
         @Test("a secret whose kept content is cut or gone starts nothing with less, and `up` brings it again")
         func damagedContents() throws {
             try Stage.play("kept") { stage in
-                try stage.write("word", "secret")
-                try stage.write(
-                    "compose.yaml",
-                    """
-                    services:
-                      app: {image: "bb:1", init: true, command: [sleep, "1000"], secrets: [word]}
-                    secrets: {word: {file: ./word}}
-                    """)
-                try stage.covey("up", "-d")
+                try stage.bringUp(secret: "secret")
                 let kept = "\(stage.ownState)/contents"
                 func onlyFile() throws -> String { "\(kept)/\(try directoryEntries(kept)[0])" }
                 func requireRefusalAndRepair(_ what: String) throws {
@@ -72,15 +77,7 @@ extension Scenarios {
         @Test("a secret that could not be written down is written by the next `up`")
         func unwrittenContents() throws {
             try Stage.play("kept") { stage in
-                try stage.write("word", "first")
-                try stage.write(
-                    "compose.yaml",
-                    """
-                    services:
-                      app: {image: "bb:1", init: true, command: [sleep, "1000"], secrets: [word]}
-                    secrets: {word: {file: ./word}}
-                    """)
-                try stage.covey("up", "-d")
+                try stage.bringUp(secret: "first")
                 try stage.write("word", "second")
                 let sum = try Host.run(["sha256sum", "\(stage.files)/word"]).text.prefix(64)
                 // A directory is replaced by no file: as on a full disk, the write fails.
