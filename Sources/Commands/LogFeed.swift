@@ -28,8 +28,7 @@ final class LogFeed {
         var source: LogSource
     }
 
-    /// How long to rely on inotify alone: before Linux 6.6 a splice(2) into a file told nobody, and an index record
-    /// may come after its bytes.
+    /// How long to rely on inotify alone: before Linux 6.6 a splice(2) into a file told nobody.
     static let look = Duration.milliseconds(500)
     /// So much is printed at once, bytes and a few for each line: then its caller sees to signals and states, also when
     /// containers write faster than we.

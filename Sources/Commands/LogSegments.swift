@@ -32,7 +32,7 @@ final class LogStream {
     private var index: [(offset: Int, time: Int64)] = []
     private var indexRead = 0
     private var indexPosition = 0
-    /// What a line has whose segment's index was rotated away.
+    /// What a line has whose segment's index was rotated away; 0 before any was read.
     private var lastTime: Int64 = 0
     /// The beginning of a line whose end has not come yet.
     private var partial: [UInt8] = []
@@ -203,6 +203,10 @@ final class LogStream {
             indexPosition += 1
         }
         if indexPosition < index.count { lastTime = index[indexPosition].time }
+        // There was no room for a record (the disk is full): the segment's own time is the nearest.
+        if lastTime == 0, let fd, let status = try? fileStatus(of: fd.raw) {
+            lastTime = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+        }
         return lastTime
     }
 

@@ -4,7 +4,8 @@
 //
 // Bytes go by splice(2): what left the pipe is in the file, whatever happens to this process in between (read and write
 // lose what was read). A side index holds 16-byte records {offset in the segment, nanoseconds since 1970}, one for each
-// moment bytes arrived, so a line's time is its chunk's. JSON is made when read, not when written.
+// moment bytes arrived, so a line's time is its chunk's. A record is written before its bytes: whoever reads a log finds
+// no byte whose time is still to come. JSON is made when read, not when written.
 //
 // What can't be written, because the disk is full or the directory gone, is dropped and counted: a program must not wait
 // for somebody to free space.
@@ -87,9 +88,11 @@ final class LogPump {
                 continue
             }
             if moved == 0 { return !isTerminal }
-            if let lost = dropped { onLoss?(.ended(bytes: lost)) }
+            if let lost = dropped {
+                note(at: offset)
+                onLoss?(.ended(bytes: lost))
+            }
             dropped = nil
-            note(at: offset)
             if let tap, let file {
                 try readAt(file.raw, offset: offset, count: moved).withUnsafeBytes { tap($0) }
             }
@@ -172,9 +175,14 @@ final class LogPump {
         return true
     }
 
+    /// 0 when nothing waits: a record is only written for what has come.
     private func spliceOnce(to file: Int32) throws(SyscallError) -> Int {
         var at = Int64(offset)
         let source = source.raw
+        var waiting: Int32 = 0
+        try retrying("ioctl", stream) { linux_ioctl_ptr(source, UInt(FIONREAD), &waiting) }
+        if waiting == 0 { return 0 }
+        noteArrival()
         let room = Int(min(max(bounds.segmentSize - offset, 1), 1 << 20))
         return try retrying("splice", stream) { linux_splice(source, nil, file, &at, room, 0x02) }
     }
@@ -186,6 +194,7 @@ final class LogPump {
             buffer.withUnsafeMutableBytes { read(source, $0.baseAddress, $0.count) }
         }
         var done = 0
+        if count > 0 { noteArrival() }
         while done < count {
             done += try retrying("pwrite", stream) {
                 buffer.withUnsafeBytes {
@@ -220,6 +229,11 @@ final class LogPump {
             buffer.withUnsafeMutableBytes { pread(fd, $0.baseAddress, $0.count, off_t(offset)) }
         }
         return Array(buffer[..<got])
+    }
+
+    /// Of what can't be written no record is made over and over: the first that can gets its own afterwards.
+    private func noteArrival() {
+        if dropped == nil { note(at: offset) }
     }
 
     /// Without room for its record an arrival has the time of the one before. A torn record would shift all that follow.

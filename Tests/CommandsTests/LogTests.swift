@@ -237,6 +237,20 @@ private func all(_ stream: LogStream) throws -> [String] {
         }
     }
 
+    @Test("lines of a segment without records have the time of the segment")
+    func timeless() throws {
+        try withScratch { directory in
+            let before = realtimeNanoseconds() - 1_000_000_000
+            try writeFile("\(directory)/stdout.0", Array("one\ntwo\n".utf8))
+            try writeFile("\(directory)/stdout.0.idx", [])
+            let stream = LogStream(directory: directory, name: "stdout")
+            while let line = try stream.peek() {
+                #expect((before...realtimeNanoseconds()).contains(line.time))
+                stream.advance()
+            }
+        }
+    }
+
     @Test("what is written while a log is read to its end is left out, until it goes on")
     func present() throws {
         try withScratch { directory in

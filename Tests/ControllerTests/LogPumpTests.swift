@@ -52,6 +52,30 @@ private final class Line {
     }
 }
 
+/// A thread of its own, and what it found.
+private final class Beside {
+    private let work: () -> Bool
+    private var thread = pthread_t()
+    private var answer = false
+
+    init(_ work: @escaping () -> Bool) {
+        self.work = work
+        pthread_create(
+            &thread, nil,
+            { context in
+                guard let context else { return nil }
+                let beside = Unmanaged<Beside>.fromOpaque(context).takeUnretainedValue()
+                beside.answer = beside.work()
+                return nil
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    func wait() -> Bool {
+        pthread_join(thread, nil)
+        return answer
+    }
+}
+
 @Suite("a stream on its way to its log")
 struct LogPumpTests {
     @Test(
@@ -94,6 +118,28 @@ struct LogPumpTests {
         let index = try logs.index(0)
         #expect(index.map(\.offset) == [0, 4, 6])
         #expect(index.allSatisfy { $0.time >= before } && index.map(\.time) == index.map(\.time).sorted())
+    }
+
+    @Test("whoever sees bytes in a segment finds their time in its index")
+    func order() throws {
+        let logs = try Logs()
+        let segments = 2000
+        let reader = Beside {
+            for number in 0..<segments {
+                let path = "\(logs.path)/stdout.\(number)"
+                while true {
+                    let isOver = exists("\(logs.path)/over")
+                    if let size = try? fileStatus(path).st_size, size > 0 { break }
+                    if isOver { return false }
+                }
+                guard let size = try? fileStatus(path + ".idx").st_size, size == 16 else { return false }
+            }
+            return true
+        }
+        let line = try Line(logs.path, bounds: LogBounds(segmentSize: 8, segmentsKept: segments + 1))
+        for _ in 0..<segments { try line.say("1234567\n") }
+        try writeFile("\(logs.path)/over", [])
+        #expect(reader.wait())
     }
 
     @Test("another pump goes on where the first one was lost, a torn index record is dropped")
