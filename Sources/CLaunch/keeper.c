@@ -17,6 +17,7 @@
 #include "CLaunch.h"
 #include "keeper.h"
 #include "linux_fault.h"
+#include "linux_processors.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -210,6 +211,8 @@ static void fork_controller(void) {
 // A network namespace for the first container, while the controller reads what is to be done: two thirds of a clone
 // (0.7 ms) are it. None where the kernel says no: then the clone says so too.
 static void make_network(void) {
+    struct linux_processors p;
+    if (K.controller > 0 && linux_find_others(&p)) linux_send_away(K.controller, &p);
     int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     if (home < 0) return;
     if (unshare(CLONE_NEWNET) == 0) {

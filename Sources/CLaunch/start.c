@@ -16,6 +16,7 @@
 #include "CLaunch.h"
 #include "binary.h"
 #include "keeper.h"
+#include "linux_processors.h"
 #include "raw.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -156,7 +157,11 @@ static void plant_seed(char **argv, char **environment) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return;
     pid_t client = getpid();
+    struct linux_processors p;
+    bool leaves = linux_find_others(&p);
     seed_pid = fork();
+    // Both do it: either may run first. The keeper may use all, whatever its seed may (clean_start).
+    if (leaves && seed_pid >= 0) linux_send_away(seed_pid, &p);
     if (seed_pid == 0) {
         // Whatever it is at when the client ends, it ends too; not so a keeper, which does not inherit this (clone(2)).
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

@@ -28,6 +28,26 @@ extension Scenarios {
             }
         }
 
+        @Test("keeper, controller and containers have all processors, whichever the shell had")
+        func processors() throws {
+            try Stage.play("one") { stage in
+                let file = ["-f", "\(stage.files)/compose.yaml", "-p", stage.project]
+                func allowed(_ status: String) -> Substring? {
+                    status.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") }?
+                        .split(separator: "\t").last
+                }
+                let all = allowed(contents("/proc/self/status"))
+                for prefix in [[], ["taskset", "-c", "0"]] {
+                    _ = try stage.inHost(prefix + [Host.covey ?? "covey"] + file + ["up", "-d"]).orThrow()
+                    let found =
+                        stage.engine().map { allowed(contents("/proc/\($0)/status")) }
+                        + [allowed(try stage.exec("app", "cat /proc/1/status"))]
+                    try stage.require(found.count == 3 && found.allSatisfy { $0 == all }, "\(found)")
+                    try stage.covey("down", "--timeout", "1")
+                }
+            }
+        }
+
         private func check(_ stage: Stage) throws {
             try stage.eventually("keeper and controller run") { stage.engine().count == 2 }
             for (pid, name) in zip(stage.engine(), ["covey-keeper", "covey"]) {

@@ -226,6 +226,33 @@ extension Scenarios {
             }
         }
 
+        @Test("the network namespace is made beside the launch, not by the clone; with one processor too")
+        func networkBeside() throws {
+            try Bundle.play { bundle in
+                try bundle.configure([
+                    "sh", "-c", "cat /proc/net/dev; grep Cpus_allowed_list /proc/self/status",
+                ])
+                for prefix in [[], ["taskset", "-c", "0"]] {
+                    let trace = "\(bundle.directory)/trace"
+                    let outcome = try Host.run(
+                        prefix + [
+                            "strace", "-f", "-o", trace, "-e", "trace=clone3,unshare", bundle.runtime,
+                            "--root",
+                            bundle.state, "run", "--bundle", bundle.directory, bundle.name,
+                        ]
+                    ).orThrow()
+                    let calls = contents(trace).split(separator: "\n")
+                    try bundle.require(
+                        calls.contains { $0.contains("unshare(CLONE_NEWNET)") }
+                            && !calls.contains { $0.contains("clone3(") && $0.contains("CLONE_NEWNET") },
+                        calls.joined(separator: "\n"))
+                    try bundle.require(
+                        outcome.text.contains("lo:") && !outcome.text.contains("eth0")
+                            && (prefix.isEmpty || outcome.text.hasSuffix("\t0")), outcome.text)
+                }
+            }
+        }
+
         @Test("a record that is damaged or was never written is no container, and delete --force clears it")
         func damaged() throws {
             try Bundle.play { bundle in

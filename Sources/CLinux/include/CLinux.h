@@ -56,6 +56,7 @@
 #include "linux_pages.h"
 #include "linux_threads.h"
 #include "linux_process.h"
+#include "linux_processors.h"
 #include "linux_fault.h"
 #include "linux_fork.h"
 
