@@ -124,7 +124,7 @@ public struct BundleCgroup: Sendable {
     }
 
     /// Directories as a container's own /sys/fs/cgroup shows them: the mount point's last name and the path.
-    public var mounts: [(name: String, path: String, unified: Bool, controllers: Set<String>)] {
+    public var mounts: [(name: String, path: String, unified: Bool, controllers: [String])] {
         places.map { place in
             let name = place.hierarchy.mountPoint.split(separator: "/").last.map(String.init) ?? ""
             return (name, place.path, place.hierarchy.unified, place.hierarchy.controllers)
@@ -290,7 +290,8 @@ public struct BundleCgroup: Sendable {
         for (index, place) in places.enumerated() {
             let isAsked =
                 controllers.isEmpty
-                || !place.hierarchy.unified && !place.hierarchy.controllers.isDisjoint(with: controllers)
+                || !place.hierarchy.unified
+                    && place.hierarchy.controllers.contains(where: controllers.contains)
             guard isAsked else { continue }
             let there = place.hierarchy.mountPoint + below
             if Kernel.exists(there) {
@@ -316,15 +317,24 @@ public struct BundleCgroup: Sendable {
     }
 
     /// Removes the directories in which nothing is any more.
-    /// - Returns: true when all of them are gone.
-    public func removeIdle() -> Bool {
-        var areGone = true
+    /// - Returns: those that are left; nil when there is none.
+    public func removeIdle() -> BundleCgroup? {
+        var left = self
+        left.places = []
         for place in places {
-            do throws(SyscallError) { try removeDirectory(place.path) } catch {
-                if error.errno != .noEntry { areGone = false }
+            do throws(SyscallError) {
+                try removeDirectory(place.path)
+                removeOwnParent(of: place)
+            } catch {
+                if error.errno != .noEntry { left.places.append(place) }
             }
         }
-        return areGone
+        return left.places.isEmpty ? nil : left
+    }
+
+    /// Of the parents only our own goes, with its last container.
+    private func removeOwnParent(of place: Place) {
+        if path.hasPrefix("/\(Self.defaultParent)/") { try? removeDirectory(split(place.path).0) }
     }
 
     /// Removes the directories with all below them; missing ones are fine.
@@ -342,8 +352,7 @@ public struct BundleCgroup: Sendable {
                 if error.errno == .noEntry { continue }
                 failures.append(Failure("cannot remove the cgroup \(place.path)", error))
             }
-            // Of the parents only our own goes, with its last container.
-            if path.hasPrefix("/\(Self.defaultParent)/") { try? removeDirectory(parent) }
+            removeOwnParent(of: place)
         }
         if let failure = Failure.collect(failures) { throw failure }
     }

@@ -175,7 +175,7 @@ extension CgroupDirectory {
             let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard parts.count == 3 else { continue }
             let controllers = Set(parts[1].split(separator: ",").map(String.init))
-            let same = hierarchy.unified ? parts[1].isEmpty : controllers == hierarchy.controllers
+            let same = hierarchy.unified ? parts[1].isEmpty : controllers == Set(hierarchy.controllers)
             // Sub-cgroups of the container's own are its affair.
             if same { return parts[2].hasSuffix(suffix) || parts[2].contains(suffix + "/") }
         }

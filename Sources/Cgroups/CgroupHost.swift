@@ -15,7 +15,7 @@ public struct CgroupHierarchy: Hashable, Sendable {
     public let unified: Bool
     public let mountPoint: String
     /// v1: the controllers mounted here, `name=systemd` for a named one. v2: those it has.
-    public let controllers: Set<String>
+    public let controllers: [String]
     public let readOnly: Bool
     /// The mount shows a part of the hierarchy only, so nothing above can be reached (bind-mounted into a container).
     public let partial: Bool
@@ -95,10 +95,7 @@ public struct CgroupHost: Hashable, Sendable {
             let hierarchy = CgroupHierarchy(
                 unified: mount.unified, mountPoint: mount.point,
                 controllers: mount.unified
-                    ? Set(
-                        words(
-                            unifiedControllers(mount.point)[...].prefix { $0 != UInt8(ascii: "\n") }, by: " ")
-                    )
+                    ? words(unifiedControllers(mount.point)[...].prefix { $0 != UInt8(ascii: "\n") }, by: " ")
                     : mount.controllers,
                 readOnly: mount.readOnly, partial: mount.root != "/",
                 ownPath: relative(ownPlace?.path ?? "/", to: mount.root))
@@ -197,7 +194,7 @@ private struct MountFields {
 /// What a line of mountinfo that is about cgroups says.
 private struct CgroupMount {
     var unified: Bool
-    var controllers: Set<String>
+    var controllers: [String]
     var root: String
     var point: String
     var readOnly: Bool
@@ -221,7 +218,7 @@ private struct CgroupMount {
         if unified { return }
         for option in superOptions
         where !ignored.contains(option) && !option.hasPrefix("release_agent=") {
-            controllers.insert(option)
+            controllers.append(option)
         }
     }
 }

@@ -7,8 +7,16 @@
 extension DevicePolicy.Rule: CustomStringConvertible {
     /// As v1's files have it: `c 1:3 rwm`; of both kinds, `a`.
     public var description: String {
-        // Plain on purpose: by `String.init` the runtime looks for conformances, a fiftieth of a short container's time.
-        func number(_ value: UInt32?) -> String { value?.description ?? "*" }
+        // Plain on purpose: for the standard library's text of a number the runtime looks for conformances.
+        func number(_ value: UInt32?) -> String {
+            guard var left = value else { return "*" }
+            var digits: [UInt8] = []
+            repeat {
+                digits.insert(UInt8(ascii: "0") + UInt8(left % 10), at: 0)
+                left /= 10
+            } while left > 0
+            return String(decoding: digits, as: UTF8.self)
+        }
         var text = kind == nil ? "a " : kind == .block ? "b " : "c "
         text += number(major) + ":" + number(minor) + " "
         if access.contains(.read) { text += "r" }

@@ -12,8 +12,9 @@ internal import OCIRuntime
 enum OCIName {
     /// The link's name, or nil.
     static let link: String? = {
-        guard let name = CommandLine.arguments.first?.split(separator: "/").last else { return nil }
-        let called = String(name)
+        guard let path = CommandLine.arguments.first?.utf8 else { return nil }
+        let name = path.lastIndex(of: UInt8(ascii: "/")).map { path[path.index(after: $0)...] } ?? path[...]
+        let called = String(decoding: name, as: UTF8.self)
         return called == "covey-oci" || called == "runc" || called == "crun" ? called : nil
     }()
 

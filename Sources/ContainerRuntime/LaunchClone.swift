@@ -5,6 +5,7 @@
 
 public import Basics
 internal import CLaunch
+internal import CLinux
 public import Kernel
 public import LaunchPlanning
 
@@ -44,6 +45,8 @@ public struct LaunchClone: Sendable {
                 covey_launch($0.baseAddress, given, peers, peers.count, network?.raw ?? -1, &raw)
             }
             if pid < 0 { throw SyscallError("clone3", Errno(-pid)) }
+            // It may be behind us on one processor; we have nothing to do that is more urgent.
+            sched_yield()
             self.pid = pid
             pidfd = SharedFD(OwnedFD(taking: raw))
         } catch {

@@ -37,10 +37,17 @@ public func workingDirectory(called name: String?) throws(SyscallError) -> Strin
 
 /// An absolute path that is written as getcwd(3) writes one.
 private func isPlain(_ path: String) -> Bool {
-    if path == "/" { return true }
-    return path.hasPrefix("/")
-        && path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
-            .allSatisfy { !["", ".", ".."].contains($0) }
+    let slash = UInt8(ascii: "/")
+    guard path.utf8.first == slash else { return false }
+    var rest = path.utf8.dropFirst()
+    if rest.isEmpty { return true }
+    while true {
+        let name = rest.prefix { $0 != slash }
+        if name.isEmpty || name.count < 3 && name.allSatisfy({ $0 == UInt8(ascii: ".") }) { return false }
+        rest = rest.dropFirst(name.count)
+        if rest.isEmpty { return true }
+        rest = rest.dropFirst()
+    }
 }
 
 private func workingDirectory() throws(SyscallError) -> String {

@@ -104,15 +104,34 @@ public func naming<Result: ~Copyable>(
 }
 
 /// Runs a call that gives -1 on failure, again when a signal interrupted it (signal(7), "Interruption of system calls").
+///
+/// The two types of such results have a function each: what is generic is looked up while the program runs.
 @discardableResult
-public func retrying<Result: SignedInteger>(
-    _ call: StaticString, _ subject: @autoclosure () -> String? = nil, _ body: () -> Result
-) throws(SyscallError) -> Result {
+public func retrying(
+    _ call: StaticString, _ subject: @autoclosure () -> String? = nil, _ body: () -> Int
+) throws(SyscallError) -> Int {
     linux_fault_call()
     while true {
         let result = body()
         if result >= 0 { return result }
-        let code = linux_errno()
-        if code != EINTR { throw SyscallError("\(call)", Errno(code), subject()) }
+        if let error = lastError(call, subject()) { throw error }
     }
+}
+
+@discardableResult
+public func retrying(
+    _ call: StaticString, _ subject: @autoclosure () -> String? = nil, _ body: () -> Int32
+) throws(SyscallError) -> Int32 {
+    linux_fault_call()
+    while true {
+        let result = body()
+        if result >= 0 { return result }
+        if let error = lastError(call, subject()) { throw error }
+    }
+}
+
+/// nil for an interruption.
+private func lastError(_ call: StaticString, _ subject: @autoclosure () -> String?) -> SyscallError? {
+    let code = linux_errno()
+    return code == EINTR ? nil : SyscallError("\(call)", Errno(code), subject())
 }

@@ -61,12 +61,13 @@ public struct BundleMount: Sendable {
 extension [BundleMount] {
     /// The mount that is seen at an absolute path once these are there: the last that lies on it or above it.
     public func covering(_ path: String) -> BundleMount? {
-        last { mount in
+        let slash = UInt8(ascii: "/")
+        return last { mount in
             switch mount.source {
             case .existing, .link: false
             case .path, .given, .fileSystem:
                 path.utf8.starts(with: mount.target.utf8)
-                    && [nil, UInt8(ascii: "/")].contains(path.utf8.dropFirst(mount.target.utf8.count).first)
+                    && path.utf8.dropFirst(mount.target.utf8.count).first ?? slash == slash
             }
         }
     }

@@ -111,9 +111,10 @@ extension LaunchProgram {
         }
         let isForeign = launch.mounts.hasForeignDev
         if !isForeign {
-            let own = Set(launch.config.linux.devices.map(\.path))
-            for (name, major, minor) in defaultDevices where !own.contains("/dev/\(name)") {
-                device("/dev/\(name)", 0o020000, major << 8 | minor, mode: 0o666, uid: 0, gid: 0)
+            for (name, major, minor) in defaultDevices {
+                let path = "/dev/\(name)"
+                if launch.config.linux.devices.contains(where: { $0.path == path }) { continue }
+                device(path, 0o020000, major << 8 | minor, mode: 0o666, uid: 0, gid: 0)
             }
         }
         for node in launch.config.linux.devices where !launch.mountedDevices.contains(node.path) {

@@ -25,7 +25,8 @@ struct ConfigObject {
     }
 
     private func field(_ name: String) -> JSONValue? {
-        guard let found = value[name], found != .null else { return nil }
+        guard let found = value[name] else { return nil }
+        if case .null = found { return nil }
         return found
     }
 
@@ -42,9 +43,11 @@ struct ConfigObject {
     }
 
     /// A text that goes to the kernel ends at its first NUL there, so it may have none.
-    private func text(_ value: JSONValue, _ name: String) throws(RuntimeConfigError) -> String {
-        guard case .string(let text) = value else { throw wrong(name, "a string is wanted") }
-        if text.utf8.contains(0) { throw wrong(name, "a string with a NUL in it") }
+    private func text(_ value: JSONValue, _ name: @autoclosure () -> String) throws(RuntimeConfigError)
+        -> String
+    {
+        guard case .string(let text) = value else { throw wrong(name(), "a string is wanted") }
+        if text.utf8.contains(0) { throw wrong(name(), "a string with a NUL in it") }
         return text
     }
 
@@ -136,17 +139,23 @@ struct ConfigObject {
     /// One of the words the schema lists.
     func choice(_ name: String, _ words: [String]) throws(RuntimeConfigError) -> String? {
         guard let found = try string(name) else { return nil }
-        guard words.contains(found) else {
-            throw wrong(name, "\"\(found)\" is none of \(words.joined(separator: ", "))")
-        }
+        guard words.contains(found) else { throw noneOf(words, found, name) }
         return found
     }
 
     func choices(_ name: String, _ words: [String]) throws(RuntimeConfigError) -> [String] {
         let found = try strings(name)
-        if let other = found.first(where: { !words.contains($0) }) {
-            throw wrong(name, "\"\(other)\" is none of \(words.joined(separator: ", "))")
-        }
+        if let other = found.first(where: { !words.contains($0) }) { throw noneOf(words, other, name) }
         return found
+    }
+
+    func noneOf(_ words: [String], _ found: String, _ name: String) -> RuntimeConfigError {
+        wrong(name, "\"\(found)\" is none of \(words.joined(separator: ", "))")
+    }
+
+    func requireAbsolute(_ paths: [String], _ name: String) throws(RuntimeConfigError) {
+        if let path = paths.first(where: { !$0.hasPrefix("/") }) {
+            throw wrong(name, "\"\(path)\" is no absolute path")
+        }
     }
 }

@@ -222,9 +222,10 @@ private func hooks(_ object: ConfigObject, _ name: String) throws(RuntimeConfigE
 extension RuntimeConfig.Linux {
     init(_ object: ConfigObject) throws(RuntimeConfigError) {
         for found in try object.objects("namespaces") {
-            let words = RuntimeConfig.NamespaceKind.allCases.map(\.rawValue)
-            let type = try found.required("type", found.choice("type", words))
-            guard let kind = RuntimeConfig.NamespaceKind(rawValue: type) else { continue }
+            let type = try found.required("type", found.string("type"))
+            guard let kind = RuntimeConfig.NamespaceKind(rawValue: type) else {
+                throw found.noneOf(RuntimeConfig.NamespaceKind.allCases.map(\.rawValue), type, "type")
+            }
             if namespaces.contains(where: { $0.kind == kind }) {
                 throw found.wrong("type", "namespace \"\(type)\" is there twice")
             }
@@ -253,11 +254,8 @@ extension RuntimeConfig.Linux {
         sysctl = try object.pairs("sysctl")
         maskedPaths = try object.strings("maskedPaths")
         readonlyPaths = try object.strings("readonlyPaths")
-        for (name, paths) in [("maskedPaths", maskedPaths), ("readonlyPaths", readonlyPaths)] {
-            if let path = paths.first(where: { !$0.hasPrefix("/") }) {
-                throw object.wrong(name, "\"\(path)\" is no absolute path")
-            }
-        }
+        try object.requireAbsolute(maskedPaths, "maskedPaths")
+        try object.requireAbsolute(readonlyPaths, "readonlyPaths")
         mountLabel = try object.string("mountLabel").flatMap { $0.isEmpty ? nil : $0 }
         if let found = try object.object("personality") {
             personality = RuntimeConfig.Personality(

@@ -105,18 +105,20 @@ struct Bundle {
         where !majors.contains(device.major) || !minors.contains(device.minor) {
             throw refuse("linux.devices: \(device.path) has no number a device can have")
         }
-        let hooks = config.hooks
-        for (kind, list) in [
-            ("createContainer", hooks.createContainer), ("startContainer", hooks.startContainer),
-            ("prestart", hooks.prestart), ("createRuntime", hooks.createRuntime),
-            ("poststart", hooks.poststart), ("poststop", hooks.poststop),
-        ] {
+        func check(_ kind: String, _ list: [RuntimeConfig.Hook]) throws(Failure) {
             for (index, hook) in list.enumerated()
             where max(hook.arguments.count, hook.environment?.count ?? 0) > mostHookStrings {
                 throw refuse(
                     "hooks.\(kind)[\(index)]: more than \(mostHookStrings) arguments or variables")
             }
         }
+        let hooks = config.hooks
+        try check("createContainer", hooks.createContainer)
+        try check("startContainer", hooks.startContainer)
+        try check("prestart", hooks.prestart)
+        try check("createRuntime", hooks.createRuntime)
+        try check("poststart", hooks.poststart)
+        try check("poststop", hooks.poststop)
     }
 
     private func checkSysctl(

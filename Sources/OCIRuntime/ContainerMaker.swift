@@ -138,8 +138,9 @@ struct ContainerMaker {
         }
         let own = cgroup.without(record.foundCgroups)
         // Others that are in it outlived the first process, and keep it from going.
-        if !own.removeIdle() { try? own.signalAll(SIGKILL) }
-        try remove(record, store, own, settings)
+        let left = own.removeIdle()
+        if left != nil { try? own.signalAll(SIGKILL) }
+        try remove(record, store, left, settings)
     }
 
     private mutating func launch(

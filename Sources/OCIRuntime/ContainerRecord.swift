@@ -59,8 +59,9 @@ struct ContainerRecord {
         var bytes: [UInt8] = []
         JSONValue.object(members).write(to: &bytes)
         bytes.removeLast()
-        bytes += Array(",\"config\":".utf8) + configuration
-        bytes += [UInt8(ascii: "}"), UInt8(ascii: "\n")]
+        bytes += ",\"config\":".utf8
+        bytes += configuration
+        bytes += "}\n".utf8
         return bytes
     }
 

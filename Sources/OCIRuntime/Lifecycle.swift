@@ -232,9 +232,9 @@ private func end(_ record: ContainerRecord, _ cgroup: BundleCgroup) throws(Failu
 
 /// Takes off what a container leaves whose processes have ended: mounts, state, and `cgroup`, which is its own.
 func remove(
-    _ record: ContainerRecord, _ store: ContainerStore, _ cgroup: BundleCgroup, _ settings: RuntimeSettings
+    _ record: ContainerRecord, _ store: ContainerStore, _ cgroup: BundleCgroup?, _ settings: RuntimeSettings
 ) throws(Failure) {
-    try cgroup.remove()
+    try cgroup?.remove()
     try record.detachHostRoot()
     try store.removeAll()
     runPoststopHooks(record.config.hooks.poststop, state: record.hookState(.stopped), warn: settings.warn)

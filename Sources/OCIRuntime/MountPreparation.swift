@@ -34,9 +34,7 @@ private struct WantedMount {
 
     init(_ mount: RuntimeConfig.Mount, at index: Int) {
         self.mount = mount
-        // Without doubled and final slashes, so that one place has one name. A `..` is walked as it is written: what is before
-        // it may be a link.
-        target = "/" + mount.destination.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
+        target = plainPath(mount.destination)
         options = MountOptions(mount.options)
         // Whatever the type, where the options say so (config.md, "Mounts").
         if ["bind", "rbind"].contains(mount.type) { options.bind = true }
@@ -55,6 +53,24 @@ private struct WantedMount {
     func refused(_ cause: String) -> Failure {
         Failure("cannot mount \(title) at \(target)", cause: cause)
     }
+}
+
+/// Without doubled and final slashes and single dots, so that one place has one name. A `..` is walked as it is written:
+/// what is before it may be a link.
+private func plainPath(_ path: String) -> String {
+    let (slash, dot) = (UInt8(ascii: "/"), UInt8(ascii: "."))
+    var plain: [UInt8] = []
+    var rest = path.utf8[...]
+    while let start = rest.firstIndex(where: { $0 != slash }) {
+        let end = rest[start...].firstIndex(of: slash) ?? rest.endIndex
+        let name = rest[start..<end]
+        if name.count != 1 || name.first != dot {
+            plain.append(slash)
+            plain += name
+        }
+        rest = rest[end...]
+    }
+    return plain.isEmpty ? "/" : String(decoding: plain, as: UTF8.self)
 }
 
 func prepareMounts(

@@ -11,14 +11,15 @@ internal import Kernel
 internal import LaunchPlanning
 internal import OCIFormats
 
-private let kernelNames: [RuntimeConfig.NamespaceKind: String] = [
-    .mount: "mnt", .pid: "pid", .network: "net", .uts: "uts", .ipc: "ipc", .user: "user", .cgroup: "cgroup",
-    .time: "time",
-]
-
 extension RuntimeConfig.NamespaceKind {
     /// Its name in /proc/PID/ns.
-    var procName: String { kernelNames[self] ?? rawValue }
+    var procName: String {
+        switch self {
+        case .mount: "mnt"
+        case .network: "net"
+        case .pid, .uts, .ipc, .user, .cgroup, .time: rawValue
+        }
+    }
 }
 
 /// Runs `body` in the namespaces a configuration names by path, and with its time offsets, and comes back. A process that

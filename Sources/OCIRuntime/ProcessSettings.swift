@@ -19,15 +19,15 @@ func capabilitySets(_ given: RuntimeConfig.Capabilities, warn: (String) -> Void)
         if isThere < 0 { break }
         bounding |= UInt64(isThere) << UInt64(number)
     }
-    var unknown: Set<String> = []
-    var beyond: Set<String> = []
+    var unknown: [String] = []
+    var beyond: [String] = []
     func set(_ names: [String]) -> UInt64 {
         var bits: UInt64 = 0
         for name in names {
             guard name.hasPrefix("CAP_"), let capability = Capability(name: name),
                 bounding >> UInt64(capability.rawValue) & 1 == 1
             else {
-                unknown.insert(name)
+                unknown.append(name)
                 continue
             }
             bits |= 1 << UInt64(capability.rawValue)
@@ -37,8 +37,11 @@ func capabilitySets(_ given: RuntimeConfig.Capabilities, warn: (String) -> Void)
     /// Effective is at most what is permitted, ambient what is inheritable too (capabilities(7), "Thread capability sets").
     func limited(_ names: [String], to most: UInt64) -> UInt64 {
         let bits = set(names)
-        for capability in Capability.allCases where (bits & ~most) >> UInt64(capability.rawValue) & 1 == 1 {
-            beyond.insert("CAP_\(capability.name)")
+        if bits & ~most != 0 {
+            for capability in Capability.allCases
+            where (bits & ~most) >> UInt64(capability.rawValue) & 1 == 1 {
+                beyond.append("CAP_\(capability.name)")
+            }
         }
         return bits & most
     }
@@ -50,12 +53,12 @@ func capabilitySets(_ given: RuntimeConfig.Capabilities, warn: (String) -> Void)
     // The kernel raises only what is permitted and inheritable (capabilities(7), "Ambient").
     sets.ambient = limited(given.ambient, to: sets.permitted & sets.inheritable)
     if !unknown.isEmpty {
-        warn("ignoring unknown or unavailable capabilities: \(unknown.sorted().joined(separator: ", "))")
+        warn("ignoring unknown or unavailable capabilities: \(Set(unknown).sorted().joined(separator: ", "))")
     }
     if !beyond.isEmpty {
         warn(
             "ignoring capabilities that are effective and not permitted, or ambient and not permitted and inheritable: "
-                + beyond.sorted().joined(separator: ", "))
+                + Set(beyond).sorted().joined(separator: ", "))
     }
     return sets
 }

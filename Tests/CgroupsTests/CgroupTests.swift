@@ -338,7 +338,7 @@ private func without(_ controller: String) -> (CgroupHierarchy) -> CgroupHierarc
     { hierarchy in
         CgroupHierarchy(
             unified: hierarchy.unified, mountPoint: hierarchy.mountPoint,
-            controllers: hierarchy.controllers.subtracting([controller]), readOnly: hierarchy.readOnly,
+            controllers: hierarchy.controllers.filter { $0 != controller }, readOnly: hierarchy.readOnly,
             partial: hierarchy.partial, ownPath: hierarchy.ownPath)
     }
 }
