@@ -61,10 +61,9 @@ extension StageRun {
     /// What the sources are: their digest, and where that had to be found out, they themselves.
     private func select(_ request: CopyRequest, _ origin: Origin) throws(Failure) -> (Digest?, Selection?) {
         if request.sources.isEmpty { return (nil, nil) }
-        var texts = request.sources.map(\.text)
-        if request.copy.keepsParents { texts.append("parents") }
-        texts += request.copy.excludes.map { "exclude \($0.text)" }
-        let key = try selectionKey(origin, texts, at: request.place)
+        let key = try selectionKey(
+            origin, request.copy.keepsParents ? "copy with parents" : "copy",
+            [request.sources.map(\.text), request.copy.excludes.map(\.text)], at: request.place)
         if let key, !noCache, let digest = session.caches.selection(key) {
             session.caches.keep(selection: digest, key)
             return (digest, nil)

@@ -12,8 +12,9 @@ extension StageRun {
     var stageLocation: SourceLocation { session.file.stages[index].location }
 
     /// What names a selection in a tree that never changes; nil for directories of the host.
-    func selectionKey(_ origin: Origin, _ sources: [String], at place: SourceLocation) throws(Failure)
-        -> Digest?
+    /// - Parameter parts: what is selected by, and how; lists of one meaning each.
+    func selectionKey(_ origin: Origin, _ kind: String, _ parts: [[String]], at place: SourceLocation)
+        throws(Failure) -> Digest?
     {
         let layers: LayerStack
         switch origin {
@@ -25,9 +26,9 @@ extension StageRun {
         case .scratch, .context, .directory: return nil
         }
         var key = KeyBuilder()
-        key.add("selection")
+        key.add("selection by \(kind)")
         key.add(layers.diffIDs.map(\.hex))
-        key.add(sources)
+        for part in parts { key.add(part) }
         return key.key
     }
 

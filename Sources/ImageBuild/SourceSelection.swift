@@ -52,7 +52,7 @@ struct Selection {
 }
 
 extension SourceRoot {
-    /// Everything the sources name, in order; each must match something.
+    /// Everything the sources name, in order; each that is no pattern must be there.
     /// - excludes: patterns relative to a selected directory, or against a selected file's name.
     /// - keepsParents: a source comes with the directories it is in, from `/./` on where there is one.
     func select(
@@ -79,7 +79,8 @@ extension SourceRoot {
             } catch {
                 throw Failure("cannot read `\(text)` in \(title)", error, at: word.location)
             }
-            if selected.count == before, !wasExcluded, excludes.isEmpty || !PathPattern.isPattern(text) {
+            // As with BuildKit a pattern may match nothing: `yarn.lock*` is how a file is named that need not be there.
+            if selected.count == before, !wasExcluded, !PathPattern.isPattern(text) {
                 throw missing(text, components, instruction, at: word.location)
             }
         }

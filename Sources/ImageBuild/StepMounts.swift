@@ -81,7 +81,7 @@ extension StageRun {
             key.add(layers.diffIDs.map(\.hex))
             return key.key
         }
-        let known = try selectionKey(origin, ["mount", source], at: place)
+        let known = try selectionKey(origin, "mount", [[source]], at: place)
         if let known, !noCache, let digest = session.caches.selection(known) {
             session.caches.keep(selection: digest, known)
             return digest

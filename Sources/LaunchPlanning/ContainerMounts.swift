@@ -105,8 +105,10 @@ extension LaunchProgram {
                     L_FSMOUNT, doing, slots: [slot], texts: ["overlay"], blob: options(settings),
                     numbers: [mount.readOnly ? MountAttribute.readOnly : 0])
                 add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: directory)
-            case .tmpfs(let settings):
-                let attributes = MountAttribute.noSetUID | MountAttribute.noDevices | MountAttribute.noExec
+            case .tmpfs(let settings, let isStrict):
+                let attributes =
+                    MountAttribute.noSetUID
+                    | (isStrict ? MountAttribute.noDevices | MountAttribute.noExec : 0)
                 add(
                     L_FSMOUNT, doing, slots: [slot], texts: ["tmpfs"],
                     blob: options([("source", "tmpfs")] + settings),

@@ -52,7 +52,8 @@ public struct ResolvedMount: Sendable {
         /// Directories over each other, topmost first; without an upper there are two at least.
         case overlay(lowers: [String], upper: String?, work: String?)
         /// Options for a new tmpfs.
-        case tmpfs([(key: String, value: String)])
+        /// - isStrict: neither programs nor devices of it are used, as Docker has it for a service's.
+        case tmpfs([(key: String, value: String)], isStrict: Bool)
         /// Directories over each other, topmost first, at least two; nothing can be written.
         case layers([String])
     }

@@ -33,9 +33,6 @@ struct BadBuild: Sendable, CustomTestStringConvertible {
             "FROM scratch\nCOPY d/filf /", "`COPY` finds no `d/filf` in the build context",
             cause: "`d/filf` does not exist", advice: "did you mean `d/file`?", at: "2:6"),
         BadBuild(
-            "FROM scratch\nCOPY *.zip /d/", "`COPY` finds no `*.zip` in the build context",
-            cause: "nothing matches `*.zip`", at: "2:6"),
-        BadBuild(
             "FROM scratch\nCOPY main.go secret /d/", "`COPY` finds no `secret` in the build context",
             cause: ".dockerignore leaves it out", advice: "add `!secret` at the end of .dockerignore",
             at: "2:14"),

@@ -231,5 +231,45 @@ extension Scenarios {
                 try stage.covey("build", "--sbom", "false", "--provenance", "false")
             }
         }
+
+        @Test("a bind mount's selection is none of COPY's, and flags are no sources")
+        func selections() throws {
+            try Stage.play("one") { stage in
+                for content in ["one", "two"] {
+                    try stage.build(
+                        """
+                        FROM bb:1 AS s
+                        RUN mkdir -p /mount /parents /q && echo \(content) | tee /mount/f /parents/f && \
+                            echo same >/q/g && touch -d 2001-01-01 /q/g /q
+                        FROM bb:1
+                        RUN --mount=type=bind,from=s,source=q,target=/x cat /x/g
+                        COPY --from=s mount q /dst/
+                        COPY --parents --from=s q /with/
+                        COPY --from=s q parents /without/
+                        RUN grep -q \(content) /dst/f && grep -q \(content) /without/f
+                        """, as: "selected:1")
+                }
+            }
+        }
+
+        @Test("a pattern may match nothing; what is compiled in a step's tmpfs is run there")
+        func idioms() throws {
+            try Stage.play("one") { stage in
+                try stage.write("package.json", "{}")
+                try stage.build(
+                    """
+                    FROM bb:1
+                    WORKDIR /app
+                    COPY package.json yarn.lock* package-lock.json* ./
+                    COPY nosuch* /none/
+                    ADD nosuch* /none/
+                    RUN test "$(ls /app)" = package.json
+                    RUN --mount=type=tmpfs,target=/tt cp /bin/busybox /tt/true && /tt/true
+                    """, as: "idioms:1")
+                let missing = try stage.attemptBuild("FROM bb:1\nCOPY package.json yarn.lock ./\n")
+                try stage.require(
+                    missing.code == 1 && missing.errors.contains("finds no `yarn.lock`"), "\(missing)")
+            }
+        }
     }
 }
