@@ -170,6 +170,11 @@ extension ProjectController {
             return "see which programs the image has; set `command` or `entrypoint`"
         }
         if doing.hasPrefix("running"), errno == .access { return "make the program executable in the image" }
+        // mount(2) and move_mount(2): a file goes on a file, a directory on a directory.
+        if doing.hasPrefix("mounting"), errno == .invalid || errno == .notDirectory {
+            return
+                "one of the two may be a file and the other a directory; a source that was not there was made a directory"
+        }
         if doing.contains("root file system"), errno == .invalid {
             return "the state directory must not lie on overlayfs: give it a volume or tmpfs with --root"
         }

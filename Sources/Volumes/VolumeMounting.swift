@@ -103,7 +103,7 @@ extension VolumeStore {
             }
             // As mount(8): what begins so is for others to read (mount(8), "x-*").
             for datum in options.data where !datum.key.hasPrefix("x-") {
-                try retrying("fsconfig", datum.value.isEmpty ? datum.key : "\(datum.key)=\(datum.value)") {
+                try retrying("fsconfig", datum.shown) {
                     datum.value.isEmpty
                         ? linux_fsconfig_flag(fd, datum.key)
                         : linux_fsconfig_string(fd, datum.key, datum.value)
@@ -182,5 +182,13 @@ extension VolumeMount {
                 advice: "write seconds, a duration such as 1m30s, or `infinity`")
         }
         return found == .zero ? nil : found
+    }
+}
+
+extension MountOptions.Datum {
+    /// For messages: what opens a share is nobody's to read there.
+    fileprivate var shown: String {
+        if value.isEmpty { return key }
+        return ["password", "password2", "pass"].contains(key) ? "\(key)=…" : "\(key)=\(value)"
     }
 }
