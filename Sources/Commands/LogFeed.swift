@@ -19,7 +19,8 @@ final class LogFeed {
     private var watch: LogWatch?
     /// Only lines of this time, nanoseconds since 1970.
     private let period: ClosedRange<Int64>
-    /// With an end in time the last lines are counted back from there: by container, until that end.
+    /// With an end in the past the last lines are counted back from there: by container, until that end.
+    private let countsFromEnd: Bool
     private var held: [String: [MergedLine]] = [:]
 
     /// A container whose log is shown. One of the same name that was made later has another log.
@@ -49,6 +50,7 @@ final class LogFeed {
         self.choice = choice
         self.tail = tail
         self.printer = printer
+        countsFromEnd = tail != nil && period.upperBound < realtimeNanoseconds()
     }
 
     var isEmpty: Bool { known.isEmpty }
@@ -75,7 +77,7 @@ final class LogFeed {
             printer.announce(label)
             let source = LogSource(label: label, directory: container.directory)
             known[container.name] = Known(createdAt: container.createdAt, source: source)
-            try merge.add(source, tail: started || period.upperBound < .max ? nil : tail)
+            try merge.add(source, tail: started || countsFromEnd ? nil : tail)
             if watch == nil { watch = try LogWatch() }
             try watch?.add(container.directory)
         }
@@ -108,7 +110,7 @@ final class LogFeed {
 
     private func show(_ line: MergedLine) {
         guard period.contains(line.line.time) else { return }
-        guard let tail, period.upperBound < .max else { return printer.print(line) }
+        guard let tail, countsFromEnd else { return printer.print(line) }
         held[line.label, default: []].append(line)
         if held[line.label]?.count ?? 0 > tail { held[line.label]?.removeFirst() }
     }

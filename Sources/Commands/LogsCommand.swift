@@ -33,7 +33,10 @@ func runLogs(_ session: Session) throws(Failure) -> Int32 {
             out: session.out, errors: session.errors,
             style: .init(prefix: !arguments.has(.noLogPrefix), times: arguments.has(.timestamps))),
         period: since...until)
-    guard let client = try ControlClient.connect(to: place) else {
+    // Who follows wants to hear of what comes: without a controller another is started, as by other commands.
+    let running =
+        arguments.has(.follow) ? try session.controller(place) : try ControlClient.connect(to: place)
+    guard let client = running else {
         let containers = try containersOnDisk(place)
         try feed.update(to: containers)
         guard !feed.isEmpty || exists(place.directory) else {
@@ -119,8 +122,8 @@ extension LogContainer {
     }
 }
 
-/// The containers whose logs are on the disk, when no controller is there to ask. A container's name is
-/// `<project>-<service>-<index>`, or with `_`; of another name, it is its own service.
+/// The containers whose logs are on the disk, when no controller is there to ask. One whose record can't be read is told by
+/// its name, `<project>-<service>-<index>`, or with `_`; of another name, it is its own service.
 func containersOnDisk(_ place: ProjectPlace) throws(Failure) -> [LogContainer] {
     let directory = "\(place.directory)/containers"
     let names: [String]
@@ -133,6 +136,10 @@ func containersOnDisk(_ place: ProjectPlace) throws(Failure) -> [LogContainer] {
     return names.map { name in
         var container = LogContainer(
             name: name, service: name, index: 1, directory: "\(directory)/\(name)/log")
+        if let origin = place.origin(ofContainer: name) {
+            (container.service, container.index) = origin
+            return container
+        }
         for separator in ["-", "_"] where name.hasPrefix(place.project + separator) {
             let rest = name.dropFirst(place.project.count + 1)
             guard let end = rest.lastIndex(of: Character(separator)), end > rest.startIndex,

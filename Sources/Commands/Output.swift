@@ -4,6 +4,7 @@
 // ends the process by SIGPIPE as it ends every other program.
 
 internal import Basics
+internal import CLinux
 internal import Kernel
 internal import Synchronization
 
@@ -21,6 +22,8 @@ struct Output {
         do throws(SyscallError) {
             try writeAll(fd, bytes)
         } catch {
+            // Whoever started us may ignore SIGPIPE, as systemd does for services: we end all the same.
+            if fd == 1, error.errno == .brokenPipe { linux_end_by_pipe() }
             // Of the errors' own descriptor nobody is left to be told.
             if fd != 2 { firstFailedWrite.withLock { $0 = $0 ?? error } }
         }

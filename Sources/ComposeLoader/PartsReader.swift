@@ -274,6 +274,13 @@ extension Field {
             default: continue
             }
         }
+        guard logging.isLocal, let options = mapping()?.pair("options") else { return logging }
+        for (key, keyPlace, option) in child(options).fields()
+        where Service.Logging.optionsWithoutEffect.contains(key) {
+            log.note(
+                "`\(option.path.text)` has no effect",
+                cause: "the output is kept as it comes, in files that `covey logs` reads", at: keyPlace)
+        }
         return logging
     }
 

@@ -60,6 +60,16 @@ extension Service {
         public var driver: String?
         public var options: [String: String] = [:]
         public init() {}
+
+        /// The output is kept here, in files of our own, and goes nowhere else.
+        public var isLocal: Bool { driver == nil || driver == "json-file" || driver == "local" }
+
+        /// What Docker's files have besides the output: no program ever waits for ours, and they have lines alone.
+        public static let optionsWithoutEffect: Set = [
+            "compress", "env", "env-regex", "labels", "labels-regex", "tag",
+        ]
+        /// Whether a program may wait for its log. With us none does.
+        public static let deliveryOptions: Set = ["mode", "max-buffer-size"]
     }
 
     /// `blkio_config`.

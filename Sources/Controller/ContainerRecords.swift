@@ -21,6 +21,13 @@ struct ContainerRecord: Codable {
 }
 
 extension ProjectPlace {
+    /// The service a container was made for, and its number; nil where its record can't be read.
+    public func origin(ofContainer name: String) -> (service: String, index: Int)? {
+        let path = "\(directory)/containers/\(name)/container.json"
+        guard let record = try? readRecord(ContainerRecord.self, path) else { return nil }
+        return (record.service.name, record.index)
+    }
+
     /// Containers of other projects under this root that mount named volumes, by volume. One that does not run counts: its
     /// next start would find nothing in the volume's place.
     func usersOfVolumes() -> [String: [String]] {

@@ -11,7 +11,11 @@ extension ServiceLowering {
     func logging() throws(Failure) -> RareSettings.Logging? {
         guard let given = service.logging else { return nil }
         var logging = RareSettings.Logging()
-        var options = given.options
+        var options = given.options.filter { !Service.Logging.deliveryOptions.contains($0.key) }
+        if given.isLocal {
+            // Said when the files were read.
+            options = options.filter { !Service.Logging.optionsWithoutEffect.contains($0.key) }
+        }
         switch given.driver {
         case "none":
             logging.files = 0

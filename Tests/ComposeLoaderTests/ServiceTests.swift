@@ -304,6 +304,18 @@ func anonymousLabels() throws {
         ])
 }
 
+@Test("options of Docker's log files that ours have no place for are said to have no effect; others are not")
+func loggingOptions() throws {
+    func notes(_ driver: String) throws -> [String] {
+        let options = "options: {max-size: 10m, compress: 'true', mode: non-blocking, tag: x}"
+        return try load(["compose.yaml": yaml("logging: {\(driver) \(options)}")]).notes.map(\.doing)
+    }
+    let told = ["compress", "tag"].map { "`services.web.logging.options.\($0)` has no effect" }
+    #expect(try notes("") == told)
+    #expect(try notes("driver: local,") == told)
+    #expect(try notes("driver: syslog,") == [])
+}
+
 @Test("places of attributes are kept for later errors")
 func marks() throws {
     let service = try web("ports: [\"80:80\"]\nuser: a")

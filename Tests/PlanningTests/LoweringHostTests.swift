@@ -147,6 +147,14 @@ struct LoweringHostTests {
             ("json-file", ["max-size": "-1", "max-file": "2"], .init(files: 2)),
             ("local", ["max-size": "1m"], .init(fileSize: 1 << 20, files: 5)),
             ("none", [:], .init(files: 0)),
+            (
+                "json-file",
+                [
+                    "mode": "non-blocking", "max-buffer-size": "4m", "compress": "true", "tag": "x",
+                    "max-file": "2",
+                ],
+                .init(files: 2)
+            ),
         ] as [(String, [String: String], RareSettings.Logging?)])
     func logging(_ driver: String, _ options: [String: String], _ expected: RareSettings.Logging?) throws {
         let container = try request { $0.logging = logs(driver, options) }.container
@@ -157,7 +165,8 @@ struct LoweringHostTests {
         "a driver or an option that is not known is named",
         arguments: [
             ("gelf", [:], "service \"app\": `logging.driver: gelf` is not supported"),
-            ("local", ["tag": "x"], "service \"app\": `logging.options.tag` is not supported"),
+            ("local", ["tags": "x"], "service \"app\": `logging.options.tags` is not supported"),
+            ("none", ["tag": "x"], "service \"app\": `logging.options.tag` is not supported"),
             ("none", ["max-size": "1m"], "service \"app\": `logging.options.max-size` is not supported"),
             ("local", ["max-size": "1x"], "service \"app\" has a `max-size` of \"1x\""),
             ("local", ["max-size": "1"], "service \"app\" has a `max-size` of \"1\""),

@@ -70,5 +70,50 @@ extension Scenarios {
                 for program in [up, logs] { try program.wait(limit: .seconds(20)).orThrow() }
             }
         }
+
+        @Test("who follows a log ends with its reader, though SIGPIPE is ignored")
+        func readerGone() throws {
+            try Stage.play("one") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      web: {image: bb:1, init: true, command: [sh, -c, "while :; do echo tick; sleep 0.1; done"]}
+                    """)
+                try stage.covey("up", "-d")
+                let line =
+                    "trap '' PIPE; timeout 20 \(Host.covey ?? "covey") logs -f web | head -n 1; echo over"
+                let outcome = try stage.serve(["timeout", "-s", "KILL", "10", "sh", "-c", line])
+                    .wait(limit: .seconds(15))
+                try stage.require(outcome.text.hasSuffix("over"), "\(outcome)")
+            }
+        }
+
+        @Test("without an engine a container's service is what its record says, and who follows starts one")
+        func withoutEngine() throws {
+            try Stage.play("one") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      web:
+                        image: bb:1
+                        init: true
+                        container_name: \(stage.project)-other
+                        command: [sh, -c, "echo hello; exec sleep 1000"]
+                    """)
+                try stage.covey("up", "-d")
+                try stage.eventually("it speaks") { try stage.logs("web").contains("hello") }
+                for pid in stage.engine() { kill(pid, SIGKILL) }
+                try stage.eventually("it is dead") { stage.engine().isEmpty }
+                try stage.require(try stage.logs("web").contains("hello"), "the record says web")
+                let follower = try stage.start(["logs", "-f", "web"])
+                try stage.eventually("it shows what was said") { follower.soFar.output.contains("hello") }
+                try stage.covey("up", "-d", "--force-recreate")
+                try stage.eventually("it shows what comes") {
+                    follower.soFar.output.split(separator: "\n").count { $0.hasSuffix("hello") } == 2
+                }
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@
 #pragma once
 #include <dlfcn.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,4 +43,10 @@ static inline void linux_release(char *text, size_t size) {
     if (uname(&name)) name.release[0] = 0;
     strncpy(text, name.release, size - 1);
     text[size - 1] = 0;
+}
+
+// Ends as whoever writes to a pipe without a reader does, also where SIGPIPE is ignored.
+static inline void linux_end_by_pipe(void) {
+    signal(SIGPIPE, SIG_DFL);
+    raise(SIGPIPE);
 }
