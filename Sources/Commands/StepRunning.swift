@@ -164,9 +164,9 @@ final class StepHost {
         case .layers(let lowers, let upper, let work):
             source = .overlay(lowers: lowers, upper: upper, work: work)
         case .tmpfs(let size):
-            // BuildKit's is nosuid alone: what is compiled there is run there.
+            // What is compiled there is run there.
             source = .tmpfs(
-                [("mode", "1777")] + (size.map { [("size", String($0))] } ?? []), isStrict: false)
+                [("mode", "1777")] + (size.map { [("size", String($0))] } ?? []), .programsAndDevices)
         case .content(let bytes, let mode, let uid, let gid):
             container.files.append(
                 (MemoryFile(content: bytes, mode: mode, uid: uid, gid: gid), mount.target, mount.title))

@@ -111,7 +111,9 @@ extension Field {
                 isGood = gid != nil
             case "ro": mount.readOnly = true
             // What a tmpfs has anyway.
-            case "rw", "nosuid", "nodev", "noexec": continue
+            case "rw", "nosuid", "nodev": continue
+            case "exec": mount.runsPrograms = true
+            case "noexec": mount.runsPrograms = false
             default: isGood = false
             }
             if !isGood, ["size", "mode", "uid", "gid"].contains(pair[0]) {
@@ -119,7 +121,7 @@ extension Field {
             } else if !isGood {
                 refuse(
                     "has the option \"\(option)\"",
-                    advice: "size=64m, mode=1777, uid=0, gid=0 and ro are supported")
+                    advice: "size=64m, mode=1777, uid=0, gid=0, exec and ro are supported")
             }
         }
         mount.source = .tmpfs(size: size, mode: mode, uid: uid, gid: gid)

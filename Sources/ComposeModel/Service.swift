@@ -251,6 +251,8 @@ extension Service {
         public var source: Source
         public var target: String
         public var readOnly = false
+        /// `exec` of an entry of `tmpfs`.
+        public var runsPrograms = false
         /// `volume.nocopy`: do not fill an empty volume from the image.
         public var noCopy = false
         /// `volume.subpath`, `image.subpath`.

@@ -132,6 +132,8 @@ public struct MountRequest: Hashable, Codable, Sendable {
     public var beneath: MountsBeneath?
     /// Of an anonymous volume; kept with its container, as it is.
     public var labels: [String: String]?
+    /// Of a tmpfs: programs in it may be run.
+    public var runsPrograms: Bool?
 
     public enum MountsBeneath: String, Hashable, Codable, Sendable {
         case none = "disabled"

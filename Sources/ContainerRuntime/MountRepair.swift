@@ -54,7 +54,7 @@ public func restoreMount(_ mount: ResolvedMount, of container: String, pidfd: Sh
             tree = OwnedFD(
                 taking: try retrying("open_tree", path) { linux_open_tree_clone(path, recursive ? 1 : 0) })
         case .layers(let directories): tree = try detachedOverlay(lowers: directories)
-        case .tmpfs(let settings, let isStrict):
+        case .tmpfs(let settings, let use):
             let context = OwnedFD(taking: try retrying("fsopen", "tmpfs") { linux_fsopen("tmpfs") })
             let fd = context.raw
             for (key, value) in [("source", "tmpfs")] + settings {
@@ -62,8 +62,7 @@ public func restoreMount(_ mount: ResolvedMount, of container: String, pidfd: Sh
             }
             try retrying("fsconfig", "tmpfs") { linux_fsconfig_create(fd) }
             tree = OwnedFD(taking: try retrying("fsmount", "tmpfs") { linux_fsmount(fd) })
-            // MOUNT_ATTR_NOSUID, NODEV, NOEXEC.
-            attributes |= isStrict ? 2 | 4 | 8 : 2
+            attributes |= use.attributes
         case .below(let holder, let path):
             let root = try openFile(holder, flags: O_PATH | O_DIRECTORY)
             let found = try openat2(root.raw, path, flags: O_PATH, resolve: [.beneath, .noSymlinks])

@@ -249,7 +249,9 @@ private func resolve(_ mount: MountRequest, setup: ContainerSetup, doing: String
         if let uid { settings.append(("uid", "\(uid)")) }
         if let gid { settings.append(("gid", "\(gid)")) }
         return ResolvedMount(
-            source: .tmpfs(settings, isStrict: true), target: mount.target, readOnly: mount.readOnly, title: "tmpfs")
+            source: .tmpfs(settings, mount.runsPrograms == true ? .programs : .files), target: mount.target,
+            readOnly: mount.readOnly,
+            title: "tmpfs")
     case .volume(let name):
         guard let data = setup.volumes[name] else {
             throw Failure(doing, cause: "volume \"\(name)\" was not made")

@@ -14,6 +14,24 @@ enum MountAttribute {
     static let strictAccessTime: UInt64 = 0x20
 }
 
+/// What a tmpfs is for. Programs run with the rights of who starts them in each.
+public enum TmpfsUse: Sendable {
+    /// Files alone, as Docker has it for a service.
+    case files
+    case programs
+    /// As BuildKit has it for a step.
+    case programsAndDevices
+
+    /// MOUNT_ATTR_* of mount_setattr(2).
+    public var attributes: UInt64 {
+        switch self {
+        case .files: MountAttribute.noSetUID | MountAttribute.noDevices | MountAttribute.noExec
+        case .programs: MountAttribute.noSetUID | MountAttribute.noDevices
+        case .programsAndDevices: MountAttribute.noSetUID
+        }
+    }
+}
+
 /// MS_* of mount(2), for mount_setattr(2)'s `propagation`.
 public enum Propagation {
     public static let isPrivate: UInt64 = 1 << 18
@@ -105,14 +123,11 @@ extension LaunchProgram {
                     L_FSMOUNT, doing, slots: [slot], texts: ["overlay"], blob: options(settings),
                     numbers: [mount.readOnly ? MountAttribute.readOnly : 0])
                 add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: directory)
-            case .tmpfs(let settings, let isStrict):
-                let attributes =
-                    MountAttribute.noSetUID
-                    | (isStrict ? MountAttribute.noDevices | MountAttribute.noExec : 0)
+            case .tmpfs(let settings, let use):
                 add(
                     L_FSMOUNT, doing, slots: [slot], texts: ["tmpfs"],
                     blob: options([("source", "tmpfs")] + settings),
-                    numbers: [attributes | (mount.readOnly ? MountAttribute.readOnly : 0)])
+                    numbers: [use.attributes | (mount.readOnly ? MountAttribute.readOnly : 0)])
                 add(L_ATTACH, doing, slots: [slot, root], texts: [mount.target], flags: directory)
             }
         }

@@ -52,8 +52,7 @@ public struct ResolvedMount: Sendable {
         /// Directories over each other, topmost first; without an upper there are two at least.
         case overlay(lowers: [String], upper: String?, work: String?)
         /// Options for a new tmpfs.
-        /// - isStrict: neither programs nor devices of it are used, as Docker has it for a service's.
-        case tmpfs([(key: String, value: String)], isStrict: Bool)
+        case tmpfs([(key: String, value: String)], TmpfsUse)
         /// Directories over each other, topmost first, at least two; nothing can be written.
         case layers([String])
     }

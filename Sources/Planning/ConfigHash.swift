@@ -242,6 +242,7 @@ private struct CanonicalForm {
         optional(request.subpath) { $0.text($1) }
         optional(request.beneath) { $0.text($1.rawValue) }
         if let labels = request.labels { table(labels) { $0.text($1) } }
+        if request.runsPrograms == true { text("exec") }
     }
 
     mutating func file(_ request: FileRequest) {

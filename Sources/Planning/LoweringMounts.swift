@@ -42,6 +42,7 @@ extension ServiceLowering {
                 copyFromImage: !mount.noCopy)
             if case .image = request.source { request.readOnly = true }
             request.subpath = mount.subpath
+            if mount.runsPrograms { request.runsPrograms = true }
             if case .anonymous = request.source, !mount.labels.isEmpty { request.labels = mount.labels }
             request.beneath = mount.recursive.flatMap(MountRequest.MountsBeneath.init)
             if request.beneath == .readOnly || request.beneath == .writable, !mount.readOnly {

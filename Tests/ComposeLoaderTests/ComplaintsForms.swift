@@ -196,7 +196,7 @@ let formComplaints: [Complaint] = [
             compose.yaml:4:13: error: `services.web.tmpfs[0]` has the option "huge=yes"
               4 |     tmpfs: ["/run:huge=yes"]
                 |             ^
-              try:   size=64m, mode=1777, uid=0, gid=0 and ro are supported
+              try:   size=64m, mode=1777, uid=0, gid=0, exec and ro are supported
             """#),
     Complaint(
         "a condition",

@@ -85,9 +85,10 @@ func mountOptions() throws {
         volumes:
           - v:/a:nocopy
           - {type: volume, source: v, target: /b, volume: {nocopy: true, subpath: sub}}
-        tmpfs: ["/run:size=64m,mode=755,uid=1,gid=2,noexec"]
+        tmpfs: ["/run:size=64m,mode=755,uid=1,gid=2,noexec", "/tmp:exec"]
         """, "volumes: {v: }\n")
-    #expect(service.volumes.map(\.noCopy) == [true, true, false])
+    #expect(service.volumes.map(\.noCopy) == [true, true, false, false])
+    #expect(service.volumes.map(\.runsPrograms) == [false, false, false, true])
     #expect(service.volumes[1].subpath == "sub")
     #expect(service.volumes[2].source == .tmpfs(size: ByteSize(bytes: 64 << 20), mode: 0o755, uid: 1, gid: 2))
 }

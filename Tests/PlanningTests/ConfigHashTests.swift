@@ -130,6 +130,11 @@ struct ConfigHashTests {
             { $0.container.limits.blockIO = BlockLimits() },
             {
                 var mount = MountRequest(source: .anonymous(index: 0), target: "/d")
+                mount.runsPrograms = true
+                $0.container.mounts = [mount]
+            },
+            {
+                var mount = MountRequest(source: .anonymous(index: 0), target: "/d")
                 mount.beneath = MountRequest.MountsBeneath.none
                 $0.container.mounts = [mount]
             },

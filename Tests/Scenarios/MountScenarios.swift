@@ -53,6 +53,18 @@ extension Scenarios {
             }
         }
 
+        @Test("a tmpfs runs programs where it says exec, and nowhere else")
+        func programsInMemory() throws {
+            try Stage.play("mounts") { stage in
+                try stage.covey("up", "-d", "holder")
+                let line = "cp /bin/busybox {}/true && {}/true"
+                for (place, runs) in [("/programs", true), ("/quick", false)] {
+                    try stage.require(
+                        try stage.execSucceeds("holder", line.replacing("{}", with: place)) == runs, place)
+                }
+            }
+        }
+
         @Test(
             "a volume is the file system or the directory its options say, for all who mount it, until down")
         func volumeOptions() throws {
