@@ -92,7 +92,7 @@ public enum Ledger {
             by: "Particulars.links"),
         .works(
             "logging",
-            "`json-file` and `local` with `max-size` and `max-file`, for each stream; `journald`; `syslog` over unix, udp and tcp to a numeric address; `none`",
+            "`json-file` and `local` with `max-size` and `max-file`, for each stream, their other options have no effect, which is warned about; `journald`; `syslog` over unix, udp and tcp to a numeric address; `none`",
             Shape(.logging, fields: Fields([.works("driver"), .works("options")])), by: "Particulars.logging"),
         .works("mac_address", "of the first network", by: "Particulars.hardwareAddress"),
         .works("mem_limit", by: "Containers.limits"),
@@ -156,7 +156,7 @@ public enum Ledger {
             "storage_opt",
             "`size`, where the state directory is on XFS or ext4 with project quotas (prjquota)",
             by: "Limits.storage"),
-        .works("tmpfs", "options size, mode, uid, gid", .list, by: "Containers.volumes"),
+        .works("tmpfs", "options size, mode, uid, gid, exec, ro", .list, by: "Containers.volumes"),
         .works("tty", by: "Commands.serviceTerminal"),
         .works("ulimits", "", Shape(each: Shape(.replace, fields: limit)), by: "Containers.confinement"),
         .notHere("use_api_socket", "there is no engine socket", unless: ["false"]),

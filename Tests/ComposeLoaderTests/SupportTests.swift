@@ -61,6 +61,10 @@ private func testFunctions() throws -> Set<String> {
                     return words[place + 1]
                 }
                 if line.contains("@Suite") { isSuite = true }
+                // A suite goes on in another file: `extension Scenarios.Networks`.
+                if line.hasPrefix("extension"), let name = word(after: "extension") {
+                    suite = name.split(separator: ".").last.map(String.init) ?? suite
+                }
                 if line.contains("@Test") { isTest = true }
                 if isSuite, let name = word(after: "struct") { (suite, isSuite) = (String(name), false) }
                 if isTest, let name = word(after: "func") {
