@@ -40,9 +40,16 @@ final class TreeWatch {
 
     var descriptor: Int32 { watch.descriptor }
 
+    struct Changes {
+        var paths: Set<String> = []
+        /// Those that were directories at one time.
+        var directories: Set<String> = []
+    }
+
     /// Every path that may have changed since the last time.
-    func changes() throws(Failure) -> Set<String> {
+    func changes() throws(Failure) -> Changes {
         var changed: Set<String> = []
+        var former: Set<String> = []
         var lost = false
         for event in watch.next() {
             if event.watch < 0 {
@@ -61,6 +68,7 @@ final class TreeWatch {
             if event.name.isEmpty { continue }
             let path = joined(directory, event.name)
             if !isIgnored(path) { changed.insert(path) }
+            if event.isDirectory { former.insert(path) }
             try enter(path) { changed.insert($0) }
         }
         if lost {
@@ -69,7 +77,7 @@ final class TreeWatch {
                 try look(for: root) { changed.insert($0) }
             }
         }
-        return changed
+        return Changes(paths: changed, directories: former)
     }
 
     /// All files and directories below a path that are not ignored, for a first synchronization.

@@ -84,12 +84,21 @@ struct WatchedRule {
         return included.isEmpty || relative.isEmpty || included.ignores(relative)
     }
 
-    /// Where the file goes in the container.
+    /// Where the file goes in the container: the rule's own, when its target ends with a slash, into that.
     func target(of path: String) -> String? {
         guard let target = rule.target, let relative = relative(path) else { return nil }
-        return relative.isEmpty ? target : target + (target.hasSuffix("/") ? "" : "/") + relative
+        if target.hasSuffix("/") { return target + (relative.isEmpty ? lastName(of: path) : relative) }
+        return relative.isEmpty ? target : "\(target)/\(relative)"
+    }
+
+    /// What the rule wants copied for a changed path of its own.
+    func copy(of path: String) -> WatchWork.Copy? {
+        guard rule.action.hasPrefix("sync"), let target = target(of: path) else { return nil }
+        return WatchWork.Copy(source: path, target: target, isWholeRule: path == rule.path)
     }
 }
+
+func lastName(of path: String) -> String { path.split(separator: "/").last.map(String.init) ?? "" }
 
 /// What a number of changes ask for, by service.
 struct WatchWork: Equatable {
@@ -102,17 +111,22 @@ struct WatchWork: Equatable {
     struct Copy: Equatable {
         var source: String
         var target: String
+        /// Of a rule for one file. What is at the target was never the rule's, so a directory there is where the file goes.
+        var isWholeRule = false
+        /// What is gone on the host was a directory, and goes with all that is in it.
+        var wasDirectory = false
     }
 }
 
 /// - Parameter rules: every rule; positions in it name the `sync+exec` ones.
-func work(for changed: Set<String>, _ rules: [WatchedRule]) -> [String: WatchWork] {
+func work(for changes: TreeWatch.Changes, _ rules: [WatchedRule]) -> [String: WatchWork] {
     var work: [String: WatchWork] = [:]
-    for path in changed.sorted() {
+    for path in changes.paths.sorted() {
         for (position, rule) in rules.enumerated() where rule.covers(path) {
             var own = work[rule.service] ?? WatchWork()
-            if rule.rule.action.hasPrefix("sync"), let target = rule.target(of: path) {
-                own.syncs.append(WatchWork.Copy(source: path, target: target))
+            if var copy = rule.copy(of: path) {
+                copy.wasDirectory = changes.directories.contains(path) && !copy.isWholeRule
+                own.syncs.append(copy)
             }
             switch rule.rule.action {
             case "rebuild": own.rebuilds = true

@@ -79,10 +79,10 @@ final class Watching {
             enters: { directory in all.contains { $0.mayReach(below: directory) } })
         say("watching \(Set(all.map(\.service)).sorted().joined(separator: ", ")) for changes")
         var first: [String: WatchWork] = [:]
-        for rule in all where rule.rule.initialSync && rule.rule.action.hasPrefix("sync") {
+        for rule in all where rule.rule.initialSync {
             for path in tree.everything(below: rule.rule.path) where rule.covers(path) {
-                guard let target = rule.target(of: path) else { continue }
-                first[rule.service, default: WatchWork()].syncs.append(.init(source: path, target: target))
+                guard let copy = rule.copy(of: path) else { continue }
+                first[rule.service, default: WatchWork()].syncs.append(copy)
             }
         }
         for (service, work) in first.sorted(by: { $0.key < $1.key }) { perform(work, service) }
@@ -93,7 +93,7 @@ final class Watching {
     /// Takes in what changed, and acts on it, unless a signal comes meanwhile; returns at once when nothing did.
     func look(unless signals: SignalStream) throws(Failure) {
         var changed = try news()
-        if changed.isEmpty { return }
+        if changed.paths.isEmpty { return }
         let end = monotonicNanoseconds() + patience.nanoseconds
         var quiet = monotonicNanoseconds() + quietTime.nanoseconds
         while true {
@@ -105,11 +105,12 @@ final class Watching {
             if !ready[0] { break }
             let more = try news()
             // What is no rule's may be written without end and puts nothing off.
-            if more.isEmpty {
+            if more.paths.isEmpty {
                 if left <= 0 { break }
                 continue
             }
-            changed.formUnion(more)
+            changed.paths.formUnion(more.paths)
+            changed.directories.formUnion(more.directories)
             quiet = monotonicNanoseconds() + quietTime.nanoseconds
             if monotonicNanoseconds() >= end { break }
         }
@@ -119,8 +120,10 @@ final class Watching {
     }
 
     /// What changed and is some rule's.
-    private func news() throws(Failure) -> Set<String> {
-        try tree.changes().filter { path in rules.contains { $0.covers(path) } }
+    private func news() throws(Failure) -> TreeWatch.Changes {
+        var changed = try tree.changes()
+        changed.paths = changed.paths.filter { path in rules.contains { $0.covers(path) } }
+        return changed
     }
 
     private func say(_ text: String) { session.errors.line(text) }
@@ -164,15 +167,27 @@ final class Watching {
     }
 
     private func synchronize(_ copies: [WatchWork.Copy], _ service: String) throws(Failure) {
+        // What is gone first, the deepest of it before the rest: a file may be now where a directory was.
+        let ordered = copies.filter { !exists($0.source) }.reversed() + copies.filter { exists($0.source) }
         for container in try containers(of: service) {
             var count = 0
-            for copy in copies {
+            for copy in ordered {
+                var target = copy.target
                 do throws(SyscallError) {
                     let root = try ContainerRoot(pid: container.pid ?? 0)
-                    if try root.synchronize(copy.source, to: copy.target) { count += 1 }
+                    // As cp(1) has it.
+                    if copy.isWholeRule, root.isDirectory(target) {
+                        target += "/" + lastName(of: copy.source)
+                    }
+                    let isNew = try root.synchronize(
+                        copy.source, to: target, removesDirectories: copy.wasDirectory)
+                    if isNew { count += 1 }
                 } catch {
                     throw Failure(
-                        "cannot write \(copy.target) in container \"\(container.name)\"", error)
+                        "cannot write \(target) in container \"\(container.name)\"", error,
+                        advice: error.errno == .notEmpty
+                            ? "a directory with something in it is there: remove it, or give another `target`"
+                            : nil)
                 }
             }
             if count > 0 {

@@ -392,8 +392,10 @@ public enum Ledger {
             Shape(
                 each: Shape(
                     fields: Fields([
-                        .works("path"), .works("action"), .works("target"), .works("ignore"),
-                        .works("include"), .works("initial_sync"), .works("exec", "", Shape(fields: hook)),
+                        .works("path"), .works("action"),
+                        .works("target", "a file goes into it when it is a directory or ends with `/`"),
+                        .works("ignore"), .works("include"), .works("initial_sync"),
+                        .works("exec", "", Shape(fields: hook)),
                     ]))))
     ])
 

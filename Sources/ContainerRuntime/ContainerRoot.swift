@@ -15,17 +15,33 @@ public struct ContainerRoot: ~Copyable {
         root = try openFile("/proc/\(pid)/root", flags: O_RDONLY | O_DIRECTORY)
     }
 
+    /// Whether a directory is there, or a link that leads to one within the container.
+    public borrowing func isDirectory(_ path: String) -> Bool {
+        do throws(SyscallError) {
+            _ = try openat2(root.raw, path, flags: O_PATH | O_DIRECTORY, resolve: .inRoot)
+            return true
+        } catch {
+            return false
+        }
+    }
+
     /// Makes `target` in the container what `source` is on the host; what is gone there is removed here. Files keep the
     /// owner they have, new ones get that of the directory they are in; mode and time are the source's.
+    ///
+    /// A file takes the place of a directory only when that is empty: what else is in it came from somewhere else.
+    /// - Parameter removesDirectories: a directory goes with all below it when the source is gone; it stays otherwise.
     /// - Returns: false when it was so already.
+    /// - Throws: `ENOTEMPTY` when a directory is in a file's place.
     @discardableResult
-    public borrowing func synchronize(_ source: String, to target: String) throws(SyscallError) -> Bool {
+    public borrowing func synchronize(_ source: String, to target: String, removesDirectories: Bool)
+        throws(SyscallError) -> Bool
+    {
         let status: stat
         do throws(SyscallError) {
             status = try fileStatus(source)
         } catch {
             guard error.errno == .noEntry || error.errno == .notDirectory else { throw error }
-            return try remove(target)
+            return try remove(target, withDirectories: removesDirectories)
         }
         let (parent, name) = Self.split(target)
         let directory = try ensureDirectory(parent)
@@ -39,9 +55,9 @@ public struct ContainerRoot: ~Copyable {
             try Self.makeDirectory(name, mode: UInt32(status.st_mode & 0o7777), in: directory)
             return true
         }
-        if let existing, existing.isDirectory { try removeEntry(name.cName, at: directory.raw) }
+        guard status.isRegular || status.isSymlink else { return false }
+        if let existing, existing.isDirectory { try removeDirectory(name, at: directory.raw) }
         if status.isSymlink { return try link(source, name, in: directory) }
-        guard status.isRegular else { return false }
         if let existing, existing.isRegular, existing.st_size == status.st_size,
             existing.st_mtim.tv_sec == status.st_mtim.tv_sec,
             existing.st_mtim.tv_nsec == status.st_mtim.tv_nsec
@@ -53,13 +69,12 @@ public struct ContainerRoot: ~Copyable {
     }
 
     /// Removes what is there, with all below it; links are not followed, other file systems are left alone.
-    @discardableResult
-    public borrowing func remove(_ target: String) throws(SyscallError) -> Bool {
+    private borrowing func remove(_ target: String, withDirectories: Bool) throws(SyscallError) -> Bool {
         let (parent, name) = Self.split(target)
         guard !name.isEmpty,
             let directory = try? openat2(
                 root.raw, parent, flags: O_RDONLY | O_DIRECTORY, resolve: .inRoot),
-            exists(name, at: directory.raw)
+            let status = try? fileStatus(name, at: directory.raw), withDirectories || !status.isDirectory
         else { return false }
         try removeEntry(name.cName, at: directory.raw)
         return true

@@ -13,6 +13,8 @@ public final class FileWatch {
         public var name: String
         /// What has the name was removed, not written.
         public var isRemoval: Bool
+        /// What has the name is, or was, a directory.
+        public var isDirectory: Bool
         /// The watch is no more: what it was of is gone.
         public var isEnd: Bool
         /// What is watched has another name now; told of `sources`.
@@ -78,7 +80,8 @@ public final class FileWatch {
                 events.append(
                     Event(
                         watch: watch, name: String(decoding: name, as: UTF8.self),
-                        isRemoval: mask & UInt32(IN_DELETE) != 0, isEnd: mask & UInt32(IN_IGNORED) != 0,
+                        isRemoval: mask & UInt32(IN_DELETE) != 0,
+                        isDirectory: mask & UInt32(IN_ISDIR) != 0, isEnd: mask & UInt32(IN_IGNORED) != 0,
                         isMove: mask & UInt32(IN_MOVE_SELF) != 0))
                 at += 16 + length
             }

@@ -45,10 +45,10 @@ private func rule(
             try rule("sync"), try rule("sync+exec", include: ["*.conf"]), try rule("rebuild", "/p/go.mod"),
             try rule("sync+restart", "/p/one.txt", target: "/etc/one.txt"),
         ]
-        let work = work(for: ["/p/src/b", "/p/src/a.conf", "/p/one.txt"], rules)
+        let work = work(for: .init(paths: ["/p/src/b", "/p/src/a.conf", "/p/one.txt"]), rules)
         var expected = WatchWork()
         expected.syncs = [
-            .init(source: "/p/one.txt", target: "/etc/one.txt"),
+            .init(source: "/p/one.txt", target: "/etc/one.txt", isWholeRule: true),
             .init(source: "/p/src/a.conf", target: "/srv/a.conf"),
             .init(source: "/p/src/a.conf", target: "/srv/a.conf"),
             .init(source: "/p/src/b", target: "/srv/b"),
@@ -56,6 +56,17 @@ private func rule(
         expected.restarts = true
         expected.execs = [1]
         #expect(work == ["web": expected])
+    }
+
+    @Test(
+        "a file goes to its target, into it where that ends with a slash",
+        arguments: [
+            ("/srv/conf", "/p/conf", "/srv/conf"), ("/srv/", "/p/conf", "/srv/conf"),
+            ("/", "/p/conf", "/conf"),
+            ("/srv", "/p/conf/a/b", "/srv/a/b"), ("/srv/", "/p/conf/a/b", "/srv/a/b"),
+        ])
+    func targets(_ target: String, _ changed: String, _ expected: String) throws {
+        #expect(try rule("sync", "/p/conf", target: target).target(of: changed) == expected)
     }
 
     @Test("a pattern that is none is refused")

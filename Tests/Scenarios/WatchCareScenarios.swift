@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `develop.watch` when something is in the way: directories where files are to go.
+
+import Glibc
+import Kernel
+import Testing
+
+/// A service that waits, with these rules, each a line of YAML, and further attributes.
+private func project(_ rules: [String], _ more: [String] = [], volumes: [String] = []) -> String {
+    var lines = ["services:", "  app:", "    image: bb:1", "    init: true", "    command: [sleep, '1000']"]
+    lines += more.map { "    \($0)" }
+    if !rules.isEmpty { lines += ["    develop:", "      watch:"] + rules.map { "        - {\($0)}" } }
+    if !volumes.isEmpty { lines += ["volumes:"] + volumes.map { "  \($0): {}" } }
+    return lines.joined(separator: "\n") + "\n"
+}
+
+extension Scenarios.Watch {
+    @Suite("care")
+    struct Care {
+        @Test("a file goes into the directory that is its target, and takes no directory's place")
+        func directoriesStay() throws {
+            try Stage.play("watch-directory") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    project(
+                        [
+                            "path: ./conf.txt, action: sync, target: /site/static/",
+                            "path: ./other.txt, action: sync, target: /data/up",
+                            "path: ./new.txt, action: sync, target: /made/new/",
+                            "path: ./src, action: sync, target: /data/src",
+                        ], ["volumes: ['vol:/data', './site:/site']"], volumes: ["vol"]))
+                for directory in ["site/static", "src"] { try ensureDirectory("\(stage.files)/\(directory)") }
+                for name in ["conf.txt", "other.txt", "new.txt"] { try stage.write(name, "first\n") }
+                try stage.write("site/static/kept", "kept\n")
+                try stage.covey("up", "-d")
+                try stage.exec(
+                    "app", "mkdir -p /data/up /data/src/page && touch /data/up/kept /data/src/page/kept")
+                let watch = try stage.start(["watch", "--no-up"])
+                try stage.eventually("it watches") { watch.soFar.errors.contains("watching app") }
+                func has(_ path: String) throws -> Bool {
+                    try stage.execSucceeds("app", "test \"$(cat \(path))\" = second")
+                }
+                for name in ["conf.txt", "other.txt", "new.txt", "src/page"] {
+                    try stage.write(name, "second\n")
+                }
+                try stage.eventually("with a slash, in it") { try has("/site/static/conf.txt") }
+                try stage.require(exists("\(stage.files)/site/static/kept"), "the host's directory was lost")
+                try stage.eventually("without one, in it too") { try has("/data/up/other.txt") }
+                try stage.eventually("in one that is made for it") { try has("/made/new/new.txt") }
+                try stage.eventually("the refusal") {
+                    watch.soFar.errors.contains("cannot write /data/src/page")
+                        && watch.soFar.errors.contains("ENOTEMPTY")
+                }
+                try removeTree("\(stage.files)/src/page")
+                try removeTree("\(stage.files)/other.txt")
+                try stage.eventually("it is removed from the directory") {
+                    try !stage.execSucceeds("app", "test -e /data/up/other.txt")
+                }
+                try stage.exec("app", "test -e /data/up/kept && test -e /data/src/page/kept")
+                // A directory that is the host's own makes room.
+                try ensureDirectory("\(stage.files)/src/swap/deep")
+                try stage.write("src/swap/deep/one", "second\n")
+                try stage.eventually("a directory") { try has("/data/src/swap/deep/one") }
+                try removeTree("\(stage.files)/src/swap")
+                try stage.write("src/swap", "second\n")
+                try stage.eventually("a file in its place") { try has("/data/src/swap") }
+                watch.signal(SIGINT)
+                _ = try watch.wait()
+            }
+        }
+    }
+}
