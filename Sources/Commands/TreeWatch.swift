@@ -17,7 +17,7 @@ final class TreeWatch {
     private let enters: (String) -> Bool
 
     /// - Parameters:
-    ///   - roots: files and directories; of a file its directory is watched.
+    ///   - roots: files and directories; of a file its directory is watched, and one that is not there is waited for.
     ///   - isIgnored: whether a path's changes are nobody's business.
     ///   - enters: whether there may be others below a directory, ignored itself or not.
     init(
@@ -27,15 +27,7 @@ final class TreeWatch {
         self.isIgnored = isIgnored
         self.enters = enters
         watch = try kernel("cannot watch files") { () throws(SyscallError) in try FileWatch() }
-        for root in roots {
-            guard (try? fileStatus(root, follow: true)) != nil else {
-                throw Failure(
-                    "cannot watch \(root)", cause: "it does not exist",
-                    advice: "make it, or correct `path` of `develop.watch`")
-            }
-            if root != "/" { try addOne(parent(of: root)) }
-            try enter(root) { _ in }
-        }
+        for root in roots { try look(for: root) { _ in } }
     }
 
     var descriptor: Int32 { watch.descriptor }
@@ -82,7 +74,7 @@ final class TreeWatch {
 
     /// All files and directories below a path that are not ignored, for a first synchronization.
     func everything(below path: String) -> [String] {
-        guard isDirectory(path) else { return [path] }
+        guard isDirectory(path) else { return exists(path) ? [path] : [] }
         var found: [String] = []
         for name in entries(of: path) {
             let own = joined(path, name)
@@ -103,7 +95,7 @@ final class TreeWatch {
         }
     }
 
-    /// Watches for a root that went with the directory above it.
+    /// Watches a root and the directory above it, or for one that is not there.
     private func look(for root: String, _ found: (String) -> Void) throws(Failure) {
         var (below, above) = (root, parent(of: root))
         while above != "/", !isDirectory(above, follow: true) { (below, above) = (above, parent(of: above)) }

@@ -47,6 +47,8 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     options.rerunsCompleted = policy.trigger == .never ? nil : true
     let bringUp = try BringUp(session, project, options, title: "up")
     if arguments.has(.dryRun) { return try bringUp.rehearse() }
+    // What is wrong with them is told before anything is started.
+    let rules = arguments.has(.watch) ? try watchedRules(of: project, arguments.operands) : nil
     let prepared = try bringUp.prepare()
     let signals = try interruptSignals()
     let began = realtimeNanoseconds()
@@ -56,8 +58,8 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
         return interruptedCode
     }
     if detached { return 0 }
-    let watching =
-        arguments.has(.watch) ? try Watching(session, project, place, services: arguments.operands) : nil
+    var watching: Watching?
+    if let rules { watching = try Watching(session, project, place, rules) }
     return try attach(
         session, place, signals, services: attached,
         unattached: project.services.values.filter { $0.attach == false }.map(\.name).sorted(),

@@ -17,7 +17,7 @@ struct WatchedRule {
     /// The build context's `.dockerignore`, for paths within the context.
     private let context: (path: String, ignored: IgnorePatterns)?
     /// The rule is for what is in a directory, which is no piece of it; a link to one is not either.
-    private let isOfDirectory: Bool
+    private var isOfDirectory = false
 
     /// What editors and version control leave behind while they work.
     private static let transient = [
@@ -31,7 +31,6 @@ struct WatchedRule {
         let title = "`develop.watch` of service \"\(service.name)\""
         ignored = try WatchedRule.compile(WatchedRule.transient + rule.ignore, title)
         included = try WatchedRule.compile(rule.include, title)
-        isOfDirectory = (try? fileStatus(rule.path, follow: true))?.isDirectory ?? false
         if let path = service.build?.context, path.hasPrefix("/"),
             let bytes = try? readFile("\(path)/.dockerignore")
         {
@@ -39,6 +38,13 @@ struct WatchedRule {
         } else {
             context = nil
         }
+        look()
+    }
+
+    /// Sees whether the rule is for a directory or a file. While nothing is there, what was there last counts.
+    mutating func look() {
+        guard let status = try? fileStatus(rule.path, follow: true) else { return }
+        isOfDirectory = status.isDirectory
     }
 
     private static func compile(_ patterns: [String], _ title: String) throws(Failure) -> IgnorePatterns {
@@ -99,6 +105,29 @@ struct WatchedRule {
 }
 
 func lastName(of path: String) -> String { path.split(separator: "/").last.map(String.init) ?? "" }
+
+/// Every rule of these services, of all for none.
+/// - Throws: when there is none, or one that can't be followed.
+func watchedRules(of project: Project, _ services: [String]) throws(Failure) -> [WatchedRule] {
+    var rules: [WatchedRule] = []
+    for name in project.services.keys.sorted() where services.isEmpty || services.contains(name) {
+        guard let service = project.services[name] else { continue }
+        for rule in service.watch ?? [] {
+            if rule.action == "rebuild", service.build == nil {
+                throw Failure(
+                    "service \"\(name)\" can't be rebuilt when files change", cause: "it has no `build`",
+                    advice: "give it one, or another `action`", at: service.marks["develop"])
+            }
+            rules.append(try WatchedRule(service, rule))
+        }
+    }
+    guard !rules.isEmpty else {
+        throw Failure(
+            "there is nothing to watch", cause: "no service has rules under `develop.watch`",
+            advice: "see https://github.com/compose-spec/compose-spec/blob/main/develop.md")
+    }
+    return rules
+}
 
 /// What a number of changes ask for, by service.
 struct WatchWork: Equatable {

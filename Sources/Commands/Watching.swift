@@ -20,6 +20,8 @@ func runWatch(_ session: Session) throws(Failure) -> Int32 {
     let services = session.arguments.operands
     try checkServices(services, project)
     let place = session.place(project.name)
+    // What is wrong with them is told before anything is started.
+    let rules = try watchedRules(of: project, services)
     var prepared: PreparedUp?
     if !session.arguments.has(.noUp) {
         var options = UpOptions()
@@ -31,7 +33,7 @@ func runWatch(_ session: Session) throws(Failure) -> Int32 {
     }
     let signals = try interruptSignals()
     if try prepared?.carryOut(signals).interrupted == true { return interruptedCode }
-    let watching = try Watching(session, project, place, services: services)
+    let watching = try Watching(session, project, place, rules)
     while true {
         let ready = try kernel("cannot wait for changes") { () throws(SyscallError) in
             try waitReadable([watching.descriptor, signals.raw], atMost: nil)
@@ -45,38 +47,30 @@ final class Watching {
     private let session: Session
     private let project: Project
     private let place: ProjectPlace
-    private let rules: [WatchedRule]
+    private var rules: [WatchedRule]
     private let tree: TreeWatch
 
     /// Watches from now on; rules with `initial_sync` are followed once at the beginning.
-    init(_ session: Session, _ project: Project, _ place: ProjectPlace, services: [String]) throws(Failure) {
+    init(_ session: Session, _ project: Project, _ place: ProjectPlace, _ given: [WatchedRule])
+        throws(Failure)
+    {
         self.session = session
         self.project = project
         self.place = place
-        var rules: [WatchedRule] = []
-        for name in project.services.keys.sorted() where services.isEmpty || services.contains(name) {
-            guard let service = project.services[name] else { continue }
-            for rule in service.watch ?? [] {
-                if rule.action == "rebuild", service.build == nil {
-                    throw Failure(
-                        "service \"\(name)\" can't be rebuilt when files change", cause: "it has no `build`",
-                        advice: "give it one, or another `action`", at: service.marks["develop"])
-                }
-                rules.append(try WatchedRule(service, rule))
-            }
-        }
-        guard !rules.isEmpty else {
-            throw Failure(
-                "there is nothing to watch", cause: "no service has rules under `develop.watch`",
-                advice: "see https://github.com/compose-spec/compose-spec/blob/main/develop.md")
-        }
+        var rules = given
+        // Where services were brought up since, directories may have been made.
+        for index in rules.indices { rules[index].look() }
         let all = rules
         self.rules = all
+        let roots = Set(all.map(\.rule.path)).sorted()
         tree = try TreeWatch(
-            Set(all.map(\.rule.path)).sorted(),
+            roots,
             // Ignored by every rule that reaches so far.
             isIgnored: { path in all.allSatisfy { $0.ignores(path) } },
             enters: { directory in all.contains { $0.mayReach(below: directory) } })
+        for root in roots where (try? fileStatus(root, follow: true)) == nil {
+            say("warning: \(root) does not exist; it is watched once it does")
+        }
         say("watching \(Set(all.map(\.service)).sorted().joined(separator: ", ")) for changes")
         var first: [String: WatchWork] = [:]
         for rule in all where rule.rule.initialSync {
@@ -122,6 +116,8 @@ final class Watching {
     /// What changed and is some rule's.
     private func news() throws(Failure) -> TreeWatch.Changes {
         var changed = try tree.changes()
+        if changed.paths.isEmpty { return changed }
+        for index in rules.indices { rules[index].look() }
         changed.paths = changed.paths.filter { path in rules.contains { $0.covers(path) } }
         return changed
     }

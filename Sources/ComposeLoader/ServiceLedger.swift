@@ -392,7 +392,7 @@ public enum Ledger {
             Shape(
                 each: Shape(
                     fields: Fields([
-                        .works("path"), .works("action"),
+                        .works("path", "waited for where it does not exist yet"), .works("action"),
                         .works("target", "a file goes into it when it is a directory or ends with `/`"),
                         .works("ignore"), .works("include"), .works("initial_sync"),
                         .works("exec", "", Shape(fields: hook)),

@@ -48,7 +48,9 @@ private final class Tree {
     /// What changed and is the rule's, without the directory.
     func told(_ watch: (tree: TreeWatch, rule: WatchedRule)) throws -> [String] {
         let changed = try watch.tree.changes().paths
-        let own = changed.filter(watch.rule.covers)
+        var rule = watch.rule
+        rule.look()
+        let own = changed.filter(rule.covers)
         return own.map { String($0.dropFirst(path.utf8.count + 1)) }.sorted()
     }
 }
@@ -97,6 +99,20 @@ private final class Tree {
             #expect(try tree.told(watch) == ["a/b/src/sub/two"], "\(gone) \(isMoved)")
             if isMoved { try tree.remove("away") }
         }
+    }
+
+    @Test("a root that is not there yet is waited for", arguments: ["", "a", "a/b"])
+    func comesLater(_ above: String) throws {
+        let tree = try Tree()
+        if !above.isEmpty { try tree.make(above) }
+        let watch = try tree.watch("a/b/src")
+        #expect(watch.0.everything(below: "\(tree.path)/a/b/src").isEmpty)
+        #expect(try tree.told(watch) == [])
+        try tree.make("a/b/src/sub")
+        try tree.write("a/b/src/one")
+        #expect(try tree.told(watch).filter { $0 != "a/b/src" } == ["a/b/src/one", "a/b/src/sub"])
+        try tree.write("a/b/src/sub/two")
+        #expect(try tree.told(watch) == ["a/b/src/sub/two"])
     }
 
     @Test("the end of a directory within does not make all the others changed")

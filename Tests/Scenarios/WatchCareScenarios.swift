@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `develop.watch` when something is in the way: directories where files are to go.
+// `develop.watch` when something is in the way: directories where files are to go, and paths that are not there yet.
 
 import Glibc
 import Kernel
@@ -67,6 +67,50 @@ extension Scenarios.Watch {
                 try stage.eventually("a file in its place") { try has("/data/src/swap") }
                 watch.signal(SIGINT)
                 _ = try watch.wait()
+            }
+        }
+
+        @Test("a path that does not exist yet is told and waited for")
+        func comesLater() throws {
+            try Stage.play("watch-later") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    project([
+                        "path: ./later, action: sync, target: /later, initial_sync: true",
+                        "path: ./deep/er/conf, action: sync, target: /conf, initial_sync: true",
+                    ]))
+                let up = try stage.start(["up", "--watch"])
+                try stage.eventually("it watches") { up.soFar.errors.contains("watching app") }
+                try stage.require(
+                    up.soFar.errors.contains("\(stage.files)/later does not exist"), "\(up.soFar)")
+                try ensureDirectory("\(stage.files)/later/sub")
+                try stage.write("later/sub/file", "new\n")
+                try stage.eventually("a directory") {
+                    try stage.execSucceeds("app", "grep new /later/sub/file")
+                }
+                try ensureDirectory("\(stage.files)/deep/er")
+                try stage.write("deep/er/conf", "new\n")
+                try stage.eventually("a file") { try stage.execSucceeds("app", "grep new /conf") }
+                try removeTree("\(stage.files)/later")
+                try stage.eventually("its files go") {
+                    try !stage.execSucceeds("app", "test -e /later/sub")
+                }
+                try stage.exec("app", "test -d /later")
+                up.signal(SIGINT)
+                try stage.require(try up.wait().code == 130, "up's end")
+            }
+        }
+
+        @Test("without a rule nothing is started")
+        func noRule() throws {
+            try Stage.play("watch-nothing") { stage in
+                try stage.write("compose.yaml", project([]))
+                for command in [["up", "--watch"], ["watch"]] {
+                    let outcome = try stage.start(command).wait()
+                    try stage.require(outcome.code == 1, "\(outcome)")
+                    try stage.require(outcome.errors.contains("there is nothing to watch"), "\(outcome)")
+                    try stage.require(try stage.containers().isEmpty, "\(command): something was started")
+                }
             }
         }
     }
