@@ -39,7 +39,8 @@ func attach(
         let news = try watch.wait(
             signals: signals, logs: feed.wakeup, also: ending?.descriptor ?? watching?.descriptor ?? -1,
             atMost: feed.patience)
-        if ending == nil, news.signal == nil { try watching?.look(unless: signals) }
+        var isSignalled = news.signal != nil
+        if ending == nil, !isSignalled { isSignalled = try watching?.look() ?? false }
         if let containers = news.containers {
             try feed.update(to: containers.filter { !$0.oneOff }.map(LogContainer.init))
         }
@@ -50,7 +51,7 @@ func attach(
             feed.say("\(found.name) ended: stopping \(stoppedText(reach, place))")
             ending = try Ending(place, .stop(services: reach, timeout: grace), session)
         }
-        if news.signal != nil {
+        if isSignalled {
             isInterrupted = true
             if ending == nil {
                 feed.say("stopping \(stoppedText(reach, place)); Ctrl-C again kills it")

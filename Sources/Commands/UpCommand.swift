@@ -59,7 +59,11 @@ func runUp(_ session: Session) throws(Failure) -> Int32 {
     }
     if detached { return 0 }
     var watching: Watching?
-    if let rules { watching = try Watching(session, project, place, rules) }
+    if let rules {
+        let made = try Watching(WatchActions(session, project, place, signals), rules)
+        if try made.begin() { return try stopAfterInterrupt(session, place, signals, reach, grace) }
+        watching = made
+    }
     return try attach(
         session, place, signals, services: attached,
         unattached: project.services.values.filter { $0.attach == false }.map(\.name).sorted(),

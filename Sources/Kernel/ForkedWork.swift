@@ -86,6 +86,8 @@ public final class ForkedWork {
         return Array(bytes[..<start])
     }
 
+    public func signal(_ number: Int32) { _ = linux_pidfd_send_signal(pidfd.raw, number) }
+
     /// Asks for its end. One that waits in the kernel where no signal reaches it ends when that does.
     public func kill() { _ = linux_pidfd_send_signal(pidfd.raw, SIGKILL) }
 

@@ -28,7 +28,7 @@ public final class Interruption {
                 else { return }
                 guard let signal = signals.next() else { continue }
                 body()
-                Self.unblock(Self.signals)
+                unblockSignals(Self.signals)
                 kill(getpid(), signal)
             }
         }
@@ -38,14 +38,14 @@ public final class Interruption {
         _ = try? writeAll(stopping.raw, [0])
         thread?.join()
         // One that came last takes effect here, unless somebody else listens for it.
-        Self.unblock(blocked)
+        unblockSignals(blocked)
     }
+}
 
-    /// In this thread.
-    private static func unblock(_ signals: [Int32]) {
-        var set = sigset_t()
-        sigemptyset(&set)
-        for signal in signals { sigaddset(&set, signal) }
-        pthread_sigmask(SIG_UNBLOCK, &set, nil)
-    }
+/// In this thread.
+public func unblockSignals(_ signals: [Int32]) {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in signals { sigaddset(&set, signal) }
+    pthread_sigmask(SIG_UNBLOCK, &set, nil)
 }

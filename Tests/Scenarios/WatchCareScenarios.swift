@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `develop.watch` when something is in the way: directories where files are to go, and paths that are not there yet.
+// `develop.watch` when something is in the way: directories where files are to go, paths that can't be written or are not
+// there yet, and Ctrl-C while a rule's action takes its time.
 
 import Glibc
 import Kernel
@@ -70,6 +71,35 @@ extension Scenarios.Watch {
             }
         }
 
+        @Test("a path that can't be written keeps no other from its container, nor the rule's command")
+        func failingPath() throws {
+            try Stage.play("watch-failing") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    project(
+                        [
+                            "path: ./a, action: sync, target: /ro/sub",
+                            "path: ./z, action: sync+exec, target: /z, exec: {command: [touch, /tmp/ran]}",
+                        ], ["scale: 2", "volumes: ['./ro:/ro:ro']"]))
+                for directory in ["a", "z", "ro"] { try ensureDirectory("\(stage.files)/\(directory)") }
+                try stage.covey("up", "-d")
+                let watch = try stage.start(["watch", "--no-up"])
+                try stage.eventually("it watches") { watch.soFar.errors.contains("watching app") }
+                for name in ["a/f", "z/f"] { try stage.write(name, "new\n") }
+                for index in 1...2 {
+                    try stage.eventually("the other path, in container \(index)") {
+                        (try? stage.exec("app", "cat /z/f && test -e /tmp/ran", index: index)) == "new"
+                    }
+                    let name = "\(stage.project)-app-\(index)"
+                    try stage.eventually("it is told of \(name)") {
+                        watch.soFar.errors.contains("cannot write /ro/sub/f in container \"\(name)\"")
+                    }
+                }
+                watch.signal(SIGINT)
+                _ = try watch.wait()
+            }
+        }
+
         @Test("a path that does not exist yet is told and waited for")
         func comesLater() throws {
             try Stage.play("watch-later") { stage in
@@ -111,6 +141,65 @@ extension Scenarios.Watch {
                     try stage.require(outcome.errors.contains("there is nothing to watch"), "\(outcome)")
                     try stage.require(try stage.containers().isEmpty, "\(command): something was started")
                 }
+            }
+        }
+
+        @Test("Ctrl-C ends the wait for a rule's command", arguments: [SIGINT, SIGTERM])
+        func interrupted(_ signal: Int32) throws {
+            try Stage.play("watch-interrupted") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    project([
+                        "path: ./src, action: sync+exec, target: /src, "
+                            + "exec: {command: [sh, -c, 'cp /src/f /tmp/begun; sleep 40']}"
+                    ]))
+                try ensureDirectory("\(stage.files)/src")
+                func isInterrupted(_ command: [String], _ text: String) throws {
+                    let program = try stage.start(command)
+                    try stage.eventually("it watches") { program.soFar.errors.contains("watching app") }
+                    try stage.write("src/f", "\(text)\n")
+                    try stage.eventually("the command runs") {
+                        try stage.execSucceeds("app", "grep \(text) /tmp/begun")
+                    }
+                    program.signal(signal)
+                    let outcome = try program.wait(limit: .seconds(15))
+                    try stage.require(outcome.code == 130, "\(outcome)")
+                }
+                try stage.covey("up", "-d")
+                try isInterrupted(["watch", "--no-up"], "one")
+                try stage.require(try stage.container("app").State == "running", "it was stopped")
+                try isInterrupted(["up", "--watch"], "two")
+                try stage.require(try stage.container("app").State == "exited", "it was not stopped")
+            }
+        }
+
+        @Test(
+            "Ctrl-C while an image is built again stops the services, as ever", arguments: [false, true])
+        func interruptedBuild(_ isTerminals: Bool) throws {
+            try Stage.play("watch-interrupted") { stage in
+                try ensureDirectory("\(stage.files)/web")
+                try stage.write("web/page", "one\n")
+                try stage.write(
+                    "web/Dockerfile",
+                    "FROM bb:1\nCOPY page /page\nRUN grep one /page || { echo beg''un; sleep 40; }\n"
+                        + "CMD [\"sleep\", \"1000\"]\n")
+                try stage.write(
+                    "compose.yaml",
+                    project(["path: ./web, action: rebuild"], ["build: ./web"])
+                        .replacing("    image: bb:1\n", with: ""))
+                let up = try stage.start(["up", "--watch"])
+                try stage.eventually("it watches") { up.soFar.errors.contains("watching app") }
+                try stage.write("web/page", "two\n")
+                try stage.eventually("the step runs") { up.soFar.errors.contains(" begun") }
+                // A terminal's is for all that are in the foreground.
+                if isTerminals { kill(-up.pid, SIGINT) } else { up.signal(SIGINT) }
+                let outcome = try up.wait(limit: .seconds(15))
+                try stage.require(outcome.code == 130, "\(outcome)")
+                try stage.require(!outcome.errors.contains("error:"), "\(outcome)")
+                try stage.require(try stage.container("app").State == "exited", "it was not stopped")
+                // Nothing of the build is kept from going on.
+                try stage.write("web/page", "one\n")
+                try stage.covey("up", "-d", "--build")
             }
         }
     }

@@ -41,6 +41,9 @@ extension Scenarios {
                 try stage.eventually("sync+restart") {
                     try stage.container("app").Pid != pid && has("/srv/restart.txt", "second")
                 }
+                // The restart is over when something after it is done: a signal would cut it short.
+                try stage.write("src/one.txt", "last\n")
+                try stage.eventually("a file after it") { try has("/srv/app/one.txt", "last") }
                 watch.signal(SIGINT)
                 try stage.require(try watch.wait().code == 0, "the watch's end")
             }
@@ -80,7 +83,8 @@ extension Scenarios {
                     try stage.eventually("the new page") {
                         try stage.execSucceeds("web", "grep -q \(number) /page")
                     }
-                    // What it was at comes to its end before it listens to signals.
+                    // A signal would cut it short.
+                    try stage.eventually("the rebuild's end") { !watch.isRebuilding }
                     watch.signal(SIGINT)
                     let outcome = try watch.wait()
                     try stage.require(outcome.code == 0, "the watch's end: \(outcome)")
@@ -117,6 +121,17 @@ extension Scenarios {
                 let detached = try stage.covey("up", "-d", "--watch", "plain", code: 1)
                 try stage.require(detached.errors.contains("cannot watch in the background"), "\(detached)")
             }
+        }
+    }
+}
+
+extension RunningProgram {
+    /// It has a child that is what itself is.
+    fileprivate var isRebuilding: Bool {
+        let own = contents("/proc/\(pid)/cmdline")
+        return ((try? directoryEntries("/proc")) ?? []).compactMap { pid_t($0) }.contains { other in
+            let fields = statFields(other)  // the second is the parent
+            return fields.count > 1 && fields[1] == "\(pid)" && contents("/proc/\(other)/cmdline") == own
         }
     }
 }
