@@ -30,6 +30,7 @@ func attach(
         project: place.project, choice: shown, tail: nil,
         printer: LogPrinter(out: session.out, errors: session.errors, style: style),
         period: began...Int64.max)
+    watching?.show(feed)
     var ending: Ending?
     var ends = TellingEnds(since: began, of: shown)
     var cause: ContainerStatus?

@@ -18,6 +18,8 @@ private let mostTold = 10
 struct WatchActions {
     /// Listened to meanwhile.
     let signals: SignalStream
+    /// What containers write while a command runs is shown by it. While an image is built the terminal is the build's.
+    var feed: LogFeed?
     private let session: Session
     private let project: Project
     private let place: ProjectPlace
@@ -213,8 +215,10 @@ struct WatchActions {
             }
             let ready = try kernel("cannot wait for the command of a watch rule") {
                 () throws(SyscallError) in
-                try waitReadable([client.descriptor, signals.raw], atMost: nil)
+                try waitReadable(
+                    [client.descriptor, signals.raw, feed?.wakeup?.raw ?? -1], atMost: feed?.patience)
             }
+            try feed?.printAvailable(last: false)
             if ready[1], signals.next() != nil { return false }
             if ready[0], try !client.fill() { throw session.hangup(place) }
         }

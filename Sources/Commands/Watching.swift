@@ -42,7 +42,7 @@ func runWatch(_ session: Session) throws(Failure) -> Int32 {
 }
 
 final class Watching {
-    private let actions: WatchActions
+    private var actions: WatchActions
     private var rules: [WatchedRule]
     private let tree: TreeWatch
 
@@ -67,6 +67,9 @@ final class Watching {
     }
 
     var descriptor: Int32 { tree.descriptor }
+
+    /// Logs that go on being shown while a rule's command runs.
+    func show(_ feed: LogFeed) { actions.feed = feed }
 
     /// Follows rules with `initial_sync`.
     /// - Returns: whether a signal cut it short, which is taken then.

@@ -173,6 +173,31 @@ extension Scenarios.Watch {
             }
         }
 
+        @Test("logs are shown while a rule's command runs")
+        func logsGoOn() throws {
+            try Stage.play("watch-logs") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    project([
+                        "path: ./src, action: sync+exec, target: /src, "
+                            + "exec: {command: [sh, -c, 'cp /src/f /tmp/begun; sleep 40']}"
+                    ]).replacing(
+                        "[sleep, '1000']",
+                        with: "[sh, -c, 'while :; do [ -e /tmp/word ] && cat /tmp/word; sleep 0.1; done']"))
+                try ensureDirectory("\(stage.files)/src")
+                let up = try stage.start(["up", "--watch"])
+                try stage.eventually("it watches") { up.soFar.errors.contains("watching app") }
+                try stage.write("src/f", "one\n")
+                try stage.eventually("the command runs") {
+                    try stage.execSucceeds("app", "test -e /tmp/begun")
+                }
+                try stage.exec("app", "echo heard >/tmp/word")
+                try stage.eventually("the log") { up.soFar.output.contains("heard") }
+                up.signal(SIGINT)
+                try stage.require(try up.wait(limit: .seconds(15)).code == 130, "up's end")
+            }
+        }
+
         @Test(
             "Ctrl-C while an image is built again stops the services, as ever", arguments: [false, true])
         func interruptedBuild(_ isTerminals: Bool) throws {
