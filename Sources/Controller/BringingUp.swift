@@ -32,7 +32,7 @@ extension ProjectController {
                 options.noStart ? .creation : .other
             ) { [self] failure in
                 if failure == nil {
-                    dropCarriedVolumes()
+                    dropCarriedVolumes(after: options)
                     forgetContents()
                 }
                 if let failure, let run, !run.rollsBack.isEmpty {

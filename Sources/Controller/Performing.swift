@@ -123,6 +123,7 @@ extension ProjectController {
         }
         let directories = directories(of: reference.name)
         if exists(directories.state) || exists(directories.run) {
+            if !renewsVolumes { try carryVolumes(ofLeftover: reference) }
             try setVolumesAside(of: reference.name)
             try removeLeftovers(of: reference.name)
         }
@@ -139,17 +140,14 @@ extension ProjectController {
         let record = ContainerRecord(
             name: reference.name, index: reference.index, service: service, createdAt: container.createdAt,
             oneOff: container.oneOff)
-        if !renewsVolumes, hasCarriedVolumes(reference) {
-            // First the record: without it the next controller would remove what was taken over.
-            try claim(record, in: directories.record)
-            try takeCarriedVolumes(container)
-            try assign()
-        } else {
-            try ensureAnonymousVolumes(of: container)
-            try fillVolumes(of: container)
-            try assign()
-            try claim(record, in: directories.record)
-        }
+        let inherited = renewsVolumes ? [:] : try inheritedVolumes(of: container)
+        try ensureAnonymousVolumes(of: container, besides: inherited)
+        try fillVolumes(of: container, inherited)
+        try assign()
+        if renewsVolumes { try dropCarriedVolumes(of: reference) }
+        // What it takes over comes after the record: without it the next controller would remove that with the rest.
+        try claim(record, in: directories.record)
+        if hasCarriedVolumes(reference) { try takeCarriedVolumes(container) }
         // With the record its directory's name; without them the next controller knows nothing of it.
         unsynced += [directories.record, directories.state]
         containers[reference.name] = container

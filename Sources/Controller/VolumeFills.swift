@@ -30,7 +30,8 @@ struct VolumeFill {
 
 extension ProjectController {
     /// Fills those it can without waiting, and writes down the others.
-    func fillVolumes(of container: Container) throws(Failure) {
+    /// - Parameter inherited: where anonymous volumes lie that it takes over, by number.
+    func fillVolumes(of container: Container, _ inherited: [Int: String]) throws(Failure) {
         for mount in container.request.mounts where mount.copyFromImage && mount.subpath == nil {
             switch mount.source {
             case .volume(let name):
@@ -46,7 +47,7 @@ extension ProjectController {
                     container.unfilled.insert(name)
                 }
             case .anonymous(let number):
-                let data = "\(container.directories.anonymousVolumes)/\(number)"
+                let data = inherited[number] ?? "\(container.directories.anonymousVolumes)/\(number)"
                 try fillDirectory(
                     data, from: container.request.image.layers, path: mount.target,
                     gathering: .beside("\(data).filling"))

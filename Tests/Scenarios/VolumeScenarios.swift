@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is in volumes outlives what goes wrong, and what is done to others: failed recreations, updates, files that declare
+// less than before, and projects that share a volume.
+
+import Glibc
+import Kernel
+import Testing
+
+extension Stage {
+    private var carried: String { "\(directory)/root/projects/\(project)/carried" }
+
+    /// What a service with one anonymous volume looks like, on a network where another project holds 10.96.7.2.
+    fileprivate func writeAddressed(_ address: String, _ more: String = "") throws {
+        try write(
+            "compose.yaml",
+            """
+            services:
+              web:
+                image: bb:1
+                init: true
+                command: [sleep, "1000"]
+                volumes: [/anon]
+                networks: {shared: {ipv4_address: \(address)}}
+              other: {image: "bb:1", init: true, command: [sleep, "1000"], network_mode: none}
+            \(more)
+            networks: {shared: {name: "\(project)-net", external: true}}
+            """)
+    }
+
+    /// Plays with another project that holds an address on a network both are on.
+    fileprivate func besideHolder(_ steps: () throws -> Void) throws {
+        try write(
+            "holder.yaml",
+            """
+            services:
+              holder:
+                image: bb:1
+                init: true
+                command: [sleep, "1000"]
+                networks: {shared: {ipv4_address: 10.96.7.2}}
+            networks: {shared: {name: "\(project)-net", ipam: {config: [{subnet: 10.96.7.0/24}]}}}
+            """)
+        let holder = ["-f", "holder.yaml", "-p", "h-\(project)"]
+        try start(holder + ["up", "-d"]).wait().orThrow()
+        try steps()
+        try covey("down", "-v", "-t", "0")
+        try start(holder + ["down", "-v", "-t", "0"]).wait().orThrow()
+    }
+
+    fileprivate func requireKept(_ when: String) throws {
+        let found = try exec("web", "cat /anon/p 2>/dev/null || true")
+        try require(found == "kept", "\(when): /anon/p is \"\(found)\"")
+        try require(!exists(carried), "\(when): something is left in carried/")
+        let told = try covey("ps").errors
+        try require(told == "", "\(when): \(told)")
+    }
+}
+
+extension Scenarios {
+    @Suite("what is in volumes")
+    struct Volumes {
+        @Test("a recreation that fails for an address costs no anonymous volume")
+        func failedAddress() throws {
+            try Stage.play("one") { stage in
+                try stage.besideHolder {
+                    try stage.writeAddressed("10.96.7.10")
+                    try stage.covey("up", "-d")
+                    try stage.exec("web", "echo kept >/anon/p")
+                    try stage.writeAddressed("10.96.7.2")
+                    for _ in 0..<2 {
+                        let failed = try stage.covey("up", "-d", "-t", "0", code: 1)
+                        try stage.require(failed.errors.contains("the address 10.96.7.2"), "\(failed)")
+                    }
+                    // Neither another's success nor another controller takes it for nobody's.
+                    try stage.covey("up", "-d", "other")
+                    try stage.loseController()
+                    try stage.covey("up", "-d", "other")
+                    try stage.writeAddressed("10.96.7.11")
+                    let up = try stage.covey("up", "-d")
+                    try stage.require(!up.errors.contains("aside"), "\(up)")
+                    try stage.requireKept("after the correction")
+                    // -V is a wish to have new ones, also of what a failure left.
+                    try stage.writeAddressed("10.96.7.2")
+                    try stage.covey("up", "-d", "-t", "0", code: 1)
+                    try stage.writeAddressed("10.96.7.12")
+                    try stage.covey("up", "-d", "-V")
+                    try stage.require(try stage.exec("web", "ls /anon") == "", "-V renewed nothing")
+                    try stage.exec("web", "echo new >/anon/n")
+                    try stage.covey("up", "-d", "-t", "0", "--force-recreate")
+                    try stage.require(try stage.exec("web", "ls /anon") == "n", "what lay aside came back")
+                }
+            }
+        }
+
+        @Test("a recreation that finds no room for a new volume costs no anonymous volume")
+        func failedFill() throws {
+            try Stage.play("one") { stage in
+                let volumes = "\(stage.directory)/root/volumes"
+                try ensureDirectory(volumes)
+                // Room for the volume's directory, its data, its record and the directory it is filled in.
+                try Host.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=5,mode=711", "small", volumes])
+                    .orThrow()
+                defer { _ = try? Host.run(["umount", "-l", volumes]) }
+                func write(_ more: String, _ declared: String) throws {
+                    try stage.write(
+                        "compose.yaml",
+                        """
+                        services:
+                          web: {image: "bb:1", init: true, command: [sleep, "1000"], volumes: [/anon\(more)]}
+                        \(declared)
+                        """)
+                }
+                try write("", "")
+                try stage.covey("up", "-d")
+                try stage.exec("web", "echo kept >/anon/p")
+                try write(", \"data:/data\", /other", "volumes: {data: {}}")
+                let failed = try stage.covey("up", "-d", "-t", "0", code: 1)
+                try stage.require(failed.errors.contains("ENOSPC"), "\(failed)")
+                try Host.run(["mount", "-o", "remount,nr_inodes=100", volumes]).orThrow()
+                try stage.covey("up", "-d")
+                try stage.requireKept("with room")
+                try stage.require(try stage.exec("web", "cat /data/seed") == "from the image", "not filled")
+                try stage.covey("down", "-v", "-t", "0")
+            }
+        }
+
+        @Test(
+            "a controller killed in a recreation that fails costs no anonymous volume",
+            arguments: Array(stride(from: 60, through: 240, by: 15)))
+        func killedInFailure(point: Int) throws {
+            try Stage.play("one") { stage in
+                try stage.besideHolder {
+                    try stage.writeAddressed("10.96.7.10")
+                    try stage.start(["up", "-d"], variables: stage.faults).wait().orThrow()
+                    try stage.exec("web", "echo kept >/anon/p")
+                    try stage.writeAddressed("10.96.7.2")
+                    // Within the removal, the moves and the creation, and beyond the failure.
+                    try stage.armFault("controller call \(point)")
+                    _ = try stage.attempt("up", "-d", "-t", "0", variables: stage.faults)
+                    if !stage.faultStruck { try removeFile("\(stage.directory)/fault") }
+                    try stage.writeAddressed("10.96.7.11")
+                    try stage.eventually("it is up again") {
+                        try stage.attempt("up", "-d", "-t", "0").succeeded
+                    }
+                    try stage.requireKept("killed at \(point), struck: \(stage.faultStruck)")
+                }
+            }
+        }
+    }
+}
