@@ -304,8 +304,8 @@ public enum Ledger {
             by: "Updates.rolledBack"),
         .works(
             "update_config",
-            "`start-first` gives new containers the next free number; not with a fixed port, name or address",
-            Shape(fields: updating), by: "Updates.startFirst"),
+            "`start-first` gives new containers the next free number; not with a fixed port, name or address; a service with anonymous volumes, which go over from the old container, is updated stop-first",
+            Shape(fields: updating), by: "Updates.startFirst, Volumes.startFirstKeeps"),
         .works(
             "resources", "",
             Shape(

@@ -74,6 +74,7 @@ func planning(_ options: UpOptions) -> Planning.UpOptions {
     result.noStart = options.noStart
     result.noRecreate = options.noRecreate
     result.recreateDependencies = options.recreateDependencies
+    result.renewsVolumes = options.renewsVolumes
     result.timeout = options.timeout
     result.rerunsCompleted = options.rerunsCompleted ?? false
     return result

@@ -34,6 +34,8 @@ public struct UpOptions: Hashable, Codable, Sendable {
     public var noRecreate = false
     /// Recreate what the named services depend on although nothing changed.
     public var recreateDependencies = false
+    /// What is recreated begins with new anonymous volumes.
+    public var renewsVolumes = false
     /// Leave alone what has ended: for repairing drift, where restart policies and `stop` decide what runs.
     public var leaveEnded = false
     /// Start again also what ended well.

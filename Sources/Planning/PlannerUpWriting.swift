@@ -191,6 +191,8 @@ extension UpPlanner {
         _ changed: [Int], of service: ServiceRequest, _ update: UpdateRequest, _ ready: [Int],
         _ resources: [Int], on page: inout Page
     ) -> [Int] {
+        let startsFirst = startsFirst(service)
+        noteOrder(of: service)
         let size = update.parallelism == 0 ? changed.count : update.parallelism
         var settled: [Int] = []
         var before: [Int] = []
@@ -198,7 +200,7 @@ extension UpPlanner {
             let batch = changed[first..<min(first + size, changed.count)]
             var starts: [Int] = []
             for index in batch {
-                if update.startsFirst {
+                if startsFirst {
                     let created = builder.add(
                         .createContainer(decisions[index].target, configHash: service.configHash),
                         because: decisions[index].reason, after: resources + before)
@@ -220,7 +222,7 @@ extension UpPlanner {
                 because: decisions[batch[batch.startIndex]].reason, after: starts)
             settled.append(look)
             before = [look]
-            if update.startsFirst {
+            if startsFirst {
                 for index in batch {
                     if let gone = writeDeparture(decisions[index], after: [look], on: &page) {
                         before.append(gone)

@@ -88,6 +88,18 @@ private func service(_ name: String, _ items: [[String]]) -> ServiceRequest {
             container.networks.append(endpoint)
         case "volume":
             container.mounts.append(MountRequest(source: .volume(name: "demo_\(item[1])"), target: "/data"))
+        case "anonymous":
+            let number = container.mounts.count { if case .anonymous = $0.source { true } else { false } }
+            container.mounts.append(MountRequest(source: .anonymous(index: number), target: item[1]))
+        case "from":
+            var rare = container.rare ?? RareSettings()
+            rare.volumesFrom.append(VolumesFrom(.service(item[1]), readOnly: false))
+            container.rare = rare
+            service.dependencies[item[1]] = DependencyRequest(condition: .started)
+        case "first":
+            var update = UpdateRequest()
+            update.startsFirst = true
+            service.update = update
         case "env": container.environment += item.dropFirst()
         case "image":
             container.image = ImageFacts(reference: item[1], id: Digest(of: item[1].utf8), layers: [])

@@ -147,5 +147,38 @@ extension Scenarios {
                 }
             }
         }
+
+        @Test("start-first with an anonymous volume goes the other way, says so, and keeps what is in it")
+        func startFirstKeeps() throws {
+            try Stage.play("one") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      web:
+                        image: bb:1
+                        init: true
+                        command: [sleep, "1000"]
+                        environment: {VERSION: "${VERSION:-1}"}
+                        volumes: [/anon]
+                        scale: 2
+                        deploy: {update_config: {order: start-first, parallelism: 1}}
+                    """)
+                try stage.covey("up", "-d")
+                for index in 1...2 { try stage.exec("web", "echo \(index) >/anon/p", index: index) }
+                let up = try stage.covey("up", "-d", "-t", "0", variables: ["VERSION=2"])
+                try stage.require(up.errors.contains("/anon"), "nothing is said: \(up)")
+                for index in 1...2 {
+                    let found = try stage.exec("web", "echo $VERSION; cat /anon/p", index: index)
+                    try stage.require(found == "2\n\(index)", "container \(index): \(found)")
+                }
+                // Whoever renews them loses nothing by it.
+                let renewed = try stage.covey("up", "-d", "-V", "-t", "0", variables: ["VERSION=3"])
+                try stage.require(!renewed.errors.contains("/anon"), "\(renewed)")
+                try stage.require(
+                    try stage.containers().map(\.Name).map { String($0.suffix(5)) } == ["web-3", "web-4"],
+                    "\(try stage.containers())")
+            }
+        }
     }
 }
