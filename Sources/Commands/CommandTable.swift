@@ -110,7 +110,7 @@ let commandTable: [CommandDefinition] = [
             volumes that they alone had.
             """,
         flags: [
-            Flag(.volumes, "v", "remove named volumes too"), timeout,
+            Flag(.volumes, "v", "remove named volumes too, those the file declares"), timeout,
             Flag(
                 .removeImages, nil, .choice(["local", "all"]),
                 "remove images too; local: those that were built here and got no name of their own"),

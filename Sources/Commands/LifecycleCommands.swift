@@ -5,6 +5,7 @@
 internal import Basics
 internal import Controller
 internal import Kernel
+internal import Planning
 internal import Volumes
 
 func runDown(_ session: Session) throws(Failure) -> Int32 {
@@ -14,10 +15,11 @@ func runDown(_ session: Session) throws(Failure) -> Int32 {
 /// Takes the services down, with all that depend on them; the whole project where none is named.
 func takeDown(_ session: Session, services: [String]) throws(Failure) -> Int32 {
     let place = try session.place()
-    var options = DownOptions()
+    var options = Controller.DownOptions()
     options.volumes = session.arguments.has(.volumes)
     options.timeout = try session.arguments.duration(.timeout)
     options.external = session.externalNames()
+    options.declaredVolumes = session.declaredVolumes()
     if session.arguments.has(.dryRun) { return try rehearseDown(options, services, session, place) }
     if !services.isEmpty {
         if try downServices(options, services, session, place) { return 0 }
@@ -67,7 +69,7 @@ func takeDown(_ session: Session, services: [String]) throws(Failure) -> Int32 {
 
 /// - Returns: whether containers of others are left; without them the project itself is to go.
 private func downServices(
-    _ options: DownOptions, _ named: [String], _ session: Session, _ place: ProjectPlace
+    _ options: Controller.DownOptions, _ named: [String], _ session: Session, _ place: ProjectPlace
 ) throws(Failure) -> Bool {
     let provided = try ProvidedServices(place).all().filter { named.contains($0.key) }
     var options = options
@@ -95,7 +97,8 @@ private func downServices(
 }
 
 /// The project's own volumes that are there, of an earlier `down` without --volumes among others.
-private func leftVolumes(_ options: DownOptions, _ place: ProjectPlace) throws(Failure) -> [String] {
+private func leftVolumes(_ options: Controller.DownOptions, _ place: ProjectPlace) throws(Failure) -> [String]
+{
     try VolumeStore(root: place.root).list()
         .filter { $0.project == place.project && options.external?.volumes.contains($0.name) != true }
         .map(\.name)
@@ -103,7 +106,7 @@ private func leftVolumes(_ options: DownOptions, _ place: ProjectPlace) throws(F
 
 /// What `down` would do, its own part before the client's.
 private func rehearseDown(
-    _ options: DownOptions, _ named: [String], _ session: Session, _ place: ProjectPlace
+    _ options: Controller.DownOptions, _ named: [String], _ session: Session, _ place: ProjectPlace
 ) throws(Failure) -> Int32 {
     var lines: [String] = []
     var options = options
@@ -114,7 +117,10 @@ private func rehearseDown(
         if named.isEmpty || !services.isEmpty { _ = try rehearse(.down(options), session) }
     } else if options.volumes, named.isEmpty {
         // Left by an earlier `down` without --volumes.
-        lines = try leftVolumes(options, place).map { "remove volume \($0)" }
+        lines = try leftVolumes(options, place).map { name in
+            options.declaredVolumes?.contains(name) == false
+                ? undeclaredVolumeNotice(name, of: place.project) : "remove volume \(name)"
+        }
     }
     for (name, provider) in provided.sorted(by: { $0.key < $1.key }) {
         lines += provider.everyone.map { "take down \"\(name)\" by its provider \($0.type)" }

@@ -81,6 +81,14 @@ final class Session {
         return Planning.externalNames(of: loaded.project)
     }
 
+    /// Real names of the volumes the project's files declare, used or not; nil when the project is meant as it was brought up: as
+    /// with Docker Compose that is what `--project-name` alone says, whatever files are beside.
+    func declaredVolumes() -> [String]? {
+        if arguments.last(.project) != nil, arguments.all(.file).isEmpty { return nil }
+        guard let loaded = try? load() else { return nil }
+        return loaded.project.declaredVolumes.sorted()
+    }
+
     /// The project's files merged, with their variables in place.
     func plainModel() throws(Failure) -> PlainModel { try loadPlainModel(self) }
 

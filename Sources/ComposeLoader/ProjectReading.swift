@@ -169,6 +169,7 @@ struct ProjectReading {
         {
             project.networks["default"] = Network(name: "\(project.name)_default")
         }
+        project.declaredVolumes = Set(project.volumes.values.map(\.name))
         if !options.keepsUnused { project.dropUnusedResources() }
     }
 }

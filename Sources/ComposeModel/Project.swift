@@ -30,6 +30,8 @@ public struct Project: Sendable, Equatable {
     public var nameSeparator = "-"
     /// Networks and volumes that no service uses are made too (--all-resources).
     public var keepsUnused = false
+    /// Real names of all volumes that were declared, those that no service uses among them.
+    public var declaredVolumes: Set<String> = []
 
     public init(name: String, directory: String, files: [String] = []) {
         self.name = name

@@ -95,6 +95,8 @@ public struct DownOptions: Codable, Sendable {
     public var services: [String]?
     /// What the client's files say is external, beside what was when the project was brought up; nil is nothing.
     public var external: ExternalNames?
+    /// Real names of the volumes that the client's files declare: with `volumes` no others go. nil: it goes by no file.
+    public var declaredVolumes: [String]?
     public init() {}
 }
 

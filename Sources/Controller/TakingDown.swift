@@ -39,6 +39,7 @@ extension ProjectController {
         }
         var planned = Planning.DownOptions()
         planned.removeVolumes = options.volumes
+        planned.declaredVolumes = options.declaredVolumes.map { Set($0) }
         planned.timeout = options.timeout
         planned.external = external(options)
         planned.services = withOneOffs(options.services ?? [])

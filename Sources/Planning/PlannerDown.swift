@@ -11,6 +11,9 @@ public struct DownOptions: Hashable, Codable, Sendable {
     public var services: [String] = []
     /// Remove the project's volumes too.
     public var removeVolumes = false
+    /// Real names of the volumes that may go, as far as the project made them; nil is all. What a file declares no longer may
+    /// hold what somebody wants back.
+    public var declaredVolumes: Set<String>?
     /// Stays, although the project may have made it.
     public var external = ExternalNames()
     /// How long containers may take to stop; nil is each service's own grace period.
@@ -32,6 +35,11 @@ public func planDown(
     planner.removeNetworks()
     if options.removeVolumes { planner.removeVolumes() }
     return planner.life.builder.plan
+}
+
+/// Why a volume is there after `down --volumes`.
+public func undeclaredVolumeNotice(_ name: String, of project: String) -> String {
+    "volume \(name) stays: the file no longer declares it; `covey -p \(project) down -v` removes all of the project's"
 }
 
 private struct DownPlanner {
@@ -89,6 +97,10 @@ private struct DownPlanner {
         for (name, volume) in observed.volumes.sorted(by: { $0.key < $1.key })
         where volume.project == observed.project && !options.external.volumes.contains(name) {
             guard isWhole || own.contains(name) && !used.contains(name) else { continue }
+            guard options.declaredVolumes?.contains(name) != false else {
+                life.builder.notice(undeclaredVolumeNotice(name, of: observed.project))
+                continue
+            }
             guard volume.foreignContainers.isEmpty else {
                 life.builder.notice(
                     "volume \(name) stays: containers of other projects use it: "

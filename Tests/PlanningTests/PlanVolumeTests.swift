@@ -42,4 +42,26 @@ struct PlanVolumeTests {
         #expect(named.contains("create container demo-web-2") && !named.contains("notice"), "\(named)")
         #expect(!(try plan(before, before)).contains("notice"), "nothing is updated")
     }
+
+    @Test("down with volumes removes those the file declares, and says which stay")
+    func downByFile() throws {
+        let world = try World.running(stack("web: volume cache\ndb: volume pg"))
+        var options = DownOptions()
+        options.removeVolumes = true
+        options.declaredVolumes = ["demo_cache", "demo_unused"]
+        for services in [[], ["db", "web"]] {
+            options.services = services
+            let plan = try planDown(world.seen, options: options)
+            #expect("\(plan)".contains("remove volume demo_cache"), "\(plan)")
+            #expect(!"\(plan)".contains("remove volume demo_pg"), "\(plan)")
+            #expect(
+                plan.notices == [
+                    "volume demo_pg stays: the file no longer declares it; "
+                        + "`covey -p demo down -v` removes all of the project's"
+                ])
+        }
+        options.declaredVolumes = []
+        options.external = ExternalNames(volumes: ["demo_pg", "demo_cache"])
+        #expect(try planDown(world.seen, options: options).notices == [])
+    }
 }

@@ -55,6 +55,25 @@ extension Stage {
         let told = try covey("ps").errors
         try require(told == "", "\(when): \(told)")
     }
+
+    /// As one file declares two stacks' volumes.
+    fileprivate func writeStores(_ services: [String], profiled: String? = nil) throws {
+        let volumes = ["web": "cache", "db": "pg"]
+        var text = "services:\n"
+        for service in services {
+            let profile = service == profiled ? ", profiles: [off]" : ""
+            text +=
+                "  \(service): {image: \"bb:1\", init: true, command: [sleep, \"1000\"], "
+                + "volumes: [\"\(volumes[service] ?? "x"):/store\", /anon]\(profile)}\n"
+        }
+        let declared = services.compactMap { volumes[$0] }.map { "\($0): {}" }
+        text += "volumes: {\(declared.joined(separator: ", "))}\n"
+        try write("compose.yaml", text)
+    }
+
+    fileprivate func hasVolume(_ name: String) -> Bool {
+        exists("\(directory)/root/volumes/\(project)_\(name)/volume.json")
+    }
 }
 
 extension Scenarios {
@@ -178,6 +197,40 @@ extension Scenarios {
                 try stage.require(
                     try stage.containers().map(\.Name).map { String($0.suffix(5)) } == ["web-3", "web-4"],
                     "\(try stage.containers())")
+            }
+        }
+
+        @Test("down -v removes what the file declares, switched off or not; without a file all of them")
+        func downByFile() throws {
+            try Stage.play("one") { stage in
+                try stage.writeStores(["web", "db"])
+                try stage.covey("up", "-d")
+                try stage.covey("down", "-t", "0")
+                try stage.writeStores(["web"])
+                let planned = try stage.covey("down", "-v", "--dry-run")
+                try stage.require(
+                    planned.output.contains("remove volume \(stage.project)_cache")
+                        && !planned.output.contains("remove volume \(stage.project)_pg"), "\(planned)")
+                // At rest, and with the project up.
+                for isUp in [false, true] {
+                    if isUp { try stage.covey("up", "-d") }
+                    let down = try stage.covey("down", "-v", "-t", "0")
+                    let said = down.errors.contains("volume \(stage.project)_pg stays")
+                    try stage.require(said, "nothing is said: \(down)")
+                    try stage.require(!stage.hasVolume("cache"), "what is declared stayed")
+                    try stage.require(stage.hasVolume("pg"), "what is not declared went")
+                }
+                try stage.writeStores(["web", "db"], profiled: "db")
+                try stage.covey("up", "-d")
+                try stage.covey("down", "-v", "-t", "0")
+                try stage.require(!stage.hasVolume("pg"), "what a profile switched off stayed")
+                try stage.writeStores(["web", "db"])
+                try stage.covey("up", "-d")
+                try stage.writeStores(["web"])
+                try stage.covey("-p", stage.project, "down", "-v", "-t", "0")
+                try stage.require(!stage.hasVolume("cache") && !stage.hasVolume("pg"), "-p alone left one")
+                try stage.require(
+                    !exists("\(stage.directory)/root/projects/\(stage.project)"), "anonymous ones stayed")
             }
         }
     }

@@ -44,7 +44,8 @@ final class Stage {
         do {
             let before = try stage.census()
             try steps(stage)
-            try stage.covey("down", "-v", "--timeout", "2")
+            // By name: the files may declare less by now than they did.
+            try stage.covey("-p", stage.project, "down", "-v", "--timeout", "2")
             for program in stage.running where program.ended() == nil { program.signal(SIGKILL) }
             for program in stage.running { _ = try? program.wait() }
             try stage.eventually("nothing is left behind") {
