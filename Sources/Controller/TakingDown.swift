@@ -60,13 +60,14 @@ extension ProjectController {
         }
         var failures = networking?.removeAll() ?? []
         networking = nil
-        failures += unmountVolumes()
         do throws(SyscallError) {
             try removeTree(place.directory)
             try removeTree(place.runDirectory + "/containers")
         } catch {
             failures.append(Failure("cannot remove the project's files", error))
         }
+        // Only now: of two projects that go at once the later one sees that the other is no user any more.
+        failures += unmountVolumes()
         if let failure = Failure.collect(failures) {
             connection.finish(.failed(failure))
             return runEnded()
@@ -84,15 +85,23 @@ extension ProjectController {
         loop.stop()
     }
 
-    /// Volumes that are file systems of their own. What another project made stays for as long as that is up.
+    /// Volumes that are file systems of their own. What another project made stays for as long as that is up, what containers
+    /// of others have for as long as they have it: the last to go takes it away.
     private func unmountVolumes() -> [Failure] {
         var failures: [Failure] = []
         do throws(Failure) {
             for volume in try volumes.list()
-            where volume.mounted != nil && desired?.volumes[volume.name] != nil {
-                let owner = volume.project ?? place.project
-                if owner != place.project, exists("\(place.root)/projects/\(owner)") { continue }
-                do throws(Failure) { try volumes.unmount(volume.name) } catch { failures.append(error) }
+            where volume.mounted != nil {
+                if let owner = volume.project {
+                    if owner != place.project, exists("\(place.root)/projects/\(owner)") { continue }
+                } else if desired?.volumes[volume.name] == nil {
+                    continue
+                }
+                do throws(Failure) {
+                    try volumes.unmount(volume.name) { place.usersOfVolumes()[volume.name] != nil }
+                } catch {
+                    failures.append(error)
+                }
             }
         } catch {
             failures.append(error)

@@ -54,6 +54,19 @@ extension VolumeStore {
         }
     }
 
+    /// Takes away what is mounted there, unless somebody has it.
+    /// - Parameter isUsed: asked while nobody begins to mount it. Whoever is about to has said so before.
+    public func unmount(_ name: String, unless isUsed: () -> Bool) throws(Failure) {
+        guard exists(name), try isMounted(name) else { return }
+        func unmountUnused() throws(Failure) { if !isUsed() { try unmount(name) } }
+        let doing = "cannot unmount volume \"\(name)\""
+        let done: Void? = try alone(with: name, doing, waits: false) { () throws(Failure) -> Void in
+            try unmountUnused()
+        }
+        // Who is at it is known as a user, or is a child of ours that a server keeps: that is not waited for.
+        if done == nil { try unmountUnused() }
+    }
+
     /// Whether something is mounted there. The file system itself is not asked: even the open of its root with O_PATH is a
     /// question to an NFS server (`d_weak_revalidate`, Documentation/filesystems/vfs.rst).
     public func isMounted(_ name: String) throws(Failure) -> Bool {

@@ -233,5 +233,51 @@ extension Scenarios {
                     !exists("\(stage.directory)/root/projects/\(stage.project)"), "anonymous ones stayed")
             }
         }
+
+        @Test(
+            "a mounted volume stays mounted while another project has it, and goes with the last",
+            arguments: [true, false])
+        func sharedMount(ownerFirst: Bool) throws {
+            try Stage.play("one") { stage in
+                let volume = "\(stage.project)-vol"
+                for (file, declared) in [
+                    ("owner", "driver_opts: {type: tmpfs, device: tmpfs}"), ("guest", "external: true"),
+                ] {
+                    try stage.write(
+                        "\(file).yaml",
+                        """
+                        services:
+                          \(file): {image: "bb:1", init: true, command: [sleep, "1000"], volumes: ["v:/v"]}
+                        volumes: {v: {name: \(volume), \(declared)}}
+                        """)
+                }
+                func covey(_ file: String, _ arguments: String...) throws -> Outcome {
+                    try stage.start(["-f", "\(file).yaml", "-p", "\(file)-\(stage.project)"] + arguments)
+                        .wait().orThrow()
+                }
+                func isMounted() -> Bool {
+                    contents("/proc/self/mountinfo").contains("/volumes/\(volume)/data ")
+                }
+                _ = try covey("owner", "up", "-d")
+                _ = try covey("guest", "up", "-d")
+                _ = try covey("guest", "exec", "-T", "guest", "sh", "-c", "echo shared >/v/x")
+                if ownerFirst {
+                    _ = try covey("owner", "down", "-t", "0")
+                    try stage.require(isMounted(), "unmounted beneath the guest")
+                    _ = try covey("owner", "up", "-d")
+                    let seen = try covey("owner", "exec", "-T", "owner", "cat", "/v/x").text
+                    try stage.require(seen == "shared", "another file system: \(seen)")
+                    _ = try covey("owner", "down", "-t", "0")
+                    _ = try covey("guest", "down", "-t", "0")
+                } else {
+                    _ = try covey("guest", "down", "-t", "0")
+                    try stage.require(isMounted(), "unmounted beneath its owner")
+                    // Up without it, the guest is no user.
+                    _ = try covey("owner", "down", "-t", "0")
+                }
+                try stage.require(!isMounted(), "it stayed mounted")
+                _ = try covey("owner", "down", "-v")
+            }
+        }
     }
 }
