@@ -35,7 +35,6 @@ extension ProjectController {
                 tell(.volume, "create", request.name)
             }
         case .removeVolume(let name):
-            filledVolumes = []
             finish(index, run) { () throws(Failure) in
                 try volumes.remove(name)
                 tell(.volume, "destroy", name)

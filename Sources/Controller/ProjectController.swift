@@ -89,7 +89,8 @@ final class ProjectController {
     var portsGivenBack: Set<UInt16> = []
     let relayRoom = RelayRoom()
     let volumes: VolumeStore
-    /// Volumes that were offered an image's content since this controller began, by volume, image and path.
+    /// Volumes that were offered an image's content by the last plan's run, by volume, image and path: for all replicas once.
+    /// By the next run they may have been emptied.
     var filledVolumes: Set<String> = []
     /// Those that are being mounted or filled, by name (VolumeWaits.swift).
     var volumeWorks: [String: VolumeWork] = [:]

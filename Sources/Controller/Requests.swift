@@ -244,6 +244,7 @@ extension ProjectController {
             completion(failure ?? admitNetworks())
         }
         run.renewsVolumes = renewsVolumes
+        filledVolumes = []
         self.run = run
         runOwner = connection
         // A changed network takes others along.

@@ -279,5 +279,30 @@ extension Scenarios {
                 _ = try covey("owner", "down", "-v")
             }
         }
+
+        @Test("a named volume that was emptied is filled again by the next creation, once for all replicas")
+        func filledAgain() throws {
+            try Stage.play("one") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      web:
+                        image: bb:1
+                        init: true
+                        command: [sleep, "1000"]
+                        volumes: ["data:/data"]
+                        scale: 2
+                    volumes: {data: {}}
+                    """)
+                try stage.covey("up", "-d")
+                try stage.exec("web", "rm /data/seed")
+                try stage.covey("restart", "-t", "0")
+                try stage.require(try stage.exec("web", "ls /data") == "", "a restart is no creation")
+                try stage.covey("up", "-d", "--force-recreate", "-t", "0")
+                try stage.require(
+                    try stage.exec("web", "cat /data/seed", index: 2) == "from the image", "not filled")
+            }
+        }
     }
 }
