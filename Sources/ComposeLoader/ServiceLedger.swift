@@ -167,7 +167,10 @@ public enum Ledger {
         .works(
             "volumes", "short and long; volume, bind, tmpfs, image", Shape(each: Shape(fields: mount)),
             by: "Containers.volumes"),
-        .works("volumes_from", "services, and containers of any project", by: "Mounts.volumesFrom"),
+        .works(
+            "volumes_from",
+            "services, and containers of any project; when anonymous volumes of another service are renewed, who has them is started again",
+            by: "Mounts.volumesFrom, Volumes.followsRenewed"),
         .works("working_dir", "absolute", by: "Attributes.plain"),
     ])
 

@@ -218,6 +218,11 @@ extension UpPlanner {
                     bringDown(
                         service, because: "dependency \(quoted(cause)) is \(touched[cause] ?? "restarted")")
                 }
+                if let owner = renewedOwner(of: service) {
+                    bringDown(
+                        service,
+                        because: "the anonymous volumes of \(owner.text), its `volumes_from`, are new ones")
+                }
             }
             for index in decisionsOf[name] ?? [] {
                 switch decisions[index].action {

@@ -64,4 +64,38 @@ struct PlanVolumeTests {
         options.external = ExternalNames(volumes: ["demo_pg", "demo_cache"])
         #expect(try planDown(world.seen, options: options).notices == [])
     }
+
+    @Test("who has volumes_from a container whose anonymous volumes end is started again, and only then")
+    func volumesFrom() throws {
+        let before = "src: anonymous /own\ntaker: from src\nother: needs src"
+        let reason = "the anonymous volumes of service \"src\", its `volumes_from`, are new ones"
+        func forced(_ renews: Bool, _ before: String) throws -> String {
+            try plan(before, before) {
+                $0.forceRecreate = true
+                $0.renewsVolumes = renews
+                $0.services = ["src"]
+            }
+        }
+        let renewed = try forced(true, before)
+        #expect(
+            renewed == """
+                1. stop container demo-taker-1 within 10s: \(reason)
+                2. stop container demo-src-1 within 10s: --force-recreate [after 1]
+                3. remove container demo-src-1: --force-recreate [after 2]
+                4. create container demo-src-1: --force-recreate [after 3]
+                5. start container demo-src-1: --force-recreate [after 4]
+                6. start container demo-taker-1: \(reason) [after 1, 5]
+                """)
+        #expect(!(try forced(false, before)).contains("taker"))
+        #expect(!(try forced(true, "src: volume data\ntaker: from src")).contains("taker"))
+        // Changed away without -V, and moved to another path.
+        for after in ["src: env A=1", "src: anonymous /new"] {
+            let text = try plan(before, before.replacing("src: anonymous /own", with: after))
+            #expect(text.contains("stop container demo-taker-1 within 10s: \(reason)"), "\(text)")
+        }
+        #expect(!(try plan(before, before + "\nnew:")).contains("taker"))
+        // A second of them is nobody's source.
+        let scaled = before.replacing("/own", with: "/own; replicas 2")
+        #expect(!(try plan(before, scaled)).contains("taker"))
+    }
 }

@@ -304,5 +304,46 @@ extension Scenarios {
                     try stage.exec("web", "cat /data/seed", index: 2) == "from the image", "not filled")
             }
         }
+
+        @Test("volumes_from follows when the other's anonymous volumes are renewed, and says why")
+        func followsRenewed() throws {
+            try Stage.play("one") { stage in
+                try stage.write(
+                    "compose.yaml",
+                    """
+                    services:
+                      src: {image: "bb:1", init: true, command: [sleep, "1000"], volumes: [/own]}
+                      taker:
+                        image: bb:1
+                        init: true
+                        command: [sleep, "1000"]
+                        volumes_from: [src]
+                        volumes: [/mine]
+                    """)
+                func requireShared(_ when: String) throws {
+                    try stage.exec("src", "echo '\(when)' >/own/x")
+                    let seen = try stage.exec("taker", "cat /own/x 2>/dev/null || true")
+                    try stage.require(seen == when, "\(when): the taker sees \"\(seen)\"")
+                }
+                try stage.covey("up", "-d")
+                try requireShared("at first")
+                try stage.exec("taker", "echo kept >/mine/x")
+                let before = try stage.container("taker").Pid
+                try stage.covey("up", "-d", "-t", "0", "--force-recreate", "src")
+                try requireShared("carried over")
+                try stage.require(try stage.container("taker").Pid == before, "it was touched for nothing")
+                let renew = ["-V", "--force-recreate", "src"]
+                let plan = try stage.start(["up", "--dry-run"] + renew).wait().orThrow()
+                try stage.require(
+                    plan.output.contains("taker-1") && plan.output.contains("volumes_from"), "\(plan)")
+                try stage.start(["up", "-d", "-t", "0"] + renew).wait().orThrow()
+                try requireShared("renewed")
+                try stage.require(
+                    try stage.exec("taker", "cat /mine/x") == "kept", "its own volume was renewed with it")
+                try stage.covey("rm", "-fs", "src")
+                try stage.covey("up", "-d", "-t", "0")
+                try requireShared("made anew")
+            }
+        }
     }
 }
