@@ -31,6 +31,8 @@ func runAttach(_ session: Session) throws(Failure) -> Int32 {
     }
     attachment.terminal = target
     fitWindow(of: target.raw, to: session.invocation.output)
+    // Where no key is passed on they are for our own terminal to understand.
+    guard attachment.target != nil else { return try attachment.carry() }
     let raw = try kernel("cannot use the terminal") { () throws(SyscallError) in
         try RawMode(session.invocation.input)
     }
@@ -163,6 +165,10 @@ private final class ContainerAttachment {
             return true
         }
         guard !session.arguments.isOff(.proxySignals), signal != SIGHUP else { return false }
+        // A key of a terminal that passes none on; the service has its own.
+        if terminal != nil, session.arguments.has(.noInput), signal == SIGINT || signal == SIGQUIT {
+            return false
+        }
         guard let client = try ControlClient.connect(to: place) else { return false }
         try client.send(.signal(container: container.name, signal: "\(signal)"))
         return true

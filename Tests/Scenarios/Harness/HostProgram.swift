@@ -35,10 +35,11 @@ final class RunningProgram {
     private let files: (output: String, errors: String)
     private var code: Int32?
 
-    /// `input` is a path; the program becomes a process group of its own.
+    /// `input` is a path; the program becomes a process group of its own. With the path of a terminal that is all its
+    /// streams and controls it: who hangs up sends it SIGHUP.
     init(
         _ command: [String], environment: [String], directory: String, scratch: String,
-        input: String = "/dev/null"
+        input: String = "/dev/null", terminal: String? = nil
     )
         throws
     {
@@ -53,9 +54,16 @@ final class RunningProgram {
             posix_spawnattr_destroy(&attributes)
         }
         let create = O_WRONLY | O_CREAT | O_TRUNC
-        posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, files.output, create, 0o600)
-        posix_spawn_file_actions_addopen(&actions, 2, files.errors, create, 0o600)
+        if let terminal {
+            // What a session's leader opens first without O_NOCTTY controls it.
+            posix_spawn_file_actions_addopen(&actions, 0, terminal, O_RDWR, 0)
+            posix_spawn_file_actions_adddup2(&actions, 0, 1)
+            posix_spawn_file_actions_adddup2(&actions, 0, 2)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
+            posix_spawn_file_actions_addopen(&actions, 1, files.output, create, 0o600)
+            posix_spawn_file_actions_addopen(&actions, 2, files.errors, create, 0o600)
+        }
         // The test runner's own signal state is not the program's business.
         var none = sigset_t()
         var all = sigset_t()
@@ -63,7 +71,9 @@ final class RunningProgram {
         sigfillset(&all)
         posix_spawnattr_setsigmask(&attributes, &none)
         posix_spawnattr_setsigdefault(&attributes, &all)
-        let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
+        // 0x80: POSIX_SPAWN_SETSID, which Glibc's module does not have.
+        let group = terminal == nil ? POSIX_SPAWN_SETPGROUP : 0x80
+        let flags = group | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
         posix_spawnattr_setflags(&attributes, Int16(flags))
         // env becomes the program, as nsenter does: the pid stays. (Glibc's module has no addchdir_np.)
         let words = ["env", "-C", directory] + command

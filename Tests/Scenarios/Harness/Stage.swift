@@ -141,6 +141,15 @@ final class Stage {
         return program
     }
 
+    /// Starts the binary in a terminal of its own, as a person does.
+    func startInTerminal(_ arguments: [String]) throws -> UserTerminal {
+        let user = try UserTerminal(
+            ["nsenter", "--net=/run/netns/\(host)", Host.covey ?? "covey"] + arguments,
+            environment: environment, directory: files, scratch: "\(directory)/scratch")
+        running.append(user.program)
+        return user
+    }
+
     /// Runs a program of the machine on "the host": in the scenario's network namespace.
     func inHost(_ command: [String]) throws -> Outcome {
         let outcome = try RunningProgram(

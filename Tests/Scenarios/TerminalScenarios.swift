@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The user's terminal and the container's: what is typed arrives whole, the user's mode comes back, and neither side
+// waits for one that is gone.
+
+import Glibc
+import Kernel
+import Testing
+
+extension Scenarios {
+    @Suite("terminals")
+    struct Terminals {
+        // It was put to raw mode with nobody to read its keys: Ctrl-C did nothing.
+        @Test("attach --no-stdin leaves the user's terminal as it is; Ctrl-C ends it and not the service")
+        func watchingTerminal() throws {
+            try Stage.play("terminals") { stage in
+                try stage.covey("up", "-d", "tt")
+                let user = try stage.startInTerminal(["attach", "--no-stdin", "tt"])
+                try stage.eventually("it shows what the service writes") {
+                    try stage.exec("tt", "echo shown > /proc/1/fd/1")
+                    return user.screen.contains("shown")
+                }
+                try stage.require(!user.isRaw, "nobody reads the keys of a raw terminal")
+                try user.resize(rows: 33, columns: 77)
+                try stage.eventually("the service's window fits") {
+                    try stage.exec("tt", "stty size < /proc/1/fd/0") == "33 77"
+                }
+                try user.type("\u{3}")
+                try stage.eventually("Ctrl-C ends it") { user.program.ended() == 128 + SIGINT }
+                try stage.require(try stage.container("tt").State == "running", "the service ended")
+            }
+        }
+    }
+}
