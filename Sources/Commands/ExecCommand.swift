@@ -104,7 +104,7 @@ private func pump(_ client: ControlClient, _ place: ProjectPlace, _ session: Ses
     let (input, output) = (session.invocation.input, session.invocation.output)
     let doing = "cannot use the terminal"
     let signals = try kernel(doing) { () throws(SyscallError) in
-        try SignalStream([SIGWINCH, SIGTERM, SIGHUP])
+        try SignalStream([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH])
     }
     fitWindow(of: master.raw, to: output)
     let raw = try kernel(doing) { () throws(SyscallError) in try RawMode(input) }

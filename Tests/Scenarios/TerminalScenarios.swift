@@ -30,5 +30,19 @@ extension Scenarios {
                 try stage.require(try stage.container("tt").State == "running", "the service ended")
             }
         }
+
+        // It ended at once, and the shell of the user got a raw terminal.
+        @Test(
+            "exec that a signal ends gives the user's terminal back", arguments: [SIGINT, SIGQUIT, SIGTERM])
+        func endedBySignal(_ signal: Int32) throws {
+            try Stage.play("terminals") { stage in
+                try stage.covey("up", "-d", "web")
+                let user = try stage.startInTerminal(["exec", "web", "sh"])
+                try stage.eventually("the shell has the keys") { user.isRaw && !user.screen.isEmpty }
+                user.program.signal(signal)
+                try stage.eventually("it ends") { user.program.ended() == 128 + signal }
+                try stage.require(!user.isRaw, "the terminal stayed raw")
+            }
+        }
     }
 }
