@@ -53,6 +53,8 @@ final class ExecSession {
                 let told = onStarted
                 onStarted = nil
                 told?(nil, terminal)
+                // The client's alone from now on: when that is gone the program is hung up.
+                terminal = nil
             }
         } catch {
             failed(Failure("cannot follow the process", error))

@@ -44,5 +44,24 @@ extension Scenarios {
                 try stage.require(!user.isRaw, "the terminal stayed raw")
             }
         }
+
+        // The controller had the terminal as well: its shell stayed until the container ended.
+        @Test("exec whose client is gone hangs up its program")
+        func hungUpProgram() throws {
+            try Stage.play("terminals") { stage in
+                try stage.covey("up", "-d", "web")
+                for isKilled in [false, true] {
+                    let user = try stage.startInTerminal(["exec", "web", "sh", "-s", "of-the-lost"])
+                    try user.type("echo $((40+2))\n")
+                    try stage.eventually("it answers") { user.screen.contains("42") }
+                    try stage.require(try stage.exec("web", "ps").contains("of-the-lost"), "it does not run")
+                    if isKilled { user.program.signal(SIGKILL) } else { user.close() }
+                    try stage.eventually("the client is gone") { user.program.ended() != nil }
+                    try stage.eventually(within: .seconds(5), "its program is gone") {
+                        try !stage.exec("web", "ps").contains("of-the-lost")
+                    }
+                }
+            }
+        }
     }
 }
