@@ -25,7 +25,12 @@ func runAttach(_ session: Session) throws(Failure) -> Int32 {
         }
     }
     let attachment = try ContainerAttachment(session, place, container, keys)
-    if !session.arguments.has(.noInput) { attachment.target = target }
+    if let target, !session.arguments.has(.noInput) {
+        try kernel("cannot use the service's input") { () throws(SyscallError) in
+            try target.setNonBlocking()
+        }
+        attachment.target = target
+    }
     guard let target, isTerminal(target.raw), isTerminal(session.invocation.input) else {
         return try attachment.carry()
     }
@@ -91,7 +96,7 @@ struct DetachKeys: Equatable {
 
 /// The bytes between the user and one container.
 private final class ContainerAttachment {
-    /// Where input goes; nil when none is taken.
+    /// Where input goes; nil when none is taken, or no more.
     var target: SharedFD?
     /// The container's terminal, when ours is one too.
     var terminal: SharedFD?
@@ -103,6 +108,8 @@ private final class ContainerAttachment {
     private let watch: StatusWatch
     private let logs: LogWatch
     private let outputs: [(tail: RawLogTail, fd: Int32)]
+    private var pending = PendingInput()
+    private var inputEnded = false
 
     init(_ session: Session, _ place: ProjectPlace, _ container: ContainerStatus, _ keys: DetachKeys)
         throws(Failure)
@@ -130,16 +137,20 @@ private final class ContainerAttachment {
         /// More was written than was copied.
         var isBehind = false
         while true {
-            let typing = target == nil ? -1 : input
+            let typing = target == nil || inputEnded || pending.isFull ? -1 : input
             let news = try watch.wait(
-                signals: signals, logs: logs, also: typing, atMost: isBehind ? .zero : LogFeed.look)
+                signals: signals, logs: logs, also: typing,
+                orWritable: pending.isEmpty ? -1 : target?.raw ?? -1,
+                atMost: isBehind ? .zero : LogFeed.look)
             logs.drain()
             isBehind = false
             for output in outputs {
                 if try output.tail.copy(to: output.fd, atMost: 8) { isBehind = true }
             }
             if let signal = news.signal, try !take(signal) { return 128 + signal }
-            if target != nil, try !readInput(input) { return 0 }
+            if typing >= 0, try !readInput(typing) { return 0 }
+            if let raw = target?.raw { pending.write(to: raw) }
+            if inputEnded, pending.isEmpty { target = nil }
             guard let code = code(after: news) else { continue }
             for output in outputs { _ = try output.tail.copy(to: output.fd) }
             return code
@@ -179,23 +190,17 @@ private final class ContainerAttachment {
         let ready = try kernel("cannot read the input") { () throws(SyscallError) in
             try waitReadable([input], atMost: .zero)
         }
-        guard ready[0], let raw = target?.raw else { return true }
-        var buffer = [UInt8](repeating: 0, count: 32 << 10)
-        let count = read(input, &buffer, buffer.count)
-        guard count > 0 else {
-            if count == 0 { target = nil }
+        guard ready[0] else { return true }
+        guard isTerminal(input) else {
+            inputEnded = !pending.read(from: input)
             return true
         }
-        guard isTerminal(input) else {
-            return write(buffer[..<count], to: raw)
+        guard let typed = readAvailable(input) else {
+            inputEnded = true
+            return true
         }
-        guard let bytes = keys.pass(buffer[..<count]) else { return false }
-        return write(bytes[...], to: raw)
-    }
-
-    private func write(_ bytes: ArraySlice<UInt8>, to raw: Int32) -> Bool {
-        // A program that ended meanwhile is told by its status.
-        try? writeAll(raw, bytes)
+        guard let passed = keys.pass(typed) else { return false }
+        pending.append(passed)
         return true
     }
 }

@@ -42,26 +42,10 @@ func runExec(_ session: Session) throws(Failure) -> Int32 {
     let place = try session.place()
     try client.send(
         .exec(options), descriptors: options.terminal ? [] : [input, output, session.invocation.errors])
-    guard options.terminal else {
-        return try exitCode(of: client, place, session)
-    }
-    // Ctrl-C belongs to the program in the container: raw mode hands it over as a byte.
-    while let (event, descriptors) = try client.next() {
-        switch event {
-        case .execStarted:
-            guard let master = descriptors.first else {
-                throw Failure(
-                    "cannot run a program in service \"\(service)\"", cause: "the terminal is missing",
-                    advice: "try again with -T")
-            }
-            return try pump(client, place, session, master: master)
-        case .exited(let code): return Int32(truncatingIfNeeded: code)
-        case .failed(let failure): throw failure
-        case .notice(let text): session.errors.line(text)
-        default: break
-        }
-    }
-    throw session.hangup(place)
+    guard options.terminal else { return try exitCode(of: client, place, session) }
+    let terminal = ExecTerminal(session, place, client)
+    if let code = try terminal.awaitStart(of: service) { return code }
+    return try terminal.awaitEnd()
 }
 
 /// `exec -d`: returns when the program runs.
@@ -97,60 +81,107 @@ private func exitCode(of client: ControlClient, _ place: ProjectPlace, _ session
     throw session.hangup(place)
 }
 
-/// Carries bytes between our terminal and the container's until the program ended; its exit code.
-private func pump(_ client: ControlClient, _ place: ProjectPlace, _ session: Session, master: SharedFD)
-    throws(Failure) -> Int32
-{
-    let (input, output) = (session.invocation.input, session.invocation.output)
-    let doing = "cannot use the terminal"
-    let signals = try kernel(doing) { () throws(SyscallError) in
-        try SignalStream([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH])
-    }
-    fitWindow(of: master.raw, to: output)
-    let raw = try kernel(doing) { () throws(SyscallError) in try RawMode(input) }
-    let result: Result<Int32, Failure>
-    do throws(Failure) {
-        result = .success(try carryAll(client, place, session, master: master, signals))
-    } catch {
-        result = .failure(error)
-    }
-    raw.end()
-    return try result.get()
-}
+/// Our terminal and that of a program, whose master is ours alone: when we let go of it the program is hung up.
+private final class ExecTerminal {
+    private let session: Session
+    private let place: ProjectPlace
+    private let client: ControlClient
+    private var master: SharedFD?
+    private var pending = PendingInput()
 
-private func carryAll(
-    _ client: ControlClient, _ place: ProjectPlace, _ session: Session, master: SharedFD,
-    _ signals: SignalStream
-) throws(Failure) -> Int32 {
-    let (input, output) = (session.invocation.input, session.invocation.output)
-    let doing = "cannot use the terminal"
-    var code: Int32?
-    var inputOpen = true
-    while true {
-        let watched = [
-            master.raw, inputOpen ? input : -1, signals.raw, code == nil ? client.descriptor : -1,
-        ]
-        // Once the program has ended only what it wrote last is awaited.
-        let limit: Duration? = code == nil ? (client.hasBuffered ? .zero : nil) : .milliseconds(100)
-        let ready = try kernel(doing) { () throws(SyscallError) in
-            try waitReadable(watched, atMost: limit)
+    init(_ session: Session, _ place: ProjectPlace, _ client: ControlClient) {
+        self.session = session
+        self.place = place
+        self.client = client
+    }
+
+    /// nil once the program runs; its exit code when it can't.
+    func awaitStart(of service: String) throws(Failure) -> Int32? {
+        while let (event, descriptors) = try client.next() {
+            switch event {
+            case .execStarted:
+                master = descriptors.first
+                if master != nil { return nil }
+                throw Failure(
+                    "cannot run a program in service \"\(service)\"", cause: "the terminal is missing",
+                    advice: "try again with -T")
+            case .exited(let code): return Int32(truncatingIfNeeded: code)
+            case .failed(let failure): throw failure
+            case .notice(let text): session.errors.line(text)
+            default: break
+            }
         }
-        if ready[0] {
-            guard carry(from: master.raw, to: output) else { break }
-        } else if code != nil {
-            break
+        throw session.hangup(place)
+    }
+
+    /// Carries bytes both ways until the program ended; its exit code. Ctrl-C belongs to the program: raw mode hands it
+    /// over as a byte. A signal to ourselves ends us, and with us goes the program's terminal.
+    func awaitEnd() throws(Failure) -> Int32 {
+        let (input, output) = (session.invocation.input, session.invocation.output)
+        let doing = "cannot use the terminal"
+        let signals = try kernel(doing) { () throws(SyscallError) in
+            try SignalStream([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH])
         }
-        if ready[1] { inputOpen = carry(from: input, to: master.raw) }
-        if ready[2], let signal = signals.next() {
-            if signal != SIGWINCH { return 128 + signal }
-            fitWindow(of: master.raw, to: output)
+        try kernel(doing) { () throws(SyscallError) in try master?.setNonBlocking() }
+        if let raw = master?.raw { fitWindow(of: raw, to: output) }
+        let mode = try kernel(doing) { () throws(SyscallError) in try RawMode(input) }
+        let result: Result<Int32, Failure>
+        do throws(Failure) {
+            result = .success(try carryAll(signals))
+        } catch {
+            result = .failure(error)
         }
-        if ready[3] || code == nil && client.hasBuffered {
-            code = try exitCodeIfThere(client, place, session, isReadable: ready[3])
+        mode.end()
+        return try result.get()
+    }
+
+    private func carryAll(_ signals: SignalStream) throws(Failure) -> Int32 {
+        let (input, output) = (session.invocation.input, session.invocation.output)
+        var code: Int32?
+        var (inputOpen, outputOpen) = (true, true)
+        while true {
+            if let code, master == nil || !outputOpen { return code }
+            let raw = master?.raw ?? -1
+            let watched = [
+                outputOpen ? raw : -1, inputOpen && !pending.isFull ? input : -1, signals.raw,
+                code == nil ? client.descriptor : -1,
+            ]
+            // Once the program has ended only what it wrote last is awaited.
+            let limit: Duration? = code == nil ? (client.hasBuffered ? .zero : nil) : .milliseconds(100)
+            let ready = try kernel("cannot use the terminal") { () throws(SyscallError) in
+                try waitReadable(watched, orWritable: pending.isEmpty ? -1 : raw, atMost: limit)
+            }
+            if ready[2], let signal = signals.next() {
+                if signal != SIGWINCH { return 128 + signal }
+                fitWindow(of: raw, to: output)
+            }
+            if ready[0] {
+                // The program may have closed its terminal and run on: it keeps it to its end.
+                outputOpen = carry(from: raw, to: output)
+            } else if let code {
+                return code
+            }
+            if ready[1] { inputOpen = pending.read(from: input) }
+            pending.write(to: raw)
+            // Where ours is gone nobody is left whose the program's would be.
+            if !inputOpen || !outputOpen, !isTerminal(output) { (master, inputOpen) = (nil, false) }
+            if ready[3] || code == nil && client.hasBuffered { code = try exitCodeIfThere(ready[3]) }
         }
     }
-    if let code { return code }
-    return try exitCode(of: client, place, session)
+
+    /// What the controller has said by now.
+    private func exitCodeIfThere(_ isReadable: Bool) throws(Failure) -> Int32? {
+        let alive = isReadable ? try client.fill() : true
+        while let (event, _) = try client.nextBuffered() {
+            switch event {
+            case .exited(let code): return Int32(truncatingIfNeeded: code)
+            case .failed(let failure): throw failure
+            default: break
+            }
+        }
+        if !alive { throw session.hangup(place) }
+        return nil
+    }
 }
 
 func fitWindow(of master: Int32, to terminal: Int32) {
@@ -158,16 +189,13 @@ func fitWindow(of master: Int32, to terminal: Int32) {
     if let size = windowSize(of: terminal) { try? setWindowSize(of: master, size) }
 }
 
-/// Moves what is there once; false at the end. A terminal's master ends with EIO when nobody holds the other side.
+/// Moves what is there once; false at the end. It waits for who reads the target.
 func carry(from source: Int32, to target: Int32) -> Bool {
-    var buffer = [UInt8](repeating: 0, count: 32 << 10)
-    let count = read(source, &buffer, buffer.count)
-    if count < 0 { return linux_errno() == EINTR || linux_errno() == EAGAIN }
-    guard count > 0 else { return false }
+    guard let bytes = readAvailable(source) else { return false }
     var done = 0
-    while done < count {
-        let written = buffer.withUnsafeBytes {
-            write(target, $0.baseAddress?.advanced(by: done), count - done)
+    while done < bytes.count {
+        let written = bytes.withUnsafeBytes {
+            write(target, $0.baseAddress?.advanced(by: done), $0.count - done)
         }
         if written >= 0 {
             done += written
@@ -178,20 +206,4 @@ func carry(from source: Int32, to target: Int32) -> Bool {
         }
     }
     return true
-}
-
-/// What the controller has said by now.
-private func exitCodeIfThere(
-    _ client: ControlClient, _ place: ProjectPlace, _ session: Session, isReadable: Bool
-) throws(Failure) -> Int32? {
-    let alive = isReadable ? try client.fill() : true
-    while let (event, _) = try client.nextBuffered() {
-        switch event {
-        case .exited(let code): return Int32(truncatingIfNeeded: code)
-        case .failed(let failure): throw failure
-        default: break
-        }
-    }
-    if !alive { throw session.hangup(place) }
-    return nil
 }

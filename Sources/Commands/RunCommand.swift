@@ -97,7 +97,7 @@ private func follow(
         switch try follower.awaitStart() {
         case .done: session.out.line(oneOff.container)
         case .ended(let code): return code
-        case .running(let master): return try follower.awaitEnd(master)
+        case .running: return try follower.awaitEnd()
         }
         return 0
     } catch {
@@ -113,7 +113,7 @@ private final class OneOffFollower {
     enum Start {
         /// A detached one.
         case done
-        case running(SharedFD?)
+        case running
         case ended(Int32)
     }
 
@@ -128,6 +128,9 @@ private final class OneOffFollower {
     /// The operation that starts our container, and whether it was begun: from then on the program may run.
     private var startOperation: Int?
     private var isStarting = false
+    /// The container's terminal, as long as we have one too.
+    private var master: SharedFD?
+    private var pending = PendingInput()
 
     init(
         _ session: Session, _ place: ProjectPlace, _ container: String, _ client: ControlClient,
@@ -141,9 +144,11 @@ private final class OneOffFollower {
         self.progress = progress
     }
 
-    private func wait(_ descriptors: [Int32], _ limit: Duration?) throws(Failure) -> [Bool] {
+    private func wait(_ descriptors: [Int32], writing: Bool = false, _ limit: Duration?) throws(Failure)
+        -> [Bool]
+    {
         try kernel("cannot wait for the controller") { () throws(SyscallError) in
-            try waitReadable(descriptors, atMost: limit)
+            try waitReadable(descriptors, orWritable: writing ? master?.raw ?? -1 : -1, atMost: limit)
         }
     }
 
@@ -160,7 +165,8 @@ private final class OneOffFollower {
                 switch event {
                 case .execStarted:
                     for signal in kept { try pass(signal) }
-                    return .running(descriptors.first)
+                    master = descriptors.first
+                    return .running
                 case .exited(let code): return .ended(Int32(truncatingIfNeeded: code))
                 // Why the program can't be run, which the exit code alone would not tell.
                 case .text(let text): session.errors.line(text)
@@ -194,14 +200,16 @@ private final class OneOffFollower {
     }
 
     /// Stays with the program to its end; its exit code.
-    func awaitEnd(_ master: SharedFD?) throws(Failure) -> Int32 {
-        guard let master else { return try carryOn(nil) }
+    func awaitEnd() throws(Failure) -> Int32 {
+        guard let master else { return try carryOn() }
         let (input, output) = (session.invocation.input, session.invocation.output)
+        let doing = "cannot use the terminal"
+        try kernel(doing) { () throws(SyscallError) in try master.setNonBlocking() }
         fitWindow(of: master.raw, to: output)
-        let raw = try kernel("cannot use the terminal") { () throws(SyscallError) in try RawMode(input) }
+        let raw = try kernel(doing) { () throws(SyscallError) in try RawMode(input) }
         let result: Result<Int32, Failure>
         do throws(Failure) {
-            result = .success(try carryOn(master))
+            result = .success(try carryOn())
         } catch {
             result = .failure(error)
         }
@@ -209,10 +217,9 @@ private final class OneOffFollower {
         return try result.get()
     }
 
-    private func carryOn(_ terminal: SharedFD?) throws(Failure) -> Int32 {
+    private func carryOn() throws(Failure) -> Int32 {
         let (input, output) = (session.invocation.input, session.invocation.output)
-        var master = terminal
-        var inputOpen = takesInput && terminal != nil
+        var inputOpen = takesInput && master != nil
         var code: Int32?
         while true {
             if let code, master == nil { return code }
@@ -221,14 +228,15 @@ private final class OneOffFollower {
             let ready = try wait(
                 [
                     code == nil ? client.descriptor : -1, signals.raw, master?.raw ?? -1,
-                    inputOpen && master != nil ? input : -1,
-                ], limit)
+                    inputOpen && master != nil && !pending.isFull ? input : -1,
+                ], writing: !pending.isEmpty, limit)
             if ready[2], let raw = master?.raw {
                 if !carry(from: raw, to: output) { master = nil }
             } else if let code {
                 return code
             }
-            if ready[3], let raw = master?.raw { inputOpen = carry(from: input, to: raw) }
+            if ready[3] { inputOpen = pending.read(from: input) }
+            if let raw = master?.raw { pending.write(to: raw) }
             if ready[1], let signal = signals.next() {
                 if signal == SIGWINCH {
                     if let raw = master?.raw { fitWindow(of: raw, to: output) }

@@ -41,14 +41,15 @@ final class StatusWatch {
         return !wanted.isEmpty && wanted.allSatisfy { $0.state == .exited || $0.state == .dead }
     }
 
-    /// Waits for a state, a signal, bytes in the logs or another descriptor, or the time.
+    /// Waits for a state, a signal, bytes in the logs or another descriptor, room in a target, or the time.
     func wait(
-        signals: SignalStream? = nil, logs: LogWatch? = nil, also other: Int32 = -1, atMost limit: Duration?
+        signals: SignalStream? = nil, logs: LogWatch? = nil, also other: Int32 = -1,
+        orWritable target: Int32 = -1, atMost limit: Duration?
     ) throws(Failure) -> News {
         let isUnread = client.hasBuffered || client.isGone
         let ready = try kernel("cannot wait for the controller") { () throws(SyscallError) in
             try waitReadable(
-                [client.descriptor, signals?.raw ?? -1, logs?.raw ?? -1, other],
+                [client.descriptor, signals?.raw ?? -1, logs?.raw ?? -1, other], orWritable: target,
                 atMost: isUnread ? .zero : limit)
         }
         var news = News()

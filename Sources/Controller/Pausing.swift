@@ -146,11 +146,7 @@ extension ProjectController {
         }
         do throws(SyscallError) {
             let input = try openFile(container.directories.standardInput, flags: O_WRONLY | O_NONBLOCK)
-            let raw = input.raw
-            // Blocking for who writes: the client waits for the program to read.
-            let flags = try retrying("fcntl") { linux_fcntl_int(raw, F_GETFL, 0) }
-            try retrying("fcntl") { linux_fcntl_int(raw, F_SETFL, flags & ~O_NONBLOCK) }
-            connection.send(.execStarted, descriptors: [raw])
+            connection.send(.execStarted, descriptors: [input.raw])
         } catch {
             throw Failure(doing, error)
         }

@@ -38,4 +38,6 @@ public final class SharedFD: Sendable {
     public init(_ fd: consuming OwnedFD) { self.fd = fd }
     public var raw: Int32 { fd.raw }
     public func duplicate() throws(SyscallError) -> OwnedFD { try fd.duplicate() }
+    /// Sets O_NONBLOCK, for all that hold this open file.
+    public func setNonBlocking() throws(SyscallError) { try fd.setNonBlocking() }
 }

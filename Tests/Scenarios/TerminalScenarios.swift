@@ -45,6 +45,61 @@ extension Scenarios {
             }
         }
 
+        // The client sat in write(2) while nobody read what the shell showed, for good.
+        @Test("what is pasted arrives whole, however much it is", arguments: ["exec", "run", "attach"])
+        func paste(_ command: String) throws {
+            try Stage.play("terminals") { stage in
+                try stage.covey("up", "-d")
+                let user =
+                    switch command {
+                    case "exec": try stage.startInTerminal(["exec", "web", "sh"])
+                    case "run": try stage.startInTerminal(["run", "--rm", "web", "sh"])
+                    default: try stage.startInTerminal(["attach", "tt"])
+                    }
+                try stage.eventually("the shell has the keys") { user.isRaw }
+                try user.type("echo $((40+2))\n")
+                try stage.eventually("it answers") { user.screen.contains("42") }
+                // 69 bytes each, as a long line of somebody's script.
+                let line = "n=$((n+1)) # it adds one, and the rest of it is only here to be long\n"
+                try user.type(String(repeating: line, count: 1000))
+                try user.type("echo all=$n=all\n")
+                try stage.eventually(within: .seconds(60), "every line has run") {
+                    user.screen.contains("all=1000=all")
+                } orSay: {
+                    String(user.screen.suffix(2000))
+                }
+                if command == "attach" { return try user.type("\u{10}\u{11}") }
+                try user.type("exit 3\n")
+                try stage.eventually("its end is told") { user.program.ended() == 3 }
+                try stage.require(!user.isRaw, "the terminal stayed raw")
+            }
+        }
+
+        @Test(
+            "a program that reads nothing of a paste is ended by a signal, and by itself",
+            arguments: ["exec", "run"])
+        func unreadPaste(_ command: String) throws {
+            try Stage.play("terminals") { stage in
+                try stage.covey("up", "-d", "web")
+                let flags = command == "run" ? ["--rm"] : []
+                let paste = String(
+                    repeating: "echo hello, this is one line of the many that somebody pastes it\n",
+                    count: 250)
+                for (seconds, code): (String, Int32) in [("2", 0), ("1000", 128 + SIGTERM)] {
+                    let user = try stage.startInTerminal([command] + flags + ["web", "sleep", seconds])
+                    try stage.eventually("it has the keys") { user.isRaw }
+                    try user.type(paste)
+                    if code != 0 { user.program.signal(SIGTERM) }
+                    try stage.eventually("it ends") {
+                        _ = user.screen
+                        return user.program.ended() != nil
+                    }
+                    try stage.require(user.program.ended() == code, "\(user.program.ended() ?? -1)")
+                    try stage.require(!user.isRaw, "the terminal stayed raw")
+                }
+            }
+        }
+
         // The controller had the terminal as well: its shell stayed until the container ended.
         @Test("exec whose client is gone hangs up its program")
         func hungUpProgram() throws {
