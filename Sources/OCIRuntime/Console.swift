@@ -42,6 +42,7 @@ struct Foreground {
     /// The exit code of the child.
     func wait(for child: BundleChild, _ readiness: ReadinessRelay? = nil) throws(Failure) -> Int32 {
         guard let master else { return try waitPlain(child, readiness) }
+        try naming("cannot use the terminal") { () throws(SyscallError) in try master.setNonBlocking() }
         fit(master)
         var raw: RawMode?
         if isTerminal(0) {
@@ -77,22 +78,24 @@ struct Foreground {
     private func carry(
         _ child: BundleChild, _ master: SharedFD, _ readiness: ReadinessRelay?
     ) throws(Failure) -> Int32 {
-        var inputOpen = true
+        var (inputOpen, pending) = (true, PendingInput())
         // The program has closed its terminal. It may open it again, and its signals and end are still ours to see.
         var isHungUp = false
         var code: Int32?
         while true {
             let watched = [
-                isHungUp ? -1 : master.raw, inputOpen ? 0 : -1, signals.raw,
+                isHungUp ? -1 : master.raw, inputOpen && !pending.isFull ? 0 : -1, signals.raw,
                 code == nil ? child.pidfd.raw : -1,
                 readiness?.socket.raw ?? -1,
             ]
             // Once the program has ended only what it wrote last is awaited.
             let ready = try naming("cannot wait") { () throws(SyscallError) in
-                try waitReadable(watched, atMost: code == nil && !isHungUp ? nil : .milliseconds(100))
+                try waitReadable(
+                    watched, orWritable: pending.isEmpty ? -1 : master.raw,
+                    atMost: code == nil && !isHungUp ? nil : .milliseconds(100))
             }
             if ready[0] {
-                if let bytes = available(from: master.raw) {
+                if let bytes = readAvailable(master.raw) {
                     // What nobody takes is dropped: a program must not wait for a reader that is gone.
                     try? writeAll(1, bytes)
                 } else if let code {
@@ -105,11 +108,8 @@ struct Foreground {
             } else {
                 isHungUp = false
             }
-            if ready[1] {
-                let bytes = available(from: 0)
-                inputOpen = bytes != nil
-                do throws(SyscallError) { try writeAll(master.raw, bytes ?? []) } catch { inputOpen = false }
-            }
+            if ready[1] { inputOpen = pending.read(from: 0) }
+            pending.write(to: master.raw)
             while ready[2], let signal = signals.next() {
                 if signal == SIGWINCH { fit(master) } else { child.signal(signal) }
             }
@@ -117,12 +117,4 @@ struct Foreground {
             if ready[3] { code = try child.wait() }
         }
     }
-}
-
-/// What can be read at once; nil at the end. A terminal's master ends with EIO when nobody holds the other side.
-private func available(from source: Int32) -> [UInt8]? {
-    var buffer = [UInt8](repeating: 0, count: 32 << 10)
-    let count = read(source, &buffer, buffer.count)
-    if count < 0 { return [EINTR, EAGAIN].contains(linux_errno()) ? [] : nil }
-    return count == 0 ? nil : Array(buffer[..<count])
 }

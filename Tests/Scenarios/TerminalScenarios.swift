@@ -75,6 +75,25 @@ extension Scenarios {
             }
         }
 
+        @Test("what is pasted into a bundle's terminal arrives whole")
+        func bundlePaste() throws {
+            try Bundle.play { bundle in
+                try bundle.configure(["sh"], process: #""terminal":true,"#)
+                let user = try UserTerminal(
+                    [bundle.runtime, "--root", bundle.state, "run", bundle.name],
+                    environment: ["PATH=\(Host.path)"], directory: bundle.directory,
+                    scratch: "\(bundle.directory)/scratch")
+                try bundle.await("the shell has the keys") { user.isRaw }
+                let line = "n=$((n+1)) # it adds one, and the rest of it is only here to be long\n"
+                try user.type(String(repeating: line, count: 1000) + "echo all=$n=all; exit 3\n")
+                try bundle.await("its end is told") {
+                    _ = user.screen
+                    return user.program.ended() == 3
+                }
+                try bundle.require(user.screen.contains("all=1000=all") && !user.isRaw, user.screen)
+            }
+        }
+
         @Test(
             "a program that reads nothing of a paste is ended by a signal, and by itself",
             arguments: ["exec", "run"])
