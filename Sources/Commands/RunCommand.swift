@@ -131,6 +131,8 @@ private final class OneOffFollower {
     /// The container's terminal, as long as we have one too.
     private var master: SharedFD?
     private var pending = PendingInput()
+    /// Ours is gone: the container's is the controller's to read.
+    private var leavesTerminal = false
 
     init(
         _ session: Session, _ place: ProjectPlace, _ container: String, _ client: ControlClient,
@@ -230,8 +232,16 @@ private final class OneOffFollower {
                     code == nil ? client.descriptor : -1, signals.raw, master?.raw ?? -1,
                     inputOpen && master != nil && !pending.isFull ? input : -1,
                 ], writing: !pending.isEmpty, limit)
+            // Looked at before anything is read: what we had read nobody else would.
+            if code == nil, ready[2] || ready[3], !isTerminal(output) {
+                try leaveTerminal()
+                continue
+            }
             if ready[2], let raw = master?.raw {
-                if !carry(from: raw, to: output) { master = nil }
+                if !carry(from: raw, to: output) {
+                    master = nil
+                    if code == nil, !isTerminal(output) { try leaveTerminal() }
+                }
             } else if let code {
                 return code
             }
@@ -263,11 +273,20 @@ private final class OneOffFollower {
         return nil
     }
 
+    /// Our terminal is gone. The program must not wait for us to read its own: with the connection the controller gets
+    /// that back, and on another one tells how the program ends.
+    private func leaveTerminal() throws(Failure) {
+        master = nil
+        leavesTerminal = true
+        client.hangUp()
+        try findAgain()
+    }
+
     /// Another controller knows how it goes on: the keeper starts one, or we do.
     private func findAgain() throws(Failure) {
         for _ in 0..<250 {
             if let other = try session.controller(place) {
-                try other.send(.follow(container: container))
+                try other.send(.follow(container: container, leavesTerminal: leavesTerminal ? true : nil))
                 client = other
                 return
             }

@@ -136,6 +136,9 @@ public final class ControlClient {
         return (try ControlChannel.decode(ControlEvent.self, from: frame), frame.descriptors)
     }
 
+    /// Ends the connection at once, whoever holds this client.
+    public func hangUp() { shutdown(channel.fd.raw, Int32(SHUT_RDWR)) }
+
     /// Reads what is there, once; for a `descriptor` poll(2) found readable. False when the controller hung up.
     public func fill() throws(Failure) -> Bool {
         do throws(SyscallError) {

@@ -42,8 +42,9 @@ public enum ControlRequest: Codable, Sendable {
     /// A container of its own for one command. Blobs as for `up`. Descriptors: stdin, stdout, stderr, unless it is
     /// detached or has a terminal.
     case run(RunOptions)
-    /// Follows a one-off container to its end: `execStarted`, with its terminal where it has one, and `exited`.
-    case follow(container: String)
+    /// Follows a one-off container to its end: `execStarted`, with its terminal where it has one and that is not left to
+    /// the log, and `exited`.
+    case follow(container: String, leavesTerminal: Bool? = nil)
     /// One signal to one container by name.
     case signal(container: String, signal: String)
     case pause(services: [String])

@@ -177,7 +177,7 @@ extension ProjectController {
 
     // MARK: Clients that come later
 
-    func followOneOff(_ name: String, _ connection: ClientConnection) {
+    func followOneOff(_ name: String, takesTerminal: Bool, _ connection: ClientConnection) {
         func told(_ code: Int) {
             connection.send(.exited(code: code))
             connection.finish(.done(changed: false))
@@ -187,8 +187,9 @@ extension ProjectController {
             if let end { return told(end) }
             return connection.finish(.failed(Failure("container \"\(name)\" is gone")))
         }
-        if container.request.tty { takeTerminal(of: container, for: connection) }
-        connection.send(.execStarted, descriptors: container.terminal.map { [$0.raw] } ?? [])
+        let terminal = takesTerminal ? container.terminal : nil
+        if takesTerminal, container.request.tty { takeTerminal(of: container, for: connection) }
+        connection.send(.execStarted, descriptors: terminal.map { [$0.raw] } ?? [])
         container.onExited.append { [weak container] in told(container?.status.end?.code ?? 1) }
     }
 

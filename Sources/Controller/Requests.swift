@@ -134,7 +134,8 @@ extension ProjectController {
         case .run(let options):
             connection.scope = scope(of: [options.oneOff.service])
             enqueue(connection) { [self] in beginRun(options, connection) }
-        case .follow(let name): followOneOff(name, connection)
+        case .follow(let name, let leavesTerminal):
+            followOneOff(name, takesTerminal: leavesTerminal != true, connection)
         case .signal(let name, let signal):
             answer(connection) { () throws(Failure) in try sendSignal(signal, to: name) }
         case .pause(let services):

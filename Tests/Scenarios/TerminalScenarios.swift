@@ -137,5 +137,31 @@ extension Scenarios {
                 }
             }
         }
+
+        // The client kept its connection and read the terminal no more, so nobody did.
+        @Test("run whose terminal is lost goes on to its end; what it writes is in the log")
+        func lostTerminal() throws {
+            try Stage.play("terminals") { stage in
+                try ensureDirectory("\(stage.files)/v")
+                let line =
+                    "trap '' HUP; echo ready; while [ ! -e /v/go ]; do sleep 0.05; done; "
+                    + "for i in $(seq 3000); do echo line $i of the many that nobody reads; done; "
+                    + "touch /v/done; while [ ! -e /v/end ]; do sleep 0.05; done; exit 7"
+                let user = try stage.startInTerminal([
+                    "run", "--rm", "--name", "lost-\(stage.project)", "-v", "./v:/v", "web", "sh", "-c", line,
+                ])
+                try stage.eventually("it runs") { user.screen.contains("ready") }
+                user.close()
+                try stage.write("v/go", "")
+                try stage.eventually("it has written all") { exists("\(stage.files)/v/done") }
+                try stage.eventually("all of it is in the log") {
+                    let log = try stage.logs("--no-log-prefix")
+                    return log.contains("line 1 of") && log.contains("line 3000 of")
+                }
+                try stage.write("v/end", "")
+                try stage.eventually("the client tells its end") { user.program.ended() == 7 }
+                try stage.eventually("it is removed") { try stage.covey("ps", "-a", "-q").lines.isEmpty }
+            }
+        }
     }
 }
