@@ -138,7 +138,7 @@ let package = Package(
             ]),
 
         tests("BasicsTests", ["Basics"]),
-        tests("KernelTests", ["Kernel", "Basics"]),
+        tests("KernelTests", ["Kernel", "Basics", "CLinux"]),
         tests("SSHAgentTests", ["SSHAgent", "Kernel", "CLinux"]),
         tests("YAMLTreeTests", ["YAMLTree", "Basics"]),
         .testTarget(
